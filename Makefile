@@ -1,0 +1,48 @@
+# `make demo` and `make test` set up everything they need; nothing else is to be done by hand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+EXTRAS := kfp,tracking,report,dev
+STUDY ?= pipelines/compose/laptop.yaml
+
+.PHONY: help demo test quick lint benchmark constraints clean
+.DELETE_ON_ERROR:
+
+help: ## Show this list.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: $(READY) ## Run a whole architecture-discovery study on this machine and open nothing: it says where the report is.
+	@$(BIN)/aira run $(STUDY)
+
+test: $(READY) lint ## Lint, type-check, check the import rules and run all tests.
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
+
+quick: $(READY) ## The tests that take seconds.
+	@$(BIN)/python -m pytest -n 2 -m "not slow"
+
+lint: $(READY) ## Ruff, mypy (strict) and import-linter.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+benchmark: $(READY) ## Time the hot paths against plain implementations.
+	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+constraints: $(READY) ## Write constraints.txt anew from the environment as it stands.
+	@$(BIN)/pip freeze --exclude-editable | sed -E 's/\+cpu$$//' > constraints.txt
+
+clean: ## Remove the environment (the studies in runs/ stay).
+	rm -rf $(VENV)
+
+# .ready is written last: an environment without it is half-made and is built again from nothing.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "AIRA needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
+	@rm -rf $(VENV)
+	@echo "Installing into $(VENV) (once, a few minutes) ..."
+	@$(PYTHON) -m venv $(VENV) && \
+	    $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]' || \
+	    { rm -rf $(VENV); echo "The installation failed; nothing half-made was left behind."; exit 1; }
+	@touch $@

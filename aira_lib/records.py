@@ -1,0 +1,215 @@
+"""The records that stages exchange: the only shared types, plain data on disk, versioned.
+
+A record is a folder in the store whose `manifest.json` is written last: without it the record does not exist.
+Everything in a record but the fields named `seconds`, `created` and the file `track.jsonl` is a function of the
+study alone: an interrupted and resumed run leaves the same bytes as an uninterrupted one.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from aira_lib.architecture.scales import Scale
+
+STAGES = ("search", "archive", "aggregate", "extrapolate", "pretrain", "evaluate", "report")
+StageName = Literal["search", "archive", "aggregate", "extrapolate", "pretrain", "evaluate", "report"]
+
+# Bump a stage's number when the same spec would give another record: old records then no longer match.
+RECORD_VERSIONS: dict[str, int] = dict.fromkeys(STAGES, 1)
+
+
+class Row(BaseModel):
+    """Base of all records: strict, frozen, one JSON line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def json_line(self) -> str:
+        """The row as one line of JSON, newline included."""
+        return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+class StandIn(Row):
+    """Something small or synthetic in the place of what the paper used; shown in every result that it touches."""
+
+    what: str
+    instead_of: str
+    detail: str = ""
+
+
+class FileEntry(Row):
+    """One file of a record."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class Manifest(Row):
+    """What a record is, what made it and which files it has. Written last."""
+
+    stage: StageName
+    version: int
+    unit: str
+    key: str
+    study: str
+    spec_digest: str
+    section: dict[str, Any]
+    inputs: tuple[str, ...] = ()
+    stand_ins: tuple[StandIn, ...] = ()
+    versions: dict[str, str] = {}
+    files: tuple[FileEntry, ...] = ()
+    seconds: float = 0.0
+    created: str = ""
+
+
+class Evaluation(Row):
+    """What the proxy says of one design. `validation` and `test` are mean accuracies over tasks (0 to 1)."""
+
+    status: Literal["ok", "failed"]
+    reason: str = ""
+    validation: float | None = None
+    test: float | None = None
+    validation_by_task: dict[str, float] = {}
+    test_by_task: dict[str, float] = {}
+    params: int = 0
+    train_steps: int = 0
+    seconds: float = 0.0
+
+
+class Node(Row):
+    """One step of a search: a candidate program, what it submitted and how that scored.
+
+    `validation` steers the search; `test` is kept for the record and never shown to the agent.
+    """
+
+    step: int
+    id: str
+    parents: tuple[str, ...] = ()
+    operator: Literal["draft", "improve", "debug"]
+    debug_depth: int = 0
+    plan: str = ""
+    code: str = ""
+    design: str | None = None
+    status: Literal["ok", "failed"]
+    reason: str = ""
+    output: str = ""
+    validation: float | None = None
+    test: float | None = None
+    evaluation: Evaluation | None = None
+    usage: dict[str, float] = {}
+    seconds: float = 0.0
+
+
+class ArchiveRow(Row):
+    """One distinct design of all searches of a study; fitness is the mean over its evaluations."""
+
+    design: str
+    layers: tuple[str, ...]
+    validation: float
+    test: float | None
+    evaluations: int
+    agents: tuple[str, ...]
+    first_seen: str
+    params: int
+    seconds: float
+
+
+class Member(Row):
+    """A design that voted for a base pattern."""
+
+    design: str
+    weight: float
+    fitness: float
+
+
+class BasePattern(Row):
+    """An aggregated design with its provenance. `agreement[i]` is the winner's share of the votes at layer i."""
+
+    name: str
+    pattern: str
+    layers: tuple[str, ...]
+    method: str
+    settings: dict[str, Any]
+    rank_by: Literal["validation", "test"]
+    candidates: int
+    members: tuple[Member, ...]
+    votes: tuple[dict[str, float], ...]
+    agreement: tuple[float, ...]
+    in_archive: bool
+
+
+class ScaledDesign(Row):
+    """A design at a scale: its layers and what they cost. FLOPs follow the paper's convention (architecture.cost)."""
+
+    name: str
+    base: str
+    kind: Literal["find", "baseline"]
+    method: str
+    scale: Scale
+    pattern: str
+    n_layers: int
+    counts: dict[str, int]
+    params_non_embedding: int
+    params_embedding: int
+    flops_per_token: int
+    trainable: bool
+
+
+class PretrainPoint(Row):
+    """One training run to be made: a design, a budget, a seed."""
+
+    id: str
+    design: ScaledDesign
+    protocol: Literal["isotoken", "isoflop"]
+    budget_flops: float | None
+    steps: int
+    tokens: int
+    flops: float
+    seed: int
+
+
+class TrainingRun(Row):
+    """A finished pretraining run. Losses are in nats per token."""
+
+    point: PretrainPoint
+    final_train_loss: float
+    steps: int
+    tokens: int
+    flops: float
+    status: Literal["ok", "diverged"]
+    data: dict[str, Any]
+    seconds: float = 0.0
+
+
+class Score(Row):
+    """What was measured on a final checkpoint. `bits_per_byte` does not depend on the tokenizer."""
+
+    point: PretrainPoint
+    status: Literal["ok", "diverged"]
+    loss: float | None
+    loss_stderr: float | None
+    bits_per_byte: float | None
+    samples: int
+    tokens: int
+    seconds: float = 0.0
+
+
+RowT = TypeVar("RowT", bound=Row)
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows to a new file, one JSON line each."""
+    path.write_text("".join(row.json_line() for row in rows), encoding="utf-8")
+
+
+def read_rows(path: Path, kind: type[RowT]) -> list[RowT]:
+    """Read all rows of a file."""
+    return [kind.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def read_row(path: Path, kind: type[RowT]) -> RowT:
+    """Read a file that holds one row."""
+    return kind.model_validate_json(path.read_text(encoding="utf-8"))

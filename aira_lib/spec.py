@@ -1,0 +1,380 @@
+"""The study: one strict, frozen description of everything that determines a result.
+
+Unknown keys are refused with the nearest valid name. The canonical JSON of a study has a digest; every record
+carries the digest of what made it. Where a study runs, how many processes it may use and where its results are
+kept do not change the results, so they are not part of it (see `aira_lib.launch`).
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from aira_lib.architecture.scales import SCALES, Scale, Section
+from aira_lib.errors import SpecError, nearest
+
+MADTaskName = Literal[
+    "in-context-recall",
+    "noisy-in-context-recall",
+    "fuzzy-in-context-recall",
+    "selective-copying",
+    "compression",
+    "memorization",
+]
+MAD_TASKS: tuple[MADTaskName, ...] = (
+    "in-context-recall",
+    "noisy-in-context-recall",
+    "fuzzy-in-context-recall",
+    "selective-copying",
+    "compression",
+    "memorization",
+)
+
+
+class TaskSection(Section):
+    """What is searched: an AIRS-Bench task by name and the number of layers of a design (paper: 16)."""
+
+    name: str = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
+    layers: int = Field(16, ge=1, le=64)
+
+
+class MADSettings(Section):
+    """Difficulty of the MAD tasks. None keeps the task's own baseline value (mad-lab; the paper states none)."""
+
+    vocab_size: int | None = Field(None, ge=4)
+    seq_len: int | None = Field(None, ge=8)
+    n_tokens_to_copy: int | None = Field(None, ge=1)
+
+
+class ProxySection(Section):
+    """How a design is scored at small scale: the model's dimensions, the data and the training.
+
+    Defaults are the `paper` profile. The paper gives 800 training and 1,280 test samples, 16 layers, a ReLU MLP and
+    a 70:30 split; width, heads, state, learning rate, batch and epochs are mad-lab's (the paper does not state them).
+    """
+
+    tasks: tuple[MADTaskName, ...] = MAD_TASKS
+    difficulty: dict[MADTaskName, MADSettings] = {}
+    d_model: int = Field(128, ge=8)
+    n_heads: int = Field(16, ge=1)
+    d_ff: int = Field(512, ge=8)
+    d_state: int = Field(128, ge=1)
+    d_conv: int = Field(4, ge=1)
+    expand: int = Field(2, ge=1)
+    ssm_head_dim: int = Field(32, ge=1)
+    n_groups: int = Field(1, ge=1)
+    train_examples: int = Field(800, ge=4)
+    test_examples: int = Field(1280, ge=1)
+    validation_fraction: float = Field(0.3, gt=0, lt=1)
+    batch_size: int = Field(128, ge=1)
+    epochs: int = Field(200, ge=1)
+    learning_rate: float = Field(5e-4, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    retrain_for_test: bool = True
+    seed: int = 12345
+
+    @model_validator(mode="after")
+    def _dimensions_divide(self) -> "ProxySection":
+        if self.d_model % self.n_heads:
+            raise ValueError(f"d_model {self.d_model} is not a multiple of n_heads {self.n_heads}")
+        if (self.expand * self.d_model) % self.ssm_head_dim:
+            raise ValueError(
+                f"expand x d_model {self.expand * self.d_model} is not a multiple of ssm_head_dim {self.ssm_head_dim}"
+            )
+        return self
+
+    def scale(self) -> Scale:
+        """The proxy model's dimensions as a `Scale` (its vocabulary and length are each task's own)."""
+        d_ssm = self.expand * self.d_model
+        return Scale(
+            name="proxy", d_model=self.d_model, n_heads=self.n_heads, n_kv_heads=self.n_heads,
+            head_dim=self.d_model // self.n_heads, d_ff=self.d_ff, mlp="relu", d_ssm=d_ssm, d_state=self.d_state,
+            ssm_head_dim=self.ssm_head_dim, n_groups=self.n_groups, d_conv=self.d_conv, seq_len=128, vocab_size=16,
+            tie_embeddings=False, tokens_per_step=self.batch_size * 128, source="the study's proxy section",
+        )  # fmt: skip
+
+
+class CandidateLimits(Section):
+    """What one candidate program of an agent may use; past it, the candidate is a failed node with its reason."""
+
+    seconds: float = Field(14_400, gt=0)
+    memory_mb: int = Field(4_096, ge=64)
+    output_kb: int = Field(256, ge=1)
+    disk_mb: int = Field(256, ge=1)
+    processes: int = Field(64, ge=1)
+
+
+class AgentSection(Section):
+    """An agent: a scaffold around a model, run once a seed, each for at most `steps` steps or `hours` hours.
+
+    Defaults: AIRA-dojo's greedy (5 drafts, debug probability 1.0, depth 20); the paper's 500 steps and 24 h.
+    """
+
+    name: str = ""
+    scaffold: Literal["greedy", "one-shot"] = "greedy"
+    model: str = "offline"
+    seeds: tuple[int, ...] = (0,)
+    steps: int = Field(500, ge=1)
+    hours: float = Field(24.0, gt=0)
+    n_drafts: int = Field(5, ge=1)
+    debug_probability: float = Field(1.0, ge=0, le=1)
+    max_debug_depth: int = Field(20, ge=0)
+    temperature: float = Field(1.0, ge=0)
+    limits: CandidateLimits = CandidateLimits()
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _count_means_first_n(cls, value: Any) -> Any:
+        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _named(self) -> "AgentSection":
+        if not self.name:
+            object.__setattr__(self, "name", f"{self.scaffold}-{self.model.rsplit('/', 1)[-1]}")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds {list(self.seeds)} must be distinct and not empty")
+        return self
+
+
+class AggregateSection(Section):
+    """One way to turn the archive into a 16-layer base pattern (Composer's N_c clustering; paper: 3 clusters)."""
+
+    name: str
+    method: Literal["cluster-vote", "top-k"] = "cluster-vote"
+    clusters: int = Field(3, ge=1)
+    context: int | Literal["all"] = 0
+    top_k: int = Field(20, ge=1)
+    rank_by: Literal["validation", "test"] = "validation"
+
+
+class ExtrapolateSection(Section):
+    """Which base patterns and reference designs are scaled, how, and to which described (not trained) scales."""
+
+    methods: tuple[Literal["stretch", "stack"], ...] = ("stretch", "stack")
+    scales: tuple[str, ...] = ("350M", "1B", "3B")
+    baselines: tuple[str, ...] = ("Llama 3.2", "Nemotron-H")
+
+
+class DataSection(Section):
+    """The text that language models are pretrained on."""
+
+    name: Literal["python-stdlib"] = "python-stdlib"
+    max_train_bytes: int = Field(4_000_000, ge=10_000)
+    max_validation_bytes: int = Field(200_000, ge=1_000)
+
+
+class OptimizerSection(Section):
+    """AdamW with a warm-up, stable, decay schedule. The paper states none of it; defaults: facts of a sister paper.
+
+    `learning_rate` is the peak at `reference_width`; a model of another width uses lr * reference_width / d_model.
+    """
+
+    learning_rate: float = Field(3e-3, gt=0)
+    reference_width: int = Field(64, ge=1)
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(0.1, ge=0)
+    clip: float = Field(1.0, gt=0)
+    warmup_fraction: float = Field(0.1, ge=0, le=1)
+    decay_fraction: float = Field(0.2, ge=0, le=1)
+
+
+class IsoTokenSection(Section):
+    """Every design at one scale for the same number of tokens, once a seed."""
+
+    scale: str
+    tokens: int = Field(gt=0)
+    seeds: tuple[int, ...] = (0, 1)
+
+
+class IsoFlopSection(Section):
+    """Every design at each scale for each training budget (FLOPs, convention of the paper's Tables 10 and 11)."""
+
+    scales: tuple[str, ...]
+    budgets: tuple[float, ...]
+    seeds: tuple[int, ...] = (0,)
+    rounding: Literal["nearest", "floor"] = "floor"
+
+
+class PretrainSection(Section):
+    """Which points are pretrained and how."""
+
+    data: DataSection = DataSection()
+    optimizer: OptimizerSection = OptimizerSection()
+    micro_batch_tokens: int | None = Field(None, ge=1)
+    checkpoint_seconds: float = Field(60.0, gt=0)
+    isotoken: IsoTokenSection | None = None
+    isoflop: IsoFlopSection | None = None
+
+
+class EvaluateSection(Section):
+    """What is measured on a final checkpoint: held-out loss (paper: 1,000 samples of the validation set)."""
+
+    samples: int = Field(1000, ge=1)
+    batch_size: int = Field(16, ge=1)
+
+
+class Study(Section):
+    """A whole study. Its digest changes when, and only when, something that determines results changes."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    description: str = ""
+    task: TaskSection = TaskSection()
+    proxy: ProxySection = ProxySection()
+    agents: tuple[AgentSection, ...]
+    aggregate: tuple[AggregateSection, ...]
+    scales: dict[str, Scale] = {}
+    extrapolate: ExtrapolateSection = ExtrapolateSection()
+    pretrain: PretrainSection = PretrainSection()
+    evaluate: EvaluateSection = EvaluateSection()
+
+    @field_validator("scales", mode="before")
+    @classmethod
+    def _name_scales(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: {"name": k, **v} if isinstance(v, Mapping) else v for k, v in value.items()}
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        for field, names in (
+            ("agents", [a.name for a in self.agents]),
+            ("aggregate", [a.name for a in self.aggregate]),
+        ):
+            if not names or len(set(names)) != len(names):
+                raise ValueError(f"{field}: names must be distinct and not empty, got {names}")
+        known = {*SCALES, *self.scales}
+        for place, name in self._scale_names():
+            if name not in known:
+                raise ValueError(f"{place}: unknown scale {name!r}{nearest(name, known)}")
+        return self
+
+    def _scale_names(self) -> list[tuple[str, str]]:
+        names = [("extrapolate.scales", s) for s in self.extrapolate.scales]
+        if self.pretrain.isotoken:
+            names.append(("pretrain.isotoken.scale", self.pretrain.isotoken.scale))
+        if self.pretrain.isoflop:
+            names += [("pretrain.isoflop.scales", s) for s in self.pretrain.isoflop.scales]
+        return names
+
+    def trainable_scales(self) -> tuple[str, ...]:
+        """Names of the scales that are pretrained, in the order of the spec, each once."""
+        isotoken = (self.pretrain.isotoken.scale,) if self.pretrain.isotoken else ()
+        isoflop = self.pretrain.isoflop.scales if self.pretrain.isoflop else ()
+        return tuple(dict.fromkeys((*isoflop, *isotoken)))
+
+
+def canonical_json(value: Any) -> str:
+    """One JSON text a value: sorted keys, no spaces; pydantic models by their fields."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_dump)
+
+
+def _dump(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} has no canonical JSON")
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def parse_study(data: Any, source: str) -> Study:
+    """Build a study from plain data; `source` (a file name) opens every error line.
+
+    Raises:
+        SpecError: one line for the first thing that is wrong, with the key and the nearest valid name.
+    """
+    if not isinstance(data, Mapping):
+        raise SpecError(f"{source}: a study is a mapping of keys to values, not {type(data).__name__}")
+    try:
+        return Study.model_validate(data)
+    except ValidationError as error:
+        raise SpecError(f"{source}: {_first_problem(error)}") from None
+
+
+def load_study(path: str | Path) -> Study:
+    """Read a study from a YAML (or JSON) file.
+
+    Raises:
+        SpecError: the file cannot be read, is not YAML, or is not a study.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise SpecError(
+            f"{path}: cannot be read ({reason}); name a study such as pipelines/compose/laptop.yaml"
+        ) from None
+    try:
+        data = yaml.load(text, Loader=_StudyLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise SpecError(f"{place}: not valid YAML ({getattr(error, 'problem', None) or error})") from None
+    return parse_study(data, str(path))
+
+
+class _StudyLoader(yaml.SafeLoader):
+    """YAML 1.1 reads 2e19 as text and keeps the last of two equal keys; a study means a number, and one key."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _number(loader: yaml.SafeLoader, node: Any) -> float:
+    return float(node.value.replace("_", ""))
+
+
+_StudyLoader.add_constructor("tag:aira,exponent", _number)
+_StudyLoader.add_implicit_resolver(
+    "tag:aira,exponent", re.compile(r"^[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in problem["loc"]) or "the study"
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"unknown key {place!r}{nearest(str(problem['loc'][-1]), _keys_at(problem['loc'][:-1]))}"
+        case "missing":
+            return f"key {place!r} is missing"
+        case "value_error":
+            return f"{place}: {problem['ctx']['error']}"
+        case _:
+            return f"{place}: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    """The valid keys of the section at a place such as ('agents', 0, 'limits')."""
+    model: Any = Study
+    for part in location:
+        if (
+            isinstance(part, str)
+            and isinstance(model, type)
+            and issubclass(model, BaseModel)
+            and part in model.model_fields
+        ):
+            model = _section_of(model.model_fields[part].annotation)
+    return list(model.model_fields) if model else []
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_section_of(argument) for argument in getattr(annotation, "__args__", ()))
+    return next((model for model in inner if model), None)
