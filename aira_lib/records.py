@@ -6,7 +6,7 @@ study alone: an interrupted and resumed run leaves the same bytes as an uninterr
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -159,10 +159,11 @@ class ScaledDesign(Row):
 
 
 class PretrainPoint(Row):
-    """One training run to be made: a design, a budget, a seed."""
+    """One training run to be made: a design, a budget, a seed. `aliases` are designs with the very same layers."""
 
     id: str
     design: ScaledDesign
+    aliases: tuple[str, ...] = ()
     protocol: Literal["isotoken", "isoflop"]
     budget_flops: float | None
     steps: int
@@ -175,7 +176,7 @@ class TrainingRun(Row):
     """A finished pretraining run. Losses are in nats per token."""
 
     point: PretrainPoint
-    final_train_loss: float
+    final_train_loss: float | None
     steps: int
     tokens: int
     flops: float
@@ -213,3 +214,38 @@ def read_rows(path: Path, kind: type[RowT]) -> list[RowT]:
 def read_row(path: Path, kind: type[RowT]) -> RowT:
     """Read a file that holds one row."""
     return kind.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def write_archive(path: Path, rows: Sequence[ArchiveRow]) -> None:
+    """Write the archive as Parquet: queries over a million designs should not parse JSON."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [
+            ("design", pa.string()),
+            ("layers", pa.list_(pa.string())),
+            ("validation", pa.float64()),
+            ("test", pa.float64()),
+            ("evaluations", pa.int32()),
+            ("agents", pa.list_(pa.string())),
+            ("first_seen", pa.string()),
+            ("params", pa.int64()),
+            ("seconds", pa.float64()),
+        ]
+    )
+    pq.write_table(pa.Table.from_pylist([row.model_dump() for row in rows], schema=schema), path)
+
+
+def read_archive(path: Path) -> list[ArchiveRow]:
+    """Read the rows of an archive."""
+    import pyarrow.parquet as pq
+
+    return [ArchiveRow.model_validate(row) for row in pq.read_table(path).to_pylist()]
+
+
+def read_columns(path: Path) -> dict[str, list[Any]]:
+    """Read a Parquet file such as `loss.parquet` as columns."""
+    import pyarrow.parquet as pq
+
+    return dict(pq.read_table(path).to_pydict())

@@ -201,10 +201,14 @@ class IsoFlopSection(Section):
 
 
 class PretrainSection(Section):
-    """Which points are pretrained and how."""
+    """Which points are pretrained (finds by these extrapolation methods, and all baselines) and how.
+
+    `micro_batch_tokens` bounds the tokens of one forward pass; None takes a whole step at once.
+    """
 
     data: DataSection = DataSection()
     optimizer: OptimizerSection = OptimizerSection()
+    methods: tuple[Literal["stretch", "stack"], ...] = ("stretch", "stack")
     micro_batch_tokens: int | None = Field(None, ge=1)
     checkpoint_seconds: float = Field(60.0, gt=0)
     isotoken: IsoTokenSection | None = None

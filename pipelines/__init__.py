@@ -1,0 +1,1 @@
+"""Kubeflow pipelines, one folder a study."""

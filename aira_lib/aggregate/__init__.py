@@ -1,0 +1,1 @@
+"""Aggregate: the archive becomes base patterns, each with its provenance."""

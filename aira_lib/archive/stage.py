@@ -1,0 +1,67 @@
+"""Merge journals into one Parquet table with a row for every distinct design.
+
+A design that several agents found is one row; its fitness is the mean over its distinct evaluations. Nodes that
+failed, or whose validation fitness is not a finite number, are left out.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from aira_lib.architecture.pattern import parse
+from aira_lib.errors import UserError
+from aira_lib.records import ArchiveRow, Node, read_rows, write_archive
+from aira_lib.work import Work
+
+
+def archive(journals: Sequence[tuple[str, Path]], work: Work) -> None:
+    """Write `archive.parquet`, best validation first.
+
+    Args:
+        journals: (search unit such as ``greedy-offline.s0``, its journal file), in any order.
+        work: the stage's workplace.
+
+    Raises:
+        UserError: no journal holds a single valid design, so there is nothing to aggregate.
+    """
+    found: dict[str, list[tuple[str, Node]]] = defaultdict(list)
+    for unit, journal in sorted(journals):
+        for node in read_rows(journal, Node):
+            if _counts(node):
+                found[str(node.design)].append((unit, node))
+    if not found:
+        raise UserError(
+            f"none of the {len(journals)} searches found a valid design; "
+            "read their journals, then give the agents more steps or another model"
+        )
+    rows = sorted((_row(design, seen) for design, seen in found.items()), key=lambda r: (-r.validation, r.design))
+    write_archive(work.path / "archive.parquet", rows)
+    work.log.metrics({"designs": len(rows), "best_validation": rows[0].validation}, step=0)
+    work.progress(1, 1, f"{len(rows)} distinct designs")
+
+
+def _counts(node: Node) -> bool:
+    return node.status == "ok" and node.design is not None and math.isfinite(_or_nan(node.validation))
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _row(design: str, seen: list[tuple[str, Node]]) -> ArchiveRow:
+    # One seed of the proxy gives one number a design: a repeat is the same evaluation, not a new one.
+    distinct = {(node.validation, node.test): node for _, node in seen}.values()
+    tests = [node.test for node in distinct if node.test is not None]
+    evaluations = [node.evaluation for node in distinct if node.evaluation]
+    return ArchiveRow(
+        design=design,
+        layers=parse(design),
+        validation=sum(_or_nan(node.validation) for node in distinct) / len(distinct),
+        test=sum(tests) / len(tests) if tests else None,
+        evaluations=len(distinct),
+        agents=tuple(sorted({unit for unit, _ in seen})),
+        first_seen=f"{seen[0][0]}/{seen[0][1].step}",
+        params=max((e.params for e in evaluations), default=0),
+        seconds=sum(e.seconds for e in evaluations),
+    )

@@ -1,0 +1,1 @@
+"""Evaluate: what a final checkpoint is worth on held-out text."""

@@ -1,0 +1,1 @@
+"""Extrapolate: base patterns become full architectures at target scales."""

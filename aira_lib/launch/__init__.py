@@ -1,0 +1,1 @@
+"""Launch: where and with how much of a machine a study runs. Nothing here changes a result."""

@@ -1,0 +1,1 @@
+"""Pretrain: language models at equal tokens and at equal FLOPs."""

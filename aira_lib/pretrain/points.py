@@ -1,0 +1,84 @@
+"""Which training runs a study asks for: every design at equal tokens, and at every FLOP budget and scale."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+from aira_lib.architecture.cost import steps_for_budget
+from aira_lib.architecture.pattern import parse
+from aira_lib.errors import UserError
+from aira_lib.records import PretrainPoint, ScaledDesign
+from aira_lib.spec import IsoFlopSection, IsoTokenSection, PretrainSection
+
+Entrant = tuple[ScaledDesign, tuple[str, ...]]
+
+
+def pretraining_points(section: PretrainSection, designs: Sequence[ScaledDesign]) -> list[PretrainPoint]:
+    """All training runs of a study, in a fixed order, the equal-token ones first.
+
+    Designs of one scale that have the very same layers are trained once; the point names the others as aliases.
+
+    Raises:
+        UserError: a FLOP budget that does not pay for one step.
+    """
+    entrants = _entrants(section, designs)
+    points: list[PretrainPoint] = []
+    if section.isotoken:
+        points += _isotoken(section.isotoken, entrants)
+    if section.isoflop:
+        points += _isoflop(section.isoflop, entrants)
+    return points
+
+
+def _entrants(section: PretrainSection, designs: Sequence[ScaledDesign]) -> list[Entrant]:
+    chosen = [d for d in designs if d.trainable and (d.kind == "baseline" or d.method in section.methods)]
+    same: dict[tuple[str, str], list[ScaledDesign]] = {}
+    for design in chosen:
+        same.setdefault((design.scale.name, design.pattern), []).append(design)
+    return [(group[0], tuple(d.name for d in group[1:])) for group in same.values()]
+
+
+def _isotoken(section: IsoTokenSection, entrants: Sequence[Entrant]) -> Iterator[PretrainPoint]:
+    for design, aliases in entrants:
+        if design.scale.name == section.scale:
+            steps = math.ceil(section.tokens / design.scale.tokens_per_step)
+            for seed in section.seeds:
+                yield _point(design, aliases, "isotoken", None, steps, seed)
+
+
+def _isoflop(section: IsoFlopSection, entrants: Sequence[Entrant]) -> Iterator[PretrainPoint]:
+    for scale in section.scales:
+        for design, aliases in (e for e in entrants if e[0].scale.name == scale):
+            for budget in section.budgets:
+                steps = steps_for_budget(budget, parse(design.pattern), design.scale, section.rounding)
+                if steps < 1:
+                    raise UserError(
+                        f"pretrain.isoflop: a budget of {budget:.3g} FLOPs does not pay for one step of {design.name} "
+                        f"({design.flops_per_token * design.scale.tokens_per_step:.3g} FLOPs); raise it or drop the scale"
+                    )
+                for seed in section.seeds:
+                    yield _point(design, aliases, "isoflop", budget, steps, seed)
+
+
+def _point(
+    design: ScaledDesign, aliases: tuple[str, ...], protocol: str, budget: float | None, steps: int, seed: int
+) -> PretrainPoint:
+    tokens = steps * design.scale.tokens_per_step
+    label = f"{budget:.0e}".replace("e+", "e") if budget else f"{tokens}t"
+    return PretrainPoint.model_validate(
+        dict(
+            id=f"{_slug(design.name)}.{protocol}.{label}.s{seed}",
+            design=design,
+            aliases=aliases,
+            protocol=protocol,
+            budget_flops=budget,
+            steps=steps,
+            tokens=tokens,
+            flops=float(tokens) * design.flops_per_token,
+            seed=seed,
+        )
+    )
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9@_-]+", "-", name)

@@ -1,0 +1,131 @@
+"""Pretrain one point: train, log, checkpoint through the store, resume, and leave the loss curve."""
+
+import json
+import math
+import os
+import time
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from aira_lib.datasets.text import Corpus, python_stdlib_corpus
+from aira_lib.pretrain.trainer import StepResult, Trainer
+from aira_lib.records import PretrainPoint, TrainingRun
+from aira_lib.spec import DataSection, PretrainSection
+from aira_lib.store import checkpoint
+from aira_lib.work import Work
+
+LOG_EVERY = 10
+
+
+def pretrain(section: PretrainSection, point: PretrainPoint, work: Work) -> None:
+    """Train to the end of the point's budget.
+
+    Leaves `run.json` (a `TrainingRun`), `loss.parquet` (step, tokens, flops, loss, learning_rate, grad_norm) and the
+    final checkpoint. An interrupted run goes on from its newest whole checkpoint.
+    """
+    started = time.monotonic()
+    torch.set_num_threads(work.threads)
+    corpus = load_corpus(section.data, work)
+    trainer = Trainer(section, point, corpus.train, device())
+    curve = _resume(trainer, work)
+    _log_choices(point, work)
+    saved = time.monotonic()
+    for result in trainer.run():
+        curve.append(result)
+        if time.monotonic() - saved > section.checkpoint_seconds and trainer.step < point.steps:
+            _save(trainer, curve, work)
+            saved = time.monotonic()
+        if result.step % LOG_EVERY == 0 or result.step == point.steps:
+            _log(result, work)
+            work.progress(result.step, point.steps, f"loss {result.loss:.3f}")
+    diverged = not math.isfinite(curve[-1].loss)
+    if not diverged:
+        _save(trainer, curve, work)
+    checkpoint.prune(work.path, keep=1)
+    _finish(point, curve, corpus, diverged, time.monotonic() - started, work)
+
+
+def load_corpus(section: DataSection, work: Work) -> Corpus:
+    """The study's text, said to be a stand-in where it is one."""
+    corpus = python_stdlib_corpus(section.max_train_bytes, section.max_validation_bytes)
+    work.stand_in(
+        "the Python standard library's documentation and source, as bytes",
+        "DCLM-Baseline with the Llama 3 tokenizer",
+        f"{len(corpus.train):,} training and {len(corpus.validation):,} validation bytes, "
+        f"Python {corpus.provenance['python']}",
+    )
+    return corpus
+
+
+def device() -> str:
+    """AIRA_DEVICE if set, else CUDA where there is one, else the CPU."""
+    return os.environ.get("AIRA_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _resume(trainer: Trainer, work: Work) -> list[StepResult]:
+    newest = checkpoint.latest(work.path)
+    if newest is None:
+        return []
+    trainer.load(newest[1]["trainer"])
+    work.progress(trainer.step, trainer.point.steps, "resumed")
+    return [StepResult(*row) for row in newest[1]["curve"]]
+
+
+def _save(trainer: Trainer, curve: list[StepResult], work: Work) -> None:
+    rows = [[r.step, r.tokens, r.flops, r.loss, r.learning_rate, r.grad_norm] for r in curve]
+    checkpoint.save(work.path, work.push, trainer.step, {"trainer": trainer.state(), "curve": rows})
+
+
+def _log_choices(point: PretrainPoint, work: Work) -> None:
+    design = point.design
+    work.log.params(
+        {
+            "design": design.name,
+            "pattern": design.pattern,
+            "scale": design.scale.name,
+            "d_model": design.scale.d_model,
+            "n_layers": design.n_layers,
+            "params_non_embedding": design.params_non_embedding,
+            "protocol": point.protocol,
+            "budget_flops": point.budget_flops or 0,
+            "steps": point.steps,
+            "tokens": point.tokens,
+            "seed": point.seed,
+        }
+    )
+
+
+def _log(result: StepResult, work: Work) -> None:
+    values = {"loss": result.loss, "learning_rate": result.learning_rate, "grad_norm": result.grad_norm}
+    finite = {name: value for name, value in values.items() if math.isfinite(value)}
+    work.log.metrics({**finite, "tokens": float(result.tokens), "flops": result.flops}, step=result.step)
+
+
+def _finish(
+    point: PretrainPoint, curve: list[StepResult], corpus: Corpus, diverged: bool, seconds: float, work: Work
+) -> None:
+    table: dict[str, Any] = {
+        name: [getattr(result, name) for result in curve] for name in StepResult.__dataclass_fields__
+    }
+    pq.write_table(pa.table(table), work.path / "loss.parquet")
+    last = curve[-1]
+    run = TrainingRun(
+        point=point,
+        final_train_loss=None if diverged else _tail_mean(curve),
+        steps=last.step,
+        tokens=last.tokens,
+        flops=last.flops,
+        status="diverged" if diverged else "ok",
+        data=json.loads(json.dumps(corpus.provenance)),
+        seconds=seconds,
+    )
+    (work.path / "run.json").write_text(run.json_line(), encoding="utf-8")
+
+
+def _tail_mean(curve: list[StepResult]) -> float:
+    """Mean loss of the last twentieth of the steps: one step's loss is noisy."""
+    tail = curve[-max(1, len(curve) // 20) :]
+    return sum(result.loss for result in tail) / len(tail)

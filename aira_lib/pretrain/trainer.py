@@ -1,0 +1,105 @@
+"""Train one language model: the loop, its state and nothing else.
+
+The data of a step is a function of (seed, step), so the whole state is the model, the optimizer and the step: a run
+that was interrupted goes on from its last checkpoint to the same weights. One device; a job over many devices is the
+launcher's to set up.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aira_lib.architecture.pattern import parse
+from aira_lib.datasets.text import batches
+from aira_lib.models.language_model import LanguageModel, parameter_groups
+from aira_lib.pretrain.schedule import learning_rate
+from aira_lib.records import PretrainPoint
+from aira_lib.spec import PretrainSection
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one optimizer step did. Loss in nats per token, before the step."""
+
+    step: int
+    tokens: int
+    flops: float
+    loss: float
+    learning_rate: float
+    grad_norm: float
+
+
+class Trainer:
+    """A language model in training on bytes."""
+
+    def __init__(self, section: PretrainSection, point: PretrainPoint, data: NDArray[np.uint8], device: str) -> None:
+        """Build the model from the point's seed.
+
+        Args:
+            section: data and optimizer settings.
+            point: design, steps and seed.
+            data: [n_tokens] training text.
+            device: a torch device such as "cpu" or "cuda"; on CUDA the forward pass runs in bf16.
+        """
+        self.section, self.point, self.data = section, point, data
+        self.device = torch.device(device)
+        self.scale = point.design.scale
+        torch.manual_seed(point.seed)
+        self.model = LanguageModel(parse(point.design.pattern), self.scale).to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.model, section.optimizer.weight_decay),
+            lr=0.0,
+            betas=section.optimizer.betas,
+            fused=True,
+        )
+        self.step = 0
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs."""
+        return {"step": self.step, "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.step = int(state["step"])
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def run(self) -> Iterator[StepResult]:
+        """Train to the last step, giving each step's result. Stops early, after giving it, at a loss that is not finite."""
+        while self.step < self.point.steps:
+            result = self._one_step()
+            yield result
+            if not math.isfinite(result.loss):
+                return
+
+    def _one_step(self) -> StepResult:
+        rate = learning_rate(self.section.optimizer, self.scale, self.step, self.point.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss = self._backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.section.optimizer.clip)
+        if math.isfinite(loss):
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        tokens = self.step * self.scale.tokens_per_step
+        return StepResult(self.step, tokens, float(tokens) * self.point.design.flops_per_token, loss, rate, float(norm))
+
+    def _backward(self) -> float:
+        """Accumulate the gradient of the step's mean loss over micro-batches."""
+        rows = self.scale.tokens_per_step // self.scale.seq_len
+        inputs, targets = batches(self.data, self.scale.seq_len, rows, self.step, self.point.seed)
+        per_pass = max(1, (self.section.micro_batch_tokens or self.scale.tokens_per_step) // self.scale.seq_len)
+        total = torch.zeros((), device=self.device)
+        for start in range(0, rows, per_pass):
+            x, y = (torch.from_numpy(part[start : start + per_pass]).to(self.device) for part in (inputs, targets))
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+                loss = self.model.loss(x, y) * (len(x) / rows)
+            loss.backward()
+            total += loss.detach()
+        return float(total)

@@ -1,0 +1,77 @@
+"""Where a stage works and with how much of the machine. Nothing here changes a result, so nothing here is in a study.
+
+Every setting can come from the environment, which is how a launcher hands them to the stages it starts:
+
+    AIRA_STORE            where records are kept: a folder, file:// or s3://       (default: runs)
+    AIRA_SCRATCH          local folder for files of a remote store                 (default: ~/.cache/aira)
+    AIRA_PROGRESS         folder for progress files                                (default: none)
+    AIRA_THREADS          threads a stage may use                                  (default: 1)
+    AIRA_DEVICE           cpu, cuda or cuda:N                                      (default: cuda where there is one)
+    AIRA_LIFELINE         a lock file that the launcher holds: when it is let go, the stage ends
+    MLFLOW_TRACKING_URI   where a stage logs its run; unset: it only leaves track.jsonl in its record
+"""
+
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEFAULT_STORE = "runs"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """See the module's docstring."""
+
+    store: str = DEFAULT_STORE
+    scratch: Path = field(default_factory=lambda: Path.home() / ".cache" / "aira")
+    progress: Path | None = None
+    threads: int = 1
+    tracking: str | None = None
+
+    @classmethod
+    def from_environment(cls, store: str | None = None) -> "Settings":
+        """Read the settings; `store` wins over AIRA_STORE."""
+        env = os.environ
+        progress = env.get("AIRA_PROGRESS")
+        return cls(
+            store=store or env.get("AIRA_STORE") or DEFAULT_STORE,
+            scratch=Path(env["AIRA_SCRATCH"]) if env.get("AIRA_SCRATCH") else Path.home() / ".cache" / "aira",
+            progress=Path(progress) if progress else None,
+            threads=int(env.get("AIRA_THREADS") or 1),
+            tracking=env.get("MLFLOW_TRACKING_URI") or None,
+        )
+
+
+def hold_lifeline() -> None:
+    """End this process group when the launcher dies, however it dies.
+
+    The launcher holds an exclusive lock for as long as it lives; the kernel lets go of it at its death, even by
+    kill -9. Waiting for a shared lock therefore waits for exactly that.
+    """
+    path = os.environ.get("AIRA_LIFELINE")
+    if path:
+        threading.Thread(target=_end_with, args=(path,), daemon=True).start()
+
+
+def _end_with(path: str) -> None:
+    with open(path, "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def lifeline(path: Path) -> Iterator[bool]:
+    """Hold the launcher's lock. Gives False at once where another launcher holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

@@ -1,0 +1,320 @@
+"""The one way to run a stage: command line, Kubeflow component and test all call `run_stage`.
+
+It finds the record if it was made before, else makes it in a workplace that survives interruption and commits it
+with the manifest last. The adapters below hand each stage its part of the study and its input records.
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from aira_lib import __version__, plan
+from aira_lib.errors import UserError
+from aira_lib.plan import Unit
+from aira_lib.records import (
+    RECORD_VERSIONS,
+    BasePattern,
+    Manifest,
+    PretrainPoint,
+    ScaledDesign,
+    StageName,
+    StandIn,
+    read_archive,
+    read_rows,
+)
+from aira_lib.settings import Settings, hold_lifeline
+from aira_lib.spec import Study, digest, parse_study
+from aira_lib.store import RecordFolder, open_store
+from aira_lib.track.follow import followed
+from aira_lib.track.log import TrackLog
+from aira_lib.track.progress import ProgressFile
+from aira_lib.work import Work
+
+
+@dataclass(frozen=True)
+class Made:
+    """A record that exists: where it is and whether it was there before."""
+
+    uri: str
+    reused: bool
+
+
+def run_stage(study: Study, unit: Unit, settings: Settings, inputs: Sequence[str] = ()) -> Made:
+    """Make the record of one unit, or find it.
+
+    Args:
+        study: the whole study.
+        unit: what to make (see `aira_lib.plan`).
+        settings: where and with how much of the machine.
+        inputs: URIs of the input records, as returned for the units before.
+
+    Raises:
+        UserError: anything a user can mend; the unit's files stay for the next attempt.
+    """
+    store = open_store(settings.store)
+    folder = RecordFolder(store, unit.folder(study))
+    progress = ProgressFile(settings.progress, unit.stage, unit.name)
+    uri = f"{store.uri}/{unit.folder(study)}"
+    if folder.manifest() is not None:
+        progress.finish("reused")
+        return Made(uri, reused=True)
+    try:
+        _make(study, unit, settings, folder, progress, [_fetch(i, settings) for i in inputs])
+    except UserError as error:
+        progress.fail(str(error), mendable=True)
+        raise
+    except BaseException as error:
+        progress.fail(f"{type(error).__name__}: {error}", mendable=False)
+        raise
+    progress.finish("done")
+    return Made(uri, reused=False)
+
+
+@dataclass(frozen=True)
+class Input:
+    """A record that a stage reads: its manifest and a local folder with its files."""
+
+    manifest: Manifest
+    path: Path
+
+
+def _fetch(uri: str, settings: Settings) -> Input:
+    parent, _, prefix = _split(uri, settings.store)
+    folder = RecordFolder(open_store(parent), prefix)
+    manifest = folder.manifest()
+    if manifest is None:
+        raise UserError(f"{uri} is not a finished record; run the stage before this one first")
+    return Input(manifest, folder.fetch(settings.scratch))
+
+
+def _split(uri: str, store_uri: str) -> tuple[str, str, str]:
+    root = open_store(store_uri).uri
+    if not uri.startswith(root + "/"):
+        raise UserError(f"record {uri} is not in the store {root}; name its store with --store")
+    return root, "/", uri[len(root) + 1 :]
+
+
+def _make(
+    study: Study, unit: Unit, settings: Settings, folder: RecordFolder, progress: ProgressFile, inputs: list[Input]
+) -> None:
+    started = time.monotonic()
+    path = folder.workspace(settings.scratch)
+    log = TrackLog(path / "track.jsonl")
+    work = Work(path, log, folder.push, progress.update, settings.threads)
+    for entry in (entry for record in inputs for entry in record.manifest.stand_ins):
+        work.stand_in(**entry.model_dump())
+    log.tags(_tags(study, unit))
+    with followed(study.name, digest(study), plan.run_of(unit), path / "track.jsonl", settings.tracking):
+        STAGES[unit.stage](study, unit, inputs, work)
+    folder.commit(_manifest(study, unit, work.stand_ins, time.monotonic() - started))
+
+
+def _tags(study: Study, unit: Unit) -> dict[str, str]:
+    return {
+        "aira.study": study.name,
+        "aira.stage": unit.stage,
+        "aira.unit": unit.name,
+        "aira.spec_digest": digest(study),
+        "aira.code": code_version(),
+    }
+
+
+def _manifest(study: Study, unit: Unit, stand_ins: list[StandIn], seconds: float) -> Manifest:
+    return Manifest(
+        stage=unit.stage,
+        version=RECORD_VERSIONS[unit.stage],
+        unit=unit.name,
+        key=unit.key,
+        study=study.name,
+        spec_digest=digest(study),
+        section=unit.section,
+        inputs=unit.inputs,
+        stand_ins=tuple(stand_ins),
+        versions=versions(),
+        seconds=seconds,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+@cache
+def code_version() -> str:
+    """Version of AIRA, with the commit where the code is a checkout."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return __version__
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return __version__
+    return f"{__version__}+{done.stdout.strip()}"
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of what computes the results, for manifests and the report."""
+    import numpy
+    import torch
+
+    return {
+        "aira": code_version(),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": numpy.__version__,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+# --- one adapter a stage: its part of the study and its inputs as the stage wants them -------------------------------
+
+
+def _search(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
+    from aira_lib.search.stage import search
+
+    agent = next(a for a in study.agents if a.name == unit.section["agent"]["name"])
+    search(study.task, study.proxy, agent, unit.section["seed"], work)
+
+
+def _archive(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
+    from aira_lib.archive.stage import archive
+
+    archive([(record.manifest.unit, record.path / "journal.jsonl") for record in inputs], work)
+
+
+def _aggregate(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
+    from aira_lib.aggregate.stage import aggregate
+
+    aggregate(study.aggregate, read_archive(inputs[0].path / "archive.parquet"), work)
+
+
+def _extrapolate(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
+    from aira_lib.extrapolate.stage import extrapolate
+
+    patterns = read_rows(inputs[0].path / "patterns.jsonl", BasePattern)
+    described = plan.scales(study, plan.described_names(study))
+    extrapolate(study.extrapolate, described, plan.scales(study, study.trainable_scales()), patterns, work)
+
+
+def _pretrain(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
+    from aira_lib.pretrain.stage import pretrain
+
+    pretrain(study.pretrain, PretrainPoint.model_validate(unit.section["point"]), work)
+
+
+def _evaluate(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
+    from aira_lib.evaluate.stage import evaluate
+
+    evaluate(study.evaluate, study.pretrain.data, inputs[0].path, work)
+
+
+def _report(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
+    from aira_lib.report.gather import gather
+    from aira_lib.report.stage import report
+
+    records = [(record.manifest, record.path) for record in inputs]
+    report(study, gather(study, records, work.stand_ins, versions()), work)
+
+
+STAGES: dict[str, Callable[[Study, Unit, list[Input], Work], None]] = {
+    "search": _search,
+    "archive": _archive,
+    "aggregate": _aggregate,
+    "extrapolate": _extrapolate,
+    "pretrain": _pretrain,
+    "evaluate": _evaluate,
+    "report": _report,
+}
+
+
+# --- the entry of pipelines: everything as text ------------------------------------------------------------------
+
+
+def run_text(stage: StageName, study: str, store: str, unit: str = "", inputs: Sequence[str] = ()) -> str:
+    """Run one stage from what a pipeline can carry, and return the URI of its record.
+
+    Args:
+        stage: which stage.
+        study: the study as JSON text.
+        store: where records are kept.
+        unit: the search (``agent.s0``) or the pretraining point; empty for stages that have one unit.
+        inputs: URIs of the input records. For `pretrain` the first is the extrapolation record.
+
+    Raises:
+        SystemExit: code 2 after one line on stderr, for anything a user can mend.
+    """
+    hold_lifeline()
+    settings = Settings.from_environment(store)
+    with one_line_errors():
+        spec = parse_study(json.loads(study), "the study")
+        chosen, records = unit_of(stage, spec, unit, inputs, settings)
+        return run_stage(spec, chosen, settings, records).uri
+
+
+def unit_of(
+    stage: StageName, study: Study, name: str, inputs: Sequence[str], settings: Settings
+) -> tuple[Unit, Sequence[str]]:
+    """The unit that a stage, a name and its input records stand for, and the records that the unit reads."""
+    match stage:
+        case "search":
+            return plan.search_unit_named(study, name), ()
+        case "archive":
+            return plan.archive_unit(study), inputs
+        case "aggregate":
+            return plan.aggregate_unit(study), inputs
+        case "extrapolate":
+            return plan.extrapolate_unit(study), inputs
+        case "pretrain":
+            return plan.pretrain_unit(study, plan.point_named(name, points_of(study, inputs[0], settings))), ()
+        case "evaluate":
+            return plan.evaluate_unit(study, plan.point_named(name, points_of(study, inputs[0], settings))), inputs[1:]
+        case "report":
+            return plan.report_unit(study, points_of(study, inputs[0], settings)), inputs
+
+
+def points_of(study: Study, extrapolation: str, settings: Settings) -> list[PretrainPoint]:
+    """The pretraining points that a study wants of the designs in an extrapolation record."""
+    from aira_lib.pretrain.points import pretraining_points
+
+    designs = read_rows(_fetch(extrapolation, settings).path / "designs.jsonl", ScaledDesign)
+    return pretraining_points(study.pretrain, designs)
+
+
+def search_names(study: str) -> list[str]:
+    """Names of the searches of a study (JSON text): what a pipeline loops over."""
+    with one_line_errors():
+        return [unit.name for unit in plan.search_units(parse_study(json.loads(study), "the study"))]
+
+
+def point_names(study: str, store: str, designs: str) -> list[str]:
+    """Names of the pretraining points of a study (JSON text), given the URI of its extrapolation record."""
+    with one_line_errors():
+        spec = parse_study(json.loads(study), "the study")
+        return [point.id for point in points_of(spec, designs, Settings.from_environment(store))]
+
+
+def copy_files(store: str, record: str, targets: Mapping[str, str]) -> None:
+    """Copy files of a record to local paths, such as the artifact paths of a pipeline."""
+    with one_line_errors():
+        folder = _fetch(record, Settings.from_environment(store)).path
+        for name, target in targets.items():
+            shutil.copyfile(folder / name, target)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the process with one line and exit code 2 on anything a user can mend."""
+    try:
+        yield
+    except UserError as error:
+        print(f"aira: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None

@@ -1,0 +1,5 @@
+"""Aggregate: base patterns of the archive."""
+
+from components.aggregate.component import aggregate
+
+__all__ = ["aggregate"]

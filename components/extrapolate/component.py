@@ -1,0 +1,19 @@
+"""Base patterns become designs at target scales."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def extrapolate(study: str, store: str, patterns: str) -> str:
+    """Scale every pattern and baseline to every scale of the study and return the URI of the designs.
+
+    Args:
+        study: The study as JSON text.
+        store: Where records are kept.
+        patterns: URI of the aggregation record.
+    """
+    from aira_lib.stages import run_text
+
+    return run_text("extrapolate", study, store, inputs=[patterns])

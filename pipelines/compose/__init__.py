@@ -1,0 +1,1 @@
+"""Compose: agents arrange primitives; the finds are aggregated, scaled, pretrained and compared."""
