@@ -5,6 +5,7 @@ traceback. Failures of an agent's candidate are not exceptions at all: they are 
 """
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -41,3 +42,18 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else f"; valid: {', '.join(names)}"
+
+
+_MENDABLE_OS_ERRORS = {
+    errno.ENOSPC: "no space left on the disk; free some, then give the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space, then give the same command again",
+    errno.EFBIG: "a file may not grow that large here; raise the limit (ulimit -f), then give the same command again",
+    errno.EACCES: "permission denied; choose a folder you may write with --store, or change its permissions",
+    errno.EROFS: "the file system is read-only; choose another folder with --store",
+}
+
+
+def from_os_error(error: OSError) -> UserError | None:
+    """The one line for a full or forbidding disk; None for an error that a user cannot mend."""
+    remedy = _MENDABLE_OS_ERRORS.get(error.errno or 0)
+    return UserError(f"{error.filename or 'writing'}: {remedy}") if remedy else None

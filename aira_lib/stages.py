@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from aira_lib import __version__, plan
-from aira_lib.errors import UserError
+from aira_lib.errors import UserError, from_os_error
 from aira_lib.plan import Unit
 from aira_lib.records import (
     RECORD_VERSIONS,
@@ -73,7 +73,11 @@ def run_stage(study: Study, unit: Unit, settings: Settings, inputs: Sequence[str
     except UserError as error:
         progress.fail(str(error), mendable=True)
         raise
-    except BaseException as error:
+    except OSError as error:
+        mendable = from_os_error(error)
+        progress.fail(str(mendable or error), mendable=mendable is not None)
+        raise mendable or error from None
+    except Exception as error:
         progress.fail(f"{type(error).__name__}: {error}", mendable=False)
         raise
     progress.finish("done")
@@ -222,7 +226,7 @@ def _report(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
     from aira_lib.report.stage import report
 
     records = [(record.manifest, record.path) for record in inputs]
-    report(study, gather(study, records, work.stand_ins, versions()), work)
+    report(study, gather(records, work.stand_ins, versions()), work)
 
 
 STAGES: dict[str, Callable[[Study, Unit, list[Input], Work], None]] = {

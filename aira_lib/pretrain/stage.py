@@ -44,7 +44,7 @@ def pretrain(section: PretrainSection, point: PretrainPoint, work: Work) -> None
     diverged = not math.isfinite(curve[-1].loss)
     if not diverged:
         _save(trainer, curve, work)
-    checkpoint.prune(work.path, keep=1)
+    checkpoint.prune(work.path, work.push)
     _finish(point, curve, corpus, diverged, time.monotonic() - started, work)
 
 

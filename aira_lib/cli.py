@@ -1,0 +1,182 @@
+"""The command line: arguments in, one clear line out. What it starts lives elsewhere and is imported late."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aira_lib import __version__
+from aira_lib.errors import UserError, from_os_error
+
+if TYPE_CHECKING:
+    from aira_lib.records import StageName
+    from aira_lib.settings import Settings
+    from aira_lib.spec import Study
+
+app = typer.Typer(
+    name="aira",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Research agents discover neural architectures: search, aggregate, scale, pretrain, compare.\n\n"
+    "Start with [bold]aira run pipelines/compose/laptop.yaml[/] (add --dry-run to see what it would do). "
+    "A study is one YAML file; its records lie in runs/ and nothing in them is ever computed twice.",
+)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study, such as pipelines/compose/laptop.yaml.")]
+Store = Annotated[
+    str | None,
+    typer.Option(help="Where records are kept: a folder, file:// or s3://bucket/prefix.", envvar="AIRA_STORE"),
+]
+Unit = Annotated[str | None, typer.Option(help="Only this unit, as `aira run --dry-run` and errors name them.")]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        _fail(error)
+    except OSError as os_error:
+        mendable = from_os_error(os_error)
+        if mendable is None:
+            raise
+        _fail(mendable)
+
+
+def _fail(error: UserError) -> None:
+    print(f"aira: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"aira {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    store: Store = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Units at once; default: the cores.")] = None,
+    tracking: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MLFLOW_TRACKING_URI", help="MLflow tracking URI, or 'none'; default: SQLite beside the store."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan, its cost and time; start nothing.")
+    ] = False,
+    open_report: Annotated[bool, typer.Option("--open", help="Open the report in a browser at the end.")] = False,
+) -> None:
+    """Run a whole study on this machine: the very pipeline that a cluster runs.
+
+    Interrupt it whenever you like: the same command goes on from what is finished.
+    """
+    from aira_lib.launch.session import run_study
+
+    raise typer.Exit(run_study(_study(study), _settings(store), workers, tracking, dry_run, open_report))
+
+
+@app.command()
+def search(study: StudyFile, unit: Unit = None, store: Store = None) -> None:
+    """Let the study's agents search (or only --unit greedy-offline.s0)."""
+    _stage("search", study, unit, store)
+
+
+@app.command()
+def archive(study: StudyFile, store: Store = None) -> None:
+    """Merge the journals of all searches into one table of distinct designs."""
+    _stage("archive", study, None, store)
+
+
+@app.command()
+def aggregate(study: StudyFile, store: Store = None) -> None:
+    """Turn the archive into base patterns."""
+    _stage("aggregate", study, None, store)
+
+
+@app.command()
+def extrapolate(study: StudyFile, store: Store = None) -> None:
+    """Scale base patterns and baselines to all scales of the study."""
+    _stage("extrapolate", study, None, store)
+
+
+@app.command()
+def pretrain(study: StudyFile, unit: Unit = None, store: Store = None) -> None:
+    """Pretrain all points of the study (or only --unit POINT)."""
+    _stage("pretrain", study, unit, store)
+
+
+@app.command()
+def evaluate(study: StudyFile, unit: Unit = None, store: Store = None) -> None:
+    """Score the final checkpoints of all points (or only --unit POINT)."""
+    _stage("evaluate", study, unit, store)
+
+
+@app.command()
+def report(
+    study: StudyFile,
+    store: Store = None,
+    open_report: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+) -> None:
+    """Write the study's report, or find the one that exists, and say where it is."""
+    from aira_lib.launch.session import report_page, show_page
+
+    _stage("report", study, None, store)
+    page = report_page(_study(study), _settings(store))
+    show_page(page, open_report)
+
+
+@app.command(name="compile")
+def compile_pipeline(
+    study: StudyFile,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The YAML file to write.")] = Path("aira-compose.yaml"),
+    store: Store = None,
+    parallelism: Annotated[int, typer.Option(min=1, help="Searches or pretraining points at once.")] = 8,
+    image: Annotated[str | None, typer.Option(envvar="AIRA_IMAGE", help="Image of the components, by digest.")] = None,
+) -> None:
+    """Compile the pipeline for a Kubeflow cluster: upload the YAML in the Kubeflow UI, or keep it in git."""
+    from aira_lib.launch.session import compile_study
+
+    compile_study(_study(study), output, store or "runs", parallelism, image)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, which fast paths this machine has, what is missing and how to get it."""
+    from aira_lib.launch.doctor import examine
+
+    raise typer.Exit(examine())
+
+
+def _study(path: Path) -> "Study":
+    from aira_lib.spec import load_study
+
+    return load_study(path)
+
+
+def _settings(store: str | None) -> "Settings":
+    from aira_lib.settings import Settings
+
+    return Settings.from_environment(store)
+
+
+def _stage(stage: "StageName", study: Path, unit: str | None, store: str | None) -> None:
+    from aira_lib.launch.session import run_one_stage
+
+    run_one_stage(stage, _study(study), unit, _settings(store))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""`aira doctor`: what this machine can do for a study."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+from rich.console import Console
+from rich.table import Table
+
+# extra -> (packages, what they are for)
+EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
+    "core": (("torch", "numpy", "pyarrow", "boto3", "pydantic", "typer", "rich"), "every stage"),
+    "kfp": (("kfp", "kfp-kubernetes"), "aira run, aira compile"),
+    "tracking": (("mlflow",), "comparing runs in MLflow"),
+    "report": (("matplotlib", "jinja2"), "the report"),
+    "agents": (("litellm",), "agents with a large language model"),
+    "jax": (("jax", "flax"), "designing mechanisms for the Long Range Arena"),
+    "eval": (("lm-eval",), "downstream tasks"),
+    "gpu": (("mamba-ssm", "flash-attn", "causal-conv1d"), "fused kernels on NVIDIA GPUs"),
+}
+REQUIRED = ("core",)
+
+
+def examine() -> int:
+    """Print the findings; returns 1 where something that every stage needs is missing, else 0."""
+    console = Console()
+    console.print(f"aira {_installed('aira') or ''} · Python {platform.python_version()} · {platform.platform()}")
+    missing = _packages(console)
+    table = Table("fast path", "here", "remark", title="This machine", title_justify="left")
+    for name, check in _CHECKS.items():
+        available, remark = check()
+        table.add_row(name, "[green]yes[/]" if available else "[yellow]no[/]", remark)
+    console.print(table)
+    return 1 if missing else 0
+
+
+def _packages(console: Console) -> list[str]:
+    table = Table("extra", "for", "packages", "how to get what is missing", title="Packages", title_justify="left")
+    missing_required = []
+    for extra, (packages, purpose) in EXTRAS.items():
+        found = {package: _installed(package) for package in packages}
+        missing = [package for package, number in found.items() if number is None]
+        have = ", ".join(f"{package} {number}" for package, number in found.items() if number)
+        remedy = f"pip install 'aira[{extra}]'" if missing and extra != "core" else ""
+        if missing and extra in REQUIRED:
+            missing_required += missing
+            remedy = f"pip install {' '.join(missing)}"
+        table.add_row(extra, purpose, have or "[dim]none[/]", remedy.replace("[", r"\["))
+    console.print(table)
+    return missing_required
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cuda() -> tuple[bool, str]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return False, "training runs on the CPU; a CUDA build of torch and an NVIDIA driver are needed"
+    return True, f"{torch.cuda.get_device_name()}, used by pretraining and the proxy (AIRA_DEVICE to choose)"
+
+
+def _mamba_kernels() -> tuple[bool, str]:
+    if find_spec("mamba_ssm"):
+        return True, "Mamba-2 scans run in fused kernels on CUDA"
+    return False, "Mamba-2 runs in plain PyTorch (equal results); pip install 'aira\\[gpu]' on a CUDA machine"
+
+
+def _cores() -> tuple[bool, str]:
+    import torch
+
+    cores = len(os.sched_getaffinity(0))
+    return cores > 1, f"{cores} cores; vector instructions: {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _network_isolation() -> tuple[bool, str]:
+    if sys.platform != "linux" or not shutil.which("unshare"):
+        return False, "candidates are limited processes with network access; needs Linux with unshare (util-linux)"
+    flags = ["--net"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--net"]
+    works = subprocess.run(["unshare", *flags, "true"], capture_output=True, check=False).returncode == 0
+    return (
+        works,
+        "candidates run without network" if works else "namespaces are not allowed here: candidates have network",
+    )
+
+
+def _s3() -> tuple[bool, str]:
+    import boto3
+
+    session = boto3.Session()
+    if session.get_credentials() is None:
+        return False, "no S3 credentials found; stores in folders need none"
+    return True, f"S3 credentials found; endpoint {os.environ.get('AWS_ENDPOINT_URL', 'of AWS')}"
+
+
+_CHECKS: dict[str, Callable[[], tuple[bool, str]]] = {
+    "CUDA": _cuda,
+    "Mamba-2 kernels": _mamba_kernels,
+    "several cores": _cores,
+    "network isolation": _network_isolation,
+    "S3": _s3,
+}

@@ -1,0 +1,189 @@
+"""What a person at a terminal asks for: a study, one stage, a compiled pipeline, a page."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import webbrowser
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from aira_lib import plan
+from aira_lib.errors import MissingDependency, UserError
+from aira_lib.launch.display import duration, tally
+from aira_lib.launch.estimate import StageEstimate, estimate
+from aira_lib.launch.local import LocalRun, PipelineFailed, finished_units, run_locally
+from aira_lib.plan import Unit
+from aira_lib.records import StageName
+from aira_lib.settings import Settings
+from aira_lib.spec import Study, canonical_json, digest
+from aira_lib.stages import points_of, run_stage
+from aira_lib.store import RecordFolder, open_store
+
+INTERRUPTED = 130
+
+
+def run_study(
+    study: Study, settings: Settings, workers: int | None, tracking: str | None, dry_run: bool, open_report: bool
+) -> int:
+    """Run (or only plan) a study and say what came of it; returns the exit code."""
+    console = Console()
+    workers = workers or len(os.sched_getaffinity(0))
+    show_plan(console, study, settings, workers)
+    if dry_run:
+        return 0
+    _need("kfp", "running a study", "kfp")
+    _need("matplotlib", "the report", "report")
+    started = time.monotonic()
+    run = LocalRun(study, settings, workers, tracking_uri(tracking, settings))
+    try:
+        units = run_locally(run, console)
+    except KeyboardInterrupt:
+        console.print("Interrupted; the same command goes on from what is finished.")
+        return INTERRUPTED
+    except PipelineFailed as failure:
+        console.print(f"aira: {failure}", markup=False)
+        return 1
+    _summary(console, units, time.monotonic() - started)
+    if run.tracking:
+        console.print(f"Runs:   mlflow ui --backend-store-uri {run.tracking}", soft_wrap=True, highlight=False)
+    show_page(report_page(study, settings), open_report)
+    return 0
+
+
+def show_plan(console: Console, study: Study, settings: Settings, workers: int) -> None:
+    """Print what the study will do and cost."""
+    rows = estimate(study)
+    table = Table(title=f"Study {study.name} ({digest(study)[:12]})", title_justify="left")
+    for column in ("stage", "units", "what", "FLOPs", "core time"):
+        table.add_column(column, justify="left" if column in ("stage", "what") else "right")
+    for row in rows:
+        flops = f"{row.flops:.1e}" if row.flops else ""
+        table.add_row(row.stage, str(row.units), row.what, flops, duration(row.seconds))
+    console.print(table)
+    finished = len(finished_units(study, settings, plan.search_units(study)))
+    wall = _wall_seconds(rows, workers)
+    console.print(
+        f"{finished} of {rows[0].units} searches are finished in {open_store(settings.store).uri}. "
+        f"All of it on {workers} worker{'s' * (workers > 1)}: about {duration(wall)} (estimated, not measured).",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _wall_seconds(rows: Sequence[StageEstimate], workers: int) -> float:
+    return sum(row.seconds / min(workers, max(row.units, 1)) for row in rows)
+
+
+def _summary(console: Console, units: Sequence[object], seconds: float) -> None:
+    counts = tally(units)  # type: ignore[arg-type]
+    done = sum(c["done"] for c in counts.values())
+    reused = sum(c["reused"] for c in counts.values())
+    if done == 0:
+        console.print(f"Nothing was recomputed: all {reused} records were there already.", highlight=False)
+    else:
+        again = f", {reused} were there already" if reused else ""
+        console.print(f"Made {done} records in {duration(seconds)}{again}.", highlight=False)
+
+
+def tracking_uri(given: str | None, settings: Settings) -> str | None:
+    """The MLflow URI to use: what was given, or SQLite beside a local store; None for 'none' or without MLflow."""
+    if given == "none" or find_spec("mlflow") is None:
+        return None
+    if given:
+        return given
+    store = open_store(settings.store).uri
+    folder = Path(store.removeprefix("file://")) if store.startswith("file://") else Path("runs").absolute()
+    return f"sqlite:///{folder}/mlflow.db"
+
+
+def run_one_stage(stage: StageName, study: Study, name: str | None, settings: Settings) -> None:
+    """Run all units of one stage, or the named one, in this process.
+
+    Raises:
+        UserError: a stage before this one has not been run, or there is no such unit.
+    """
+    console = Console()
+    for unit, inputs in _units(stage, study, name, settings):
+        started = time.monotonic()
+        made = run_stage(study, unit, settings, inputs)
+        how = "was there already" if made.reused else f"made in {duration(time.monotonic() - started)}"
+        console.print(f"{stage} {unit.name}: {how}\n  {made.uri}", highlight=False, soft_wrap=True)
+
+
+def _units(stage: StageName, study: Study, name: str | None, settings: Settings) -> list[tuple[Unit, list[str]]]:
+    searches = plan.search_units(study)
+    match stage:
+        case "search":
+            return [(u, []) for u in ([plan.search_unit_named(study, name)] if name else searches)]
+        case "archive":
+            return [(plan.archive_unit(study), _uris(study, settings, searches))]
+        case "aggregate":
+            return [(plan.aggregate_unit(study), _uris(study, settings, [plan.archive_unit(study)]))]
+        case "extrapolate":
+            return [(plan.extrapolate_unit(study), _uris(study, settings, [plan.aggregate_unit(study)]))]
+    designs = _uris(study, settings, [plan.extrapolate_unit(study)])
+    points = points_of(study, designs[0], settings)
+    if stage == "report":
+        trained = [plan.pretrain_unit(study, p) for p in points] + [plan.evaluate_unit(study, p) for p in points]
+        before = [*searches, plan.archive_unit(study), plan.aggregate_unit(study)]
+        return [(plan.report_unit(study, points), designs + _uris(study, settings, [*before, *trained]))]
+    chosen = [plan.point_named(name, points)] if name else points
+    if stage == "pretrain":
+        return [(plan.pretrain_unit(study, p), []) for p in chosen]
+    return [(plan.evaluate_unit(study, p), _uris(study, settings, [plan.pretrain_unit(study, p)])) for p in chosen]
+
+
+def _uris(study: Study, settings: Settings, units: Sequence[Unit]) -> list[str]:
+    """URIs of records that must exist."""
+    store = open_store(settings.store)
+    for unit in units:
+        if RecordFolder(store, unit.folder(study)).manifest() is None:
+            raise UserError(
+                f"{unit.stage} {unit.name} is not finished in {store.uri}; run `aira {unit.stage}` with this study first"
+            )
+    return [f"{store.uri}/{unit.folder(study)}" for unit in units]
+
+
+def report_page(study: Study, settings: Settings) -> Path:
+    """The local file of a finished report."""
+    ((unit, _),) = _units("report", study, None, settings)
+    return RecordFolder(open_store(settings.store), unit.folder(study)).fetch(settings.scratch) / "report.html"
+
+
+def show_page(page: Path, open_it: bool) -> None:
+    """Say where the report is, and open it if asked."""
+    Console().print(f"Report: {page}", soft_wrap=True, highlight=False)
+    if open_it and not webbrowser.open(page.as_uri()):
+        raise UserError(f"no browser could be started; open {page} yourself")
+
+
+def compile_study(study: Study, output: Path, store: str, parallelism: int, image: str | None) -> None:
+    """Write the pipeline of a study for a cluster, byte-identical for equal arguments.
+
+    Raises:
+        MissingDependency: kfp is not installed.
+        UserError: the file's folder does not exist.
+    """
+    _need("kfp", "compiling a pipeline", "kfp")
+    plan.search_units(study)
+    if not output.absolute().parent.is_dir() or output.suffix != ".yaml":
+        raise UserError(f"--output {output}: name a .yaml file in a folder that exists")
+    environment = {**os.environ, **({"AIRA_IMAGE": image} if image else {})}
+    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+        file.write(canonical_json(study))
+        file.flush()
+        command = [sys.executable, "-m", "pipelines.compose", "compile", "--study", file.name, "--store", store]
+        command += ["--parallelism", str(parallelism), "--output", str(output)]
+        subprocess.run(command, check=True, env=environment)
+    print(f"{output}: upload it in the Kubeflow UI, or keep it in git; its parameters are study and store")
+
+
+def _need(module: str, what: str, extra: str) -> None:
+    if find_spec(module) is None:
+        raise MissingDependency(what, extra)

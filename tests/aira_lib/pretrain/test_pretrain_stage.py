@@ -1,0 +1,143 @@
+"""Training: resuming changes nothing, micro-batches change nothing, the loss falls, the plan pays its budgets."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aira_lib.architecture.pattern import parse
+from aira_lib.architecture.scales import scale_named
+from aira_lib.errors import UserError
+from aira_lib.evaluate.stage import evaluate
+from aira_lib.extrapolate.stage import describe
+from aira_lib.pretrain.points import pretraining_points
+from aira_lib.pretrain.schedule import learning_rate
+from aira_lib.pretrain.stage import pretrain
+from aira_lib.pretrain.trainer import StepResult, Trainer
+from aira_lib.records import PretrainPoint, ScaledDesign, Score, TrainingRun, read_columns, read_row
+from aira_lib.spec import DataSection, EvaluateSection, OptimizerSection, PretrainSection
+from tests.builders import work_in
+
+DATA = DataSection(max_train_bytes=60_000, max_validation_bytes=10_000)
+NANO = scale_named("nano", 3).model_copy(update={"n_layers": 3, "tokens_per_step": 512})
+
+
+def _design(pattern: str = "A-M-Mb", name: str = "x@nano", kind: str = "find") -> ScaledDesign:
+    return describe(name, "x", kind, "stretch", parse(pattern), NANO, trainable=True)
+
+
+def _point(steps: int = 12, pattern: str = "A-M-Mb") -> PretrainPoint:
+    section = PretrainSection.model_validate({"isotoken": {"scale": "nano", "tokens": 512 * steps, "seeds": [3]}})
+    return pretraining_points(section, [_design(pattern)])[0]
+
+
+def _section(**changes: object) -> PretrainSection:
+    return PretrainSection.model_validate({"data": DATA.model_dump(), **changes})
+
+
+def _text() -> np.ndarray:
+    return np.frombuffer(Path(json.__file__).read_bytes(), dtype=np.uint8)
+
+
+def test_loss_falls_from_that_of_a_uniform_guess() -> None:
+    losses = [r.loss for r in Trainer(_section(), _point(60), _text(), "cpu").run()]
+    assert losses[0] == pytest.approx(np.log(256), abs=0.3)
+    assert np.mean(losses[-5:]) < losses[0] - 1.0
+
+
+@pytest.mark.parametrize("stop", [1, 5, 11])
+def test_a_resumed_run_is_the_uninterrupted_one_to_the_last_bit(stop: int) -> None:
+    whole = Trainer(_section(), _point(), _text(), "cpu")
+    results = [astuple(r) for r in whole.run()]
+    first = Trainer(_section(), _point(), _text(), "cpu")
+    start = [astuple(next(steps)) for steps in [first.run()] for _ in range(stop)]
+    second = Trainer(_section(), _point(), _text(), "cpu")
+    second.load(first.state())
+    assert start + [astuple(r) for r in second.run()] == results
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+
+
+def test_micro_batches_give_the_gradient_of_the_whole_step() -> None:
+    whole = [r.loss for r in Trainer(_section(), _point(6), _text(), "cpu").run()]
+    parts = [r.loss for r in Trainer(_section(micro_batch_tokens=128), _point(6), _text(), "cpu").run()]
+    assert parts == pytest.approx(whole, rel=1e-4)
+
+
+def test_the_stage_survives_a_kill_between_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    section = _section(checkpoint_seconds=1e-9)
+    pretrain(section, _point(), work_in(tmp_path / "whole"))
+    original = Trainer.run
+
+    def killed(self: Trainer) -> Iterator[StepResult]:
+        for result in original(self):
+            if result.step == 8:
+                raise KeyboardInterrupt
+            yield result
+
+    monkeypatch.setattr(Trainer, "run", killed)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(section, _point(), work_in(tmp_path / "cut"))
+    monkeypatch.setattr(Trainer, "run", original)
+    pretrain(section, _point(), work_in(tmp_path / "cut"))
+    assert (tmp_path / "cut/loss.parquet").read_bytes() == (tmp_path / "whole/loss.parquet").read_bytes()
+    runs = [read_row(tmp_path / f"{n}/run.json", TrainingRun).model_copy(update={"seconds": 0}) for n in ("cut", "whole")]
+    assert runs[0] == runs[1]
+    assert read_columns(tmp_path / "cut/loss.parquet")["step"] == list(range(1, 13))
+
+
+def test_scores_come_from_the_final_checkpoint(tmp_path: Path) -> None:
+    work = work_in(tmp_path / "run")
+    pretrain(_section(), _point(40), work)
+    assert [s.instead_of for s in work.stand_ins] == ["DCLM-Baseline with the Llama 3 tokenizer"]
+    evaluate(EvaluateSection(samples=16, batch_size=5), DATA, tmp_path / "run", work_in(tmp_path / "score"))
+    score = read_row(tmp_path / "score/score.json", Score)
+    assert score.loss is not None
+    assert score.bits_per_byte == pytest.approx(score.loss / np.log(2))
+    assert 2.0 < score.loss < np.log(256)
+    assert (score.samples, score.tokens) == (16, 16 * 128)
+
+
+def test_divergence_is_a_result(tmp_path: Path) -> None:
+    section = _section(optimizer={"learning_rate": 1e12, "clip": 1e30, "warmup_fraction": 0})
+    pretrain(section, _point(30), work_in(tmp_path / "run"))
+    run = read_row(tmp_path / "run/run.json", TrainingRun)
+    assert run.status == "diverged"
+    assert run.final_train_loss is None
+    evaluate(EvaluateSection(), DATA, tmp_path / "run", work_in(tmp_path / "score"))
+    assert read_row(tmp_path / "score/score.json", Score).loss is None
+
+
+def test_points_pay_their_budgets_and_train_equal_designs_once() -> None:
+    section = PretrainSection.model_validate(
+        {"isotoken": {"scale": "nano", "tokens": 1000, "seeds": [0, 1]}, "isoflop": {"scales": ["nano"], "budgets": [1e10]}}
+    )
+    designs = [_design(name="a@nano"), _design(name="b@nano"), _design("3A", "Llama 3.2@nano", "baseline")]
+    points = pretraining_points(section, designs)
+    assert [p.protocol for p in points] == ["isotoken"] * 4 + ["isoflop"] * 2
+    assert points[0].aliases == ("b@nano",)
+    assert points[0].tokens == 1024
+    assert len({p.id for p in points}) == len(points)
+    for point in points[4:]:
+        step = point.design.flops_per_token * 512
+        assert point.steps == 1e10 // step
+        assert 1e10 - step < point.flops <= 1e10
+
+
+def test_a_budget_below_one_step_is_refused_in_one_line() -> None:
+    section = PretrainSection.model_validate({"isoflop": {"scales": ["nano"], "budgets": [1e5]}})
+    with pytest.raises(UserError, match=r"1e\+05 FLOPs does not pay for one step of x@nano"):
+        pretraining_points(section, [_design()])
+
+
+def test_the_schedule_is_a_trapezoid_whose_peak_falls_with_width() -> None:
+    section = OptimizerSection(learning_rate=1.0, reference_width=64, warmup_fraction=0.1, decay_fraction=0.2)
+    rates = [learning_rate(section, NANO, step, 100) for step in range(100)]
+    assert rates[:3] == pytest.approx([0.2, 0.4, 0.6])
+    assert set(np.round(rates[9:81], 9)) == {2.0}
+    assert rates[90] == pytest.approx(1.0)
+    assert rates[99] == pytest.approx(0.1)
