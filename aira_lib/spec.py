@@ -15,7 +15,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from aira_lib.architecture.scales import SCALES, Scale, Section
+from aira_lib.architecture.scales import SCALE_NAMES, Scale, Section
 from aira_lib.errors import SpecError, nearest
 
 MADTaskName = Literal[
@@ -251,7 +251,7 @@ class Study(Section):
         ):
             if not names or len(set(names)) != len(names):
                 raise ValueError(f"{field}: names must be distinct and not empty, got {names}")
-        known = {*SCALES, *self.scales}
+        known = {*SCALE_NAMES, *self.scales}
         for place, name in self._scale_names():
             if name not in known:
                 raise ValueError(f"{place}: unknown scale {name!r}{nearest(name, known)}")

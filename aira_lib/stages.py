@@ -35,8 +35,9 @@ from aira_lib.records import (
 from aira_lib.settings import Settings, hold_lifeline
 from aira_lib.spec import Study, digest, parse_study
 from aira_lib.store import RecordFolder, open_store
-from aira_lib.track.follow import followed
+from aira_lib.track.follow import RUN_NAME_TAG, RUN_TAG, followed
 from aira_lib.track.log import TrackLog
+from aira_lib.track.mlflow_sync import DIGEST_TAG
 from aira_lib.track.progress import ProgressFile
 from aira_lib.work import Work
 
@@ -118,17 +119,21 @@ def _make(
     for entry in (entry for record in inputs for entry in record.manifest.stand_ins):
         work.stand_in(**entry.model_dump())
     log.tags(_tags(study, unit))
-    with followed(study.name, digest(study), plan.run_of(unit), path / "track.jsonl", settings.tracking):
+    log.status("running")
+    with followed(settings.tracking, study.name, digest(study), log.path):
         STAGES[unit.stage](study, unit, inputs, work)
+        log.status("finished")
     folder.commit(_manifest(study, unit, work.stand_ins, time.monotonic() - started))
 
 
 def _tags(study: Study, unit: Unit) -> dict[str, str]:
+    run = plan.run_of(unit)
     return {
+        RUN_TAG: run.key or "",
+        RUN_NAME_TAG: run.name,
         "aira.study": study.name,
         "aira.stage": unit.stage,
-        "aira.unit": unit.name,
-        "aira.spec_digest": digest(study),
+        DIGEST_TAG: digest(study),
         "aira.code": code_version(),
     }
 
@@ -250,8 +255,8 @@ def run_text(stage: StageName, study: str, store: str, unit: str = "", inputs: S
         stage: which stage.
         study: the study as JSON text.
         store: where records are kept.
-        unit: the search (``agent.s0``) or the pretraining point; empty for stages that have one unit.
-        inputs: URIs of the input records. For `pretrain` the first is the extrapolation record.
+        unit: the search (``agent.s0``) or the pretraining point (see `point_names`); empty where a stage has one unit.
+        inputs: URIs of the input records.
 
     Raises:
         SystemExit: code 2 after one line on stderr, for anything a user can mend.
@@ -278,11 +283,16 @@ def unit_of(
         case "extrapolate":
             return plan.extrapolate_unit(study), inputs
         case "pretrain":
-            return plan.pretrain_unit(study, plan.point_named(name, points_of(study, inputs[0], settings))), ()
+            return plan.pretrain_unit(study, _point(study, name, settings)), ()
         case "evaluate":
-            return plan.evaluate_unit(study, plan.point_named(name, points_of(study, inputs[0], settings))), inputs[1:]
+            return plan.evaluate_unit(study, _point(study, name, settings)), inputs
         case "report":
             return plan.report_unit(study, points_of(study, inputs[0], settings)), inputs
+
+
+def _point(study: Study, name: str, settings: Settings) -> PretrainPoint:
+    designs, _, point = name.rpartition("#")
+    return plan.point_named(point, points_of(study, designs, settings))
 
 
 def points_of(study: Study, extrapolation: str, settings: Settings) -> list[PretrainPoint]:
@@ -300,10 +310,13 @@ def search_names(study: str) -> list[str]:
 
 
 def point_names(study: str, store: str, designs: str) -> list[str]:
-    """Names of the pretraining points of a study (JSON text), given the URI of its extrapolation record."""
+    """Names of the pretraining points of a study (JSON text), given the URI of its extrapolation record.
+
+    A name is that URI, ``#`` and the point's id, so that it says by itself where the point's design is.
+    """
     with one_line_errors():
         spec = parse_study(json.loads(study), "the study")
-        return [point.id for point in points_of(spec, designs, Settings.from_environment(store))]
+        return [f"{designs}#{point.id}" for point in points_of(spec, designs, Settings.from_environment(store))]
 
 
 def copy_files(store: str, record: str, targets: Mapping[str, str]) -> None:

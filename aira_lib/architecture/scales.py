@@ -1,14 +1,26 @@
-"""Scales: the dimensions of a model at one size."""
+"""Scales: the dimensions of a model at one size.
 
-from typing import Literal
+The values stand in ``data/scales.csv``, each row with its source: the paper's 350M, 1B and 3B for two and for three
+primitives, and small scales that train on two CPU cores. A study may define further ones under its key `scales`; the
+small-scale model that scores designs is the study's `proxy` section.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from aira_lib.architecture.tables import read_table
+from aira_lib.errors import UserError, nearest
+
+SCALE_NAMES = ("350M", "1B", "3B", "nano", "micro", "mini", "small")
+PAPER_SCALES = ("350M", "1B", "3B")
 
 
 class Section(BaseModel):
     """A part of a study: strict and frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Scale(Section):
@@ -36,5 +48,60 @@ class Scale(Section):
     n_layers: int | None = None
     target_params: float | None = None
 
+    @model_validator(mode="after")
+    def _dimensions_divide(self) -> "Scale":
+        for name, whole, part_name, part in (
+            ("n_heads", self.n_heads, "n_kv_heads", self.n_kv_heads),
+            ("d_ssm", self.d_ssm, "ssm_head_dim", self.ssm_head_dim),
+            ("the number of SSM heads", self.n_ssm_heads, "n_groups", self.n_groups),
+        ):
+            if whole % part:
+                raise ValueError(f"{name} {whole} is not a multiple of {part_name} {part}")
+        return self
 
-SCALES: dict[str, Scale] = {}
+    @property
+    def q_dim(self) -> int:
+        """Width of all query heads together; equal to d_model at the paper's scales."""
+        return self.n_heads * self.head_dim
+
+    @property
+    def kv_dim(self) -> int:
+        """Width of all key heads together, and of all value heads."""
+        return self.n_kv_heads * self.head_dim
+
+    @property
+    def n_ssm_heads(self) -> int:
+        """Heads of a Mamba-2 layer."""
+        return self.d_ssm // self.ssm_head_dim
+
+    @property
+    def conv_dim(self) -> int:
+        """Channels of the convolution of a Mamba-2 layer: x, B and C."""
+        return self.d_ssm + 2 * self.n_groups * self.d_state
+
+
+def scale_named(name: str, n_primitives: int) -> Scale:
+    """Return a scale of `SCALE_NAMES`.
+
+    `n_primitives` is that of the search space, 2 or 3, not of one design: the paper gives its MLPs another width in
+    each (AIRAhybrid-A has no attention and belongs to three). At 2, the Mamba-2 dimensions, which the paper's designs
+    of two primitives do not use, are those of 3.
+
+    Raises:
+        UserError: no such scale, or another number of primitives.
+    """
+    if n_primitives not in (2, 3):
+        raise UserError(f"scale {name!r}: scales are known for 2 or 3 primitives, not for {n_primitives}")
+    if name not in SCALE_NAMES:
+        raise UserError(f"unknown scale {name!r}{nearest(name, SCALE_NAMES)}")
+    return _scales()[name, n_primitives]
+
+
+@cache
+def _scales() -> dict[tuple[str, int], Scale]:
+    scales = {}
+    for row in read_table("scales"):
+        values: dict[str, Any] = {key: value for key, value in row.items() if value and key != "primitives"}
+        for primitives in row["primitives"].split(" or "):
+            scales[row["name"], int(primitives)] = Scale.model_validate(values)
+    return scales

@@ -23,7 +23,6 @@ class Outlook:
     """How far the study is, from the units' progress and the plan's estimate of what each stage weighs."""
 
     plan: Sequence[StageEstimate]
-    workers: int
     started: float = field(default_factory=time.monotonic)
 
     def fraction(self, units: Sequence[Progress], stage: StageEstimate) -> float:

@@ -22,12 +22,13 @@ from aira_lib.errors import UserError
 from aira_lib.launch.display import Display, Outlook
 from aira_lib.launch.estimate import estimate
 from aira_lib.settings import Settings, lifeline
-from aira_lib.spec import Study, canonical_json
+from aira_lib.spec import Study, canonical_json, digest
 from aira_lib.store import RecordFolder, open_store
-from aira_lib.track.follow import Follower
+from aira_lib.track.follow import LOG_NAME, Follower
 from aira_lib.track.progress import Progress, read_progress
 
 WAIT_FOR_PREVIOUS_SECONDS = 10.0
+SPOKEN = " aira: "  # how a stage begins the one line about what the user can mend
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ def _run(run: LocalRun, console: Console) -> list[Progress]:
     shutil.rmtree(progress, ignore_errors=True)
     progress.mkdir(parents=True)
     (run.folder / "study.json").write_text(canonical_json(run.study), encoding="utf-8")
-    display = Display(console, Outlook(estimate(run.study), run.workers))
-    follower = Follower(run.study, run.settings, run.tracking)
+    display = Display(console, Outlook(estimate(run.study)))
+    follower = _follow(run)
     with open(run.folder / "pipeline.log", "w", encoding="utf-8") as log:
         process = subprocess.Popen(
             _command(run), stdout=log, stderr=subprocess.STDOUT, env=_environment(run, progress), start_new_session=True
@@ -94,17 +95,25 @@ def _run(run: LocalRun, console: Console) -> list[Progress]:
         try:
             while process.poll() is None:
                 display.show(read_progress(progress))
-                follower.poll()
                 time.sleep(0.25)
         finally:
             _end(process)
             display.show(read_progress(progress))
             display.close()
-            follower.close()
+            if follower:
+                follower.close("failed" if process.returncode else "finished")
     units = read_progress(progress)
     if process.returncode:
         _raise(units, run.folder / "pipeline.log")
     return units
+
+
+def _follow(run: LocalRun) -> Follower | None:
+    """Follow the logs of every unit's workspace: in the store where it is a folder, else in the scratch folder."""
+    if run.tracking is None:
+        return None
+    root = run.folder.parent
+    return Follower(run.tracking, run.study.name, digest(run.study), lambda: root.glob(f"*/*/{LOG_NAME}"))
 
 
 def _command(run: LocalRun) -> list[str]:
@@ -138,6 +147,9 @@ def _raise(units: Sequence[Progress], log: Path) -> None:
     for unit in failed:
         if unit.mendable:
             raise UserError(f"{unit.stage} {unit.unit}: {unit.error}")
+    said = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if SPOKEN in line]
+    if said and not failed:
+        raise UserError(said[0].split(SPOKEN, 1)[1])
     where = f"{failed[0].stage} {failed[0].unit}: {failed[0].error}" if failed else "the pipeline stopped"
     raise PipelineFailed(f"{where}\nThe whole log is in {log}; its end:\n{_tail(log)}")
 

@@ -41,6 +41,10 @@ def run_study(
     _need("matplotlib", "the report", "report")
     started = time.monotonic()
     run = LocalRun(study, settings, workers, tracking_uri(tracking, settings))
+    records = finished_records(study, settings)
+    if records:
+        console.print(f"Nothing was recomputed: all {records} records were there already.", highlight=False)
+        return _close(console, run, open_report)
     try:
         units = run_locally(run, console)
     except KeyboardInterrupt:
@@ -50,10 +54,26 @@ def run_study(
         console.print(f"aira: {failure}", markup=False)
         return 1
     _summary(console, units, time.monotonic() - started)
+    return _close(console, run, open_report)
+
+
+def _close(console: Console, run: LocalRun, open_report: bool) -> int:
     if run.tracking:
         console.print(f"Runs:   mlflow ui --backend-store-uri {run.tracking}", soft_wrap=True, highlight=False)
-    show_page(report_page(study, settings), open_report)
+    show_page(report_page(run.study, run.settings), open_report)
     return 0
+
+
+def finished_records(study: Study, settings: Settings) -> int:
+    """The number of the study's records if all of them exist, else 0."""
+    before = [*plan.search_units(study), plan.archive_unit(study), plan.aggregate_unit(study)]
+    designs = plan.extrapolate_unit(study)
+    if len(finished_units(study, settings, [designs])) == 0:
+        return 0
+    points = points_of(study, f"{open_store(settings.store).uri}/{designs.folder(study)}", settings)
+    after = [unit(study, p) for p in points for unit in (plan.pretrain_unit, plan.evaluate_unit)]
+    units = [*before, designs, *after, plan.report_unit(study, points)]
+    return len(units) if len(finished_units(study, settings, units)) == len(units) else 0
 
 
 def show_plan(console: Console, study: Study, settings: Settings, workers: int) -> None:

@@ -6,16 +6,15 @@ from components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def evaluate(study: str, store: str, designs: str, point: str, trained: str) -> str:
+def evaluate(study: str, store: str, point: str, trained: str) -> str:
     """Score one pretrained point on held-out text and return the URI of its scores.
 
     Args:
         study: The study as JSON text.
         store: Where records are kept.
-        designs: URI of the extrapolation record.
-        point: Which point, as named by list_points.
+        point: Which point, as list_points gives it: URI of the designs, "#" and the point's name.
         trained: URI of the pretraining record.
     """
     from aira_lib.stages import run_text
 
-    return run_text("evaluate", study, store, unit=point, inputs=[designs, trained])
+    return run_text("evaluate", study, store, unit=point, inputs=[trained])

@@ -45,11 +45,9 @@ def compose_pipeline(parallelism: int, store: str = "runs", study: str | None = 
         designs = extrapolate(study=study, store=store, patterns=patterns.output).set_caching_options(False)
         points = list_points(study=study, store=store, designs=designs.output).set_caching_options(False)
         with dsl.ParallelFor(points.output, parallelism=parallelism) as point:
-            trained = pretrain(study=study, store=store, designs=designs.output, point=point)
-            trained.set_caching_options(False)
-            scored = evaluate(
-                study=study, store=store, designs=designs.output, point=point, trained=trained.output
-            ).set_caching_options(False)
+            # A point names its record of designs: kfp.local gives every outside output in a loop the loop's item.
+            trained = pretrain(study=study, store=store, point=point).set_caching_options(False)
+            scored = evaluate(study=study, store=store, point=point, trained=trained.output).set_caching_options(False)
         return (
             report(
                 study=study,

@@ -67,3 +67,10 @@ def test_a_study_fits_into_a_kubeflow_run_request() -> None:
     for name in ("laptop", "paper"):
         study = load_study(ROOT / f"pipelines/compose/{name}.yaml")
         assert len(canonical_json(study).encode()) < 10_000, name
+
+
+def test_readmes_are_those_of_the_code() -> None:
+    from components.document import folders, readme
+
+    for folder in folders():
+        assert (folder / "README.md").read_text() == readme(folder), "run `python -m components.document`"

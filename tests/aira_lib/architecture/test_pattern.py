@@ -11,14 +11,18 @@ from aira_lib.architecture.reference import designs
 from aira_lib.architecture.tables import read_table
 from aira_lib.errors import PatternError
 
-layers_up_to = lambda n: st.lists(st.sampled_from(PRIMITIVES), min_size=1, max_size=n).map(tuple)  # noqa: E731
 space = st.sampled_from(["", "", "", " ", "\n", " \t"])
+
+
+def layers_up_to(n: int) -> st.SearchStrategy[Layers]:
+    return st.lists(st.sampled_from(PRIMITIVES), min_size=1, max_size=n).map(tuple)
 
 
 @st.composite
 def written(draw: st.DrawFn, depth: int = 3) -> tuple[str, Layers]:
     """A pattern in any spelling the grammar allows, and the layers it stands for."""
-    text, layers = draw(space), ()
+    text = draw(space)
+    layers: Layers = ()
     for i in range(draw(st.integers(1, 4))):
         if i:
             text += draw(st.sampled_from(["-", "+", ""])) + draw(space)
@@ -145,7 +149,8 @@ def test_long_designs_are_compact_too() -> None:
         ("2(A-00(M))", 5, "at least 1"),
         ("A-2m", 4, "did you mean 'M'?"),
         ("4mb", 2, "did you mean 'Mb'?"),
-        ("MB", 2, "unknown primitive 'B'"),
+        ("A-MB", 3, "did you mean 'Mb'?"),
+        ("AMbb", 4, "unknown primitive 'b'"),
         ("ma", 1, "did you mean 'mA'?"),
         ("A-X", 3, "primitives are A (or mA), M and Mb"),
         ("A–M", 2, "does not belong"),

@@ -114,10 +114,10 @@ def test_units() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("AIRAformer-D@1B", "did you mean 'AIRAformer-D/stacked@1B'|did you mean 'AIRAformer-D/stretched@1B'"),
+        ("AIRAformer-D@1B", "; valid: AIRAformer-D, AIRAformer-D/stacked@350M, .*, AIRAformer-D/stretched@3B$"),
         ("AIRAformr-D", "no family 'AIRAformr-D'; did you mean 'AIRAformer-D'"),
         ("Llama@1B", "no family 'Llama'; did you mean"),
-        ("Llama 3.2@7B", "did you mean 'Llama 3.2@"),
+        ("Llama 3.2@7B", "valid: Llama 3.2@350M, Llama 3.2@1B, Llama 3.2@3B$"),
         ("", "no family ''; valid: AIRA"),
     ],
 )

@@ -12,10 +12,10 @@ from aira_lib.models.mlp import MLP, ReLUMLP, SwiGLU
 
 
 def scale(**changes: object) -> Scale:
-    base: dict[str, object] = dict(
-        name="t", d_model=16, n_heads=4, n_kv_heads=2, head_dim=4, d_ff=24, d_ssm=32, d_state=6, ssm_head_dim=8,
-        n_groups=2, seq_len=32, vocab_size=11, tokens_per_step=64,
-    )  # fmt: skip
+    base: dict[str, object] = {
+        "name": "t", "d_model": 16, "n_heads": 4, "n_kv_heads": 2, "head_dim": 4, "d_ff": 24, "d_ssm": 32, "d_state": 6,
+        "ssm_head_dim": 8, "n_groups": 2, "seq_len": 32, "vocab_size": 11, "tokens_per_step": 64,
+    }  # fmt: skip
     return Scale.model_validate({**base, **changes})
 
 

@@ -1,11 +1,8 @@
 """Both kinds of store behave the same; what is refused is refused in one line."""
 
-import os
 import resource
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -224,17 +221,6 @@ def test_a_file_where_a_folder_is_needed(tmp_path: Path) -> None:
             action()
         one_line(error, "runs", "a file stands where a folder is needed")
     assert (tmp_path / "runs").read_text() == "not a folder"
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = shutil.which("mount")
-    if os.geteuid() or not mount or subprocess.run([mount, "-t", "tmpfs", "-o", "size=256k", "none", disk]).returncode:
-        pytest.skip("mounting a small disk needs root")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
 
 
 def test_a_full_disk_leaves_nothing_half_written(small_disk: Path, tmp_path: Path) -> None:

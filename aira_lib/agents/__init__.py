@@ -1,0 +1,24 @@
+"""Research agents: a scaffold that decides what to do next around a model that proposes candidates."""
+
+from aira_lib.agents.journal import Journal
+from aira_lib.agents.llm import Model, Reply, model_named
+from aira_lib.agents.prompt import Prompt, Situation, render_prompt
+from aira_lib.agents.reply import Parsed, ReplyError, parse_reply
+from aira_lib.agents.scaffold import Step, best_node, next_step, total_steps
+
+__all__ = [
+    "Journal",
+    "Model",
+    "Parsed",
+    "Prompt",
+    "Reply",
+    "ReplyError",
+    "Situation",
+    "Step",
+    "best_node",
+    "model_named",
+    "next_step",
+    "parse_reply",
+    "render_prompt",
+    "total_steps",
+]

@@ -1,0 +1,85 @@
+"""The journal of a search: one JSON line a node, only ever appended to, safe against a kill at any point."""
+
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from aira_lib.errors import StoreError
+from aira_lib.records import Node
+
+# Some readers end a line at these too; in JSON they occur only within strings, where an escape means the same.
+_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
+class Journal:
+    """A search's nodes, in the order of their steps, and the file that holds them.
+
+    A node is there for good once `append` returns. An append that was cut short leaves a torn last line, which the
+    next opening cuts off: the step is then simply done again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open or begin a journal.
+
+        Raises:
+            StoreError: the file cannot be read, or a line that is not the last is no node.
+        """
+        self.path = path
+        try:
+            self.nodes = self._load()
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def append(self, node: Node) -> None:
+        """Add a node: one write, then on to the disk.
+
+        Raises:
+            StoreError: the disk is full or refuses; the journal is as it was before.
+        """
+        line = node.json_line().translate(_LINE_ENDS).encode()
+        try:
+            with open(self.path, "ab", buffering=0) as file:
+                size = file.tell()
+                try:
+                    _write_all(file.fileno(), line)
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(size)
+                    raise
+        except OSError as error:
+            raise self._refused(error) from None
+        self.nodes.append(node)
+
+    def _load(self) -> list[Node]:
+        if not self.path.exists():
+            return []
+        content = self.path.read_bytes()
+        nodes: list[Node] = []
+        good = 0
+        for line in content.splitlines(keepends=True):
+            try:
+                node = Node.model_validate_json(line)
+            except ValidationError as error:
+                if good + len(line) == len(content):
+                    break
+                raise StoreError(
+                    f"{self.path}:{len(nodes) + 1}: not a node of a search ({error.error_count()} problems); "
+                    "the journal was changed from outside, delete this line or the file"
+                ) from None
+            if not line.endswith(b"\n"):
+                break
+            nodes.append(node)
+            good += len(line)
+        if good < len(content):
+            os.truncate(self.path, good)
+        return nodes
+
+    def _refused(self, error: OSError) -> StoreError:
+        return StoreError(f"{self.path}: {error.strerror}; mend that and run the same command again, nothing is lost")
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    written = os.write(descriptor, content)
+    while written < len(content):
+        written += os.write(descriptor, content[written:])

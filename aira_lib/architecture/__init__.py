@@ -1,0 +1,1 @@
+"""What an architecture is: its pattern, its scale, what it costs, and the designs that are published."""

@@ -1,0 +1,147 @@
+"""Corpora from files: JSON lines, Parquet and plain text, in the forms in which web text is published.
+
+| files | a document is |
+| --- | --- |
+| `.jsonl`, `.json`, `.ndjson`, also with `.gz` or `.zst` (C4, Dolma, DCLM-Baseline) | the text field of a line |
+| `.parquet` (DCLM-Baseline, FineWeb on Hugging Face) | the text column of a row |
+| `.txt`, `.md` | a file |
+
+Files are read in the order given, those of a folder by name, and no further than the byte limits need. A document is
+held out by a hash of its content, so equal documents never fall on both sides; equal documents are taken once. Near
+duplicates are not looked for: published corpora have been through that.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from aira_lib.datasets.text.corpus import SEPARATOR, Corpus, Part, corpus_of, goes_to_validation
+from aira_lib.errors import UserError
+
+_LINES = (".jsonl", ".json", ".ndjson")
+_PLAIN = (".txt", ".md")
+_COMPRESSED = (".gz", ".zst")
+_BATCH_ROWS = 256
+
+
+def text_files_corpus(
+    *paths: str | Path,
+    max_train_bytes: int | None = None,
+    max_validation_bytes: int | None = None,
+    text_field: str = "text",
+) -> Corpus:
+    """A corpus of files and folders of files.
+
+    Args:
+        paths: files, or folders that are searched to any depth for files of the known kinds.
+        max_train_bytes: size limit of training, None for none; filled with whole documents.
+        max_validation_bytes: size limit of validation, None for none.
+        text_field: the field or column that holds the text.
+
+    Raises:
+        UserError: a path is missing or of no known kind, a file cannot be read as what its name says, or the files
+            hold no document for one of the two splits.
+    """
+    files = [file for path in paths for file in _files(Path(path))]
+    train, validation = Part(max_train_bytes), Part(max_validation_bytes)
+    seen: set[bytes] = set()
+    for document in _documents(files, text_field):
+        digest = hashlib.sha256(document).digest()
+        if digest not in seen:
+            seen.add(digest)
+            (validation if goes_to_validation(digest) else train).add(document)
+        if train.full and validation.full:
+            break
+    corpus = corpus_of(train, validation, {"corpus": "files", "files": [file.name for file in files]})
+    if not len(corpus.train) or not len(corpus.validation):
+        raise UserError(
+            f"{', '.join(map(str, paths))}: {len(seen)} distinct documents are too few for a training and a validation "
+            "split (one in ten is held out); add files"
+        )
+    return corpus
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; name text files of the kinds {_known_kinds()}")
+    if path.is_file():
+        return [path]
+    files = sorted(file for file in path.rglob("*") if file.is_file() and _kind(file))
+    if not files:
+        raise UserError(f"{path}: no text files in this folder; known kinds: {_known_kinds()}")
+    return files
+
+
+def _kind(path: Path) -> str:
+    """The suffix that says what a file holds, or nothing for an unknown kind."""
+    suffixes = [suffix for suffix in path.suffixes if suffix not in _COMPRESSED]
+    kind = suffixes[-1] if suffixes else ""
+    if path.suffix in _COMPRESSED:
+        return kind if kind in _LINES else ""
+    return kind if kind in (*_LINES, *_PLAIN, ".parquet") else ""
+
+
+def _known_kinds() -> str:
+    return ", ".join((*_LINES, *(f"{_LINES[0]}{suffix}" for suffix in _COMPRESSED), ".parquet", *_PLAIN))
+
+
+def _documents(files: list[Path], text_field: str) -> Iterator[bytes]:
+    for file in files:
+        kind = _kind(file)
+        if kind == ".parquet":
+            texts = _parquet_texts(file, text_field)
+        elif kind in _LINES:
+            texts = _line_texts(file, text_field)
+        elif kind:
+            texts = _plain_text(file)
+        else:
+            raise UserError(f"{file}: not a known kind of text file; known: {_known_kinds()}")
+        for text in texts:
+            # A lone surrogate, which JSON can spell, is no text; the separator must not occur.
+            document = text.encode("utf-8", "replace").replace(bytes([SEPARATOR]), b"")
+            if document.strip():
+                yield document
+
+
+def _plain_text(file: Path) -> Iterator[str]:
+    try:
+        yield file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: not UTF-8 text (byte {error.start}); convert it or leave it out") from None
+
+
+def _line_texts(file: Path, text_field: str) -> Iterator[str]:
+    number = 0
+    try:
+        with pa.input_stream(str(file), compression="detect") as stream:
+            for line in io.BufferedReader(stream):
+                number += 1
+                if line.strip():
+                    yield _text_of(json.loads(line), text_field)
+    except (ValueError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{file}:{max(1, number)}: not a line of JSON with text ({reason})") from None
+
+
+def _text_of(record: object, text_field: str) -> str:
+    text = record.get(text_field) if isinstance(record, dict) else None
+    if not isinstance(text, str):
+        raise ValueError(f"no text in field {text_field!r}")
+    return text
+
+
+def _parquet_texts(file: Path, text_field: str) -> Iterator[str]:
+    try:
+        with pq.ParquetFile(file) as table:
+            names = table.schema_arrow.names
+            if text_field not in names:
+                raise UserError(f"{file}: no column {text_field!r}; columns: {', '.join(names)}")
+            for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=[text_field]):
+                yield from (text for text in batch.column(0).to_pylist() if isinstance(text, str))
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{file}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None

@@ -1,0 +1,132 @@
+"""The causal language model: embedding, residual layers named by a design, final norm, head."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from aira_lib.architecture.scales import Scale
+from aira_lib.models.attention import Attention
+from aira_lib.models.mamba2 import Mamba2
+from aira_lib.models.mlp import MLP
+from aira_lib.models.scan import Kernel
+
+IGNORE = -100
+NORM_EPS = 1e-5
+INIT_STD = 0.02
+
+
+class ResidualLayer(nn.Module):
+    """x + mixer(RMSNorm(x)): one letter of a design (A, M or Mb) is one such layer."""
+
+    def __init__(self, primitive: str, scale: Scale, kernel: Kernel) -> None:
+        super().__init__()
+        self.norm = nn.RMSNorm(scale.d_model, eps=NORM_EPS)
+        if primitive == "Mb":
+            self.mixer: nn.Module = Mamba2(scale, kernel=kernel)
+        else:
+            self.mixer = {"A": Attention, "M": MLP}[primitive](scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [batch, length, d_model] to the same shape."""
+        return x + self.mixer(self.norm(x))  # type: ignore[no-any-return]
+
+
+class Backbone(nn.Module):
+    """Embedding, the layers and the final RMSNorm. There is no position embedding: attention is rotary.
+
+    Args:
+        layers: primitives "A", "M", "Mb", first layer first.
+        scale: dimensions.
+        kernel: of the Mamba-2 layers (see `aira_lib.models.mamba2.Mamba2`).
+        init_std: standard deviation of all weight matrices (GPT-2, TorchTitan: 0.02; the paper states none). Output
+            projections get init_std / sqrt(layers), GPT-2's rule for the number of residual branches.
+        recompute: keep only the layers' inputs for the backward pass (activation checkpointing).
+    """
+
+    def __init__(
+        self,
+        layers: tuple[str, ...],
+        scale: Scale,
+        *,
+        kernel: Kernel = "auto",
+        init_std: float = INIT_STD,
+        recompute: bool = False,
+    ) -> None:
+        super().__init__()
+        self.recompute = recompute
+        self.embedding = nn.Embedding(scale.vocab_size, scale.d_model)
+        self.layers = nn.ModuleList(ResidualLayer(primitive, scale, kernel) for primitive in layers)
+        self.norm = nn.RMSNorm(scale.d_model, eps=NORM_EPS)
+        init_weights(self, init_std, len(layers))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map token ids [batch, length] to features [batch, length, d_model]."""
+        x = self.embedding(tokens)
+        for layer in self.layers:
+            x = checkpoint(layer, x, use_reentrant=False) if self.recompute and self.training else layer(x)
+        return self.norm(x)  # type: ignore[no-any-return]
+
+
+def init_weights(module: nn.Module, std: float, n_layers: int) -> None:
+    """Draw all matrices from N(0, std), output projections from N(0, std / sqrt(n_layers)); biases of Linear are 0.
+
+    Only Linear and Embedding: Mamba-2's convolution, A_log, D and dt_bias keep their own initial values.
+    """
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Linear | nn.Embedding):
+            nn.init.normal_(part.weight, std=std / n_layers**0.5 if name.endswith("mixer.out") and n_layers else std)
+        if isinstance(part, nn.Linear) and part.bias is not None:
+            nn.init.zeros_(part.bias)
+
+
+class LanguageModel(nn.Module):
+    """A next-token model of a design at a scale; arguments as of `Backbone`.
+
+    The head is the embedding itself where the scale ties them, else a matrix of its own, with a bias if asked
+    (mad-lab's unembedding has one).
+    """
+
+    def __init__(
+        self,
+        layers: tuple[str, ...],
+        scale: Scale,
+        *,
+        kernel: Kernel = "auto",
+        init_std: float = INIT_STD,
+        recompute: bool = False,
+        head_bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.backbone = Backbone(layers, scale, kernel=kernel, init_std=init_std, recompute=recompute)
+        self.head = nn.Linear(scale.d_model, scale.vocab_size, bias=head_bias)
+        init_weights(self.head, init_std, 0)
+        if scale.tie_embeddings:
+            self.head.weight = self.backbone.embedding.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map token ids [batch, length] to logits [batch, length, vocab]; logits at t see tokens up to t."""
+        return self.head(self.backbone(tokens))  # type: ignore[no-any-return]
+
+    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy in nats over the targets [batch, length] that are not `IGNORE`."""
+        return token_loss(self(tokens), targets)
+
+
+def token_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy in nats of logits [batch, length, vocab], in fp32, where targets are not `IGNORE`."""
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORE)
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Parameters for an optimizer: weight decay on Linear matrices only.
+
+    Norms, biases, the convolution, A_log, D, dt_bias and the embedding are spared; so is a tied head. Decaying an
+    embedding shrinks rare tokens for no reason of the loss; decaying A_log pulls all memories to one length.
+    """
+    matrices = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    decayed = [p for p in model.parameters() if id(p) in matrices - embeddings]
+    spared = [p for p in model.parameters() if id(p) not in matrices - embeddings]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]

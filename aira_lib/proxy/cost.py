@@ -1,0 +1,72 @@
+"""What evaluating a design will take, before it is done."""
+
+import math
+
+from aira_lib.architecture.cost import count, flops_per_token
+from aira_lib.architecture.scales import Scale
+from aira_lib.datasets.mad import MADTask, settings_for
+from aira_lib.spec import MADTaskName, ProxySection
+
+# FLOPs a second of one CPU thread inside layers of a kind, and the fixed cost of a layer in a step: measured with 16
+# layers at widths 32 and 128 on AVX-512 CPUs; right within a factor of two.
+CPU_FLOPS_PER_SECOND = {"A": 2e10, "M": 4e10, "Mb": 1.3e10}
+CPU_SECONDS_PER_LAYER_STEP = 3e-4
+
+# mad-lab's rotary base; `Scale` defaults to that of long-context language models.
+ROPE_THETA = 10_000.0
+
+
+def task_settings(section: ProxySection, task: MADTaskName) -> MADTask:
+    """The task at the section's difficulty.
+
+    Raises:
+        UserError: a difficulty that the task's definition cannot meet.
+    """
+    difficulty = section.difficulty.get(task)
+    return settings_for(task, **(difficulty.model_dump() if difficulty else {}))
+
+
+def task_scale(section: ProxySection, settings: MADTask) -> Scale:
+    """The section's model dimensions with a task's own vocabulary and length."""
+    own = {"vocab_size": settings.vocab_size, "seq_len": settings.length, "rope_theta": ROPE_THETA}
+    return section.scale().model_copy(update=own)
+
+
+def held_out(section: ProxySection) -> int:
+    """How many of the training examples are held out for validation."""
+    return round(section.train_examples * section.validation_fraction)
+
+
+def _examples_trained(section: ProxySection) -> list[int]:
+    """Examples of each training of one task: on the kept part, and on all of them where the test is trained for."""
+    kept = section.train_examples - held_out(section)
+    return [kept, section.train_examples] if section.retrain_for_test else [kept]
+
+
+def count_steps(section: ProxySection) -> int:
+    """Optimizer steps of one evaluation, all tasks together; the same for every design."""
+    a_task = sum(math.ceil(n / section.batch_size) for n in _examples_trained(section)) * section.epochs
+    return len(section.tasks) * a_task
+
+
+def evaluation_flops(layers: tuple[str, ...], section: ProxySection) -> int:
+    """Training and scoring FLOPs of one evaluation, in the paper's convention (no embedding, no head).
+
+    A forward pass costs a third of a training step.
+    """
+    trained = 3 * sum(_examples_trained(section)) * section.epochs
+    scored = held_out(section) + section.test_examples
+    total = 0
+    for task in section.tasks:
+        scale = task_scale(section, task_settings(section, task))
+        total += (trained + scored) * scale.seq_len * flops_per_token(layers, scale) // 3
+    return total
+
+
+def seconds_estimate(layers: tuple[str, ...], section: ProxySection, threads: int = 1) -> float:
+    """Rough seconds of one evaluation on a CPU: arithmetic at typical rates and a fixed cost a layer and step."""
+    arithmetic = sum(
+        evaluation_flops((primitive,) * n, section) / (CPU_FLOPS_PER_SECOND[primitive] * threads)
+        for primitive, n in count(layers).items()
+    )
+    return arithmetic + count_steps(section) * len(layers) * CPU_SECONDS_PER_LAYER_STEP

@@ -1,0 +1,271 @@
+"""The page as data: sections of sentences, tables and figures. HTML and Markdown are two views of the same content."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from aira_lib.records import Score
+from aira_lib.report import figures, results, searches, tables
+from aira_lib.report.columns import Table
+from aira_lib.report.comparison import Comparison, compare
+from aira_lib.report.drawing import Figure
+from aira_lib.report.inputs import LossCurve, ReportInputs
+from aira_lib.report.isoflop import Frontier, frontiers, reference_frontier
+from aira_lib.report.sizes import sizes_table
+from aira_lib.report.strips import Strip
+from aira_lib.report.summary import (
+    best_summary,
+    divergence_sentences,
+    sampling_sentence,
+    selection_sentence,
+    spread_sentence,
+    summary_sentences,
+)
+from aira_lib.spec import Study, digest
+
+
+@dataclass(frozen=True)
+class TableBlock:
+    """A table; `folded` closes it until the reader opens it."""
+
+    table: Table
+    folded: bool = False
+    kind: str = "table"
+
+
+@dataclass(frozen=True)
+class FigureBlock:
+    """A figure with its caption, or the sentence in its place; `only_markdown` where HTML draws it in a table."""
+
+    figure: Figure | None
+    caption: str
+    empty: str
+    only_markdown: bool = False
+    kind: str = "figure"
+
+
+@dataclass(frozen=True)
+class TextBlock:
+    """A paragraph."""
+
+    text: str
+    kind: str = "text"
+
+
+Block = TableBlock | FigureBlock | TextBlock
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page. `boxed` frames it; `seconds` says that it holds what differs between equal studies."""
+
+    id: str
+    title: str
+    blocks: Sequence[Block]
+    boxed: bool = False
+    seconds: bool = False
+    primitives: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything that the report says. `data_tables` are written as files and not shown."""
+
+    study: Study
+    digest: str
+    summary: Sequence[str]
+    sections: Sequence[Section]
+    data_tables: Sequence[Table]
+    headline: dict[str, object] = field(default_factory=dict)
+
+    def tables(self) -> list[Table]:
+        """All tables, shown or not."""
+        shown = [b.table for section in self.sections for b in section.blocks if isinstance(b, TableBlock)]
+        return [*shown, *self.data_tables]
+
+    def figures(self) -> list[Figure]:
+        """All figures that could be drawn."""
+        blocks = [b for section in self.sections for b in section.blocks if isinstance(b, FigureBlock)]
+        return [block.figure for block in blocks if block.figure is not None]
+
+
+def build(study: Study, inputs: ReportInputs) -> Content:
+    """Compute every number, table and figure of the report; the order of the inputs does not matter."""
+    inputs = _ordered(study, inputs)
+    comparison = compare(inputs.scores, inputs.designs, study.extrapolate.baselines)
+    found = frontiers(inputs.scores, inputs.designs)
+    sections = [
+        _stand_in_section(study, inputs),
+        _search_section(inputs),
+        _design_section(inputs),
+        _pattern_section(inputs),
+        _scale_section(inputs),
+        _isotoken_section(inputs, comparison),
+        _isoflop_section(study, inputs, found),
+        _cost_section(inputs),
+    ]
+    return Content(
+        study=study,
+        digest=digest(study),
+        summary=summary_sentences(inputs, comparison, found),
+        sections=sections,
+        data_tables=[
+            searches.steps_table(inputs.searches),
+            tables.votes_table(inputs.patterns),
+            tables.members_table(inputs.patterns),
+        ],
+        headline=best_summary(inputs, comparison),
+    )
+
+
+def _ordered(study: Study, inputs: ReportInputs) -> ReportInputs:
+    """Inputs in the study's order, whichever way they came."""
+    agents = [agent.name for agent in study.agents]
+    designs = {design.name: place for place, design in enumerate(inputs.designs)}
+
+    def by_design(score: Score) -> tuple[object, ...]:
+        point = score.point
+        place = designs.get(point.design.name, len(designs))
+        return point.protocol, place, point.design.name, point.budget_flops or 0.0, point.seed, point.id
+
+    return replace(
+        inputs,
+        searches=sorted(
+            inputs.searches, key=lambda s: (agents.index(s.agent) if s.agent in agents else len(agents), *s[:2])
+        ),
+        scores=sorted(inputs.scores, key=by_design),
+        runs=sorted(inputs.runs, key=lambda run: run.point.id),
+        stand_ins=sorted(inputs.stand_ins, key=lambda s: (s.what, s.instead_of, s.detail)),
+        versions=dict(sorted(inputs.versions.items())),
+    )
+
+
+def _stand_in_section(study: Study, inputs: ReportInputs) -> Section:
+    blocks: list[Block] = [
+        TableBlock(tables.stand_ins_table(inputs.stand_ins)),
+        TextBlock(selection_sentence(study, inputs)),
+        TableBlock(sizes_table(study, inputs)),
+        TableBlock(tables.versions_table(inputs.versions), folded=True),
+    ]
+    return Section("stand-ins", "What stood in for what", blocks, boxed=True)
+
+
+def _search_section(inputs: ReportInputs) -> Section:
+    figure = FigureBlock(
+        figures.search_figure(inputs.searches),
+        "Best validation fitness so far by step: the mean over an agent's seeds, from the step on at which each has a "
+        "valid node; the band is their range. Dots are valid nodes, crosses failed ones.",
+        "No search has left a journal, so there are no dynamics to draw.",
+    )
+    blocks: list[Block] = [figure, TableBlock(searches.search_table(inputs.searches))]
+    failures = searches.failure_table(inputs.searches)
+    if inputs.searches:
+        blocks.append(TableBlock(failures, folded=bool(failures.rows)))
+    return Section("search", "Search dynamics", blocks)
+
+
+def _design_section(inputs: ReportInputs) -> Section:
+    best = tables.best_archive_rows(inputs.archive)
+    strips = {f"{rank}. {row.validation:.3f}": Strip(row.layers) for rank, row in enumerate(best, 1)}
+    blocks: list[Block] = [TableBlock(tables.best_designs_table(inputs.archive))]
+    if best:
+        picture = figures.strips_figure("best_designs", strips)
+        blocks.append(FigureBlock(picture, "The best designs: rank and validation accuracy.", "", only_markdown=True))
+    return Section("designs", "Best designs", blocks, primitives=_primitives(strips.values()))
+
+
+def _pattern_section(inputs: ReportInputs) -> Section:
+    strips = {p.name: Strip(p.layers, p.agreement, p.votes) for p in inputs.patterns}
+    blocks: list[Block] = [TableBlock(tables.patterns_table(inputs.patterns))]
+    if strips:
+        picture = figures.strips_figure("patterns", strips)
+        caption = "The base patterns; the bar above a layer is the share of the votes for it."
+        blocks.append(FigureBlock(picture, caption, "", only_markdown=True))
+    return Section("patterns", "Aggregated patterns", blocks, primitives=_primitives(strips.values()))
+
+
+def _primitives(strips: Iterable[Strip]) -> tuple[str, ...]:
+    used = {layer for strip in strips for layer in strip.layers}
+    return tuple(sorted(used, key=lambda p: (tables.PRIMITIVES.index(p) if p in tables.PRIMITIVES else 9, p)))
+
+
+def _scale_section(inputs: ReportInputs) -> Section:
+    blocks = [
+        TableBlock(tables.designs_table(inputs.designs, trainable), folded=trainable) for trainable in (False, True)
+    ]
+    return Section("scales", "Designs at scale", blocks)
+
+
+def _isotoken_section(inputs: ReportInputs, comparison: Comparison) -> Section:
+    blocks: list[Block] = [TableBlock(results.isotoken_table(comparison))]
+    if comparison.entries:
+        texts = [spread_sentence(comparison), sampling_sentence(comparison), *divergence_sentences(inputs, "isotoken")]
+        blocks += [TextBlock(text) for text in texts if text]
+        caption = (
+            "Training loss against tokens at equal tokens, one line a seed, in means of equal blocks of steps; right, "
+            "the second half. Legend in the order of held-out loss; greys are baselines."
+        )
+        blocks.append(
+            FigureBlock(_curves(inputs, comparison), caption, "No loss curve was recorded for the equal-token runs.")
+        )
+    return Section("isotoken", "Equal tokens", blocks)
+
+
+def _curves(inputs: ReportInputs, comparison: Comparison) -> Figure | None:
+    groups: dict[str, list[LossCurve]] = {}
+    for entry in comparison.entries:
+        ids = [score.point.id for score in entry.scores]
+        groups[results.label(entry)] = [inputs.curves[point_id] for point_id in ids if point_id in inputs.curves]
+    baselines = [results.label(entry) for entry in comparison.entries if comparison.is_baseline(entry)]
+    return figures.curves_figure(groups, baselines)
+
+
+def _isoflop_section(study: Study, inputs: ReportInputs, found: Sequence[Frontier]) -> Section:
+    if not found:
+        return Section("isoflop", "Equal compute", [TextBlock("No design was trained at equal FLOPs.")])
+    reference = reference_frontier(found, study.extrapolate.baselines)
+    blocks: list[Block] = [
+        TextBlock(_fit_sentence(found)),
+        *(TextBlock(text) for text in divergence_sentences(inputs, "isoflop")),
+        FigureBlock(
+            figures.isoflop_figure(found),
+            "Held-out loss against model size under equal training FLOPs, with a parabola in log₁₀ of the "
+            "non-embedding parameters for every budget. A star is the fitted minimum; a ring is the best measured "
+            "size, where there is no minimum within the range. Bars: standard deviation over seeds.",
+            "Every run at equal FLOPs diverged, so there is nothing to draw.",
+        ),
+        TableBlock(results.isoflop_fits_table(found), folded=True),
+        FigureBlock(
+            figures.frontier_figure(found),
+            "Frontier: best loss against training budget, both logarithmic, with the fitted line.",
+            "A frontier needs at least two budgets with a loss.",
+        ),
+        TableBlock(results.frontier_table(found, reference)),
+        TableBlock(results.isoflop_points_table(found), folded=True),
+    ]
+    return Section("isoflop", "Equal compute", blocks)
+
+
+def _fit_sentence(found: Sequence[Frontier]) -> str:
+    fits = [fit for frontier in found for fit in frontier.fits]
+    parabolas = [fit.parabola for fit in fits if fit.parabola]
+    exact, inside = sum(p.exact for p in parabolas), sum(p.inside for p in parabolas)
+    if not parabolas:
+        return (
+            "No design has three sizes with a loss under one budget, so no parabola was fitted: optima are the best "
+            "measured sizes."
+        )
+    text = f"{len(parabolas)} of {len(fits)} pairs of design and budget have the three sizes that a parabola needs. "
+    if exact:
+        count = "All of them have" if exact == len(parabolas) else f"{exact} of them have"
+        text += f"{count} just three points: such a fit passes through them exactly and says nothing of its own error. "
+    outside = len(parabolas) - inside
+    if outside:
+        text += (
+            f"For {outside} the minimum lies outside the range of sizes or does not exist; the best measured size "
+            "stands in its place and is marked."
+        )
+    return text.strip()
+
+
+def _cost_section(inputs: ReportInputs) -> Section:
+    return Section("cost", "Cost of the study", [TableBlock(tables.cost_table(inputs.timings))], seconds=True)

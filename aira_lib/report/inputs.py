@@ -1,0 +1,53 @@
+"""What the report is made of: the records of all stages before it, as plain data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from aira_lib.records import ArchiveRow, BasePattern, Node, ScaledDesign, Score, StandIn, TrainingRun
+
+
+class SearchRun(NamedTuple):
+    """One search: the journal of one agent and seed, and the number of steps it was allowed."""
+
+    agent: str
+    seed: int
+    nodes: Sequence[Node]
+    budget_steps: int
+
+
+class LossCurve(NamedTuple):
+    """The training loss of one point: three sequences of equal length; loss in nats per token."""
+
+    step: Sequence[int]
+    tokens: Sequence[int]
+    loss: Sequence[float]
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything that the page shows. Any part may be empty: a sentence then stands in its place.
+
+    Attributes:
+        searches: one entry an agent and seed.
+        archive: the distinct designs of all searches.
+        patterns: the aggregated base patterns.
+        designs: every design at every scale, trained or only described.
+        runs: finished pretraining runs.
+        curves: point id -> loss curve, for runs that have one.
+        scores: what was measured on the final checkpoints.
+        stand_ins: what was small or synthetic.
+        versions: package -> version of what computed the results.
+        timings: stage -> seconds, summed over its records; the only part that differs between equal studies.
+    """
+
+    searches: Sequence[SearchRun] = ()
+    archive: Sequence[ArchiveRow] = ()
+    patterns: Sequence[BasePattern] = ()
+    designs: Sequence[ScaledDesign] = ()
+    runs: Sequence[TrainingRun] = ()
+    curves: Mapping[str, LossCurve] = field(default_factory=dict)
+    scores: Sequence[Score] = ()
+    stand_ins: Sequence[StandIn] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)

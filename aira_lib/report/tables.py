@@ -1,0 +1,200 @@
+"""Records to table rows: the best designs, the base patterns, the designs at scale, stand-ins, versions and cost."""
+
+from collections.abc import Mapping, Sequence
+
+from aira_lib.architecture.pattern import parse
+from aira_lib.records import STAGES, ArchiveRow, BasePattern, ScaledDesign, StandIn
+from aira_lib.report.columns import Column, Row, Table, prefix
+from aira_lib.report.entries import family, mean
+from aira_lib.report.strips import Strip
+
+BEST_DESIGNS = 10
+PRIMITIVES = ("A", "M", "Mb")
+
+
+def best_archive_rows(archive: Sequence[ArchiveRow], n: int = BEST_DESIGNS) -> list[ArchiveRow]:
+    """The designs of highest validation fitness; equals by name."""
+    return sorted(archive, key=lambda row: (-row.validation, row.design))[:n]
+
+
+def best_designs_table(archive: Sequence[ArchiveRow]) -> Table:
+    """The best designs of all searches, drawn."""
+    rows: list[Row] = [
+        {
+            "rank": rank,
+            "layers": Strip(row.layers),
+            "design": row.design,
+            "validation": row.validation,
+            "test": row.test,
+            "params": row.params,
+            "found_by": ", ".join(row.agents),
+            "first_seen": row.first_seen,
+        }
+        for rank, row in enumerate(best_archive_rows(archive), 1)
+    ]
+    columns = [
+        Column("rank", "#", spec="d"),
+        Column("layers", "Layers, from input to output", style="strip"),
+        Column("design", "Design", style="code"),
+        Column("validation", "Validation", "accuracy", spec=".3f"),
+        Column("test", "Hidden test", "accuracy", spec=".3f"),
+        Column("params", "Proxy parameters", shown=False),
+        Column("found_by", "Searches that found it", shown=False),
+        Column("first_seen", "First seen", style="name"),
+    ]
+    caption = f"The {len(rows)} best of {len(archive):,} distinct designs, ranked by validation fitness."
+    return Table("best_designs", caption, columns, rows, "The archive is empty: no search found a valid design.")
+
+
+def patterns_table(patterns: Sequence[BasePattern]) -> Table:
+    """The base patterns with the agreement of the vote at every layer."""
+    rows: list[Row] = [
+        {
+            "name": p.name,
+            "layers": Strip(p.layers, p.agreement, p.votes),
+            "pattern": p.pattern,
+            "method": _method(p),
+            "rank_by": p.rank_by,
+            "voters": f"{len(p.members):,} of {p.candidates:,}",
+            "members": len(p.members),
+            "candidates": p.candidates,
+            "agreement": mean(p.agreement),
+            "in_archive": p.in_archive,
+        }
+        for p in patterns
+    ]
+    columns = [
+        Column("name", "Pattern", style="name"),
+        Column("layers", "Layers; above each, the share of the votes for it", style="strip"),
+        Column("pattern", "Compact form", style="code"),
+        Column("method", "Method", style="text"),
+        Column("rank_by", "Ranked by", style="name"),
+        Column("voters", "Voters", "designs", style="name"),
+        Column("members", "Voters", shown=False),
+        Column("candidates", "Candidates", shown=False),
+        Column("agreement", "Agreement", "mean, %", spec=".0f", per=0.01),
+        Column("in_archive", "In archive", style="text"),
+    ]
+    caption = "Aggregated base patterns. A pattern that no search saw has no proxy fitness of its own."
+    return Table("patterns", caption, columns, rows, "No base pattern was aggregated.")
+
+
+def _method(pattern: BasePattern) -> str:
+    """The method with the settings that matter to it."""
+    names = {"cluster-vote": ("clusters", "context"), "top-k": ("top_k", "context")}.get(pattern.method)
+    chosen = {k: v for k, v in pattern.settings.items() if (k in names if names else k not in ("method", "rank_by"))}
+    return ", ".join([pattern.method, *(f"{key.replace('_', ' ')} {value}" for key, value in chosen.items())])
+
+
+def votes_table(patterns: Sequence[BasePattern]) -> Table:
+    """The votes behind every layer of every pattern."""
+    columns = [Column(key, key, style="text") for key in ("name", "layer", "winner")]
+    columns += [Column(key, key) for key in ("agreement", *(f"share_{p}" for p in PRIMITIVES))]
+    rows: list[Row] = [
+        {
+            "name": p.name,
+            "layer": i + 1,
+            "winner": layer,
+            "agreement": p.agreement[i],
+            **{f"share_{name}": p.votes[i].get(name, 0.0) for name in PRIMITIVES},
+        }
+        for p in patterns
+        for i, layer in enumerate(p.layers)
+    ]
+    return Table("pattern_votes", "Votes by layer.", columns, rows)
+
+
+def members_table(patterns: Sequence[BasePattern]) -> Table:
+    """The designs that voted for every pattern."""
+    columns = [Column("name", "name", style="name"), Column("design", "design", style="text")]
+    columns += [Column("weight", "weight"), Column("fitness", "fitness")]
+    rows: list[Row] = [
+        {"name": p.name, "design": m.design, "weight": m.weight, "fitness": m.fitness}
+        for p in patterns
+        for m in p.members
+    ]
+    return Table("pattern_members", "Voters.", columns, rows)
+
+
+def designs_table(designs: Sequence[ScaledDesign], trainable: bool) -> Table:
+    """Designs at the scales that are trained here, or at those that are only described."""
+    chosen = [design for design in designs if design.trainable == trainable]
+    rows = [_design_row(design) for design in chosen]
+    per, letter = (1e9, "B") if not trainable else prefix([d.params_non_embedding for d in chosen], "B")
+    flops, flops_letter = prefix([d.flops_per_token for d in chosen])
+    columns = [
+        Column("scale", "Scale", style="name"),
+        Column("name", "Design", style="name"),
+        Column("layers", "Layers, from input to output", style="strip"),
+        Column("n_layers", "Layers", spec="d"),
+        *(Column(p, p, "layers", spec="d") for p in PRIMITIVES),
+        Column("params_non_embedding", "Without embedding", f"{letter} parameters", spec=".3f", per=per),
+        Column("params", "With embedding", f"{letter} parameters", spec=".3f", per=per),
+        Column("flops_per_token", "Training", f"{flops_letter}FLOPs a token", spec=".3f", per=flops),
+        Column("pattern", "Pattern", shown=False),
+        Column("kind", "Kind", shown=False),
+        Column("method", "Method", shown=False),
+    ]
+    caption = (
+        "Designs at the scales that this study trains."
+        if trainable
+        else "Designs at the scales that this study describes and does not train."
+    ) + " FLOPs are forward and backward, without embedding and output head. Baselines are marked."
+    name = "designs_trained" if trainable else "designs_described"
+    empty = "No design was scaled to a size that is trained." if trainable else "No design was described at scale."
+    return Table(name, caption, columns, rows, empty, group="scale", marked="baseline")
+
+
+def _design_row(design: ScaledDesign) -> Row:
+    return {
+        "scale": design.scale.name,
+        "name": family(design.name),
+        "layers": Strip(parse(design.pattern), mini=True),
+        "n_layers": design.n_layers,
+        **{primitive: design.counts.get(primitive, 0) for primitive in PRIMITIVES},
+        "params_non_embedding": design.params_non_embedding,
+        "params": design.params_non_embedding + design.params_embedding,
+        "flops_per_token": design.flops_per_token,
+        "pattern": design.pattern,
+        "kind": design.kind,
+        "method": design.method,
+        "baseline": design.kind == "baseline",
+    }
+
+
+def stand_ins_table(stand_ins: Sequence[StandIn]) -> Table:
+    """What was small or synthetic, each once."""
+    unique = dict.fromkeys((s.what, s.instead_of, s.detail) for s in stand_ins)
+    rows: list[Row] = [{"what": what, "instead_of": instead, "detail": detail} for what, instead, detail in unique]
+    columns = [
+        Column("what", "This study used", style="text"),
+        Column("instead_of", "In the place of", style="text"),
+        Column("detail", "Size and detail", style="text"),
+    ]
+    return Table("stand_ins", "", columns, rows, "No stage declared a stand-in.")
+
+
+def versions_table(versions: Mapping[str, str]) -> Table:
+    """What computed the results."""
+    columns = [Column("name", "Part", style="name"), Column("version", "Version", style="text")]
+    rows: list[Row] = [{"name": name, "version": version} for name, version in versions.items()]
+    return Table("versions", "Versions of what computed the results.", columns, rows, "No versions were recorded.")
+
+
+def cost_table(timings: Mapping[str, float]) -> Table:
+    """Seconds by stage, in the order of the flow, and their sum."""
+    total = sum(timings.values())
+    stages = sorted(timings, key=lambda stage: (STAGES.index(stage) if stage in STAGES else len(STAGES), stage))
+    rows: list[Row] = [
+        {"stage": stage, "seconds": float(timings[stage]), "share": timings[stage] / total if total else None}
+        for stage in stages
+    ]
+    if rows:
+        rows.append({"stage": "all stages", "seconds": float(total), "share": 1.0 if total else None, "total": True})
+    columns = [
+        Column("stage", "Stage", style="name"),
+        Column("seconds", "Time", "s", spec=",.1f"),
+        Column("share", "Share", "%", spec=".0f", per=0.01),
+    ]
+    caption = "Cost of the study, summed over its records; stages that ran at the same time both count."
+    return Table("cost", caption, columns, rows, "No timings were recorded.", marked="total")

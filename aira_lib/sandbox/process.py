@@ -1,0 +1,263 @@
+"""Run one candidate program as a process of its own, within limits, and say how it ended.
+
+What holds: a fresh session whose every descendant is killed at the end (also when the harness itself dies); wall
+and CPU time, address space, file size, open files, number of processes, memory of all processes together, size of
+the work directory, amount of output; an environment of a few fixed names, no standard input; no capabilities; and,
+where the machine allows namespaces (`isolation`), no network and no sight of other processes.
+
+What does NOT hold: the view of the file system is the harness's own. A candidate reads what the user may read, the
+project's code and records included, and writes where the user may write, outside its work directory without a size
+limit. Nothing here hides a GPU, limits disk bandwidth, or stops covert channels. Address space is limited a process,
+which also ends programs that only reserve memory (CUDA). Limits watched from outside (processes, total memory, disk)
+are looked at a few dozen times a second, so they can be passed for a moment. Without namespaces a candidate that
+kills its own supervisor can leave a process behind.
+"""
+
+import contextlib
+import json
+import math
+import os
+import re
+import selectors
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from aira_lib.errors import UserError
+from aira_lib.sandbox.artefacts import used_bytes
+from aira_lib.sandbox.family import family, kill_family, memory
+from aira_lib.sandbox.launch import Launched, launch
+from aira_lib.sandbox.strength import isolation
+from aira_lib.spec import CandidateLimits
+
+Status = Literal["ok", "error", "timeout", "memory", "processes", "output", "disk"]
+
+_MB = 1024 * 1024
+_TAIL = 4_000  # characters of each stream that are kept
+_PROGRAM = "candidate.py"
+_OUT_OF_MEMORY = re.compile(r"MemoryError|std::bad_alloc|[Cc]annot allocate memory|can't allocate memory")
+_OUT_OF_DISK = re.compile(r"\[Errno 27\]|\[Errno 28\]|SIGXFSZ")
+
+
+class SandboxError(UserError):
+    """The machine cannot run candidates at all: no fault of the candidate."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a candidate ended. `exit_code` is negative for a signal, None if it was stopped; `reason` is one line."""
+
+    status: Status
+    exit_code: int | None
+    stdout_tail: str
+    stderr_tail: str
+    seconds: float
+    reason: str = ""
+
+
+def run_candidate(
+    code: str,
+    workdir: Path,
+    limits: CandidateLimits,
+    seconds: float | None = None,
+    readonly: Mapping[str, Path] | None = None,
+) -> Outcome:
+    """Run a Python program in a work directory and wait for its end.
+
+    Args:
+        code: The program's source; it runs as `python -I -B`, with the packages of this environment.
+        workdir: An existing folder for this candidate alone; it is the current directory and the home.
+        limits: What the candidate may use.
+        seconds: Wall time if less than `limits.seconds`, such as what is left of the run.
+        readonly: Files and folders by the relative name under which the candidate finds a write-protected copy.
+
+    Raises:
+        SandboxError: no candidate could be run here.
+    """
+    allowed = limits.seconds if seconds is None else min(limits.seconds, seconds)
+    if allowed <= 0:
+        return Outcome("timeout", None, "", "", 0.0, "no time was left to run it")
+    workdir = workdir.resolve()
+    _lay_out(code, workdir, readonly or {})
+    started = time.monotonic()
+    watch = _Watch(limits, workdir, started + allowed, allowed)
+    launched = launch([sys.executable, "-I", "-B", _PROGRAM], workdir, isolation(), _rlimits(limits, allowed))
+    ended = _Ended()
+    try:
+        _follow(launched, watch, ended)
+    finally:
+        kill_family(launched.process.pid)
+        _drain(launched, ended)
+    return _outcome(ended, watch, time.monotonic() - started)
+
+
+def _lay_out(code: str, workdir: Path, readonly: Mapping[str, Path]) -> None:
+    for name, source in readonly.items():
+        target = workdir / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copyfile(source, target)
+        for path in (target, *target.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o444)
+    (workdir / _PROGRAM).write_bytes(code.encode("utf-8", "replace"))
+
+
+def _rlimits(limits: CandidateLimits, seconds: float) -> dict[str, int]:
+    """Limits that the kernel holds for each process."""
+    cores = os.cpu_count() or 1
+    rlimits = {
+        "RLIMIT_AS": limits.memory_mb * _MB,
+        "RLIMIT_CPU": math.ceil(seconds * cores) + 2,
+        "RLIMIT_FSIZE": limits.disk_mb * _MB,
+        "RLIMIT_NOFILE": 256,
+        "RLIMIT_CORE": 0,
+    }
+    if isolation() == "user namespaces" and os.geteuid() != 0:
+        # Counted within the user namespace. Elsewhere it would count all of the user's processes, and root has none.
+        rlimits["RLIMIT_NPROC"] = limits.processes + 2
+    return rlimits
+
+
+@dataclass
+class _Ended:
+    """What has been seen of a candidate so far."""
+
+    stdout: bytearray = field(default_factory=bytearray)
+    stderr: bytearray = field(default_factory=bytearray)
+    report: bytearray = field(default_factory=bytearray)
+    breach: tuple[Status, str] | None = None
+
+    def exit_code(self) -> int | None:
+        """The reported exit code, if the candidate ended by itself."""
+        try:
+            told = json.loads(bytes(self.report).split(b"\n")[0] or b"{}")
+        except ValueError:
+            return None
+        if self.breach is None and "setup" in told:
+            raise SandboxError(f"no candidate can be run on this machine: {told['setup']}")
+        return told.get("exit") if self.breach is None else None
+
+
+class _Watch:
+    """Looks at a running candidate from outside, often at first and then every tenth of a second."""
+
+    def __init__(self, limits: CandidateLimits, workdir: Path, deadline: float, allowed: float) -> None:
+        self.limits, self.workdir, self.deadline, self.allowed = limits, workdir, deadline, allowed
+        self.disk_before = used_bytes(workdir)
+        self.next_look = time.monotonic()
+        self.looks = 0
+        self.looks_over_memory = 0
+
+    def pause(self) -> float:
+        """Seconds to wait for something to happen before the next look."""
+        now = time.monotonic()
+        return max(0.0, min(self.next_look, self.deadline) - now)
+
+    def breach(self, root: int) -> tuple[Status, str] | None:
+        """The limit that the family of `root` has passed."""
+        now = time.monotonic()
+        if now >= self.deadline:
+            return "timeout", f"ran longer than {self.allowed:.3g} s and was stopped"
+        if now < self.next_look:
+            return None
+        self.looks += 1
+        self.next_look = now + (0.02 if self.looks < 50 else 0.1)
+        processes = family(root)
+        if len(processes) > self.limits.processes + 1:  # init is one of them
+            return "processes", f"started more than {self.limits.processes} processes"
+        over = memory(processes, self.limits.memory_mb * _MB) > self.limits.memory_mb * _MB
+        self.looks_over_memory = self.looks_over_memory + 1 if over else 0
+        if self.looks_over_memory == 2:  # one look alone may see shares move between processes that are just ending
+            return "memory", self.memory_reason()
+        return self.disk_breach() if self.looks % 5 == 0 else None
+
+    def disk_breach(self) -> tuple[Status, str] | None:
+        """The work directory's size or shape is beyond what is allowed."""
+        grown = used_bytes(self.workdir) - self.disk_before
+        return ("disk", self.disk_reason()) if grown > self.limits.disk_mb * _MB else None
+
+    def memory_reason(self) -> str:
+        return f"used more than {self.limits.memory_mb} MB of memory"
+
+    def disk_reason(self) -> str:
+        return f"wrote more than {self.limits.disk_mb} MB (or far too many files) into its work directory"
+
+
+def _follow(launched: Launched, watch: _Watch, ended: _Ended) -> None:
+    """Read what the candidate writes until it ends or passes a limit."""
+    process = launched.process
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with selectors.DefaultSelector() as selector:
+        for source, sink in (
+            (process.stdout.fileno(), ended.stdout),
+            (process.stderr.fileno(), ended.stderr),
+            (launched.report, ended.report),
+        ):
+            os.set_blocking(source, False)
+            selector.register(source, selectors.EVENT_READ, sink)
+        while not ended.report.endswith(b"\n"):
+            for key, _ in selector.select(watch.pause()):
+                chunk = os.read(key.fd, 65_536)
+                key.data.extend(chunk)
+                if not chunk:
+                    selector.unregister(key.fd)
+                    if key.fd == launched.report:
+                        return
+            ended.breach = _output_breach(ended, watch.limits) or watch.breach(process.pid)
+            if ended.breach:
+                return
+
+
+def _output_breach(ended: _Ended, limits: CandidateLimits) -> tuple[Status, str] | None:
+    too_much = len(ended.stdout) + len(ended.stderr) > limits.output_kb * 1024
+    return ("output", f"printed more than {limits.output_kb} KB") if too_much else None
+
+
+def _drain(launched: Launched, ended: _Ended) -> None:
+    """Take what still lies in the pipes (64 KB each at most), close them, and forget the process."""
+    process = launched.process
+    process.wait()
+    for stream, sink in ((process.stdout, ended.stdout), (process.stderr, ended.stderr)):
+        assert stream is not None
+        with contextlib.suppress(BlockingIOError), stream:
+            while chunk := os.read(stream.fileno(), 65_536):
+                sink.extend(chunk)
+    os.close(launched.report)
+
+
+def _outcome(ended: _Ended, watch: _Watch, seconds: float) -> Outcome:
+    exit_code = ended.exit_code()
+    stdout, stderr = (_text(raw, watch.workdir) for raw in (ended.stdout, ended.stderr))
+    late = _output_breach(ended, watch.limits) or watch.disk_breach()
+    status, reason = ended.breach or late or _judge(exit_code, stderr, watch)
+    return Outcome(status, exit_code, stdout[-_TAIL:], stderr[-_TAIL:], seconds, reason)
+
+
+def _judge(exit_code: int | None, stderr: str, watch: _Watch) -> tuple[Status, str]:
+    """The status and reason of a candidate that ended by itself."""
+    if exit_code == 0:
+        return "ok", ""
+    last = next((line.strip() for line in reversed(stderr.splitlines()) if line.strip()), "")
+    if exit_code is None:
+        return "error", "its supervisor died before it ended"
+    if exit_code == -signal.SIGXCPU:
+        return "timeout", f"used more processor time than {watch.allowed:.3g} s on all cores"
+    if exit_code == -signal.SIGXFSZ or _OUT_OF_DISK.search(last):
+        return "disk", watch.disk_reason()
+    if exit_code == -signal.SIGKILL or _OUT_OF_MEMORY.search(last):
+        return "memory", watch.memory_reason()
+    how = f"exit code {exit_code}" if exit_code > 0 else f"killed by {signal.Signals(-exit_code).name}"
+    return "error", f"{how}: {last[:300]}" if last else how
+
+
+def _text(raw: bytearray, workdir: Path) -> str:
+    """Output as text. The work directory's name differs from run to run, and records should not."""
+    return raw.decode("utf-8", "replace").replace(f"{workdir}/", "").replace(str(workdir), ".")

@@ -1,0 +1,170 @@
+"""The search stage: one agent, one seed, one task; a journal of everything it tried."""
+
+import json
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aira_lib.agents import Journal, best_node, model_named, total_steps
+from aira_lib.agents.llm import OFFLINE
+from aira_lib.proxy import evaluate as proxy_evaluate
+from aira_lib.records import Node
+from aira_lib.sandbox import isolation
+from aira_lib.search.candidate import Candidates, Evaluate
+from aira_lib.search.data import FOLDER, data_overview, write_train_data
+from aira_lib.spec import AgentSection, ProxySection, TaskSection
+from aira_lib.tasks import SearchTask, description, task_named
+from aira_lib.work import Work
+
+JOURNAL = "journal.jsonl"
+
+
+def search(
+    task: TaskSection,
+    proxy: ProxySection,
+    agent: AgentSection,
+    seed: int,
+    work: Work,
+    evaluate: Evaluate = proxy_evaluate,
+) -> None:
+    """Search until the steps or the hours are used up; goes on where an interrupted search stopped.
+
+    Leaves `journal.jsonl` (a `Node` a line) and `search.json` (the best design and counts). The same study and seed
+    give the same nodes, interrupted or not, if the model's replies are the same and no time limit intervenes.
+
+    Args:
+        task: What is searched.
+        proxy: How a design is scored; all designs with the same seed, `proxy.seed`.
+        agent: The scaffold, the model, the budget and the limits of candidates.
+        seed: Which of the agent's seeds.
+        work: The workplace.
+        evaluate: The proxy's evaluation, or a cheaper one for tests.
+
+    Raises:
+        UserError: no such task, a model out of reach, a full disk; finished steps are kept.
+    """
+    journal = Journal(work.path / JOURNAL)
+    searched = task_named(task.name)
+    steps = total_steps(agent)
+    clock = _Clock(agent.hours * 3600, journal.nodes)
+    _log_choices(searched, task, agent, seed, work)
+    if len(journal.nodes) < steps and clock.left() > 0:
+        with tempfile.TemporaryDirectory(prefix="aira-search-", ignore_cleanup_errors=True) as scratch:
+            candidates = _candidates(searched, task, proxy, agent, seed, work, evaluate, Path(scratch))
+            while (done := len(journal.nodes)) < steps and clock.left() > 0:
+                node = candidates.make(journal.nodes, steps - done, clock.left, _within(work, done, steps))
+                journal.append(node)
+                work.push(JOURNAL)
+                _log_node(journal.nodes, searched, work)
+                work.progress(done + 1, steps, _note(node))
+    summary = _summary(searched, task, agent, seed, journal.nodes)
+    (work.path / "search.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def _within(work: Work, done: int, steps: int) -> Callable[[float, float, str], None]:
+    """Progress of a step as progress of the search."""
+    return lambda part, whole, note: work.progress(done + part / max(whole, 1), steps, note)
+
+
+class _Clock:
+    """The time left of a search: its budget less what its steps took, those before an interruption included."""
+
+    def __init__(self, budget: float, nodes: list[Node]) -> None:
+        self.budget = budget - sum(node.seconds for node in nodes)
+        self.started = time.monotonic()
+
+    def left(self) -> float:
+        """Seconds."""
+        return self.budget - (time.monotonic() - self.started)
+
+
+def _candidates(
+    searched: SearchTask,
+    task: TaskSection,
+    proxy: ProxySection,
+    agent: AgentSection,
+    seed: int,
+    work: Work,
+    evaluate: Evaluate,
+    scratch: Path,
+) -> Candidates:
+    model = model_named(agent.model, agent.temperature)
+    data = scratch / FOLDER
+    write_train_data(proxy, data)
+    return Candidates(
+        task=searched,
+        n_layers=task.layers,
+        proxy=proxy,
+        agent=agent,
+        seed=seed,
+        model=model,
+        evaluate=evaluate,
+        description=description(searched, task.layers, proxy),
+        data_overview=data_overview(data),
+        data=data,
+        scratch=scratch,
+        cores=os.cpu_count() or 1,
+        threads=work.threads,
+    )
+
+
+def _log_choices(searched: SearchTask, task: TaskSection, agent: AgentSection, seed: int, work: Work) -> None:
+    if agent.model == OFFLINE:
+        work.stand_in(
+            "the embedded offline agent (evolution with priors)",
+            "a large language model",
+            f"agent {agent.name!r}: it proposes designs by mutation and crossover and does not reason",
+        )
+    work.log.params(
+        {"task": searched.name, "layers": task.layers, "seed": seed}
+        | {f"agent.{name}": value for name, value in agent.model_dump(mode="json", exclude={"seeds", "limits"}).items()}
+    )
+    work.log.tags({"agent": agent.name, "model": agent.model, "scaffold": agent.scaffold, "sandbox": isolation()})
+
+
+def _log_node(nodes: list[Node], searched: SearchTask, work: Work) -> None:
+    node, best = nodes[-1], best_node(nodes, searched.lower_is_better)
+    measured = {
+        "valid": float(node.status == "ok"),
+        "validation": node.validation,
+        "best_validation": best.validation if best else None,
+        "test_hidden_from_agent": node.test,
+    }
+    work.log.metrics({name: value for name, value in measured.items() if value is not None}, node.step)
+
+
+def _note(node: Node) -> str:
+    if node.validation is None:
+        return f"{node.operator}: failed, {node.reason.splitlines()[0] if node.reason else 'no reason'}"
+    return f"{node.operator}: {node.design} {node.validation:.4f}"
+
+
+def _summary(
+    searched: SearchTask, task: TaskSection, agent: AgentSection, seed: int, nodes: list[Node]
+) -> dict[str, Any]:
+    """What a search came to; only the fields named `seconds` differ from one run of the same search to another."""
+    best = best_node(nodes, searched.lower_is_better)
+    scored = [node for node in nodes if node.evaluation]
+    return {
+        "task": searched.name,
+        "layers": task.layers,
+        "agent": agent.name,
+        "model": agent.model,
+        "scaffold": agent.scaffold,
+        "seed": seed,
+        "steps": len(nodes),
+        "stopped_by": "steps" if len(nodes) >= total_steps(agent) else "time",
+        "best": best.model_dump(mode="json", include={"step", "id", "design", "validation", "test"}) if best else None,
+        "status": dict(sorted(Counter(node.status for node in nodes).items())),
+        "operators": {
+            operator: dict(sorted(Counter(node.status for node in nodes if node.operator == operator).items()))
+            for operator in sorted({node.operator for node in nodes})
+        },
+        "designs": len({node.design for node in scored}),
+        "evaluations_reused": len(scored) - len({node.design for node in scored}),
+        "seconds": sum(node.seconds for node in nodes),
+    }

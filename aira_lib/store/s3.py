@@ -1,0 +1,207 @@
+"""A store in an S3 bucket (AWS or any compatible server), through boto3.
+
+S3 shows an object only when its upload is complete, so writes are atomic by nature; a multipart upload that was cut
+short stays invisible (let a lifecycle rule of the bucket clear such parts). Contents are verified by the SHA-256 in
+the records' manifests, not by optional checksums that older compatible servers refuse.
+"""
+
+import io
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import boto3
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+from botocore.exceptions import ConnectionError as NoConnectionError
+
+from aira_lib.errors import StoreError
+from aira_lib.store.base import MANIFEST, safe_name
+from aira_lib.store.local import disk_errors, replacing
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+PAGE = 1000  # names in one answer to a listing, S3's own maximum
+
+_CONFIG = Config(
+    # Attempts stay boto3's own (AWS_MAX_ATTEMPTS); time-outs are for one attempt, in seconds.
+    retries={"mode": "standard"},
+    connect_timeout=10,
+    read_timeout=60,
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+)
+_TRANSFER = TransferConfig(preferred_transfer_client="classic", max_concurrency=4)
+
+_NO_CREDENTIALS = "no usable credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+_REFUSED = "the credentials are refused; renew AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
+_DENIED = "access denied; allow these credentials s3:ListBucket, GetObject, PutObject and DeleteObject there"
+_FULL = "the bucket is full or over its quota; free some space, or name another store"
+_REMEDIES = {
+    "NoSuchBucket": "no such bucket; create it, or mend the store's URI",
+    "InvalidBucketName": "not a valid bucket name; mend the store's URI",
+    "NoSuchKey": "no such object; was the record removed or moved?",
+    "404": "no such object (or bucket); was the record removed or moved?",
+    "AccessDenied": _DENIED,
+    "AllAccessDisabled": _DENIED,
+    "403": _DENIED,
+    "InvalidAccessKeyId": _REFUSED,
+    "SignatureDoesNotMatch": _REFUSED,
+    "ExpiredToken": _REFUSED,
+    "InvalidToken": _REFUSED,
+    "QuotaExceeded": _FULL,
+    "InsufficientStorage": _FULL,
+    "XMinioStorageFull": _FULL,
+    "PermanentRedirect": "the bucket is in another region; set AWS_REGION or AWS_ENDPOINT_URL to it",
+    "SlowDown": "the server asks to slow down; run the same command later, finished work is kept",
+    "503": "the server is busy or down; run the same command later, finished work is kept",
+}
+_CREDENTIAL_ERRORS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+
+
+class S3Store:
+    """The objects of a bucket below a prefix as a store."""
+
+    def __init__(self, bucket: str, prefix: str = "") -> None:
+        self.bucket = bucket
+        self.prefix = prefix
+        self._client = _connect(self.uri)
+
+    @property
+    def uri(self) -> str:
+        """Bucket and prefix as an S3 URI."""
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of an object."""
+        buffer = io.BytesIO()
+        with self._refusals(name):
+            self._client.download_fileobj(self.bucket, self._key(name), buffer, Config=_TRANSFER)
+        return buffer.getvalue()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Set the bytes of an object."""
+        with self._refusals(name):
+            self._client.put_object(Bucket=self.bucket, Key=self._key(name), Body=data)
+
+    def put(self, path: Path, name: str) -> None:
+        """Upload a file, in parts when it is large."""
+        with disk_errors(path), self._refusals(name):
+            self._client.upload_file(str(path), self.bucket, self._key(name), Config=_TRANSFER)
+
+    def get(self, name: str, path: Path) -> None:
+        """Download an object to a file."""
+        # Not download_file: its temporary files have names that are not recognised as such after a crash.
+        with replacing(path) as handle, self._refusals(name):
+            self._client.download_fileobj(self.bucket, self._key(name), handle, Config=_TRANSFER)
+
+    def list(self, prefix: str = "") -> list[str]:
+        """Return all names in a folder, sorted; markers of empty folders are not names."""
+        start = self._key(prefix) if prefix else self.prefix
+        skip = len(self.prefix) + 1 if self.prefix else 0
+        with self._refusals(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=f"{start}/" if start else "", PaginationConfig={"PageSize": PAGE}
+            )
+            keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        return sorted(key[skip:] for key in keys if not key.endswith("/"))
+
+    def exists(self, name: str) -> bool:
+        """Say whether an object exists."""
+        # Not HEAD: its 404 cannot tell a missing object from a missing bucket. A key sorts before all that it begins.
+        key = self._key(name)
+        with self._refusals(name):
+            found = self._client.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1).get("Contents", [])
+        return bool(found) and found[0]["Key"] == key
+
+    def remove(self, name: str) -> None:
+        """Remove an object or a folder, manifests first: a removal cut short leaves no record that looks finished."""
+        inside = self.list(name)
+        inside.sort(key=lambda each: not each.endswith(f"/{MANIFEST}"))
+        with self._refusals(name):
+            for each in (*inside, name):
+                self._client.delete_object(Bucket=self.bucket, Key=self._key(each))
+
+    def folder(self, prefix: str) -> Path | None:
+        """Return None: objects are not local files."""
+        return None
+
+    def check(self) -> None:
+        """Write and remove a probe."""
+        name = f"probe-{secrets.token_hex(8)}"
+        self.write(name, b"probe")
+        self.remove(name)
+
+    def _key(self, name: str) -> str:
+        return f"{self.prefix}/{safe_name(name)}" if self.prefix else safe_name(name)
+
+    @contextmanager
+    def _refusals(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (BotoCoreError, ClientError, Boto3Error) as error:
+            place = f"{self.uri}/{name}" if name else self.uri
+            raise StoreError(f"{place}: {_explain(error, self._client.meta.endpoint_url)}") from error
+
+
+def _connect(uri: str) -> "S3Client":
+    try:
+        # A session of its own: the default one keeps the first credentials it met, and is not safe between threads.
+        return boto3.Session().client("s3", config=_CONFIG)
+    except _CREDENTIAL_ERRORS as error:
+        raise StoreError(f"{uri}: {_NO_CREDENTIALS}") from error
+    except ValueError as error:
+        raise StoreError(f"{uri}: AWS_ENDPOINT_URL is not a URL; write it like http://host:9000") from error
+    except BotoCoreError as error:
+        raise StoreError(f"{uri}: {_first_line(error)}; mend the AWS settings") from error
+
+
+def _explain(error: Exception, endpoint: str) -> str:
+    """Say in one line what an S3 error means and how to mend it; secrets and signed URLs never appear in it."""
+    if isinstance(error, Boto3Error) and isinstance(cause := error.__cause__ or error.__context__, Exception):
+        return _explain(cause, endpoint)  # boto3's transfers wrap the error that says what happened
+    if isinstance(error, _CREDENTIAL_ERRORS):
+        return _NO_CREDENTIALS
+    if isinstance(error, ParamValidationError):
+        return _REMEDIES["InvalidBucketName"]
+    if isinstance(error, (HTTPClientError, NoConnectionError)):
+        return f"the endpoint {_without_login(endpoint)} cannot be reached; check the network and AWS_ENDPOINT_URL"
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "unknown")
+        if code in _REMEDIES:
+            return _REMEDIES[code]
+        return f"refused with {code} ({_first_line(error)}); check the bucket and AWS_ENDPOINT_URL"
+    return f"{type(error).__name__}; check the network and AWS_ENDPOINT_URL"
+
+
+def _without_login(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

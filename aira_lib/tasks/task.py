@@ -1,0 +1,50 @@
+"""The tasks by their AIRS-Bench names."""
+
+from dataclasses import dataclass
+
+from aira_lib.errors import UserError, nearest
+
+PRIMITIVE_NAMES = {
+    "A": "causal multi-head self-attention",
+    "M": "MLP (two linear maps with a non-linearity between them)",
+    "Mb": "Mamba-2 (a selective state-space layer)",
+}
+
+
+@dataclass(frozen=True)
+class SearchTask:
+    """A search over the arrangement of a model's layers.
+
+    Attributes:
+        name: Problem, data set and metric in one word, as AIRS-Bench names tasks.
+        primitives: The kinds of layer that a design may use, by their pattern symbols.
+        dataset: What the proxy trains and scores on.
+        metric: The name of the fitness.
+        lower_is_better: The direction of the fitness.
+    """
+
+    name: str
+    primitives: tuple[str, ...]
+    dataset: str = "mad"
+    metric: str = "Accuracy"
+    lower_is_better: bool = False
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        SearchTask("NeuralArchitectureSearchMAD3PrimitivesMbAccuracy", ("A", "M", "Mb")),
+        SearchTask("NeuralArchitectureSearchMAD2PrimitivesAccuracy", ("A", "M")),
+    )
+}
+
+
+def task_named(name: str) -> SearchTask:
+    """Look up a task.
+
+    Raises:
+        UserError: there is no such task; the line gives the nearest name.
+    """
+    if name not in TASKS:
+        raise UserError(f"unknown task {name!r}{nearest(name, TASKS)}")
+    return TASKS[name]

@@ -1,0 +1,299 @@
+"""Carry the logs of stages to MLflow: one experiment a study, a parent run a study, nested runs by key.
+
+Carrying is repeatable: runs are found by the tag ``aira.key`` before they are made, a parameter is logged once, a
+metric once a step, an artifact once a content. So a log may be carried from its start after any interruption. On one
+machine a single process should carry all logs (SQLite knows one writer); on a cluster each stage may carry its own.
+A tracking server that fails never stops the work: it is told once, and the logs wait.
+"""
+
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aira_lib.errors import MissingDependency
+from aira_lib.store.record import file_entry
+from aira_lib.track.log import Event, RunStatus, read_events
+
+KEY_TAG = "aira.key"
+MADE_TAG = "aira.made"  # nanoseconds since the epoch; a run's start time is its log's instead
+DIGEST_TAG = "aira.spec_digest"
+PARENT_TAG = "mlflow.parentRunId"
+METRICS_A_BATCH, OTHERS_A_BATCH = 1000, 100  # MLflow's own limits
+_STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED"}
+# MLflow retries for minutes by default; here whatever fails is carried the next time, so the work need not wait.
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def default_tracking_uri(runs: Path) -> str:
+    """Return MLFLOW_TRACKING_URI, or else that of an SQLite file in the runs folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{runs.absolute()}/mlflow.db"
+
+
+@dataclass
+class _Run:
+    """What MLflow is known to hold of one run."""
+
+    id: str
+    status: str
+    params: set[str]
+    tags: dict[str, str]
+    metrics: set[str]
+    steps: dict[str, set[int]] = field(default_factory=dict)
+
+
+class MLflowSync:
+    """Carries logs of one study to one MLflow server or database."""
+
+    def __init__(
+        self, tracking_uri: str, experiment: str, study_tags: Mapping[str, str], patience: float = 30.0
+    ) -> None:
+        """Prepare; MLflow is contacted at the first `sync`.
+
+        Args:
+            tracking_uri: any URI that MLflow takes.
+            experiment: its name, ``aira/<study>``.
+            study_tags: tags of the parent run; ``aira.spec_digest`` must be one, for it is the parent's key.
+            patience: seconds to leave MLflow alone after it failed.
+
+        Raises:
+            MissingDependency: MLflow is not installed.
+        """
+        if find_spec("mlflow") is None:
+            raise MissingDependency("MLflow tracking", "tracking")
+        self.tracking_uri, self.experiment, self.patience = tracking_uri, experiment, patience
+        self._study_tags = dict(study_tags)
+        self._parent_key = f"study:{study_tags[DIGEST_TAG]}"
+        self._runs: dict[str, _Run] = {}
+        self._client: Any = None
+        self._experiment_id = ""
+        self._told = False
+        self._rest_until = 0.0
+
+    def sync(self, run_key: str | None, name: str, log_path: Path, offset: int = 0) -> int:
+        """Carry what a log gained since an offset.
+
+        Several logs may go to one run if their metrics have different names or steps.
+
+        Args:
+            run_key: ``<stage>:<key>`` of a nested run; None for the study's parent run, whose status logs do not set.
+            name: the run's display name, used when it is made.
+            log_path: the log (`aira_lib.track.log`).
+            offset: what the last call for this log returned; 0 is always right, and slower.
+
+        Returns:
+            The offset for the next call: unchanged when MLflow failed.
+        """
+        events, end = read_events(log_path, offset)
+        if events and not self._try(lambda: self._carry(run_key, name, log_path, events, end)):
+            return offset
+        return end
+
+    def set_status(self, run_key: str | None, name: str, status: RunStatus) -> bool:
+        """Say how a run (None: the parent) is; False when MLflow failed."""
+        return self._try(lambda: self._set_status(self._run(run_key, name), status, _now()))
+
+    def retry_now(self) -> None:
+        """Let the next call try MLflow even if it failed a moment ago."""
+        self._rest_until = 0.0
+
+    def _try(self, action: Callable[[], None]) -> bool:
+        if time.monotonic() < self._rest_until:
+            return False
+        try:
+            action()
+        except Exception as error:  # whatever a tracking server does, the work goes on
+            self._runs.clear()  # it may have taken a part: ask it the next time
+            self._rest_until = time.monotonic() + self.patience
+            if not self._told:
+                reason = _without_login((str(error).splitlines() or [""])[0])[:300]
+                where = _without_login(self.tracking_uri)
+                _log.warning(
+                    "MLflow at %s: %s: %s; the work goes on, its logs wait", where, type(error).__name__, reason
+                )
+            self._told = True
+            return False
+        self._told = False
+        return True
+
+    def _carry(self, run_key: str | None, name: str, log_path: Path, events: Sequence[Event], end: int) -> None:
+        run = self._run(run_key, name, events[0].time)
+        # Says that all of this very log was carried, so that a finished study costs one look-up a run.
+        mark = {f"aira.log.{'/'.join(log_path.absolute().parts[-3:-1])}": f"{end}:{events[-1].time}"}
+        if mark.items() <= run.tags.items():
+            return
+        self._add_tags(run, _last_values(events, "tags"))
+        self._add_params(run, _last_values(events, "params"))
+        self._add_metrics(run, events)
+        for event in events:
+            if event.kind == "artifact":
+                self._add_artifact(run, log_path.parent, event.values["path"])
+        statuses = [event for event in events if event.kind == "status"]
+        if statuses and run_key is not None:
+            self._set_status(run, statuses[-1].values["status"], statuses[-1].time)
+        self._add_tags(run, mark)
+
+    def _add_tags(self, run: _Run, values: Mapping[str, Any]) -> None:
+        from mlflow.entities import RunTag
+
+        new = {_name(key): str(value) for key, value in values.items() if run.tags.get(_name(key)) != str(value)}
+        for batch in _batches((RunTag(key, value) for key, value in new.items()), OTHERS_A_BATCH):
+            self._client.log_batch(run.id, tags=batch)
+        run.tags.update(new)
+
+    def _add_params(self, run: _Run, values: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        new = {_name(key): str(value) for key, value in values.items() if _name(key) not in run.params}
+        for batch in _batches((Param(key, value) for key, value in new.items()), OTHERS_A_BATCH):
+            self._client.log_batch(run.id, params=batch)
+        run.params.update(new)
+
+    def _add_metrics(self, run: _Run, events: Iterable[Event]) -> None:
+        from mlflow.entities import Metric
+
+        points = {
+            (_name(key), event.step): Metric(_name(key), value, event.time, event.step)
+            for event in events
+            if event.kind == "metrics"
+            for key, value in event.values.items()
+        }
+        new = (metric for (key, step), metric in points.items() if step not in self._steps(run, key))
+        for batch in _batches(new, METRICS_A_BATCH):
+            self._client.log_batch(run.id, metrics=batch)
+            for metric in batch:
+                run.steps[metric.key].add(metric.step)
+
+    def _steps(self, run: _Run, key: str) -> set[int]:
+        """Steps at which a run has a metric; asked of MLflow once."""
+        if key not in run.steps:
+            known = self._client.get_metric_history(run.id, key) if key in run.metrics else []
+            run.steps[key] = {metric.step for metric in known}
+        return run.steps[key]
+
+    def _add_artifact(self, run: _Run, folder: Path, reference: str) -> None:
+        path = folder / reference
+        if not path.is_file():
+            return
+        name = path.name if Path(reference).is_absolute() else reference
+        mark = {f"aira.artifact.{name}": file_entry(path, name).sha256}
+        if run.tags.get(_name(next(iter(mark)))) not in mark.values():
+            self._client.log_artifact(run.id, str(path), name.rpartition("/")[0] or None)
+            self._add_tags(run, mark)
+
+    def _set_status(self, run: _Run, status: str, at: int) -> None:
+        wanted = _STATUS[status]
+        if run.status == wanted:
+            return
+        if wanted == "RUNNING":
+            self._client.update_run(run.id, status=wanted)
+        else:
+            self._client.set_terminated(run.id, wanted, end_time=at)
+        run.status = wanted
+
+    def _run(self, run_key: str | None, name: str, started: int | None = None) -> _Run:
+        """Find a run, or make it with its parent."""
+        if self._client is None:
+            self._client = _connect(self.tracking_uri)
+        key = run_key or self._parent_key
+        if key not in self._runs:
+            if run_key is None:
+                tags, name = self._study_tags, self.experiment.rpartition("/")[2]
+            else:
+                tags = {PARENT_TAG: self._run(None, "").id}
+            found = self._find_or_make(key, name, tags, started or _now())
+            data = found.data
+            self._runs[key] = _Run(
+                found.info.run_id, found.info.status, set(data.params), dict(data.tags), set(data.metrics)
+            )
+        return self._runs[key]
+
+    def _find_or_make(self, key: str, name: str, tags: Mapping[str, str], started: int) -> Any:
+        found = self._with_key(key)
+        if not found:
+            tags = {**tags, KEY_TAG: key, MADE_TAG: str(time.time_ns())}
+            made = self._client.create_run(self._experiment(), start_time=started, tags=tags, run_name=name)
+            # MLflow knows no unique tags: where two processes made the run at once, all keep the first.
+            found = self._with_key(key) or [made]
+            if found[0].info.run_id != made.info.run_id:
+                self._client.delete_run(made.info.run_id)
+        return found[0]
+
+    def _with_key(self, key: str) -> list[Any]:
+        runs = self._client.search_runs([self._experiment()], f"tags.`{KEY_TAG}` = '{key}'")
+        return sorted(runs, key=lambda run: (run.data.tags.get(MADE_TAG, ""), run.info.run_id))
+
+    def _experiment(self) -> str:
+        from mlflow.exceptions import MlflowException
+
+        if not self._experiment_id:
+            known = self._client.get_experiment_by_name(self.experiment)
+            if known is None:
+                try:
+                    self._client.create_experiment(self.experiment, artifact_location=self._artifacts())
+                except MlflowException:
+                    if self._client.get_experiment_by_name(self.experiment) is None:
+                        raise
+                    # Another process was faster: its experiment is as good.
+                known = self._client.get_experiment_by_name(self.experiment)
+            elif known.lifecycle_stage == "deleted":
+                self._client.restore_experiment(known.experiment_id)
+            self._experiment_id = str(known.experiment_id)
+        return self._experiment_id
+
+    def _artifacts(self) -> str | None:
+        """A folder beside an SQLite file, whatever the working directory is; a server knows its own place."""
+        database = _sqlite_file(self.tracking_uri)
+        return (database.parent / "mlflow-artifacts" / self.experiment).as_uri() if database else None
+
+
+def _connect(tracking_uri: str) -> Any:
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if database := _sqlite_file(tracking_uri):
+        database.parent.mkdir(parents=True, exist_ok=True)
+    return mlflow.MlflowClient(tracking_uri)
+
+
+def _sqlite_file(tracking_uri: str) -> Path | None:
+    match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", tracking_uri)
+    return Path(match[1]).absolute() if match else None
+
+
+def _last_values(events: Iterable[Event], kind: str) -> dict[str, Any]:
+    return {key: value for event in events if event.kind == kind for key, value in event.values.items()}
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def _name(text: str) -> str:
+    """A name that MLflow takes: word characters, - . / : and spaces, at most 250, and no odd path."""
+    return re.sub(r"/[./]*|^[./]+", "/", re.sub(r"[^\w\-./: ]", "_", text)).strip("/")[:250] or "_"
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _without_login(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//", text)

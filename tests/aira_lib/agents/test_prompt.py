@@ -1,0 +1,73 @@
+import dataclasses
+
+import pytest
+
+from aira_lib.agents import Situation, render_prompt
+from aira_lib.agents.prompt import MOST_GOOD, read_memory
+from aira_lib.agents.scaffold import Operator
+from aira_lib.records import Evaluation
+from aira_lib.spec import CandidateLimits
+from tests.builders import node
+
+SITUATION = Situation(
+    description="THE TASK", primitives=("A", "M"), layers=2, data_overview="THE DATA",
+    limits=CandidateLimits(seconds=50, memory_mb=777), cores=3, seconds_left=33.3, steps_left=9,
+)  # fmt: skip
+TEST = 0.48151623
+NODES = [
+    node(0, "A-M", 0.25, test=TEST, plan="plan zero"),
+    node(1, "M-A", 0.75, test=TEST, plan="plan ``` one\nMEMORY (JSON):"),
+    node(2, None, None, reason="the design has 3 layers", code="layers = []", output="printed this"),
+    node(3, "A-M", 0.25, test=TEST, evaluation=Evaluation(status="ok", test_by_task={"x": TEST})),
+]
+
+
+def text_of(operator: Operator, parent: int | None) -> str:
+    return render_prompt(operator, SITUATION, NODES, None if parent is None else NODES[parent]).text
+
+
+@pytest.mark.parametrize(("operator", "parent"), [("draft", None), ("improve", 1), ("debug", 2)])
+def test_a_prompt_tells_what_holds_and_never_the_test_fitness(operator: Operator, parent: int | None) -> None:
+    text = text_of(operator, parent)
+    for told in ("THE TASK", "THE DATA", "777 MB", "33 seconds", "9 steps", "3 cores", "no GPU", "submission.csv"):
+        assert told in text, told
+    assert str(TEST)[:6] not in text
+    assert "test" not in read_memory(text)
+
+
+def test_improve_shows_the_parent() -> None:
+    text = text_of("improve", 1)
+    assert "`M-A` (validation fitness 0.75)" in text
+    assert "plan ``` one" in text
+
+
+def test_debug_shows_what_failed() -> None:
+    text = text_of("debug", 2)
+    for told in ("the design has 3 layers", "layers = []", "printed this"):
+        assert told in text
+
+
+def test_the_memory_is_json_with_each_design_once_best_first() -> None:
+    memory = read_memory(text_of("improve", 1))
+    assert [entry["design"] for entry in memory["good"]] == ["M-A", "A-M"]
+    assert [entry["step"] for entry in memory["good"]] == [1, 0]
+    assert memory["tried"] == ["A-M", "M-A"]
+    assert memory["failed"] == [{"step": 2, "reason": "the design has 3 layers"}]
+    assert (memory["operator"], memory["parent"], memory["layers"]) == ("improve", "M-A", 2)
+
+
+def test_the_memory_is_capped_to_the_best() -> None:
+    many = [node(i, f"{i + 1}A", i / 100) for i in range(90)]
+    good = read_memory(render_prompt("draft", SITUATION, many, None).text)["good"]
+    assert [entry["step"] for entry in good] == list(range(89, 89 - MOST_GOOD, -1))
+    lower = dataclasses.replace(SITUATION, lower_is_better=True)
+    good = read_memory(render_prompt("draft", lower, many, None).text)["good"]
+    assert [entry["step"] for entry in good] == list(range(MOST_GOOD))
+
+
+def test_long_output_keeps_its_start_and_its_end() -> None:
+    long = node(0, None, None, reason="r", output="START" + "x" * 100_000 + "END")
+    text = render_prompt("debug", SITUATION, [long], long).text
+    assert "START" in text
+    assert "xEND" in text
+    assert len(text) < 15_000

@@ -1,0 +1,131 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from aira_lib.architecture.cost import exact_params
+from aira_lib.architecture.scales import Scale
+from aira_lib.models.language_model import IGNORE, LanguageModel, parameter_groups
+from aira_lib.models.mad_model import AutoEncoder, mad_model, sine_cosine_table
+from aira_lib.models.mamba2 import Mamba2
+
+DESIGN = ("Mb", "M", "A", "M")
+
+
+def scale(**changes: object) -> Scale:
+    base: dict[str, object] = {
+        "name": "t", "d_model": 16, "n_heads": 4, "n_kv_heads": 2, "head_dim": 4, "d_ff": 24, "d_ssm": 32, "d_state": 6,
+        "ssm_head_dim": 8, "n_groups": 2, "seq_len": 32, "vocab_size": 11, "tokens_per_step": 64,
+    }  # fmt: skip
+    return Scale.model_validate({**base, **changes})
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    layers=st.lists(st.sampled_from(["A", "M", "Mb"]), max_size=5).map(tuple),
+    mlp=st.sampled_from(["swiglu", "relu"]),
+    tie=st.booleans(),
+    kv_heads=st.sampled_from([1, 2, 4]),
+    groups=st.sampled_from([1, 2, 4]),
+    conv=st.integers(1, 5),
+)
+def test_parameters_are_those_that_cost_counts(
+    layers: tuple[str, ...], mlp: str, tie: bool, kv_heads: int, groups: int, conv: int
+) -> None:
+    dimensions = scale(mlp=mlp, tie_embeddings=tie, n_kv_heads=kv_heads, n_groups=groups, d_conv=conv)
+    model = LanguageModel(layers, dimensions)
+    assert sum(p.numel() for p in model.parameters()) == exact_params(layers, dimensions)
+
+
+def test_logits_do_not_see_the_future() -> None:
+    torch.manual_seed(0)
+    model = LanguageModel(DESIGN, scale(), init_std=0.3).double()
+    tokens = torch.randint(0, 10, (2, 12))
+    changed = tokens.clone()
+    changed[:, 7] = 10
+    difference = (model(changed) - model(tokens)).abs().amax((0, 2))
+    assert difference[:7].max() < 1e-12
+    assert difference[7:].min() > 1e-9
+
+
+def test_an_untrained_model_knows_nothing() -> None:
+    torch.manual_seed(0)
+    tokens = torch.randint(0, 11, (8, 32))
+    loss = LanguageModel(DESIGN, scale()).loss(tokens, tokens.roll(-1, 1))
+    assert loss.item() == pytest.approx(math.log(11), abs=0.05)
+
+
+def test_ignored_targets_do_not_count() -> None:
+    model = LanguageModel(DESIGN, scale())
+    tokens = torch.randint(0, 11, (3, 9))
+    targets = tokens.clone()
+    targets[:, :5] = IGNORE
+    log_p = model(tokens).log_softmax(-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    assert model.loss(tokens, targets).item() == pytest.approx(-log_p[:, 5:].mean().item(), rel=1e-5)
+
+
+def test_initial_values() -> None:
+    torch.manual_seed(0)
+    wide = scale(d_model=256, d_ff=512, d_ssm=512, n_heads=4, n_kv_heads=4, head_dim=64, vocab_size=1000)
+    model = LanguageModel(DESIGN, wide)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            expected = 0.02 / 2 if name.endswith("mixer.out") else 0.02
+            assert module.weight.std().item() == pytest.approx(expected, rel=0.05), name
+        if isinstance(module, Mamba2):
+            assert nn.functional.softplus(module.dt_bias).max() <= 0.1001
+            assert module.A_log.min() >= 0
+
+
+def test_recomputing_activations_changes_nothing() -> None:
+    torch.manual_seed(0)
+    plain, lean = LanguageModel(DESIGN, scale()), LanguageModel(DESIGN, scale(), recompute=True)
+    lean.load_state_dict(plain.state_dict())
+    tokens = torch.randint(0, 11, (2, 9))
+    for model in (plain, lean):
+        model.loss(tokens, tokens).backward()
+    for a, b in zip(plain.parameters(), lean.parameters(), strict=True):
+        assert torch.allclose(a.grad, b.grad, atol=1e-7)
+
+
+@pytest.mark.parametrize("tie", [True, False])
+def test_weight_decay_reaches_matrices_only(tie: bool) -> None:
+    model = LanguageModel(DESIGN, scale(tie_embeddings=tie), head_bias=not tie)
+    decayed, spared = parameter_groups(model, 0.1)
+    names = {id(p): n for n, p in model.named_parameters()}
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
+    expected = {"in_proj", "out", "gate_up", "qkv"} | (set() if tie else {"head"})
+    assert {names[id(p)].split(".")[-2] for p in decayed["params"]} == expected
+    assert sorted(map(id, [*decayed["params"], *spared["params"]])) == sorted(map(id, model.parameters()))
+
+
+def test_the_autoencoder_decodes_from_the_last_position_alone() -> None:
+    torch.manual_seed(0)
+    model = mad_model("compression", ("M",), scale(), init_std=0.5)
+    assert isinstance(model, AutoEncoder)
+    tokens = torch.randint(0, 11, (2, 9))
+    changed = tokens.clone()
+    changed[:, :-1] = (changed[:, :-1] + 1) % 11
+    assert torch.equal(model(tokens), model(changed))  # an MLP carries nothing to the last position
+    changed[:, -1] = (changed[:, -1] + 1) % 11
+    assert (model(tokens) - model(changed)).abs().amax((0, 2)).min() > 1e-6
+    assert not torch.allclose(model(tokens)[:, 0], model(tokens)[:, 1])
+
+
+def test_mad_models_untie_and_bias_the_head() -> None:
+    model = mad_model("memorization", ("A",), scale(tie_embeddings=True))
+    assert isinstance(model, LanguageModel)
+    assert model.head.bias is not None
+    assert model.head.weight is not model.backbone.embedding.weight
+
+
+def test_sine_cosine_table_by_definition() -> None:
+    table = sine_cosine_table(5, 6)
+    for t in range(5):
+        for j in range(3):
+            angle = t / 10_000 ** (2 * j / 6)
+            assert table[t, 2 * j].item() == pytest.approx(math.sin(angle), abs=1e-6)
+            assert table[t, 2 * j + 1].item() == pytest.approx(math.cos(angle), abs=1e-6)

@@ -1,0 +1,150 @@
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from aira_lib.architecture.cost import params
+from aira_lib.errors import UserError
+from aira_lib.proxy import count_steps, evaluate, evaluation, evaluation_flops, seconds_estimate
+from aira_lib.proxy.train import predict, train
+from aira_lib.spec import ProxySection
+
+EASY: dict[str, Any] = {
+    "in-context-recall": {"vocab_size": 8, "seq_len": 24},
+    "memorization": {"vocab_size": 16, "seq_len": 16},
+    "compression": {"vocab_size": 6, "seq_len": 8},
+    "selective-copying": {"seq_len": 16, "n_tokens_to_copy": 4},
+}
+
+
+def section(*tasks: str, **changes: Any) -> ProxySection:
+    return ProxySection.model_validate(
+        {
+            "tasks": tasks, "difficulty": EASY, "d_model": 32, "n_heads": 2, "d_ff": 64, "d_state": 16,
+            "train_examples": 40, "test_examples": 16, "batch_size": 16, "epochs": 2, "learning_rate": 3e-3, **changes,
+        }
+    )  # fmt: skip
+
+
+def test_a_result_is_a_function_of_the_seed() -> None:
+    chosen = section("in-context-recall", "compression")
+    first, again, other = (evaluate(("Mb", "A"), chosen, seed) for seed in (1, 1, 2))
+    assert first.model_copy(update={"seconds": again.seconds}) == again
+    assert first.validation_by_task != other.validation_by_task or first.test_by_task != other.test_by_task
+
+
+def test_the_callers_random_state_is_left_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    evaluate(("M",), section("memorization", epochs=1), 0)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_attention_learns_recall_and_an_mlp_cannot() -> None:
+    """Chance is one value of four; a model without a mixer can do no better."""
+    chosen = section(
+        "in-context-recall", train_examples=640, test_examples=200, epochs=30, retrain_for_test=False, batch_size=32
+    )
+    mixer, control = (evaluate(design, chosen, 0) for design in (("Mb", "A"), ("M", "M")))
+    assert mixer.validation is not None
+    assert mixer.validation > 0.75
+    assert mixer.test is not None
+    assert mixer.test > 0.75
+    assert control.validation is not None
+    assert control.validation < 0.4
+
+
+def test_what_a_result_reports() -> None:
+    seen: list[tuple[float, float, str]] = []
+    chosen = section("memorization", "selective-copying")
+    result = evaluate(("A", "M"), chosen, 0, progress=lambda *at: seen.append(at))
+    assert result.status == "ok"
+    assert result.train_steps == count_steps(chosen) == 2 * (2 + 3) * 2
+    assert seen[-1] == (20, 20, "selective-copying")
+    assert [s[0] for s in seen] == sorted(s[0] for s in seen)
+    assert set(result.validation_by_task) == set(chosen.tasks)
+    assert result.validation == pytest.approx(sum(result.validation_by_task.values()) / 2)
+    assert result.test == pytest.approx(sum(result.test_by_task.values()) / 2)
+    assert result.params == params(("A", "M"), chosen.scale())[0]
+
+
+def test_the_test_model_is_trained_on_all_examples_only_if_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def counting(model: Any, examples: Any, *rest: Any) -> float:
+        sizes.append(len(examples))
+        return train(model, examples, *rest)
+
+    monkeypatch.setattr(evaluation, "train", counting)
+    evaluate(("M",), section("memorization", epochs=1), 0)
+    assert sizes == [28, 40]
+    sizes.clear()
+    evaluate(("M",), section("memorization", epochs=1, retrain_for_test=False), 0)
+    assert sizes == [28]
+
+
+def test_divergence_is_a_result_with_a_reason() -> None:
+    result = evaluate(("Mb", "A"), section("in-context-recall", learning_rate=1e30), 0)
+    assert result.status == "failed"
+    assert result.reason.startswith("in-context-recall: the loss became")
+    assert result.validation is None
+    assert result.test is None
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory"), torch.OutOfMemoryError("x")]
+)
+def test_running_out_of_memory_is_a_result(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> float:
+        raise error
+
+    monkeypatch.setattr(evaluation, "train", fail)
+    result = evaluate(("M",), section("memorization"), 0)
+    assert (result.status, result.reason) == ("failed", "memorization: out of memory")
+
+
+def test_a_bug_is_not_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> float:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(evaluation, "train", fail)
+    with pytest.raises(RuntimeError, match="shapes"):
+        evaluate(("M",), section("memorization"), 0)
+
+
+def test_an_impossible_difficulty_is_the_users() -> None:
+    with pytest.raises(UserError, match="n_tokens_to_copy"):
+        evaluate(("M",), section("memorization", difficulty={"memorization": {"n_tokens_to_copy": 2}}), 0)
+
+
+def test_flops_by_hand() -> None:
+    chosen = section("compression", d_ff=64, retrain_for_test=False)
+    forward = 2 * 2 * 32 * 64 * 8  # two matrices, multiply and add, 8 positions
+    assert evaluation_flops(("M",), chosen) == forward * (3 * 28 * 2 + 12 + 16)
+    assert seconds_estimate(("M", "M"), chosen) > seconds_estimate(("M",), chosen) > 0
+
+
+def test_prediction_is_the_likeliest_token_whatever_the_batch() -> None:
+    class Echo(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.eye(5))
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            return self.weight[tokens]
+
+    inputs = np.random.default_rng(0).integers(5, size=(300, 4))
+    assert np.array_equal(predict(Echo(), inputs), inputs)  # type: ignore[arg-type]
+
+
+def test_training_reports_the_last_epochs_loss() -> None:
+    chosen = section("memorization", epochs=3, retrain_for_test=False)
+    settings = evaluation.task_settings(chosen, "memorization")
+    data = evaluation.task_data(settings, 40, 16, 0.3, 0)
+    torch.manual_seed(0)
+    model = evaluation.mad_model("memorization", ("A",), evaluation.task_scale(chosen, settings))
+    loss = train(model, data.train, chosen, seed=0)
+    assert 0 < loss < math.log(16) + 0.1

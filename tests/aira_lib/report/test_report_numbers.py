@@ -1,0 +1,238 @@
+"""Every number in a table equals a slow computation straight from the records."""
+
+import math
+import statistics
+from dataclasses import replace
+
+import pytest
+from scipy import stats
+
+from aira_lib.records import Node
+from aira_lib.report.columns import Column, format_number, prefix, scientific
+from aira_lib.report.comparison import compare, t95
+from aira_lib.report.inputs import ReportInputs, SearchRun
+from aira_lib.report.isoflop import frontiers, reference_frontier
+from aira_lib.report.results import frontier_table, isoflop_fits_table, isoflop_points_table, isotoken_table
+from aira_lib.report.searches import best_node, dynamics, search_table, steps_table
+from aira_lib.report.tables import best_designs_table, cost_table, designs_table, patterns_table, votes_table
+from tests.aira_lib.report.made_up import BUDGETS, TRAINED, made_up_inputs, point, scale, scaled, score
+from tests.builders import node
+
+
+@pytest.fixture(scope="module")
+def inputs() -> ReportInputs:
+    return made_up_inputs()
+
+
+def test_search_table(inputs: ReportInputs) -> None:
+    for row in search_table(inputs.searches).rows:
+        runs = [run for run in inputs.searches if run.agent == row["agent"]]
+        nodes = [n for run in runs for n in run.nodes]
+        valid = [n for n in nodes if n.validation is not None]
+        bests = [max(n.validation or 0 for n in run.nodes) for run in runs]
+        winner = next(n for n in valid if n.validation == max(bests))
+        assert (row["seeds"], row["nodes"]) == (len(runs), len(nodes))
+        assert row["budget_steps"] == sum(run.budget_steps for run in runs)
+        assert row["valid_share"] == len(valid) / len(nodes)
+        assert row["best_mean"] == pytest.approx(statistics.mean(bests))
+        assert row["best_sd"] == pytest.approx(statistics.stdev(bests))
+        assert (row["best_validation"], row["best_test"]) == (winner.validation, winner.test)
+
+
+def test_the_test_score_never_picks_the_best_node() -> None:
+    nodes = [node(0, "A", 0.5, 0.9), node(1, "M", 0.7, 0.1), node(2, "Mb", 0.7, 0.8), node(3, None, None)]
+    assert best_node(nodes) is nodes[1]
+
+
+def test_dynamics_accumulate_and_carry_forward() -> None:
+    def run(seed: int, values: list[float | None]) -> SearchRun:
+        nodes: list[Node] = [node(i, "A" if v is not None else None, v) for i, v in enumerate(values)]
+        return SearchRun("a", seed, nodes, 9)
+
+    found = dynamics("a", [run(0, [None, 0.4, 0.2, 0.6]), run(1, [0.3, 0.1]), run(2, [None])])
+    assert found is not None
+    assert found.seeds == 3
+    assert found.best[0].tolist() == pytest.approx([math.nan, 0.4, 0.4, 0.6], nan_ok=True)
+    assert found.best[1].tolist() == [0.3, 0.3, 0.3, 0.3]
+    assert found.mean.tolist() == pytest.approx([math.nan, 0.35, 0.35, 0.45], nan_ok=True)
+    assert dynamics("a", [run(2, [None, None])]) is None
+
+
+def test_steps_table_repeats_the_journal(inputs: ReportInputs) -> None:
+    rows = steps_table(inputs.searches).rows
+    assert len(rows) == sum(len(run.nodes) for run in inputs.searches)
+    last = [row for row in rows if row["agent"] == "greedy-offline" and row["seed"] == 1][-1]
+    assert last["best_so_far"] == max(n.validation or 0 for n in inputs.searches[1].nodes)
+
+
+def test_best_designs_are_ranked_by_validation(inputs: ReportInputs) -> None:
+    shuffled = sorted(inputs.archive, key=lambda row: row.design)
+    rows = best_designs_table(shuffled).rows
+    assert [row["validation"] for row in rows] == sorted((r.validation for r in inputs.archive), reverse=True)[:10]
+    by_design = {row.design: row for row in inputs.archive}
+    assert all(row["test"] == by_design[str(row["design"])].test for row in rows)
+
+
+def test_patterns_show_the_mean_agreement(inputs: ReportInputs) -> None:
+    for row, pattern in zip(patterns_table(inputs.patterns).rows, inputs.patterns, strict=True):
+        assert row["agreement"] == pytest.approx(sum(pattern.agreement) / 16)
+        assert row["voters"] == f"{len(pattern.members)} of {pattern.candidates}"
+    for row in votes_table(inputs.patterns).rows:
+        assert row[f"share_{row['winner']}"] == row["agreement"]
+
+
+def test_designs_at_scale(inputs: ReportInputs) -> None:
+    described = designs_table(inputs.designs, trainable=False)
+    assert len(described.rows) == 18
+    assert {row["scale"] for row in described.rows} == {"350M", "1B", "3B"}
+    chosen = [design for design in inputs.designs if not design.trainable]
+    columns = {column.key: column for column in described.columns}
+    for row, design in zip(described.rows, chosen, strict=True):
+        total = design.params_non_embedding + design.params_embedding
+        assert columns["params"].text(row) == f"{total / 1e9:.3f}"
+        assert columns["params_non_embedding"].text(row) == f"{design.params_non_embedding / 1e9:.3f}"
+        assert sum(int(str(row[p])) for p in ("A", "M", "Mb")) == design.n_layers
+    assert {row["scale"] for row in designs_table(inputs.designs, trainable=True).rows} == set(TRAINED)
+
+
+def test_isotoken_table(inputs: ReportInputs) -> None:
+    table = isotoken_table(compare(inputs.scores, inputs.designs, ["Llama 3.2"]))
+    losses: dict[str, list[float]] = {}
+    for s in inputs.scores:
+        if s.point.protocol == "isotoken":
+            losses.setdefault(s.point.design.name.removesuffix("@micro"), []).append(s.loss or 0)
+    assert [row["design"] for row in table.rows] == sorted(losses, key=lambda name: sum(losses[name]))
+    pooled = math.sqrt(statistics.mean(statistics.variance(group) for group in losses.values()))
+    margin = stats.t.ppf(0.975, len(losses)) * pooled
+    for row in table.rows:
+        own, reference = losses[str(row["design"])], losses["Llama 3.2"]
+        difference = statistics.mean(own) - statistics.mean(reference)
+        assert row["loss_mean"] == pytest.approx(statistics.mean(own))
+        assert row["loss_sd"] == pytest.approx(statistics.stdev(own))
+        assert row["bits_per_byte"] == pytest.approx(statistics.mean(own) / math.log(2))
+        if row["design"] == "Llama 3.2":
+            assert (row["verdict"], row["difference"], row["kind"]) == ("reference", None, "baseline")
+            continue
+        assert row["difference"] == pytest.approx(difference)
+        assert row["margin"] == pytest.approx(margin, rel=1e-3)
+        side = "lower" if difference < 0 else "higher"
+        expected = "within the spread" if abs(difference) <= margin else f"{side}, beyond the spread"
+        assert row["verdict"] == expected
+
+
+def test_a_find_with_the_layers_of_the_baseline_shares_its_result() -> None:
+    at = scale("nano", 64)
+    llama = scaled("Llama 3.2", "Llama 3.2", "baseline", ("A", "M"), at, True)
+    find = scaled("vote/stacked", "vote", "find", ("A", "M"), at, True)
+    scores = [score(point(find, seed, aliases=(llama.name,)), 2.0 + seed / 100) for seed in (0, 1)]
+    comparison = compare(scores, [find, llama], ["Llama 3.2"])
+    (row,) = isotoken_table(comparison).rows
+    assert (row["design"], row["kind"], row["verdict"]) == ("vote/stacked = Llama 3.2", "baseline", "reference")
+    assert comparison.best(baseline=False) is None
+
+
+def test_one_seed_judges_nothing_and_divergence_is_counted() -> None:
+    at = scale("nano", 64)
+    llama, find, broken = (
+        scaled(name, name, kind, layers, at, True)
+        for name, kind, layers in (("Llama 3.2", "baseline", "AM"), ("f", "find", "MA"), ("g", "find", "MM"))
+    )
+    scores = [score(point(llama, 0), 2.0), score(point(find, 0), 1.0), score(point(broken, 0), None)]
+    rows = isotoken_table(compare(scores, [llama, find, broken], ["Llama 3.2"])).rows
+    assert [row["verdict"] for row in rows] == ["one seed, spread unknown", "reference", "diverged"]
+    assert (rows[2]["loss_mean"], rows[2]["diverged"]) == (None, 1)
+    partly = [*scores, score(point(find, 1), None)]
+    assert isotoken_table(compare(partly, [], ["Llama 3.2"])).rows[0]["verdict"] == (
+        "one seed, spread unknown; 1 of 2 seeds diverged"
+    )
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 5, 10, 11, 15, 30, 200])
+def test_student_quantile(degrees: int) -> None:
+    assert t95(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), rel=1e-3)
+
+
+def test_isoflop_points_and_fits(inputs: ReportInputs) -> None:
+    found = frontiers(inputs.scores, inputs.designs)
+    points = isoflop_points_table(found).rows
+    runs = [s for s in inputs.scores if s.point.protocol == "isoflop"]
+    assert len(points) == len(runs)
+    for row in points:
+        (run,) = (
+            s
+            for s in runs
+            if s.point.design.name == f"{row['design']}@{row['scale']}" and s.point.budget_flops == row["budget_flops"]
+        )
+        assert (row["loss_mean"], row["diverged"]) == (run.loss, int(run.loss is None))
+        assert 0.8 < float(str(row["budget_used"])) <= 1
+    fits = {(row["design"], row["budget_flops"]): row for row in isoflop_fits_table(found).rows}
+    assert fits["Nemotron-H", BUDGETS[-1]]["note"] == "best measured: fewer than three sizes, no parabola"
+    assert fits["AIRA-vote/stacked", BUDGETS[-1]]["note"] == "best measured: minimum outside the range"
+    inner = fits["Llama 3.2", BUDGETS[1]]
+    assert inner["note"] == "fitted minimum, exact through three points"
+    assert float(str(inner["optimum_loss"])) <= min(
+        float(str(row["loss_mean"])) for row in points if (row["design"], row["budget_flops"]) == ("Llama 3.2", 6e13)
+    )
+
+
+def test_optimum_outside_is_the_best_measured(inputs: ReportInputs) -> None:
+    found = {frontier.label: frontier for frontier in frontiers(inputs.scores, inputs.designs)}
+    for fit in found["AIRA-vote/stacked"].fits:
+        assert fit.optimum is not None
+        assert fit.optimum.loss == min(entry.mean or 9 for entry in fit.entries)
+
+
+def test_frontier_lines_are_compared_with_the_baseline(inputs: ReportInputs) -> None:
+    found = frontiers(inputs.scores, inputs.designs)
+    reference = reference_frontier(found, ["Llama 3.2", "Nemotron-H"])
+    assert reference is not None
+    assert reference.label == "Llama 3.2"
+    rows = {row["design"]: row for row in frontier_table(found, reference).rows}
+    for frontier in found:
+        x = [math.log10(budget) for budget, _ in frontier.optima]
+        y = [math.log10(optimum.loss) for _, optimum in frontier.optima]
+        slope, intercept = stats.linregress(x, y)[:2]
+        row = rows[frontier.label]
+        assert row["slope"] == pytest.approx(slope)
+        assert row["intercept"] == pytest.approx(intercept)
+        if frontier is not reference and reference.line:
+            assert row["slope_difference"] == pytest.approx(slope - reference.line.slope)
+    assert rows["Llama 3.2"]["slope_difference"] is None
+    assert found[-1].baseline
+
+
+def test_designs_that_meet_at_one_size_only_stay_two_curves() -> None:
+    stretched, stacked = (
+        [scaled(f"v/{way}", "v", "find", layers, scale(name, width), True) for name, width in TRAINED.items()]
+        for way, layers in (("stretched", "AMMA"), ("stacked", "AMAM"))
+    )
+    first = point(stretched[0], 0, 2e13, aliases=(stacked[0].name,))
+    rest = [point(design, 0, 2e13) for design in (*stretched[1:], *stacked[1:])]
+    found = frontiers([score(p, 2.5) for p in (first, *rest)], [*stretched, *stacked])
+    assert [frontier.label for frontier in found] == ["v/stretched", "v/stacked"]
+    assert all(len(frontier.fits[0].entries) == 3 for frontier in found)
+    same = frontiers([score(first, 2.5)], [*stretched, *stacked])
+    assert [frontier.label for frontier in same] == ["v/stretched = v/stacked"]
+
+
+def test_cost_adds_up_in_the_order_of_the_flow(inputs: ReportInputs) -> None:
+    rows = cost_table({"report": 1.0, **dict(reversed(inputs.timings.items()))}).rows
+    assert [row["stage"] for row in rows][:2] == ["search", "archive"]
+    assert [row["stage"] for row in rows][-2:] == ["report", "all stages"]
+    assert rows[-1]["seconds"] == pytest.approx(sum(inputs.timings.values()) + 1)
+    assert sum(float(str(row["share"])) for row in rows[:-1]) == pytest.approx(1)
+
+
+def test_numbers_as_text() -> None:
+    assert scientific(2.5e14) == "2.5×10¹⁴"
+    assert scientific(1e-3) == "10⁻³"
+    assert scientific(0) == "0"
+    assert format_number(-0.0123, "+.3f") == "−0.012"
+    assert prefix([2e6, 5e7]) == (1e6, "M")
+    assert prefix([4e8], "B") == (1e9, "B")
+    assert prefix([]) == (1.0, "")
+    column = Column("x", "X", spec=".2f", per=10, spread="s")
+    assert column.text({"x": 25.0, "s": 1.0}) == "2.50 ± 0.10"
+    assert column.text({"x": 25.0, "s": None}) == "2.50"
+    assert column.text({"x": None, "s": 1.0}) == "–"
+    assert replace(column, spread="").text({"x": True}) == "yes"

@@ -1,0 +1,271 @@
+"""Hostile and clumsy candidates: each ends within its limits, with the right status and a readable reason."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import aira_lib.sandbox.process as process
+from aira_lib.sandbox import ArtefactError, SandboxError, collect, run_candidate
+from aira_lib.sandbox.launch import Isolation
+from aira_lib.sandbox.strength import _works
+from aira_lib.spec import CandidateLimits
+
+LIMITS = CandidateLimits(seconds=20, memory_mb=256, output_kb=64, disk_mb=4, processes=12)
+
+STRENGTHS: tuple[Isolation, ...] = ("namespaces", "user namespaces", "none")
+
+
+@pytest.fixture(params=STRENGTHS)
+def strength(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Isolation:
+    """Each strength of isolation that this machine has."""
+    if request.param != "none" and not _works(request.param):
+        pytest.skip(f"no {request.param} here")
+    monkeypatch.setattr(process, "isolation", lambda: request.param)
+    return request.param
+
+
+def isolated() -> bool:
+    return process.isolation() != "none"
+
+
+def running(*command: str) -> list[int]:
+    """The living processes with just this command line."""
+    wanted = "".join(f"{word}\0" for word in command).encode()
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{entry}/cmdline").read_bytes() == wanted:
+                    found.append(int(entry))
+    return found
+
+
+def test_a_good_candidate(tmp_path: Path, strength: Isolation) -> None:
+    outcome = run_candidate("import sys; print('out'); print('err', file=sys.stderr)", tmp_path, LIMITS)
+    assert (outcome.status, outcome.exit_code, outcome.reason) == ("ok", 0, "")
+    assert (outcome.stdout_tail, outcome.stderr_tail) == ("out\n", "err\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "reason"),
+    [
+        ("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", "processes", "12 processes"),
+        ("x = []\nwhile True: x.append(bytearray(10**7))", "memory", "256 MB of memory"),
+        ("import os\nb = bytes(10**6)\nfor _ in range(1000): os.write(1, b)", "output", "64 KB"),
+        ("open('a', 'wb').write(bytes(10**9 // 4 // 4))", "disk", "4 MB"),
+        ("f = open('a', 'wb'); f.truncate(10**12)", "disk", "4 MB"),
+        ("for i in range(10**6): open(str(i), 'wb').write(bytes(65536))", "disk", "4 MB"),
+        ("for i in range(10**6): open(str(i), 'w').close()", "disk", "too many files"),
+        ("import os\nfor i in range(10**6): os.mkdir('d'); os.chdir('d')", "disk", ""),
+        ("raise ValueError('wrong \\ud800 turn')", "error", "exit code 1"),
+        ("raise ValueError('no such layer')", "error", "exit code 1: ValueError: no such layer"),
+        ("def f(:", "error", "SyntaxError"),
+        ("import sys; sys.exit(3)", "error", "exit code 3"),
+        ("import os; os.abort()", "error", "SIGABRT"),
+        ("import resource; resource.setrlimit(resource.RLIMIT_AS, (-1, -1))", "error", "not allowed"),
+        ("x = '\x00'", "error", "null bytes"),
+        ("print(input())", "error", "EOFError"),
+    ],
+)
+def test_a_bad_candidate(tmp_path: Path, code: str, status: str, reason: str) -> None:
+    outcome = run_candidate(code, tmp_path, LIMITS)
+    assert outcome.status == status, outcome
+    assert reason in outcome.reason
+    assert "\n" not in outcome.reason
+    assert len(outcome.stdout_tail) + len(outcome.stderr_tail) <= 8_000
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "while True: pass",
+        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(9)",
+        "import os, time; os.close(1); os.close(2); time.sleep(99)",
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(99)\nos.wait()",
+    ],
+)
+def test_one_that_does_not_end(tmp_path: Path, strength: Isolation, code: str) -> None:
+    outcome = run_candidate(code, tmp_path, LIMITS, seconds=0.4)
+    assert outcome.status == "timeout"
+    assert outcome.exit_code is None
+    assert 0.4 <= outcome.seconds < 10
+    assert "0.4 s" in outcome.reason
+
+
+def test_no_time_left_means_it_is_not_started(tmp_path: Path) -> None:
+    outcome = run_candidate("open('started', 'w')", tmp_path, LIMITS, seconds=-1.0)
+    assert outcome.status == "timeout"
+    assert not (tmp_path / "started").exists()
+
+
+def test_memory_of_all_processes_together_counts(tmp_path: Path) -> None:
+    code = (
+        "import os, time\n"
+        "for _ in range(4):\n"
+        "    if os.fork() == 0:\n"
+        "        x = bytearray(os.urandom(1)) * (100 * 2**20)\n"
+        "        time.sleep(30)\n"
+        "time.sleep(30)"
+    )
+    assert run_candidate(code, tmp_path, LIMITS).status == "memory"
+
+
+def test_memory_that_forks_share_counts_once(tmp_path: Path) -> None:
+    code = (
+        "import os, time\n"
+        "x = b'x' * (100 * 2**20)\n"
+        "for _ in range(4):\n"
+        "    if os.fork() == 0:\n"
+        "        time.sleep(0.5)\n"
+        "        os._exit(0)\n"
+        "for _ in range(4): os.wait()"
+    )
+    assert run_candidate(code, tmp_path, LIMITS).status == "ok"
+
+
+def test_the_environment_is_a_fixed_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted")
+    outcome = run_candidate("import os; print(sorted(os.environ)); print(os.environ)", tmp_path, LIMITS)
+    assert "sk-planted" not in outcome.stdout_tail
+    names = "['HOME', 'LANG', 'MKL_NUM_THREADS', 'OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'PATH', 'TMPDIR']"
+    assert outcome.stdout_tail.startswith(names)
+
+
+def test_the_environment_of_the_harness_cannot_be_read_from_proc(tmp_path: Path) -> None:
+    if not isolated():
+        pytest.skip("no isolation here")
+    outcome = run_candidate(f"print(open('/proc/{os.getpid()}/environ').read())", tmp_path, LIMITS)
+    assert outcome.status == "error"
+    assert outcome.stdout_tail == ""
+
+
+def test_no_network(tmp_path: Path) -> None:
+    if not isolated():
+        pytest.skip("no isolation here")
+    with listening() as port:
+        code = f"import socket; socket.create_connection(('127.0.0.1', {port}), 5)"
+        outcome = run_candidate(code, tmp_path, LIMITS)
+    assert outcome.status == "error"
+    assert "unreachable" in outcome.reason
+
+
+def test_the_same_port_is_open_outside() -> None:
+    with listening() as port:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[int]:
+    """A listening port on this machine."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield int(server.getsockname()[1])
+
+
+def test_nothing_is_left_behind(tmp_path: Path, strength: Isolation) -> None:
+    mark = f"4{uuid.uuid4().int % 10**9:09}"
+    code = (
+        "import subprocess\n"
+        f"subprocess.Popen(['sleep', '{mark}'])\n"
+        f"subprocess.Popen(['sleep', '{mark}'], start_new_session=True)\n"
+        f"subprocess.Popen('(setsid sleep {mark} &) &', shell=True).wait()\n"
+    )
+    assert run_candidate(code, tmp_path, LIMITS).status == "ok"
+    assert running("sleep", mark) == []
+
+
+def test_candidates_die_with_the_harness(tmp_path: Path, strength: Isolation) -> None:
+    mark = f"5{uuid.uuid4().int % 10**9:09}"
+    candidate = f"import subprocess; subprocess.run(['sleep', '{mark}'])"
+    harness = (
+        "import sys; from pathlib import Path; import aira_lib.sandbox.process as p\n"
+        "from aira_lib.spec import CandidateLimits\n"
+        f"p.isolation = lambda: {strength!r}\n"
+        f"p.run_candidate({candidate!r}, Path(sys.argv[1]), CandidateLimits(seconds=60))"
+    )
+    running_harness = subprocess.Popen([sys.executable, "-c", harness, str(tmp_path)])
+    assert eventually(lambda: bool(running("sleep", mark)))
+    running_harness.send_signal(signal.SIGKILL)
+    running_harness.wait()
+    if strength != "none":
+        assert eventually(lambda: not running("sleep", mark))
+        return
+    # Without namespaces the candidate itself dies, but its own children are not told.
+    (left,) = running("sleep", mark)
+    assert eventually(lambda: parent_of(left) == 1 or not running("sleep", mark))
+    os.kill(left, signal.SIGKILL)
+
+
+def parent_of(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 1
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    for _ in range(300):
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_one_that_kills_its_supervisor_is_a_failed_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "isolation", lambda: "none")
+    code = "import os, signal, time; os.kill(os.getppid(), signal.SIGKILL); time.sleep(30)"
+    outcome = run_candidate(code, tmp_path, LIMITS)
+    assert (outcome.status, outcome.exit_code) == ("error", None)
+
+
+def test_a_machine_that_cannot_run_candidates_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "isolation", lambda: "namespaces")
+    refusing = tmp_path / "bootstrap.py"
+    source = Path(process.__file__).with_name("bootstrap.py").read_text()
+    refusing.write_text(source.replace("if result != 0:", "if True:"))
+    monkeypatch.setattr("aira_lib.sandbox.launch._BOOTSTRAP", refusing)
+    with pytest.raises(SandboxError, match="unshare"):
+        run_candidate("", tmp_path, LIMITS)
+
+
+def test_read_only_inputs_are_copies(tmp_path: Path) -> None:
+    source, workdir = tmp_path / "source", tmp_path / "work"
+    (source / "train").mkdir(parents=True)
+    (source / "train" / "x.txt").write_text("seen")
+    workdir.mkdir()
+    code = (
+        "import os\n"
+        "print(open('data/train/x.txt').read(), oct(os.stat('data/train/x.txt').st_mode & 0o777))\n"
+        "os.chmod('data/train/x.txt', 0o666)\n"
+        "open('data/train/x.txt', 'w').write('spoilt')"
+    )
+    outcome = run_candidate(code, workdir, LIMITS, readonly={"data": source})
+    assert outcome.stdout_tail == "seen 0o444\n"
+    assert (source / "train" / "x.txt").read_text() == "seen"
+
+
+def test_large_inputs_are_not_the_candidates_disk(tmp_path: Path) -> None:
+    source, workdir = tmp_path / "data.bin", tmp_path / "work"
+    source.write_bytes(bytes(8 * 2**20))
+    workdir.mkdir()
+    assert run_candidate("print(1)", workdir, LIMITS, readonly={"data.bin": source}).status == "ok"
+
+
+def test_output_does_not_name_the_work_directory(tmp_path: Path) -> None:
+    outcome = run_candidate("import os; print(os.getcwd()); 1 / 0", tmp_path, LIMITS)
+    assert str(tmp_path) not in outcome.stdout_tail + outcome.stderr_tail
+    assert 'File "candidate.py", line 1' in outcome.stderr_tail
+
+
+def test_a_link_to_a_secret_is_not_collected(tmp_path: Path) -> None:
+    outcome = run_candidate("import os; os.symlink('/etc/passwd', 'submission.csv')", tmp_path, LIMITS)
+    assert outcome.status == "ok"
+    with pytest.raises(ArtefactError, match="links are not followed"):
+        collect(tmp_path, "submission.csv", 1_000_000)

@@ -1,0 +1,155 @@
+"""A stage that is killed (SIGKILL) at many lines of `aira_lib.store` and started again; run as a script.
+
+    python crash_points.py URI SCRATCH STRIDE    kill it at every STRIDE-th line that it executes
+    python crash_points.py URI SCRATCH big       kill it at random moments of large writes
+
+Prints the number of kills. Every check is an assertion.
+"""
+
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+import aira_lib.store
+from aira_lib.records import Manifest
+from aira_lib.store import RecordFolder, Store, checkpoint, open_store
+from aira_lib.store.local import write_file
+
+SOURCES = str(Path(aira_lib.store.__file__).parent)
+MANIFEST = Manifest(stage="pretrain", version=1, unit="p", key="k", study="s", spec_digest="d", section={})
+STEPS = 3
+BIG = 9_000_000
+
+
+def stage(uri: str, prefix: str, scratch: Path) -> Manifest:
+    """Make a record with a journal and checkpoints, going on from what an earlier attempt left."""
+    folder = RecordFolder(open_store(uri), prefix)
+    if finished := folder.manifest():
+        return finished
+    path = folder.workspace(scratch)
+    found = checkpoint.latest(path)
+    for step in range(found[0] + 1 if found else 1, STEPS + 1):
+        write_file(path / "journal", journal(step))
+        folder.push("journal")
+        checkpoint.save(path, folder.push, step, {"weights": torch.full((100,), float(step))})
+    checkpoint.prune(path, folder.push)
+    return folder.commit(MANIFEST)
+
+
+def journal(step: int) -> bytes:
+    return bytes([step]) * 5000
+
+
+def check_visible(store: Store, prefix: str, scratch: Path) -> None:
+    """Whatever can be seen is whole."""
+    names = store.list(prefix)
+    folder = RecordFolder(store, prefix)
+    if folder.manifest():
+        assert len(os.listdir(folder.fetch(scratch))) >= 2
+    if f"{prefix}/journal" in names:
+        assert store.read(f"{prefix}/journal") in map(journal, range(1, STEPS + 1))
+    for name in names:
+        if name.endswith("state.pt") and name.replace("state.pt", "manifest.json") in names:
+            store.get(name, scratch / "check" / name)
+            store.get(name.replace("state.pt", "manifest.json"), (scratch / "check" / name).with_name("manifest.json"))
+    if found := checkpoint.latest(scratch / "check" / prefix):
+        assert found[1]["weights"].tolist() == [float(found[0])] * 100
+
+
+def killed(work: Callable[[], object], kill: Callable[[int], None]) -> bool:
+    """Run work in a child that `kill` is told of; False if it ended by itself."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    kill(child)
+    status = os.waitpid(child, 0)[1]
+    assert status in (0, signal.SIGKILL), f"the stage failed with status {status}"
+    return status == signal.SIGKILL
+
+
+def dying_at(line: int, work: Callable[[], object]) -> Callable[[], object]:
+    left = [line]
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        if not frame.f_code.co_filename.startswith(SOURCES):
+            return None
+        if event == "line":
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    def traced() -> None:
+        sys.settrace(trace)
+        work()
+
+    return traced
+
+
+def crash_at_lines(uri: str, scratch: Path, stride: int) -> int:
+    reference = stage(uri, "reference", scratch)
+    line, kills = 1, 0
+    while True:
+        prefix = f"at-{line}"
+        if not killed(dying_at(line, lambda: stage(uri, prefix, scratch)), lambda child: None):  # noqa: B023
+            return kills
+        kills += 1
+        check_visible(open_store(uri), prefix, scratch / f"looked-{line}")
+        shutil.rmtree(scratch, ignore_errors=True)
+        # The second attempt is killed too, earlier or later than the first.
+        second = 1 + line * 7 % 997
+        kills += killed(dying_at(second, lambda: stage(uri, prefix, scratch)), lambda child: None)  # noqa: B023
+        shutil.rmtree(scratch, ignore_errors=True)
+        assert stage(uri, prefix, scratch) == reference, f"killed at line {line}, then {second}"
+        names = [name.removeprefix(f"{prefix}/") for name in open_store(uri).list(prefix)]
+        assert names == sorted([*(entry.name for entry in reference.files), "manifest.json"])
+        line += stride
+
+
+def crash_in_big_writes(uri: str, scratch: Path) -> int:
+    store = open_store(uri)
+    scratch.mkdir(parents=True)
+    for value in (1, 2):
+        (scratch / str(value)).write_bytes(bytes([value]) * BIG)
+    store.write("big", bytes(BIG))
+
+    def rewrite() -> None:
+        mine = open_store(uri)
+        while True:
+            for value in (1, 2):
+                mine.put(scratch / str(value), "big")
+                mine.write("big", bytes([3]) * BIG)
+
+    def kill_soon(child: int) -> None:
+        time.sleep(random.Random(child).uniform(0.02, 0.2))
+        os.kill(child, signal.SIGKILL)
+
+    for _ in range(4):
+        assert killed(rewrite, kill_soon)
+        data = store.read("big")
+        assert len(data) == BIG
+        assert len(set(data)) == 1
+        assert store.list() == ["big"]
+    store.write("big", b"after")
+    assert store.read("big") == b"after"
+    return 4
+
+
+if __name__ == "__main__":
+    place, folder, what = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+    torch.set_num_threads(1)
+    os.fsync = lambda descriptor: None  # slow, and only a machine that dies needs it: the kernel outlives a process
+    print(crash_in_big_writes(place, folder) if what == "big" else crash_at_lines(place, folder, int(what)))
