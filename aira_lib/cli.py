@@ -145,11 +145,14 @@ def compile_pipeline(
     store: Store = None,
     parallelism: Annotated[int, typer.Option(min=1, help="Searches or pretraining points at once.")] = 8,
     image: Annotated[str | None, typer.Option(envvar="AIRA_IMAGE", help="Image of the components, by digest.")] = None,
+    kubernetes: Annotated[
+        bool, typer.Option("--kubernetes", help="Write Pipeline and PipelineVersion objects, for GitOps.")
+    ] = False,
 ) -> None:
     """Compile the pipeline for a Kubeflow cluster: upload the YAML in the Kubeflow UI, or keep it in git."""
     from aira_lib.launch.session import compile_study
 
-    compile_study(_study(study), output, store or "runs", parallelism, image)
+    compile_study(_study(study), output, store or "runs", parallelism, image, kubernetes)
 
 
 @app.command()

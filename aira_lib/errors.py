@@ -44,16 +44,29 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; valid: {', '.join(names)}"
 
 
-_MENDABLE_OS_ERRORS = {
-    errno.ENOSPC: "no space left on the disk; free some, then give the same command again",
-    errno.EDQUOT: "the disk quota is used up; free some space, then give the same command again",
-    errno.EFBIG: "a file may not grow that large here; raise the limit (ulimit -f), then give the same command again",
-    errno.EACCES: "permission denied; choose a folder you may write with --store, or change its permissions",
-    errno.EROFS: "the file system is read-only; choose another folder with --store",
+_REMEDIES = {
+    errno.ENOSPC: "no space left on the disk; free some, or choose another folder",
+    errno.EDQUOT: "the disk quota is used up; free some space, or choose another folder",
+    errno.EFBIG: "the file grew past the limit of this process or disk; raise `ulimit -f`, or choose another folder",
+    errno.EACCES: "permission denied; make it writable for this user, or choose another folder",
+    errno.EPERM: "operation not permitted; make it writable for this user, or choose another folder",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.ENOTDIR: "a file stands where a folder is needed; move it away, or choose another folder",
+    errno.EISDIR: "a folder stands where a file is needed; move it away, or choose another folder",
+    errno.EEXIST: "a file stands where a folder is needed; move it away, or choose another folder",
+    errno.EIO: "the disk reports an input/output error; check the disk",
+    errno.ESTALE: "the network file system lost this file; mount it again, then run the same command",
 }
 
 
-def from_os_error(error: OSError) -> UserError | None:
-    """The one line for a full or forbidding disk; None for an error that a user cannot mend."""
-    remedy = _MENDABLE_OS_ERRORS.get(error.errno or 0)
-    return UserError(f"{error.filename or 'writing'}: {remedy}") if remedy else None
+def from_os_error(error: OSError, place: object = "the disk") -> StoreError | None:
+    """The one line for what a disk refuses; None for an error that a user cannot mend.
+
+    Args:
+        error: what the operating system said.
+        place: the file or folder to name where the error names none, or only a temporary file.
+    """
+    if error.errno not in _REMEDIES:
+        return None
+    named = isinstance(error.filename, str) and not error.filename.endswith(".tmp")
+    return StoreError(f"{error.filename if named else place}: {_REMEDIES[error.errno]}")

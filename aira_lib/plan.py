@@ -8,13 +8,15 @@ budget leaves the searches alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from aira_lib.architecture.scales import Scale, scale_named
 from aira_lib.errors import UserError, nearest
 from aira_lib.records import RECORD_VERSIONS, PretrainPoint, StageName
 from aira_lib.spec import AgentSection, Study, digest
 from aira_lib.tasks import task_named
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def point_named(name: str, points: Sequence[PretrainPoint]) -> PretrainPoint:
     return _named(name, {point.id: point for point in points}, "there is no pretraining point")
 
 
-def _named(name: str, valid: dict[str, Any], complaint: str) -> Any:
+def _named(name: str, valid: dict[str, T], complaint: str) -> T:
     if name not in valid:
         raise UserError(f"{complaint} {name!r}{nearest(name, valid)}")
     return valid[name]

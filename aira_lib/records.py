@@ -208,7 +208,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 
 def read_rows(path: Path, kind: type[RowT]) -> list[RowT]:
     """Read all rows of a file."""
-    return [kind.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [kind.model_validate_json(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def read_row(path: Path, kind: type[RowT]) -> RowT:

@@ -161,11 +161,23 @@ class ExtrapolateSection(Section):
 
 
 class DataSection(Section):
-    """The text that language models are pretrained on."""
+    """The text that language models are pretrained on; its tokens are bytes.
 
-    name: Literal["python-stdlib"] = "python-stdlib"
+    `files` reads JSON lines, Parquet and plain text (see `aira_lib.datasets.text.files`) from `paths`; `python-stdlib`
+    is the text that every Python carries, a stand-in for web text.
+    """
+
+    name: Literal["python-stdlib", "files"] = "python-stdlib"
+    paths: tuple[str, ...] = ()
+    text_field: str = "text"
     max_train_bytes: int = Field(4_000_000, ge=10_000)
     max_validation_bytes: int = Field(200_000, ge=1_000)
+
+    @model_validator(mode="after")
+    def _paths_for_files(self) -> "DataSection":
+        if (self.name == "files") != bool(self.paths):
+            raise ValueError("paths belong to name: files, and it needs at least one")
+        return self
 
 
 class OptimizerSection(Section):

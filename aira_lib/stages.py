@@ -120,7 +120,7 @@ def _make(
         work.stand_in(**entry.model_dump())
     log.tags(_tags(study, unit))
     log.status("running")
-    with followed(settings.tracking, study.name, digest(study), log.path):
+    with followed(settings.tracking, study.name, digest(study), log.path, last=unit.stage == "report"):
         STAGES[unit.stage](study, unit, inputs, work)
         log.status("finished")
     folder.commit(_manifest(study, unit, work.stand_ins, time.monotonic() - started))

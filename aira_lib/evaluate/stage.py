@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from aira_lib.architecture.pattern import parse
-from aira_lib.datasets.text import python_stdlib_corpus, validation_windows
+from aira_lib.datasets.text import validation_windows
+from aira_lib.datasets.text.study import study_corpus
 from aira_lib.errors import UserError
 from aira_lib.models.language_model import LanguageModel
 from aira_lib.records import Score, TrainingRun, read_row
@@ -43,7 +44,7 @@ def _losses(section: EvaluateSection, data: DataSection, run: TrainingRun, recor
     model = LanguageModel(parse(design.pattern), design.scale)
     model.load_state_dict(newest[1]["trainer"]["model"])
     model.eval()
-    corpus = python_stdlib_corpus(data.max_train_bytes, data.max_validation_bytes)
+    corpus, _ = study_corpus(data)
     inputs, targets = validation_windows(corpus.validation, design.scale.seq_len, section.samples)
     losses = []
     with torch.inference_mode():

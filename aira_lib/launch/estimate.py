@@ -1,10 +1,8 @@
 """What a study will take, before anything is started: candidates, training runs, FLOPs and time.
 
-FLOPs follow the paper's convention. Time is FLOPs over a rate that is an assumption until the store holds finished
-work of this machine to measure by; the plan says which of the two it is.
+FLOPs follow the paper's convention. Times are assumptions for one worker, a core of a laptop: nothing is measured.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aira_lib import plan
@@ -12,12 +10,16 @@ from aira_lib.architecture.cost import flops_per_token
 from aira_lib.architecture.reference import baseline_layers
 from aira_lib.architecture.scales import Scale
 from aira_lib.extrapolate.depth import layers_for_scale
-from aira_lib.records import Manifest, StageName
-from aira_lib.spec import Study
+from aira_lib.records import StageName
+from aira_lib.spec import AgentSection, Study
+from aira_lib.tasks import task_named
 
-# One core of a laptop on models this small, where the overhead of single operations rules.
-ASSUMED_FLOPS_PER_SECOND = 4e9
-OVERHEAD_SECONDS = {"search": 4.0, "pretrain": 5.0, "evaluate": 4.0}
+# One core of a laptop on models of 10 to 100 thousand parameters, where the overhead of single operations rules.
+CPU_FLOPS_PER_SECOND = 1e10
+# An H100 at about 40 % of its dense bf16 peak of 989 TFLOP/s.
+GPU_FLOPS_PER_SECOND = 4e14
+# Starting a process and importing torch.
+OVERHEAD_SECONDS = {"search": 4.0, "pretrain": 3.0, "evaluate": 3.0}
 
 
 @dataclass(frozen=True)
@@ -31,71 +33,62 @@ class StageEstimate:
     seconds: float
 
 
-def estimate(study: Study, rate: float = ASSUMED_FLOPS_PER_SECOND) -> list[StageEstimate]:
-    """Estimate every stage of a study.
-
-    Args:
-        study: the study.
-        rate: FLOPs a second of one worker.
-    """
+def estimate(study: Study) -> list[StageEstimate]:
+    """Estimate every stage of a study."""
     searches = sum(len(agent.seeds) for agent in study.agents)
     candidates = sum(len(agent.seeds) * _steps(agent) for agent in study.agents)
-    points, training = _pretraining(study)
-    scoring = points * study.evaluate.samples * 1e4
-    rows: list[tuple[StageName, int, str, float]] = [
-        ("search", searches, f"{candidates} candidates at most", candidates * candidate_flops(study)),
-        ("archive", 1, "one table of distinct designs", 0.0),
-        ("aggregate", 1, f"{len(study.aggregate)} base patterns", 0.0),
-        ("extrapolate", 1, f"{_designs(study)} designs at each scale", 0.0),
-        ("pretrain", points, "training runs at most", training),
-        ("evaluate", points, "checkpoints", scoring),
-        ("report", 1, "one page", 0.0),
+    points, training, scoring = _pretraining(study)
+    flops, seconds = _candidate(study)
+    rows: list[tuple[StageName, int, str, float, float]] = [
+        ("search", searches, f"{candidates} candidates at most", candidates * flops, candidates * seconds),
+        ("archive", 1, "one table of distinct designs", 0.0, 0.0),
+        ("aggregate", 1, f"{len(study.aggregate)} base patterns", 0.0, 0.0),
+        ("extrapolate", 1, f"{_designs(study)} designs at each scale", 0.0, 0.0),
+        ("pretrain", points, "training runs at most", training, training / CPU_FLOPS_PER_SECOND),
+        ("evaluate", points, "checkpoints", scoring, scoring / CPU_FLOPS_PER_SECOND),
+        ("report", 1, "one page", 0.0, 3.0),
     ]
     return [
-        StageEstimate(stage, units, what, flops, flops / rate + units * OVERHEAD_SECONDS.get(stage, 2.0))
-        for stage, units, what, flops in rows
+        StageEstimate(stage, units, what, flops, seconds + units * OVERHEAD_SECONDS.get(stage, 2.0))
+        for stage, units, what, flops, seconds in rows
     ]
 
 
-def _steps(agent: object) -> int:
-    return 1 if getattr(agent, "scaffold", "") == "one-shot" else int(getattr(agent, "steps", 1))
+def _steps(agent: AgentSection) -> int:
+    return 1 if agent.scaffold == "one-shot" else agent.steps
 
 
-def candidate_flops(study: Study) -> float:
-    """Training FLOPs of one proxy evaluation of a design with equal shares of the task's primitives."""
-    from aira_lib.proxy.cost import evaluation_flops
+def _candidate(study: Study) -> tuple[float, float]:
+    """FLOPs and seconds of one proxy evaluation of a design with equal shares of the task's primitives."""
+    from aira_lib.proxy.cost import evaluation_flops, seconds_estimate
 
-    primitives = plan.task_named(study.task.name).primitives
+    primitives = task_named(study.task.name).primitives
     layers = tuple(primitives[i % len(primitives)] for i in range(study.task.layers))
-    return float(evaluation_flops(layers, study.proxy))
+    return float(evaluation_flops(layers, study.proxy)), seconds_estimate(layers, study.proxy)
 
 
 def _designs(study: Study) -> int:
     return len(study.aggregate) * len(study.extrapolate.methods) + len(study.extrapolate.baselines)
 
 
-def _pretraining(study: Study) -> tuple[int, float]:
-    """Number of training runs if no two designs coincide, and their FLOPs."""
-    section = study.pretrain
+def _pretraining(study: Study) -> tuple[int, float, float]:
+    """Training runs if no two designs coincide, the FLOPs of training them, and of scoring them."""
+    section, samples = study.pretrain, study.evaluate.samples
     designs = len(study.aggregate) * len(section.methods) + len(study.extrapolate.baselines)
-    points, flops = 0, 0.0
+    points, training, scoring = 0, 0.0, 0.0
     if section.isotoken:
-        runs = designs * len(section.isotoken.seeds)
-        points += runs
-        flops += runs * section.isotoken.tokens * _typical_flops(plan.scales(study, [section.isotoken.scale])[0])
+        scale = plan.scales(study, [section.isotoken.scale])[0]
+        points = designs * len(section.isotoken.seeds)
+        training = points * section.isotoken.tokens * _typical_flops(scale)
+        scoring = points * samples * scale.seq_len * _typical_flops(scale) / 3
     if section.isoflop:
-        runs = designs * len(section.isoflop.scales) * len(section.isoflop.seeds)
-        points += runs * len(section.isoflop.budgets)
-        flops += runs * sum(section.isoflop.budgets)
-    return points, flops
+        for scale in plan.scales(study, section.isoflop.scales):
+            runs = designs * len(section.isoflop.seeds) * len(section.isoflop.budgets)
+            points += runs
+            training += designs * len(section.isoflop.seeds) * sum(section.isoflop.budgets)
+            scoring += runs * samples * scale.seq_len * _typical_flops(scale) / 3
+    return points, training, scoring
 
 
 def _typical_flops(scale: Scale) -> float:
     return flops_per_token(layers_for_scale(lambda n: baseline_layers("Llama 3.2", n), scale), scale)
-
-
-def measured_rate(manifests: Sequence[Manifest]) -> float | None:
-    """FLOPs a second of one worker, from the pretraining records at hand; None without any."""
-    done = [m for m in manifests if m.stage == "pretrain" and m.seconds > 0]
-    seconds = sum(m.seconds for m in done)
-    return sum(m.section["point"]["flops"] for m in done) / seconds if seconds else None

@@ -78,6 +78,7 @@ def run_locally(run: LocalRun, console: Console) -> list[Progress]:
 def _check_store(run: LocalRun) -> None:
     """Fail before anything is started where the store cannot be written."""
     store = open_store(run.settings.store)
+    store.check()
     store.write(f"{run.study.name}/study.json", (canonical_json(run.study) + "\n").encode())
 
 

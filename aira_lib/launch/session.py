@@ -16,7 +16,7 @@ from rich.table import Table
 from aira_lib import plan
 from aira_lib.errors import MissingDependency, UserError
 from aira_lib.launch.display import duration, tally
-from aira_lib.launch.estimate import StageEstimate, estimate
+from aira_lib.launch.estimate import GPU_FLOPS_PER_SECOND, StageEstimate, estimate
 from aira_lib.launch.local import LocalRun, PipelineFailed, finished_units, run_locally
 from aira_lib.plan import Unit
 from aira_lib.records import StageName
@@ -26,6 +26,7 @@ from aira_lib.stages import points_of, run_stage
 from aira_lib.store import RecordFolder, open_store
 
 INTERRUPTED = 130
+WORTH_A_GPU = 1e17
 
 
 def run_study(
@@ -94,6 +95,15 @@ def show_plan(console: Console, study: Study, settings: Settings, workers: int) 
         highlight=False,
         soft_wrap=True,
     )
+    total = sum(row.flops for row in rows)
+    if total > WORTH_A_GPU:
+        hours = total / GPU_FLOPS_PER_SECOND / 3600
+        console.print(
+            f"This is work for a cluster: {hours:,.0f} GPU hours at {GPU_FLOPS_PER_SECOND:.0e} FLOP/s (an H100 at "
+            "about 40 % of its peak). `aira compile` writes the pipeline for one.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _wall_seconds(rows: Sequence[StageEstimate], workers: int) -> float:
@@ -164,9 +174,7 @@ def _uris(study: Study, settings: Settings, units: Sequence[Unit]) -> list[str]:
     store = open_store(settings.store)
     for unit in units:
         if RecordFolder(store, unit.folder(study)).manifest() is None:
-            raise UserError(
-                f"{unit.stage} {unit.name} is not finished in {store.uri}; run `aira {unit.stage}` with this study first"
-            )
+            raise UserError(f"{unit.stage} {unit.name} is not finished in {store.uri}; run `aira {unit.stage}` first")
     return [f"{store.uri}/{unit.folder(study)}" for unit in units]
 
 
@@ -183,7 +191,9 @@ def show_page(page: Path, open_it: bool) -> None:
         raise UserError(f"no browser could be started; open {page} yourself")
 
 
-def compile_study(study: Study, output: Path, store: str, parallelism: int, image: str | None) -> None:
+def compile_study(
+    study: Study, output: Path, store: str, parallelism: int, image: str | None, kubernetes: bool
+) -> None:
     """Write the pipeline of a study for a cluster, byte-identical for equal arguments.
 
     Raises:
@@ -200,8 +210,9 @@ def compile_study(study: Study, output: Path, store: str, parallelism: int, imag
         file.flush()
         command = [sys.executable, "-m", "pipelines.compose", "compile", "--study", file.name, "--store", store]
         command += ["--parallelism", str(parallelism), "--output", str(output)]
-        subprocess.run(command, check=True, env=environment)
-    print(f"{output}: upload it in the Kubeflow UI, or keep it in git; its parameters are study and store")
+        subprocess.run(command + ["--kubernetes"] * kubernetes, check=True, env=environment)
+    use = "keep it in git for Argo CD or Flux" if kubernetes else "upload it in the Kubeflow UI"
+    print(f"{output}: {use}; the pipeline's parameters are study and store, with this study as the default")
 
 
 def _need(module: str, what: str, extra: str) -> None:

@@ -13,7 +13,6 @@ from aira_lib.models.scan import Kernel
 
 IGNORE = -100
 NORM_EPS = 1e-5
-INIT_STD = 0.02
 
 
 class ResidualLayer(nn.Module):
@@ -39,8 +38,9 @@ class Backbone(nn.Module):
         layers: primitives "A", "M", "Mb", first layer first.
         scale: dimensions.
         kernel: of the Mamba-2 layers (see `aira_lib.models.mamba2.Mamba2`).
-        init_std: standard deviation of all weight matrices (GPT-2, TorchTitan: 0.02; the paper states none). Output
-            projections get init_std / sqrt(layers), GPT-2's rule for the number of residual branches.
+        init_std: standard deviation of all weight matrices; None is d_model**-0.5, that of the lingua code base (the
+            paper states none; at widths below 100, GPT-2's 0.02 learned far slower). Output projections get
+            init_std / sqrt(layers), GPT-2's rule for the number of residual branches.
         recompute: keep only the layers' inputs for the backward pass (activation checkpointing).
     """
 
@@ -50,7 +50,7 @@ class Backbone(nn.Module):
         scale: Scale,
         *,
         kernel: Kernel = "auto",
-        init_std: float = INIT_STD,
+        init_std: float | None = None,
         recompute: bool = False,
     ) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Backbone(nn.Module):
         self.embedding = nn.Embedding(scale.vocab_size, scale.d_model)
         self.layers = nn.ModuleList(ResidualLayer(primitive, scale, kernel) for primitive in layers)
         self.norm = nn.RMSNorm(scale.d_model, eps=NORM_EPS)
-        init_weights(self, init_std, len(layers))
+        init_weights(self, init_std or scale.d_model**-0.5, len(layers))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map token ids [batch, length] to features [batch, length, d_model]."""
@@ -93,14 +93,14 @@ class LanguageModel(nn.Module):
         scale: Scale,
         *,
         kernel: Kernel = "auto",
-        init_std: float = INIT_STD,
+        init_std: float | None = None,
         recompute: bool = False,
         head_bias: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = Backbone(layers, scale, kernel=kernel, init_std=init_std, recompute=recompute)
         self.head = nn.Linear(scale.d_model, scale.vocab_size, bias=head_bias)
-        init_weights(self.head, init_std, 0)
+        init_weights(self.head, init_std or scale.d_model**-0.5, 0)
         if scale.tie_embeddings:
             self.head.weight = self.backbone.embedding.weight
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from aira_lib.architecture.scales import Scale
-from aira_lib.models.language_model import INIT_STD, Backbone, LanguageModel, init_weights, token_loss
+from aira_lib.models.language_model import Backbone, LanguageModel, init_weights, token_loss
 from aira_lib.models.scan import Kernel
 
 
@@ -16,15 +16,15 @@ class AutoEncoder(nn.Module):
     """
 
     def __init__(
-        self, layers: tuple[str, ...], scale: Scale, *, kernel: Kernel = "auto", init_std: float = INIT_STD
+        self, layers: tuple[str, ...], scale: Scale, *, kernel: Kernel = "auto", init_std: float | None = None
     ) -> None:
         super().__init__()
         d = scale.d_model
         self.encoder = Backbone(layers, scale, kernel=kernel, init_std=init_std)
         self.decoder = nn.Sequential(nn.Linear(d, d), nn.GELU(), nn.Linear(d, d))
         self.head = nn.Linear(d, scale.vocab_size)
-        init_weights(self.decoder, init_std, 0)
-        init_weights(self.head, init_std, 0)
+        init_weights(self.decoder, init_std or d**-0.5, 0)
+        init_weights(self.head, init_std or d**-0.5, 0)
         self.register_buffer("positions", sine_cosine_table(scale.seq_len, d), persistent=False)
         self.positions: Tensor
 
@@ -49,7 +49,7 @@ MADModel = LanguageModel | AutoEncoder
 
 
 def mad_model(
-    task: str, layers: tuple[str, ...], scale: Scale, kernel: Kernel = "auto", init_std: float = INIT_STD
+    task: str, layers: tuple[str, ...], scale: Scale, kernel: Kernel = "auto", init_std: float | None = None
 ) -> MADModel:
     """The model that mad-lab trains on a task; scale carries the task's own vocabulary and length."""
     if task == "compression":

@@ -52,9 +52,10 @@ def _isoflop(section: IsoFlopSection, entrants: Sequence[Entrant]) -> Iterator[P
             for budget in section.budgets:
                 steps = steps_for_budget(budget, parse(design.pattern), design.scale, section.rounding)
                 if steps < 1:
+                    step = design.flops_per_token * design.scale.tokens_per_step
                     raise UserError(
                         f"pretrain.isoflop: a budget of {budget:.3g} FLOPs does not pay for one step of {design.name} "
-                        f"({design.flops_per_token * design.scale.tokens_per_step:.3g} FLOPs); raise it or drop the scale"
+                        f"({step:.3g} FLOPs); raise it or drop the scale"
                     )
                 for seed in section.seeds:
                     yield _point(design, aliases, "isoflop", budget, steps, seed)

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from aira_lib.datasets.text import Corpus, python_stdlib_corpus
+from aira_lib.datasets.text import Corpus
+from aira_lib.datasets.text.study import study_corpus
 from aira_lib.pretrain.trainer import StepResult, Trainer
 from aira_lib.records import PretrainPoint, TrainingRun
-from aira_lib.spec import DataSection, PretrainSection
+from aira_lib.spec import PretrainSection
 from aira_lib.store import checkpoint
 from aira_lib.work import Work
 
@@ -28,7 +29,9 @@ def pretrain(section: PretrainSection, point: PretrainPoint, work: Work) -> None
     """
     started = time.monotonic()
     torch.set_num_threads(work.threads)
-    corpus = load_corpus(section.data, work)
+    corpus, stand_in = study_corpus(section.data)
+    if stand_in:
+        work.stand_in(**stand_in.model_dump())
     trainer = Trainer(section, point, corpus.train, device())
     curve = _resume(trainer, work)
     _log_choices(point, work)
@@ -46,18 +49,6 @@ def pretrain(section: PretrainSection, point: PretrainPoint, work: Work) -> None
         _save(trainer, curve, work)
     checkpoint.prune(work.path, work.push)
     _finish(point, curve, corpus, diverged, time.monotonic() - started, work)
-
-
-def load_corpus(section: DataSection, work: Work) -> Corpus:
-    """The study's text, said to be a stand-in where it is one."""
-    corpus = python_stdlib_corpus(section.max_train_bytes, section.max_validation_bytes)
-    work.stand_in(
-        "the Python standard library's documentation and source, as bytes",
-        "DCLM-Baseline with the Llama 3 tokenizer",
-        f"{len(corpus.train):,} training and {len(corpus.validation):,} validation bytes, "
-        f"Python {corpus.provenance['python']}",
-    )
-    return corpus
 
 
 def device() -> str:

@@ -70,7 +70,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
 
     def run(self) -> Iterator[StepResult]:
-        """Train to the last step, giving each step's result. Stops early, after giving it, at a loss that is not finite."""
+        """Train to the last step, giving each step's result; a loss that is not finite is the last one given."""
         while self.step < self.point.steps:
             result = self._one_step()
             yield result
@@ -100,6 +100,6 @@ class Trainer:
             x, y = (torch.from_numpy(part[start : start + per_pass]).to(self.device) for part in (inputs, targets))
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
                 loss = self.model.loss(x, y) * (len(x) / rows)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return float(total)

@@ -104,7 +104,7 @@ def _task_scores(
     def trained_on(examples: Examples) -> MADModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = mad_model(settings.name, layers, task_scale(section, settings), init_std=section.d_model**-0.5)
+            model = mad_model(settings.name, layers, task_scale(section, settings))
         model.to(device)
         train(model, examples, section, seed, steps.add)
         return model

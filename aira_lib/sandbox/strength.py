@@ -27,7 +27,8 @@ def isolation() -> Isolation:
                 return strength
     warnings.warn(
         "AGENT CODE IS NOT ISOLATED on this machine: namespaces are refused, so candidates can reach the network and "
-        "see other processes and their environment (keys); only time, memory, disk and output limits hold. Run trusted agents only.",
+        "see other processes and their environment (keys); only time, memory, disk and output limits hold. "
+        "Run trusted agents only.",
         RuntimeWarning,
         stacklevel=2,
     )

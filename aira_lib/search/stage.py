@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from aira_lib.records import Node
 from aira_lib.sandbox import isolation
 from aira_lib.search.candidate import Candidates, Evaluate
 from aira_lib.search.data import FOLDER, data_overview, write_train_data
+from aira_lib.search.scratch import scratch_folder
 from aira_lib.spec import AgentSection, ProxySection, TaskSection
 from aira_lib.tasks import SearchTask, description, task_named
 from aira_lib.work import Work
@@ -52,15 +52,16 @@ def search(
     steps = total_steps(agent)
     clock = _Clock(agent.hours * 3600, journal.nodes)
     _log_choices(searched, task, agent, seed, work)
+    _say_sizes(proxy, work)
     if len(journal.nodes) < steps and clock.left() > 0:
-        with tempfile.TemporaryDirectory(prefix="aira-search-", ignore_cleanup_errors=True) as scratch:
-            candidates = _candidates(searched, task, proxy, agent, seed, work, evaluate, Path(scratch))
+        with scratch_folder() as scratch:
+            candidates = _candidates(searched, task, proxy, agent, seed, work, evaluate, scratch)
             while (done := len(journal.nodes)) < steps and clock.left() > 0:
                 node = candidates.make(journal.nodes, steps - done, clock.left, _within(work, done, steps))
                 journal.append(node)
                 work.push(JOURNAL)
                 _log_node(journal.nodes, searched, work)
-                work.progress(done + 1, steps, _note(node))
+                work.progress(done + 1, steps, _note(journal.nodes, searched))
     summary = _summary(searched, task, agent, seed, journal.nodes)
     (work.path / "search.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
@@ -126,6 +127,25 @@ def _log_choices(searched: SearchTask, task: TaskSection, agent: AgentSection, s
     work.log.tags({"agent": agent.name, "model": agent.model, "scaffold": agent.scaffold, "sandbox": isolation()})
 
 
+def _say_sizes(proxy: ProxySection, work: Work) -> None:
+    """Say where the proxy is smaller than the paper's, and that test fitness came cheaper, if so."""
+    paper = ProxySection()
+    names = ("d_model", "n_heads", "d_ff", "d_state", "train_examples", "test_examples", "batch_size", "epochs")
+    changed = [
+        f"{n} {getattr(proxy, n)} for {getattr(paper, n)}" for n in names if getattr(proxy, n) != getattr(paper, n)
+    ]
+    if proxy.difficulty:
+        changed.append("easier settings of the tasks (the study's `difficulty`)")
+    if changed:
+        work.stand_in(
+            "MAD at a smaller size, by the same definitions", "MAD at the size of the paper profile", ", ".join(changed)
+        )
+    if not proxy.retrain_for_test:
+        work.stand_in(
+            "test fitness of the model trained on the part without validation", "a model trained anew on all examples"
+        )
+
+
 def _log_node(nodes: list[Node], searched: SearchTask, work: Work) -> None:
     node, best = nodes[-1], best_node(nodes, searched.lower_is_better)
     measured = {
@@ -137,10 +157,12 @@ def _log_node(nodes: list[Node], searched: SearchTask, work: Work) -> None:
     work.log.metrics({name: value for name, value in measured.items() if value is not None}, node.step)
 
 
-def _note(node: Node) -> str:
-    if node.validation is None:
-        return f"{node.operator}: failed, {node.reason.splitlines()[0] if node.reason else 'no reason'}"
-    return f"{node.operator}: {node.design} {node.validation:.4f}"
+def _note(nodes: list[Node], searched: SearchTask) -> str:
+    """The best so far, and how many failed."""
+    best = best_node(nodes, searched.lower_is_better)
+    failed = sum(node.status == "failed" for node in nodes)
+    found = f"best {best.validation:.4f} {best.design}" if best else "nothing valid yet"
+    return f"{found}, {failed} of {len(nodes)} failed" if failed else found
 
 
 def _summary(

@@ -1,6 +1,5 @@
 """A store on a file system, and the two things it rests on: files that appear whole, and disk errors in one line."""
 
-import errno
 import os
 import secrets
 import shutil
@@ -9,22 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from aira_lib.errors import StoreError
+from aira_lib.errors import StoreError, from_os_error
 from aira_lib.store.base import MANIFEST, TEMPORARY, is_temporary, safe_name
-
-_REMEDIES = {
-    errno.ENOSPC: "no space left on the disk; free some, or choose another folder",
-    errno.EDQUOT: "the disk quota is used up; free some space, or choose another folder",
-    errno.EFBIG: "the file grew past the limit of this process or disk; raise `ulimit -f`, or choose another folder",
-    errno.EACCES: "permission denied; make it writable for this user, or choose another folder",
-    errno.EPERM: "operation not permitted; make it writable for this user, or choose another folder",
-    errno.EROFS: "the file system is read-only; choose another folder",
-    errno.ENOTDIR: "a file stands where a folder is needed; move it away, or choose another folder",
-    errno.EISDIR: "a folder stands where a file is needed; move it away, or choose another folder",
-    errno.EEXIST: "a file stands where a folder is needed; move it away, or choose another folder",
-    errno.EIO: "the disk reports an input/output error; check the disk",
-    errno.ESTALE: "the network file system lost this file; mount it again, then run the same command",
-}
 
 
 @contextmanager
@@ -37,11 +22,10 @@ def disk_errors(place: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _REMEDIES:
+        mendable = from_os_error(error, place)
+        if mendable is None:
             raise
-        named = isinstance(error.filename, str) and not error.filename.endswith(TEMPORARY)
-        where = error.filename if named else place
-        raise StoreError(f"{where}: {_REMEDIES[error.errno]}") from error
+        raise mendable from error
 
 
 @contextmanager
@@ -144,7 +128,10 @@ class FileStore:
     def check(self) -> None:
         """Write and remove a probe."""
         name = f"probe-{secrets.token_hex(8)}"
-        self.write(name, b"probe")
+        try:
+            self.write(name, b"probe")
+        except FileNotFoundError:
+            raise StoreError(f"{self.root}: this folder cannot be made; choose another folder") from None
         self.remove(name)
 
     def _path(self, name: str) -> Path:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from aira_lib.track.log import read_events
+from aira_lib.track.log import RunStatus, read_events
 from aira_lib.track.mlflow_sync import DIGEST_TAG, MLflowSync
 
 SECONDS_BETWEEN_SYNCS = 5.0
@@ -42,13 +42,14 @@ class Follower:
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
-    def close(self, status: str) -> None:
-        """Carry what is left and set the parent run's status: finished or failed."""
+    def close(self, study_status: RunStatus | None) -> None:
+        """Carry what is left and set the status of the study's parent run, unless it is None (still going on)."""
         self._stop.set()
         self._thread.join()
         self._sync.retry_now()
         self._carry()
-        self._sync.set_status(None, "", "finished" if status == "finished" else "failed")
+        if study_status:
+            self._sync.set_status(None, "", study_status)
 
     def _follow(self) -> None:
         self._sync.set_status(None, "", "running")
@@ -75,8 +76,11 @@ def run_of_log(log: Path) -> tuple[str | None, str] | None:
 
 
 @contextmanager
-def followed(tracking: str | None, study: str, digest: str, log: Path) -> Iterator[None]:
-    """Follow one log for as long as the block runs; without a tracking URI, do nothing."""
+def followed(tracking: str | None, study: str, digest: str, log: Path, last: bool) -> Iterator[None]:
+    """Follow one log for as long as the block runs; without a tracking URI, do nothing.
+
+    A failure ends the study's parent run as failed, and the end of its last stage (`last`) as finished.
+    """
     if tracking is None:
         yield
         return
@@ -86,4 +90,4 @@ def followed(tracking: str | None, study: str, digest: str, log: Path) -> Iterat
     except BaseException:
         follower.close("failed")
         raise
-    follower.close("finished")
+    follower.close("finished" if last else None)

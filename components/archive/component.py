@@ -6,7 +6,7 @@ from components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def archive(study: str, store: str, searches: list) -> str:
+def archive(study: str, store: str, searches: list[str]) -> str:
     """Merge the journals of all searches and return the URI of the archive.
 
     Args:

@@ -6,7 +6,7 @@ from components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def list_searches(study: str) -> list:
+def list_searches(study: str) -> list[str]:
     """Name a study's searches, one for every agent and seed.
 
     Args:
@@ -18,7 +18,7 @@ def list_searches(study: str) -> list:
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def list_points(study: str, store: str, designs: str) -> list:
+def list_points(study: str, store: str, designs: str) -> list[str]:
     """Name the pretraining points that a study wants of its designs.
 
     Args:

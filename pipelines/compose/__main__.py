@@ -4,9 +4,12 @@ It is a process of its own so that the library and its command line never import
 """
 
 import argparse
+import hashlib
 from pathlib import Path
 
 from kfp import compiler, local
+from kfp.compiler.compiler_utils import KubernetesManifestOptions
+from kfp.dsl.base_component import BaseComponent
 
 from aira_lib.settings import hold_lifeline
 from pipelines.compose.pipeline import compose_pipeline
@@ -19,17 +22,31 @@ def main() -> None:
     parser.add_argument("--study", type=Path, required=True, help="file with the study as JSON")
     parser.add_argument("--store", default="runs", help="folder, file:// or s3:// where records are kept")
     parser.add_argument("--parallelism", type=int, default=2, help="searches or pretraining points at once")
+    parser.add_argument("--kubernetes", action="store_true", help="compile to Kubernetes objects")
     parser.add_argument("--output", type=Path, required=True, help="pipeline root (run) or YAML file (compile)")
     args = parser.parse_args()
     study = args.study.read_text(encoding="utf-8")
     if args.action == "compile":
         pipeline = compose_pipeline(args.parallelism, args.store, study)
         compiler.Compiler().compile(pipeline, str(args.output))
+        if args.kubernetes:
+            _as_manifests(pipeline, args.output)
     else:
         hold_lifeline()
         runner = local.SubprocessRunner(use_venv=False)
         local.init(runner, pipeline_root=str(args.output), raise_on_error=True)
         compose_pipeline(args.parallelism)(study=study, store=args.store)
+
+
+def _as_manifests(pipeline: BaseComponent, output: Path) -> None:
+    """Write the pipeline as Pipeline and PipelineVersion objects; the version is named by the hash of its content."""
+    version = f"aira-compose-{hashlib.sha256(output.read_bytes()).hexdigest()[:10]}"
+    options = KubernetesManifestOptions(
+        "aira-compose", "AIRA Compose", version, version, include_pipeline_manifest=True
+    )
+    compiler.Compiler().compile(
+        pipeline, str(output), kubernetes_manifest_format=True, kubernetes_manifest_options=options
+    )
 
 
 if __name__ == "__main__":

@@ -48,21 +48,19 @@ def compose_pipeline(parallelism: int, store: str = "runs", study: str | None = 
             # A point names its record of designs: kfp.local gives every outside output in a loop the loop's item.
             trained = pretrain(study=study, store=store, point=point).set_caching_options(False)
             scored = evaluate(study=study, store=store, point=point, trained=trained.output).set_caching_options(False)
-        return (
-            report(
-                study=study,
-                store=store,
-                designs=designs.output,
-                searches=dsl.Collected(found.output),
-                archive=table.output,
-                patterns=patterns.output,
-                trained=dsl.Collected(trained.output),
-                scores=dsl.Collected(scored.output),
-            )
-            .set_caching_options(False)
-            .outputs["Output"]
-        )
+        page = report(
+            study=study,
+            store=store,
+            designs=designs.output,
+            searches=dsl.Collected(found.output),
+            archive=table.output,
+            patterns=patterns.output,
+            trained=dsl.Collected(trained.output),
+            scores=dsl.Collected(scored.output),
+        ).set_caching_options(False)
+        return page.outputs["Output"]  # type: ignore[no-any-return]
 
     if study is not None:
         compose.__defaults__ = (study, store)
-    return dsl.pipeline(name="aira-compose", description="Discover architectures, from search to report.")(compose)
+    pipeline: Callable[..., Any] = dsl.pipeline(name="aira-compose", description="Discover architectures.")(compose)
+    return pipeline

@@ -106,7 +106,10 @@ def test_a_stage_without_its_inputs_is_one_line(tmp_path: Path) -> None:
 def test_the_end_of_the_launcher_ends_a_stage(tmp_path: Path) -> None:
     """A stage that waits on its launcher's lock dies when the lock is let go."""
     lock = tmp_path / "lock"
-    code = "import time; from aira_lib.settings import hold_lifeline; hold_lifeline(); print(1, flush=True); time.sleep(60)"
+    code = (
+        "import time; from aira_lib.settings import hold_lifeline\n"
+        "hold_lifeline(); print(1, flush=True); time.sleep(60)"
+    )
     launcher = subprocess.Popen(
         [sys.executable, "-c", f"import time; from pathlib import Path; from aira_lib.settings import lifeline\n"
          f"with lifeline(Path({str(lock)!r})): print(1, flush=True); time.sleep(60)"],

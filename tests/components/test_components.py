@@ -19,7 +19,7 @@ def _functions(path: Path) -> list[ast.FunctionDef]:
 @pytest.mark.parametrize("path", COMPONENTS, ids=lambda p: p.parent.name)
 def test_bodies_are_short_and_documented(path: Path) -> None:
     for function in _functions(path):
-        docstring, *body = function.body
+        _docstring, *body = function.body
         assert ast.get_docstring(function)
         assert body[-1].end_lineno - body[0].lineno + 1 <= 15, function.name  # type: ignore[operator]
         arguments = [a.arg for a in function.args.args]
@@ -74,3 +74,11 @@ def test_readmes_are_those_of_the_code() -> None:
 
     for folder in folders():
         assert (folder / "README.md").read_text() == readme(folder), "run `python -m components.document`"
+
+
+def test_kubernetes_manifests_name_the_version_by_content(tmp_path: Path) -> None:
+    first, second = (list(yaml.safe_load_all(_compile(tmp_path / n, "--kubernetes"))) for n in ("a.yaml", "b.yaml"))
+    other = list(yaml.safe_load_all(_compile(tmp_path / "c.yaml", "--kubernetes", "--parallelism", "3")))
+    assert first == second
+    assert [manifest["kind"] for manifest in first] == ["Pipeline", "PipelineVersion"]
+    assert first[1]["metadata"]["name"] != other[1]["metadata"]["name"]

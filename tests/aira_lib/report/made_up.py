@@ -57,7 +57,7 @@ def scaled(name: str, base: str, kind: str, layers: Sequence[str], at: Scale, tr
     per_layer = {"A": 4 * d * d, "M": 9 * d * d, "Mb": 6 * d * d}
     params = sum(per_layer[layer] for layer in layers)
     return ScaledDesign.model_validate(
-        dict(  # noqa: C408
+        dict(
             name=f"{name}@{at.name}", base=base, kind=kind, method="stretch" if kind == "find" else "repeat", scale=at,
             pattern=render(tuple(layers)), n_layers=len(layers), counts={p: layers.count(p) for p in per_layer},
             params_non_embedding=params, params_embedding=at.vocab_size * d, flops_per_token=6 * params,

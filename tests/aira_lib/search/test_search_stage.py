@@ -17,6 +17,7 @@ from aira_lib.errors import UserError
 from aira_lib.proxy.cost import task_settings
 from aira_lib.records import Evaluation, Node, read_rows
 from aira_lib.search.data import data_overview, write_train_data
+from aira_lib.search.scratch import scratch_folder
 from aira_lib.search.stage import search
 from aira_lib.spec import AgentSection, CandidateLimits, MADSettings, ProxySection, TaskSection
 from tests.builders import SilentLog, work_in
@@ -276,6 +277,19 @@ def test_a_model_out_of_reach_stops_the_search_and_keeps_its_nodes(
 def test_an_unknown_task_is_refused_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean"):
         search(TaskSection(name="NeuralArchitectureSearchMAD3Primitives"), PROXY, AGENT, 0, work_in(tmp_path), Proxy())
+
+
+def test_what_a_killed_search_left_is_deleted_but_not_what_is_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "aira-search-left").mkdir()
+    (tmp_path / "aira-search-left" / "file").touch()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "aira-search-link").symlink_to(tmp_path / "other")
+    with scratch_folder() as first, scratch_folder() as second:
+        assert {path.name for path in tmp_path.iterdir()} == {first.name, second.name, "other", "aira-search-link"}
+    assert {path.name for path in tmp_path.iterdir()} == {"other", "aira-search-link"}
 
 
 def test_nothing_stays_in_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

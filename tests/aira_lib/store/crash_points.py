@@ -17,8 +17,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
-
 import aira_lib.store
 from aira_lib.records import Manifest
 from aira_lib.store import RecordFolder, Store, checkpoint, open_store
@@ -32,6 +30,8 @@ BIG = 9_000_000
 
 def stage(uri: str, prefix: str, scratch: Path) -> Manifest:
     """Make a record with a journal and checkpoints, going on from what an earlier attempt left."""
+    import torch  # not at the top: the other mode starts without it
+
     folder = RecordFolder(open_store(uri), prefix)
     if finished := folder.manifest():
         return finished
@@ -150,6 +150,5 @@ def crash_in_big_writes(uri: str, scratch: Path) -> int:
 
 if __name__ == "__main__":
     place, folder, what = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
-    torch.set_num_threads(1)
     os.fsync = lambda descriptor: None  # slow, and only a machine that dies needs it: the kernel outlives a process
     print(crash_in_big_writes(place, folder) if what == "big" else crash_at_lines(place, folder, int(what)))

@@ -1,0 +1,118 @@
+"""`aira run` as a user gives it: the very pipeline, on this machine, tracked, interrupted and resumed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from aira_lib.spec import digest
+from tests.builders import TINY_STUDY, tiny_study
+from tests.record_tree import record_tree
+
+ROOT = Path(__file__).parents[2]
+
+
+def _command(study: Path, store: Path | str, *more: str) -> list[str]:
+    return [sys.executable, "-m", "aira_lib.cli", "run", str(study), "--store", str(store), *more]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("study") / "tiny.yaml"
+    path.write_text(yaml.safe_dump(TINY_STUDY))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("finished")
+    done = subprocess.run(_command(study, store), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Made 15 records" in done.stdout
+    return store
+
+
+@pytest.mark.slow
+def test_a_second_run_recomputes_nothing_and_says_so(study: Path, finished: Path) -> None:
+    before = record_tree(finished)
+    again = subprocess.run(_command(study, finished), cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "Nothing was recomputed: all 15 records were there already." in again.stdout
+    assert record_tree(finished) == before
+
+
+@pytest.mark.slow
+def test_mlflow_holds_one_experiment_a_parent_and_nested_runs(finished: Path) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{finished}/mlflow.db")
+    experiment = client.get_experiment_by_name("aira/tiny")
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert len(parents) == 1
+    nested = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    names = sorted(run.info.run_name for run in nested)
+    assert [name.split("/")[0] for name in names] == ["pretrain"] * 4 + ["search"] * 3
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert {run.data.tags["aira.spec_digest"] for run in runs} == {digest(tiny_study())}
+    trained = [run for run in nested if run.info.run_name.startswith("pretrain/")]
+    for run in trained:
+        assert {"loss", "tokens", "flops", "validation_loss"} <= set(run.data.metrics)
+        assert run.data.params["design"].endswith("@nano")
+    assert any(item.path == "report.html" for item in client.list_artifacts(parents[0].info.run_id))
+
+
+@pytest.mark.slow
+def test_killed_and_interrupted_it_goes_on_to_the_same_records(study: Path, finished: Path, tmp_path: Path) -> None:
+    for seconds, blow in ((9, signal.SIGKILL), (6, signal.SIGINT), (14, signal.SIGKILL)):
+        process = subprocess.Popen(_command(study, tmp_path), cwd=ROOT, stdout=subprocess.DEVNULL)
+        time.sleep(seconds)
+        if process.poll() is None:
+            process.send_signal(blow)
+        assert process.wait(timeout=20) in (0, 130, -signal.SIGKILL)
+    done = subprocess.run(_command(study, tmp_path), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert record_tree(tmp_path) == record_tree(finished)
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("aira/tiny").experiment_id])
+    assert len(runs) == 8
+
+
+@pytest.mark.slow
+def test_the_same_study_in_a_bucket(study: Path, finished: Path, s3_uri: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        _command(study, s3_uri, "--tracking", "none"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "AIRA_SCRATCH": str(tmp_path / "scratch")},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    from aira_lib.store import open_store
+
+    store = open_store(s3_uri)
+    names = [n for n in store.list() if not n.startswith("tiny/report/") and not n.endswith("track.jsonl")]
+    here = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
+    wanted = {n for n in here if n.startswith("tiny/") and "/.run/" not in n and not n.startswith("tiny/report/")}
+    assert set(names) == {n for n in wanted if not n.endswith("track.jsonl")}
+    for name in names:
+        store.get(name, tmp_path / "copy" / name)
+    ours, theirs = record_tree(tmp_path / "copy"), record_tree(finished)
+    assert ours == {name: value for name, value in theirs.items() if not name.startswith("tiny/report/")}
+
+
+def test_a_refusing_bucket_is_one_line(study: Path, s3_env: str) -> None:
+    done = subprocess.run(
+        _command(study, "s3://no-such-bucket/x"), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("aira: ")
+    assert done.stderr.strip().count("\n") == 0
+    assert "no-such-bucket" in done.stderr
