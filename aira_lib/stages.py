@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 from aira_lib import __version__, plan
@@ -172,14 +173,11 @@ def code_version() -> str:
 @cache
 def versions() -> dict[str, str]:
     """Versions of what computes the results, for manifests and the report."""
-    import numpy
-    import torch
-
     return {
         "aira": code_version(),
         "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "numpy": numpy.__version__,
+        "torch": version("torch"),
+        "numpy": version("numpy"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
 

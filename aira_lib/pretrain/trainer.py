@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from aira_lib.architecture.pattern import parse
 from aira_lib.datasets.text import batches
 from aira_lib.models.language_model import LanguageModel, parameter_groups
+from aira_lib.models.optimizer import EagerAdamW
 from aira_lib.pretrain.schedule import learning_rate
 from aira_lib.records import PretrainPoint
 from aira_lib.spec import PretrainSection
@@ -51,7 +52,7 @@ class Trainer:
         self.scale = point.design.scale
         torch.manual_seed(point.seed)
         self.model = LanguageModel(parse(point.design.pattern), self.scale).to(self.device)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = EagerAdamW(
             parameter_groups(self.model, section.optimizer.weight_decay),
             lr=0.0,
             betas=section.optimizer.betas,

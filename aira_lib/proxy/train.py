@@ -11,6 +11,7 @@ from torch import Tensor
 from aira_lib.datasets.mad import Examples
 from aira_lib.models.language_model import parameter_groups
 from aira_lib.models.mad_model import MADModel
+from aira_lib.models.optimizer import EagerAdamW
 from aira_lib.spec import ProxySection
 
 PREDICTION_BATCH = 128
@@ -40,7 +41,7 @@ def train(
     """
     device = next(model.parameters()).device
     inputs, targets = (torch.from_numpy(a).to(device) for a in (examples.inputs, examples.targets))
-    optimizer = torch.optim.AdamW(parameter_groups(model, section.weight_decay), lr=section.learning_rate, fused=True)
+    optimizer = EagerAdamW(parameter_groups(model, section.weight_decay), lr=section.learning_rate, fused=True)
     order = torch.Generator().manual_seed(seed)
     loss = math.nan
     model.train()

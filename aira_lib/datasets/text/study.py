@@ -13,10 +13,12 @@ def study_corpus(section: DataSection) -> tuple[Corpus, StandIn | None]:
     Raises:
         UserError: files that are missing or cannot be read as what their names say.
     """
-    limits = {"max_train_bytes": section.max_train_bytes, "max_validation_bytes": section.max_validation_bytes}
+    train, validation = section.max_train_bytes, section.max_validation_bytes
     if section.name == "files":
-        return text_files_corpus(*section.paths, **limits, text_field=section.text_field), None
-    corpus = python_stdlib_corpus(**limits)
+        paths, field = section.paths, section.text_field
+        files = text_files_corpus(*paths, max_train_bytes=train, max_validation_bytes=validation, text_field=field)
+        return files, None
+    corpus = python_stdlib_corpus(train, validation)
     return corpus, StandIn(
         what="the Python standard library's documentation and source, as bytes",
         instead_of="DCLM-Baseline with the Llama 3 tokenizer",

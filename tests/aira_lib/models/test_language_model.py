@@ -54,7 +54,7 @@ def test_logits_do_not_see_the_future() -> None:
 def test_an_untrained_model_knows_nothing() -> None:
     torch.manual_seed(0)
     tokens = torch.randint(0, 11, (8, 32))
-    loss = LanguageModel(DESIGN, scale()).loss(tokens, tokens.roll(-1, 1))
+    loss = LanguageModel(DESIGN, scale(), init_std=0.02).loss(tokens, tokens.roll(-1, 1))
     assert loss.item() == pytest.approx(math.log(11), abs=0.05)
 
 
@@ -73,7 +73,7 @@ def test_initial_values() -> None:
     model = LanguageModel(DESIGN, wide)
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear | nn.Embedding):
-            expected = 0.02 / 2 if name.endswith("mixer.out") else 0.02
+            expected = 256**-0.5 / (2 if name.endswith("mixer.out") else 1)
             assert module.weight.std().item() == pytest.approx(expected, rel=0.05), name
         if isinstance(module, Mamba2):
             assert nn.functional.softplus(module.dt_bias).max() <= 0.1001
