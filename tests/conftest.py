@@ -13,6 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test asserts a time, hypothesis included: machines are shared and slow at moments.
+settings.register_profile("aira", deadline=None)
+settings.load_profile("aira")
 
 
 @pytest.fixture(scope="session")

@@ -135,7 +135,7 @@ def _say_sizes(proxy: ProxySection, work: Work) -> None:
         f"{n} {getattr(proxy, n)} for {getattr(paper, n)}" for n in names if getattr(proxy, n) != getattr(paper, n)
     ]
     if proxy.difficulty:
-        changed.append("easier settings of the tasks (the study's `difficulty`)")
+        changed.append("easier settings of the tasks (the study's proxy.difficulty)")
     if changed:
         work.stand_in(
             "MAD at a smaller size, by the same definitions", "MAD at the size of the paper profile", ", ".join(changed)

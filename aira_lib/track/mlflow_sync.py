@@ -9,6 +9,8 @@ A tracking server that fails never stops the work: it is told once, and the logs
 import logging
 import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -266,9 +268,27 @@ def _connect(tracking_uri: str) -> Any:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    if database := _sqlite_file(tracking_uri):
-        database.parent.mkdir(parents=True, exist_ok=True)
+    database = _sqlite_file(tracking_uri)
+    if database and not database.exists():
+        _create(database)
     return mlflow.MlflowClient(tracking_uri)
+
+
+def _create(database: Path) -> None:
+    """Make a database under another name first: one whose making was cut off could never be opened again.
+
+    In a process of its own, because MLflow keeps its connections to the file for the life of the process.
+    """
+    database.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = database.with_name(f"{database.name}.{os.getpid()}.tmp")
+    unfinished.unlink(missing_ok=True)
+    program = "import mlflow, sys; mlflow.MlflowClient(sys.argv[1]).search_experiments(max_results=1)"
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"sqlite:///{unfinished}"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise OSError(f"no database could be made in {database.parent}: {(done.stderr.splitlines() or [''])[-1]}")
+    os.replace(unfinished, database)
 
 
 def _sqlite_file(tracking_uri: str) -> Path | None:

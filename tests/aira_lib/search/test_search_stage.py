@@ -238,7 +238,10 @@ def test_what_is_logged_and_said(tmp_path: Path) -> None:
     work.push = pushed.append
     work.progress = lambda done, total, note: told.append((done, total))
     search(TASK, PROXY, AGENT, 1, work, Proxy())
-    assert [entry.instead_of for entry in work.stand_ins] == ["a large language model"]
+    assert [entry.instead_of for entry in work.stand_ins] == [
+        "a large language model",
+        "MAD at the size of the paper profile",
+    ]
     assert pushed == ["journal.jsonl"] * AGENT.steps
     assert told == sorted(told)
     assert told[-1] == (AGENT.steps, AGENT.steps)

@@ -3,6 +3,8 @@
 import logging
 import math
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -281,3 +283,24 @@ def test_any_name_becomes_one_that_mlflow_takes(text: str) -> None:
     for validate in (_validate_metric_name, _validate_param_name, _validate_tag_name):
         validate(name)
     assert mlflow_sync._name(name) == name
+
+
+def test_a_database_whose_making_was_cut_off_is_not_left_behind(tmp_path: Path) -> None:
+    """kill -9 in the middle of MLflow's migrations leaves a file that MLflow itself can never open again."""
+    program = (
+        "import sys; from pathlib import Path; from aira_lib.track.mlflow_sync import _create\n"
+        "_create(Path(sys.argv[1]))"
+    )
+    database = tmp_path / "mlflow.db"
+    for seconds in (1.0, 2.5, 4.0):
+        maker = subprocess.Popen([sys.executable, "-c", program, str(database)], start_new_session=True)
+        try:
+            maker.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(maker.pid, signal.SIGKILL)
+            maker.wait()
+        assert not database.exists() or sqlite3.connect(database).execute("select count(*) from runs").fetchone() == (
+            0,
+        )
+    sync = MLflowSync(f"sqlite:///{database}", "aira/x", {"aira.spec_digest": "d"})
+    assert sync.set_status(None, "", "finished")
