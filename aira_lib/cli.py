@@ -164,7 +164,7 @@ def doctor() -> None:
 
 
 def _study(path: Path) -> "Study":
-    from aira_lib.spec import load_study
+    from aira_lib.study_file import load_study
 
     return load_study(path)
 

@@ -4,15 +4,11 @@ It finds the record if it was made before, else makes it in a workplace that sur
 with the manifest last. The adapters below hand each stage its part of the study and its input records.
 """
 
-import json
 import os
 import platform
-import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -28,13 +24,12 @@ from aira_lib.records import (
     Manifest,
     PretrainPoint,
     ScaledDesign,
-    StageName,
     StandIn,
     read_archive,
     read_rows,
 )
-from aira_lib.settings import Settings, hold_lifeline
-from aira_lib.spec import Study, digest, parse_study
+from aira_lib.settings import Settings
+from aira_lib.spec import Study, digest
 from aira_lib.store import RecordFolder, open_store
 from aira_lib.track.follow import RUN_NAME_TAG, RUN_TAG, followed
 from aira_lib.track.log import TrackLog
@@ -71,7 +66,7 @@ def run_stage(study: Study, unit: Unit, settings: Settings, inputs: Sequence[str
         progress.finish("reused")
         return Made(uri, reused=True)
     try:
-        _make(study, unit, settings, folder, progress, [_fetch(i, settings) for i in inputs])
+        _make(study, unit, settings, folder, progress, [fetch(i, settings) for i in inputs])
     except UserError as error:
         progress.fail(str(error), mendable=True)
         raise
@@ -94,7 +89,12 @@ class Input:
     path: Path
 
 
-def _fetch(uri: str, settings: Settings) -> Input:
+def fetch(uri: str, settings: Settings) -> Input:
+    """Open a finished record: its manifest and a local folder with its verified files.
+
+    Raises:
+        UserError: it is not finished, not in the store, or damaged.
+    """
     parent, _, prefix = _split(uri, settings.store)
     folder = RecordFolder(open_store(parent), prefix)
     manifest = folder.manifest()
@@ -182,6 +182,14 @@ def versions() -> dict[str, str]:
     }
 
 
+def points_of(study: Study, extrapolation: str, settings: Settings) -> list[PretrainPoint]:
+    """The pretraining points that a study wants of the designs in an extrapolation record."""
+    from aira_lib.pretrain.points import pretraining_points
+
+    designs = read_rows(fetch(extrapolation, settings).path / "designs.jsonl", ScaledDesign)
+    return pretraining_points(study.pretrain, designs)
+
+
 # --- one adapter a stage: its part of the study and its inputs as the stage wants them -------------------------------
 
 
@@ -241,95 +249,3 @@ STAGES: dict[str, Callable[[Study, Unit, list[Input], Work], None]] = {
     "evaluate": _evaluate,
     "report": _report,
 }
-
-
-# --- the entry of pipelines: everything as text ------------------------------------------------------------------
-
-
-def run_text(stage: StageName, study: str, store: str, unit: str = "", inputs: Sequence[str] = ()) -> str:
-    """Run one stage from what a pipeline can carry, and return the URI of its record.
-
-    Args:
-        stage: which stage.
-        study: the study as JSON text.
-        store: where records are kept.
-        unit: the search (``agent.s0``) or the pretraining point (see `point_names`); empty where a stage has one unit.
-        inputs: URIs of the input records.
-
-    Raises:
-        SystemExit: code 2 after one line on stderr, for anything a user can mend.
-    """
-    hold_lifeline()
-    settings = Settings.from_environment(store)
-    with one_line_errors():
-        spec = parse_study(json.loads(study), "the study")
-        chosen, records = unit_of(stage, spec, unit, inputs, settings)
-        return run_stage(spec, chosen, settings, records).uri
-
-
-def unit_of(
-    stage: StageName, study: Study, name: str, inputs: Sequence[str], settings: Settings
-) -> tuple[Unit, Sequence[str]]:
-    """The unit that a stage, a name and its input records stand for, and the records that the unit reads."""
-    match stage:
-        case "search":
-            return plan.search_unit_named(study, name), ()
-        case "archive":
-            return plan.archive_unit(study), inputs
-        case "aggregate":
-            return plan.aggregate_unit(study), inputs
-        case "extrapolate":
-            return plan.extrapolate_unit(study), inputs
-        case "pretrain":
-            return plan.pretrain_unit(study, _point(study, name, settings)), ()
-        case "evaluate":
-            return plan.evaluate_unit(study, _point(study, name, settings)), inputs
-        case "report":
-            return plan.report_unit(study, points_of(study, inputs[0], settings)), inputs
-
-
-def _point(study: Study, name: str, settings: Settings) -> PretrainPoint:
-    designs, _, point = name.rpartition("#")
-    return plan.point_named(point, points_of(study, designs, settings))
-
-
-def points_of(study: Study, extrapolation: str, settings: Settings) -> list[PretrainPoint]:
-    """The pretraining points that a study wants of the designs in an extrapolation record."""
-    from aira_lib.pretrain.points import pretraining_points
-
-    designs = read_rows(_fetch(extrapolation, settings).path / "designs.jsonl", ScaledDesign)
-    return pretraining_points(study.pretrain, designs)
-
-
-def search_names(study: str) -> list[str]:
-    """Names of the searches of a study (JSON text): what a pipeline loops over."""
-    with one_line_errors():
-        return [unit.name for unit in plan.search_units(parse_study(json.loads(study), "the study"))]
-
-
-def point_names(study: str, store: str, designs: str) -> list[str]:
-    """Names of the pretraining points of a study (JSON text), given the URI of its extrapolation record.
-
-    A name is that URI, ``#`` and the point's id, so that it says by itself where the point's design is.
-    """
-    with one_line_errors():
-        spec = parse_study(json.loads(study), "the study")
-        return [f"{designs}#{point.id}" for point in points_of(spec, designs, Settings.from_environment(store))]
-
-
-def copy_files(store: str, record: str, targets: Mapping[str, str]) -> None:
-    """Copy files of a record to local paths, such as the artifact paths of a pipeline."""
-    with one_line_errors():
-        folder = _fetch(record, Settings.from_environment(store)).path
-        for name, target in targets.items():
-            shutil.copyfile(folder / name, target)
-
-
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """End the process with one line and exit code 2 on anything a user can mend."""
-    try:
-        yield
-    except UserError as error:
-        print(f"aira: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from aira_lib import stages
+from aira_lib import entry
 from aira_lib.records import StageName
 
 
@@ -12,13 +12,13 @@ def drive(study: str, store: str) -> str:
     """Run all stages and return the URI of the report."""
 
     def run(stage: StageName, unit: str = "", *inputs: str) -> str:
-        return stages.run_text(stage, study, store, unit, inputs)
+        return entry.run_text(stage, study, store, unit, inputs)
 
-    searches = [run("search", name) for name in stages.search_names(study)]
+    searches = [run("search", name) for name in entry.search_names(study)]
     archive = run("archive", "", *searches)
     patterns = run("aggregate", "", archive)
     designs = run("extrapolate", "", patterns)
-    points = stages.point_names(study, store, designs)
+    points = entry.point_names(study, store, designs)
     trained = [run("pretrain", point) for point in points]
     scores = [run("evaluate", point, record) for point, record in zip(points, trained, strict=True)]
     return run("report", "", designs, *searches, archive, patterns, *trained, *scores)

@@ -27,11 +27,14 @@ class Outlook:
 
     def fraction(self, units: Sequence[Progress], stage: StageEstimate) -> float:
         """Share of a stage that is done, 0 to 1."""
+        if stage.stage != "report" and any(u.stage == "report" for u in units):
+            return 1.0  # fewer units than planned: some designs were equal
         mine = [u for u in units if u.stage == stage.stage]
-        if stage.stage != "search" and any(u.stage == "report" for u in units):
-            return 1.0
-        done = sum(1.0 if u.status in ENDED else u.done / u.total if u.total else 0.0 for u in mine)
-        return min(1.0, done / max(stage.units, 1))
+        if stage.stage == "search":
+            done = sum(u.done for u in mine)
+        else:
+            done = sum(1.0 if u.status in ENDED else u.done / u.total if u.total else 0.0 for u in mine)
+        return min(1.0, done / max(stage.size, 1))
 
     def seconds_left(self, units: Sequence[Progress]) -> float | None:
         """Time left, by how fast the estimate has been worked off since the start; None before there is a rate."""

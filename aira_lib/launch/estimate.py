@@ -24,10 +24,14 @@ OVERHEAD_SECONDS = {"search": 4.0, "pretrain": 3.0, "evaluate": 3.0}
 
 @dataclass(frozen=True)
 class StageEstimate:
-    """One row of the plan. `flops` and `seconds` are sums over units; seconds are those of one core."""
+    """One row of the plan. `flops` and `seconds` are sums over units; seconds are those of one core.
+
+    `size` is the stage's work in the measure of its progress: candidates of a search, else units.
+    """
 
     stage: StageName
     units: int
+    size: int
     what: str
     flops: float
     seconds: float
@@ -39,18 +43,18 @@ def estimate(study: Study) -> list[StageEstimate]:
     candidates = sum(len(agent.seeds) * _steps(agent) for agent in study.agents)
     points, training, scoring = _pretraining(study)
     flops, seconds = _candidate(study)
-    rows: list[tuple[StageName, int, str, float, float]] = [
-        ("search", searches, f"{candidates} candidates at most", candidates * flops, candidates * seconds),
-        ("archive", 1, "one table of distinct designs", 0.0, 0.0),
-        ("aggregate", 1, f"{len(study.aggregate)} base patterns", 0.0, 0.0),
-        ("extrapolate", 1, f"{_designs(study)} designs at each scale", 0.0, 0.0),
-        ("pretrain", points, "training runs at most", training, training / CPU_FLOPS_PER_SECOND),
-        ("evaluate", points, "checkpoints", scoring, scoring / CPU_FLOPS_PER_SECOND),
-        ("report", 1, "one page", 0.0, 3.0),
+    rows: list[tuple[StageName, int, int, str, float, float]] = [
+        ("search", searches, candidates, f"{candidates} candidates at most", candidates * flops, candidates * seconds),
+        ("archive", 1, 1, "one table of distinct designs", 0.0, 0.0),
+        ("aggregate", 1, 1, f"{len(study.aggregate)} base patterns", 0.0, 0.0),
+        ("extrapolate", 1, 1, f"{_designs(study)} designs at each scale", 0.0, 0.0),
+        ("pretrain", points, points, "training runs at most", training, training / CPU_FLOPS_PER_SECOND),
+        ("evaluate", points, points, "checkpoints", scoring, scoring / CPU_FLOPS_PER_SECOND),
+        ("report", 1, 1, "one page", 0.0, 3.0),
     ]
     return [
-        StageEstimate(stage, units, what, flops, seconds + units * OVERHEAD_SECONDS.get(stage, 2.0))
-        for stage, units, what, flops, seconds in rows
+        StageEstimate(stage, units, size, what, flops, seconds + units * OVERHEAD_SECONDS.get(stage, 2.0))
+        for stage, units, size, what, flops, seconds in rows
     ]
 
 

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from aira_lib.errors import SpecError
-from aira_lib.spec import Study, canonical_json, digest, load_study, parse_study
+from aira_lib.spec import Study, canonical_json, digest
+from aira_lib.study_file import load_study, parse_study
 from tests.builders import TINY_STUDY, tiny_study
 
 STUDIES = Path(__file__).parents[2] / "pipelines" / "compose"

@@ -62,7 +62,8 @@ def test_compiled_pipeline_is_stable_and_loads_in_kfp(tmp_path: Path) -> None:
 
 
 def test_a_study_fits_into_a_kubeflow_run_request() -> None:
-    from aira_lib.spec import canonical_json, load_study
+    from aira_lib.spec import canonical_json
+    from aira_lib.study_file import load_study
 
     for name in ("laptop", "paper"):
         study = load_study(ROOT / f"pipelines/compose/{name}.yaml")
