@@ -133,7 +133,7 @@ def _tags(study: Study, unit: Unit) -> dict[str, str]:
         RUN_TAG: run.key or "",
         RUN_NAME_TAG: run.name,
         "aira.study": study.name,
-        "aira.stage": unit.stage,
+        "aira.stage": run.key.partition(":")[0] if run.key else "study",
         DIGEST_TAG: digest(study),
         "aira.code": code_version(),
     }

@@ -72,6 +72,7 @@ def _save(trainer: Trainer, curve: list[StepResult], work: Work) -> None:
 
 def _log_choices(point: PretrainPoint, work: Work) -> None:
     design = point.design
+    work.log.tags({"aira.design": design.name})
     work.log.params(
         {
             "design": design.name,
