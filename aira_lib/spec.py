@@ -8,7 +8,7 @@ kept do not change the results, so they are not part of it (see `aira_lib.launch
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
@@ -23,14 +23,7 @@ MADTaskName = Literal[
     "compression",
     "memorization",
 ]
-MAD_TASKS: tuple[MADTaskName, ...] = (
-    "in-context-recall",
-    "noisy-in-context-recall",
-    "fuzzy-in-context-recall",
-    "selective-copying",
-    "compression",
-    "memorization",
-)
+MAD_TASKS: tuple[MADTaskName, ...] = get_args(MADTaskName)
 
 
 class TaskSection(Section):

@@ -76,7 +76,7 @@ class Display:
         elif time.monotonic() - self.spoke > HEARTBEAT_SECONDS:
             self.spoke = time.monotonic()
             running = ", ".join(f"{u.unit} {u.done:g}/{u.total:g}" for u in units if u.status == "running")
-            self.console.print(f"  ... {running or 'starting'} · {self._left(units)}", highlight=False)
+            self.console.print(f"  ... {running or 'starting'} · {self._left(units)}", highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Stop showing."""
@@ -89,7 +89,9 @@ class Display:
         mark = {"done": "[green]✓[/]", "failed": "[red]✗[/]"}[unit.status]
         took = f"{unit.updated - unit.started:.0f} s"
         self.console.print(
-            f"{mark} {unit.stage:<11} {unit.unit}  [dim]{unit.note} · {took} · {self._left(units)}[/]", highlight=False
+            f"{mark} {unit.stage:<11} {unit.unit}  [dim]{unit.note} · {took} · {self._left(units)}[/]",
+            highlight=False,
+            soft_wrap=True,
         )
         self.spoke = time.monotonic()
 
