@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aira_lib import plan
+from aira_lib.agents import model_named
 from aira_lib.errors import MissingDependency, UserError
 from aira_lib.launch.display import duration, tally
 from aira_lib.launch.estimate import GPU_FLOPS_PER_SECOND, StageEstimate, estimate
@@ -40,6 +41,8 @@ def run_study(
         return 0
     _need("kfp", "running a study", "kfp")
     _need("matplotlib", "the report", "report")
+    for agent in study.agents:
+        model_named(agent.model)  # fails now rather than hours later where its packages are missing
     started = time.monotonic()
     run = LocalRun(study, settings, workers, tracking_uri(tracking, settings))
     records = finished_records(study, settings)

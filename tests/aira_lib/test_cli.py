@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,17 @@ def test_an_unknown_task_names_the_nearest(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "did you mean 'NeuralArchitectureSearchMAD" in done.stderr
     assert done.stderr.strip().count("\n") == 0
+
+
+def test_a_model_without_its_packages_stops_the_run_before_it_starts(tmp_path: Path) -> None:
+    if find_spec("litellm"):
+        pytest.skip("litellm is installed")
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump({**TINY_STUDY, "agents": [{"model": "openai/gpt-5"}]}))
+    done = aira("run", str(path), "--store", str(tmp_path / "runs"))
+    assert done.returncode == 2
+    assert "pip install 'aira[agents]'" in done.stderr
+    assert not (tmp_path / "runs").exists()
 
 
 def test_stages_run_alone_one_after_another(study: str, tmp_path: Path) -> None:
