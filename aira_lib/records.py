@@ -156,6 +156,8 @@ class ScaledDesign(Row):
     params_embedding: int
     flops_per_token: int
     trainable: bool
+    change: str = ""
+    """What became of the base at this depth, in words; empty for baselines."""
 
 
 class PretrainPoint(Row):

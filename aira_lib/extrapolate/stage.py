@@ -8,6 +8,7 @@ from aira_lib.architecture.pattern import Layers, render
 from aira_lib.architecture.reference import baseline_layers
 from aira_lib.architecture.scales import Scale
 from aira_lib.extrapolate.depth import METHODS, VARIANT, layers_for_scale
+from aira_lib.extrapolate.solver import describe_change
 from aira_lib.records import BasePattern, ScaledDesign, write_rows
 from aira_lib.spec import ExtrapolateSection
 from aira_lib.work import Work
@@ -45,14 +46,15 @@ def _designs_at(
         for method in section.methods:
             layers = layers_for_scale(partial(METHODS[method], pattern.layers), scale)
             name = f"{pattern.name}/{VARIANT[method]}@{scale.name}"
-            yield describe(name, pattern.name, "find", method, layers, scale, trainable)
+            change = describe_change(pattern.layers, len(layers), method)
+            yield describe(name, pattern.name, "find", method, layers, scale, trainable, change)
     for baseline in section.baselines:
         layers = layers_for_scale(partial(baseline_layers, baseline), scale)
         yield describe(f"{baseline}@{scale.name}", baseline, "baseline", "repeat", layers, scale, trainable)
 
 
 def describe(
-    name: str, base: str, kind: str, method: str, layers: Layers, scale: Scale, trainable: bool
+    name: str, base: str, kind: str, method: str, layers: Layers, scale: Scale, trainable: bool, change: str = ""
 ) -> ScaledDesign:
     """A design at a scale with its layer counts, parameters and training FLOPs (the paper's convention)."""
     non_embedding, embedding = params(layers, scale)
@@ -70,5 +72,6 @@ def describe(
             params_embedding=embedding,
             flops_per_token=flops_per_token(layers, scale),
             trainable=trainable,
+            change=change,
         )
     )
