@@ -23,6 +23,10 @@ COMMANDS = (
     "report",
     "compile",
     "doctor",
+    "plan",
+    "verify",
+    "pattern",
+    "design",
 )
 
 
