@@ -1,0 +1,88 @@
+"""The command group `aira tasks`: list, show, check and make task folders."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Task folders: list them, read one, check one, start a new one.")
+Task = Annotated[str, typer.Argument(metavar="NAME|PATH", help="A built-in task's name, or a task folder.")]
+
+
+@app.command(name="list")
+def list_tasks(
+    folder: Annotated[Path | None, typer.Argument(help="A folder of task folders, listed after the built-in.")] = None,
+) -> None:
+    """List the built-in tasks and those in FOLDER; a folder that is wrong is listed with what is wrong."""
+    from aira_lib.tasks.airs import TaskFolderError, load_task_folder, task_folders
+
+    for path in [*task_folders(), *(task_folders(folder) if folder else [])]:
+        try:
+            task = load_task_folder(path)
+        except TaskFolderError as error:
+            print(f"{path.name}  cannot be used: {error}")
+            continue
+        info = task.metadata.logging_info
+        direction = "lower" if task.metadata.metric_lower_is_better else "higher"
+        print(f"{task.name}  {info.metric} ({direction} is better)  {info.category}  {info.dataset}")
+
+
+@app.command()
+def show(task: Task) -> None:
+    """Show a task's facts and its description, as an agent reads it."""
+    from aira_lib.tasks.airs import find_task_folder
+
+    found = find_task_folder(task)
+    info = found.metadata.logging_info
+    facts = {
+        "task": found.name,
+        "folder": found.path,
+        "metric": f"{info.metric}, {'lower' if found.metadata.metric_lower_is_better else 'higher'} is better",
+        "data": f"{info.dataset} ({info.config}), {info.train_split} and {info.test_split}",
+        "submission": f"{', '.join(found.metadata.file_export_globs)}, shape {info.shape}",
+        "published best": ", ".join(f"{best.sota_score:g} ({best.sota_paper_url})" for best in info.sota),
+        "scorer needs": ", ".join(found.metadata.evaluate_container_python_requirements) or "nothing",
+    }
+    for name, value in facts.items():
+        print(f"{name + ':':16} {value}")
+    print(f"\n{found.description.strip()}")
+
+
+@app.command()
+def check(
+    task: Task,
+    shared: Annotated[
+        Path | None, typer.Option("--data", help="Folder of raw data sets; default: an empty one.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="Wall time of each script.")] = 14_400,
+    profile: Annotated[
+        str | None,
+        typer.Option(envvar="AIRA_PROFILE", help="Size of a Compose task: paper, laptop (default) or a study."),
+    ] = None,
+) -> None:
+    """Check that a task folder conforms: scripts run, and good submissions score better than bad ones."""
+    from aira_lib.tasks.airs import check_task_folder, find_task_folder
+    from aira_lib.tasks.airs.folder import BUILT_IN
+
+    built_in = (BUILT_IN / task).is_dir()
+    # A folder of one's own may be wrong in ways that the check itself reports, so it is not loaded here.
+    path = find_task_folder(task).path if built_in or not Path(task).exists() else Path(task)
+    if profile and profile.endswith((".yaml", ".yml", ".json")):
+        profile = os.path.abspath(profile)  # scripts run elsewhere
+    failed = 0
+    for finding in check_task_folder(path, shared, seconds, environment={"AIRA_PROFILE": profile or "laptop"}):
+        failed += not finding.holds
+        detail = f": {finding.detail}" if finding.detail else ""
+        print(f"{'ok  ' if finding.holds else 'FAIL'}  {finding.what}{detail}", flush=True)
+    print("conforms" if not failed else f"does not conform: {failed} failed")
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def new(path: Annotated[Path, typer.Argument(help="The folder to make; its name becomes the task's.")]) -> None:
+    """Write a small complete task folder that conforms, to start from."""
+    from aira_lib.tasks.airs import new_task_folder
+
+    folder = new_task_folder(path)
+    print(f"{folder}: replace its data (utils.py), metric (evaluate.py) and texts; then: aira tasks check {folder}")

@@ -1,0 +1,90 @@
+"""A task folder: what it must hold, and where the built-in ones are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aira_lib.errors import nearest
+from aira_lib.tasks.airs.metadata import METADATA, Metadata, TaskFolderError, load_metadata
+
+DESCRIPTION = "project_description.md"
+PREPARE, EVALUATE_PREPARE, EVALUATE = "prepare.py", "evaluate_prepare.py", "evaluate.py"
+CUSTOM_LABELS = "custom_labels.py"
+REQUIRED = (METADATA, DESCRIPTION, PREPARE, EVALUATE_PREPARE, EVALUATE)
+BUILT_IN = Path(__file__).parents[1] / "compose"
+
+
+@dataclass(frozen=True)
+class TaskFolder:
+    """A task laid out as AIRS-Bench lays out its own.
+
+    Attributes:
+        path: The folder, absolute.
+        metadata: Its metadata.yaml.
+        description: Its project_description.md, the agent's view of the task.
+    """
+
+    path: Path
+    metadata: Metadata
+    description: str
+
+    @property
+    def name(self) -> str:
+        """The task's name, which a conforming folder bears too."""
+        return self.metadata.logging_info.name
+
+    @property
+    def metric(self) -> str:
+        """The one key of a result."""
+        return self.metadata.logging_info.metric
+
+    def better(self, one: float, other: float) -> bool:
+        """Whether a score is strictly better than another."""
+        return one < other if self.metadata.metric_lower_is_better else one > other
+
+
+def load_task_folder(path: str | Path) -> TaskFolder:
+    """Read a task folder.
+
+    Raises:
+        TaskFolderError: there is no such folder, a required file is missing or empty, or the metadata is wrong.
+    """
+    folder = Path(path).resolve()
+    if not folder.is_dir():
+        raise TaskFolderError(f"{path}: no such folder; name a task folder, or see `aira tasks list`")
+    missing = [name for name in REQUIRED if not (folder / name).is_file()]
+    if missing:
+        raise TaskFolderError(f"{path}: not a task folder, it has no {', '.join(missing)}; start from `aira tasks new`")
+    metadata = load_metadata(folder / METADATA)
+    try:
+        description = (folder / DESCRIPTION).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise TaskFolderError(f"{path}/{DESCRIPTION}: not UTF-8 text") from None
+    if not description.strip():
+        raise TaskFolderError(f"{path}/{DESCRIPTION}: empty; it is all that an agent knows of the task")
+    return TaskFolder(folder, metadata, description)
+
+
+def task_folders(root: str | Path = BUILT_IN) -> list[Path]:
+    """The task folders right below a folder, by name; those with a metadata.yaml count.
+
+    Raises:
+        TaskFolderError: there is no such folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise TaskFolderError(f"{root}: no such folder; name one that holds task folders")
+    return sorted(path.parent for path in root.glob(f"*/{METADATA}"))
+
+
+def find_task_folder(name_or_path: str) -> TaskFolder:
+    """A built-in task by its name, or any task folder by its path.
+
+    Raises:
+        TaskFolderError: neither exists, or the folder is wrong.
+    """
+    if (BUILT_IN / name_or_path / METADATA).is_file():
+        return load_task_folder(BUILT_IN / name_or_path)
+    if Path(name_or_path).exists():
+        return load_task_folder(name_or_path)
+    hint = nearest(name_or_path, [path.name for path in task_folders()])
+    raise TaskFolderError(f"{name_or_path}: neither a folder nor a built-in task{hint}")
