@@ -8,6 +8,8 @@ import typer
 
 from aira_lib import __version__
 from aira_lib.errors import UserError, from_os_error
+from aira_lib.launch.model_commands import models_app
+from aira_lib.launch.task_commands import app as tasks_app
 
 if TYPE_CHECKING:
     from aira_lib.records import StageName
@@ -26,6 +28,8 @@ app = typer.Typer(
 
 design_app = typer.Typer(no_args_is_help=True, help="The published designs: list them, show one.")
 app.add_typer(design_app, name="design")
+app.add_typer(tasks_app, name="tasks")
+app.add_typer(models_app, name="models")
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study, such as pipelines/compose/laptop.yaml.")]
 Store = Annotated[
@@ -157,6 +161,31 @@ def compile_pipeline(
     from aira_lib.launch.session import compile_study
 
     compile_study(_study(study), output, store or "runs", parallelism, image, kubernetes)
+
+
+@app.command()
+def nodes(
+    study: StudyFile,
+    unit: Annotated[str, typer.Option(help="The search, such as greedy-offline.s0.")],
+    store: Store = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The HTML file; default: STUDY-UNIT.html.")
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+) -> None:
+    """Write the page of one search, finished or running: its tree of nodes, with code, scores and reasons."""
+    from aira_lib.launch.nodes import write_nodes_page
+
+    page = write_nodes_page(_study(study), unit, _settings(store), output, open_page)
+    typer.echo(f"Page: {page}")
+
+
+@app.command()
+def watch(study: StudyFile, store: Store = None) -> None:
+    """Follow the study's searches in a live table, while they run in another terminal or on a cluster."""
+    from aira_lib.launch.watch import watch as follow
+
+    follow(_study(study), _settings(store))
 
 
 @app.command()

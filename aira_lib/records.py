@@ -18,7 +18,7 @@ STAGES = ("search", "archive", "aggregate", "extrapolate", "pretrain", "evaluate
 StageName = Literal["search", "archive", "aggregate", "extrapolate", "pretrain", "evaluate", "report"]
 
 # Bump a stage's number when the same spec would give another record: old records then no longer match.
-RECORD_VERSIONS: dict[str, int] = dict.fromkeys(STAGES, 1)
+RECORD_VERSIONS: dict[str, int] = {**dict.fromkeys(STAGES, 1), "archive": 2, "aggregate": 2}
 
 
 class Row(BaseModel):
@@ -82,21 +82,25 @@ class Evaluation(Row):
 class Node(Row):
     """One step of a search: a candidate program, what it submitted and how that scored.
 
-    `validation` steers the search; `test` is kept for the record and never shown to the agent.
+    `validation` steers the search; `test` is kept for the record and never shown to the agent. `island` is set by
+    evolution, `change` (one line) by patches; `gain` is the validation less that of the good node it was made from.
     """
 
     step: int
     id: str
     parents: tuple[str, ...] = ()
-    operator: Literal["draft", "improve", "debug"]
+    operator: Literal["draft", "improve", "debug", "crossover"]
     debug_depth: int = 0
+    island: int | None = None
     plan: str = ""
     code: str = ""
     design: str | None = None
     status: Literal["ok", "failed"]
     reason: str = ""
     output: str = ""
+    change: str = ""
     validation: float | None = None
+    gain: float | None = None
     test: float | None = None
     evaluation: Evaluation | None = None
     usage: dict[str, float] = {}
@@ -104,8 +108,10 @@ class Node(Row):
 
 
 class ArchiveRow(Row):
-    """One distinct design of all searches of a study; fitness is the mean over its evaluations."""
+    """One distinct design on one data set, of all searches of a study; fitness is the mean over its evaluations."""
 
+    dataset: str = "mad"
+    lower_is_better: bool = False
     design: str
     layers: tuple[str, ...]
     validation: float
@@ -118,15 +124,42 @@ class ArchiveRow(Row):
 
 
 class Member(Row):
-    """A design that voted for a base pattern."""
+    """A design that voted for a base pattern: its share of all weight, and its fitness on its data set."""
 
     design: str
     weight: float
     fitness: float
+    dataset: str = "mad"
+
+
+class Resampling(Row):
+    """How a vote changes when its members are drawn anew, with replacement: shares of the resamples, 0 to 1."""
+
+    resamples: int
+    seed: int
+    layers: tuple[float, ...]
+    """In which each layer keeps its winner."""
+    pattern: float
+    """In which every layer does."""
+
+
+class Representative(Row):
+    """The evaluated design nearest to a voted pattern: `distance` layers differ; of equals the fittest."""
+
+    design: str
+    layers: tuple[str, ...]
+    distance: int
+    fitness: float
+    dataset: str = "mad"
 
 
 class BasePattern(Row):
-    """An aggregated design with its provenance. `agreement[i]` is the winner's share of the votes at layer i."""
+    """An aggregated design with its provenance. `agreement[i]` is the winner's share of the votes at layer i.
+
+    Of many members only the fittest are listed: `voters` counts them all (0 in old records: all are listed) and
+    `listed_weight` is the share of the weight that the listed ones carry. `intervals` are credible intervals of
+    `agreement`, empty unless the method has them.
+    """
 
     name: str
     pattern: str
@@ -139,6 +172,12 @@ class BasePattern(Row):
     votes: tuple[dict[str, float], ...]
     agreement: tuple[float, ...]
     in_archive: bool
+    voters: int = 0
+    listed_weight: float = 1.0
+    datasets: tuple[str, ...] = ()
+    intervals: tuple[tuple[float, float], ...] = ()
+    resampling: Resampling | None = None
+    representative: Representative | None = None
 
 
 class ScaledDesign(Row):
@@ -225,6 +264,8 @@ def write_archive(path: Path, rows: Sequence[ArchiveRow]) -> None:
 
     schema = pa.schema(
         [
+            ("dataset", pa.string()),
+            ("lower_is_better", pa.bool_()),
             ("design", pa.string()),
             ("layers", pa.list_(pa.string())),
             ("validation", pa.float64()),

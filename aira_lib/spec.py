@@ -12,6 +12,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from aira_lib.agent_spec import AgentSection as AgentSection
+from aira_lib.agent_spec import CandidateLimits as CandidateLimits
 from aira_lib.architecture.scales import SCALE_NAMES, Scale, Section
 from aira_lib.errors import nearest
 
@@ -89,57 +91,39 @@ class ProxySection(Section):
         )  # fmt: skip
 
 
-class CandidateLimits(Section):
-    """What one candidate program of an agent may use; past it, the candidate is a failed node with its reason."""
+class AggregateSection(Section):
+    """One way to turn the archive into a 16-layer base pattern. Members are chosen in each data set on its own.
 
-    seconds: float = Field(14_400, gt=0)
-    memory_mb: int = Field(4_096, ge=64)
-    output_kb: int = Field(256, ge=1)
-    disk_mb: int = Field(256, ge=1)
-    processes: int = Field(64, ge=1)
-
-
-class AgentSection(Section):
-    """An agent: a scaffold around a model, run once a seed, each for at most `steps` steps or `hours` hours.
-
-    Defaults: AIRA-dojo's greedy (5 drafts, debug probability 1.0, depth 20); the paper's 500 steps and 24 h.
+    Methods: `cluster-vote` (Composer's N_c: the top cluster of k-means on the score; paper: 3 clusters), `top-k` (the
+    fittest k, weight halved every `half_life` ranks; AIRAformer-A: 20), `top-k-uniform` (the fittest k with one vote
+    each; AIRAformer-B: 400) and `bayes` (the top cluster's votes as evidence, with an interval for each layer).
     """
 
-    name: str = ""
-    scaffold: Literal["greedy", "one-shot"] = "greedy"
-    model: str = "offline"
-    seeds: tuple[int, ...] = (0,)
-    steps: int = Field(500, ge=1)
-    hours: float = Field(24.0, gt=0)
-    n_drafts: int = Field(5, ge=1)
-    debug_probability: float = Field(1.0, ge=0, le=1)
-    max_debug_depth: int = Field(20, ge=0)
-    temperature: float = Field(1.0, ge=0)
-    limits: CandidateLimits = CandidateLimits()
-
-    @field_validator("seeds", mode="before")
-    @classmethod
-    def _count_means_first_n(cls, value: Any) -> Any:
-        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
-
-    @model_validator(mode="after")
-    def _named(self) -> "AgentSection":
-        if not self.name:
-            object.__setattr__(self, "name", f"{self.scaffold}-{self.model.rsplit('/', 1)[-1]}")
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds {list(self.seeds)} must be distinct and not empty")
-        return self
-
-
-class AggregateSection(Section):
-    """One way to turn the archive into a 16-layer base pattern (Composer's N_c clustering; paper: 3 clusters)."""
-
     name: str
-    method: Literal["cluster-vote", "top-k"] = "cluster-vote"
+    method: Literal["cluster-vote", "top-k", "top-k-uniform", "bayes"] = "cluster-vote"
     clusters: int = Field(3, ge=1)
     context: int | Literal["all"] = 0
     top_k: int = Field(20, ge=1)
+    half_life: float | None = Field(None, gt=0)
+    """In ranks, of `top-k`; None: a quarter of `top_k`. The paper states a "strong" decay and no rate."""
+    prior: float = Field(1.0, gt=0)
+    """Of `bayes`: votes that every primitive has before any are counted; 1 is uniform over all shares."""
+    credibility: float = Field(0.95, gt=0, lt=1)
     rank_by: Literal["validation", "test"] = "validation"
+    datasets: tuple[str, ...] = ()
+    """Only designs evaluated on these; empty: all of the archive. Each data set has the same weight."""
+    agents: tuple[str, ...] = ()
+    """Only designs that one of these found, by agent name (all its seeds); empty: any."""
+    resamples: int = Field(200, ge=0)
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _sensible(self) -> "AggregateSection":
+        if isinstance(self.context, int) and self.context < 0:
+            raise ValueError(f"context {self.context} is negative; it counts previous layers, or is 'all'")
+        if self.method == "bayes" and self.context != 0:
+            raise ValueError(f"method bayes votes on every layer alone: context must be 0, got {self.context}")
+        return self
 
 
 class ExtrapolateSection(Section):

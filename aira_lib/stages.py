@@ -25,7 +25,6 @@ from aira_lib.records import (
     PretrainPoint,
     ScaledDesign,
     StandIn,
-    read_archive,
     read_rows,
 )
 from aira_lib.settings import Settings
@@ -208,8 +207,10 @@ def _archive(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
 
 def _aggregate(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
     from aira_lib.aggregate.stage import aggregate
+    from aira_lib.aggregate.table import DesignTable
 
-    aggregate(study.aggregate, read_archive(inputs[0].path / "archive.parquet"), work)
+    by_agent = any(section.agents for section in study.aggregate)
+    aggregate(study.aggregate, DesignTable.from_parquet(inputs[0].path / "archive.parquet", by_agent), work)
 
 
 def _extrapolate(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:

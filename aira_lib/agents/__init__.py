@@ -4,7 +4,8 @@ from aira_lib.agents.journal import Journal
 from aira_lib.agents.llm import Model, Reply, model_named
 from aira_lib.agents.prompt import Prompt, Situation, render_prompt
 from aira_lib.agents.reply import Parsed, ReplyError, parse_reply
-from aira_lib.agents.scaffold import Step, best_node, next_step, total_steps
+from aira_lib.agents.scaffold import next_step, total_steps
+from aira_lib.agents.step import Step, best_node
 
 __all__ = [
     "Journal",

@@ -1,11 +1,13 @@
-"""Models: what turns a prompt into a reply. Any provider through litellm, or the embedded offline agent."""
+"""Models: what turns a prompt into a reply. Any provider through litellm, the offline agent, or recorded replies."""
 
 import contextlib
 import importlib
+import math
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -13,10 +15,12 @@ from aira_lib.agents.prompt import Prompt
 from aira_lib.errors import MissingDependency, UserError
 
 OFFLINE = "offline"
+REPLAY = "replay:"
 
 _RETRIES = 6
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0  # seconds; doubled from one attempt to the next
 _TIMEOUT = 600.0  # seconds that one call may take
+_CHARACTERS_A_TOKEN = 3.0  # English and code have about 4; rather too many tokens than too few
 _RETRY_STATUS = frozenset({408, 409, 425, 429})
 _RETRY_NAMES = frozenset({"APIConnectionError", "Timeout", "APITimeoutError", "APIResponseValidationError"})
 
@@ -45,15 +49,23 @@ class Model(Protocol):
 
 
 def model_named(name: str, temperature: float = 1.0) -> Model:
-    """Return a model by name: "offline" is the embedded agent, anything else a litellm model such as "openai/gpt-5".
+    """Return a model by name.
+
+    "offline" is the embedded agent, "replay:PATH" a recording (a file, or the folder of a search's record), anything
+    else a litellm model such as "openai/gpt-5".
 
     Raises:
         MissingDependency: litellm is not installed.
+        UserError: there is no such recording.
     """
     if name == OFFLINE:
         from aira_lib.agents.offline import OfflineAgent
 
         return OfflineAgent()
+    if name.startswith(REPLAY):
+        from aira_lib.agents.replay import ReplayModel
+
+        return ReplayModel(Path(name.removeprefix(REPLAY)))
     return LiteLLMModel(name, temperature)
 
 
@@ -95,7 +107,15 @@ class LiteLLMModel:
             drop_params=True,  # a provider that knows no seed or temperature is asked without
         )
         content = answer.choices[0].message.content if answer.choices else None
-        return Reply(content or "", _usage(answer, self._litellm))
+        return Reply(content or "", _usage(answer, self._litellm, len(prompt.text) + len(content or "")))
+
+    def accepted(self) -> dict[str, bool | None]:
+        """Whether the provider takes temperature and seed (None: unknown); calls leave out what it does not take."""
+        try:
+            known = self._litellm.get_supported_openai_params(model=self.name)
+        except Exception:  # litellm knows no such model; the call itself has worked all the same
+            known = None
+        return {name: name in known if known else None for name in ("temperature", "seed")}
 
     def _refusal(self, error: Exception) -> str:
         """One line: what was refused and what to do; never the provider's own text where it might hold a key."""
@@ -136,12 +156,14 @@ def _passing(error: Exception) -> bool:
     return isinstance(error, (ConnectionError, TimeoutError)) or type(error).__name__ in _RETRY_NAMES
 
 
-def _usage(answer: Any, litellm: ModuleType) -> dict[str, float]:
+def _usage(answer: Any, litellm: ModuleType, characters: int) -> dict[str, float]:
     usage = {"calls": 1.0}
     for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
         count = getattr(getattr(answer, "usage", None), name, None)
         if isinstance(count, (int, float)):
             usage[name] = float(count)
+    if "total_tokens" not in usage:  # a budget must hold with providers that do not count, too
+        usage |= {"total_tokens": float(math.ceil(characters / _CHARACTERS_A_TOKEN)), "estimated": 1.0}
     with contextlib.suppress(Exception):  # no price is known for this model
         usage["dollars"] = float(litellm.completion_cost(completion_response=answer))
     return usage

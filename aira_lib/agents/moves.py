@@ -126,7 +126,7 @@ def mutate(layers: Layers, primitives: Sequence[str], rng: Rng) -> tuple[Layers,
 def cross(first: Layers, second: Layers, rng: Rng) -> tuple[Layers, str]:
     """Two-point crossover of designs of the same length: a segment of the second within the first."""
     i, j = sorted(int(k) for k in rng.integers(len(first) + 1, size=2))
-    return (*first[:i], *second[i:j], *first[j:]), f"layers {i + 1} to {j} of another good design put into the best"
+    return (*first[:i], *second[i:j], *first[j:]), f"layers {i + 1} to {j} of another good design put into it"
 
 
 def draft(n: int, primitives: Sequence[str], rng: Rng) -> tuple[Layers, str]:

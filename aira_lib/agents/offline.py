@@ -60,9 +60,17 @@ class OfflineAgent:
         layers, plan = _propose(memory, prompt.text, rng)
         if memory["operator"] != "debug" and rng.random() < self.slip_rate:
             layers = _slip(layers, rng)
-        rows = "\n".join(f"    {', '.join(map(repr, layers[i : i + 8]))}," for i in range(0, len(layers), 8))
-        program = _PROGRAM.format(n=memory["layers"], rows=rows.replace("'", '"'))
-        return Reply(f"[offline agent] {plan}\n\n```python\n{program}```\n", {"calls": 1.0})
+        return Reply(f"[offline agent] {plan}\n\n{_answer(layers, memory, prompt.text)}", {"calls": 1.0})
+
+
+def _answer(layers: Layers, memory: dict[str, Any], text: str) -> str:
+    """The whole program, or, where that is asked for and the program is one of ours, the change of its layers."""
+    rows = "\n".join(f"    {', '.join(map(repr, layers[i : i + 8]))}," for i in range(0, len(layers), 8))
+    rows = rows.replace("'", '"')
+    shown = list(_LAYERS_OF_PROGRAM.finditer(text))
+    if memory["answer"] == "patch" and shown:
+        return f"<<<<<<< SEARCH\n{shown[-1][0]}\n=======\nlayers = [\n{rows}\n]\n>>>>>>> REPLACE\n"
+    return f"```python\n{_PROGRAM.format(n=memory['layers'], rows=rows)}```\n"
 
 
 def _propose(memory: dict[str, Any], text: str, rng: Rng) -> tuple[Layers, str]:
@@ -73,7 +81,11 @@ def _propose(memory: dict[str, Any], text: str, rng: Rng) -> tuple[Layers, str]:
         case "improve":
             parent, others = _parent_and_others(memory)
             layers, told = _untried(lambda: _improve(parent, others, primitives, rng), memory, tried, rng)
-            return layers, f"Evolution: {told}, everything else as in the best design."
+            return layers, f"Evolution: {told}, everything else as in its parent."
+        case "crossover":
+            first, second = parse(memory["parent"]), parse(memory["other"])
+            layers, told = _untried(lambda: _crossed(first, second, primitives, rng), memory, tried, rng)
+            return layers, f"Crossover: {told}, everything else as in the first parent."
         case "debug" if (broken := _layers_of(text, primitives)) is not None:
             mended = _of_length(broken, n, primitives, rng)
             if mended not in tried:
@@ -96,6 +108,15 @@ def _improve(parent: Layers, others: list[Layers], primitives: list[str], rng: R
         weights = 1.0 / np.arange(1, len(others) + 1)
         return cross(parent, others[int(rng.choice(len(others), p=weights / weights.sum()))], rng)
     return mutate(parent, primitives, rng)
+
+
+def _crossed(first: Layers, second: Layers, primitives: list[str], rng: Rng) -> tuple[Layers, str]:
+    """A crossover, and a mutation besides where it would only give one of its parents back."""
+    layers, told = cross(first, second, rng)
+    if layers not in (first, second):
+        return layers, told
+    layers, move = mutate(layers, primitives, rng)
+    return layers, f"{told}, and {move}"
 
 
 def _untried(

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 
-from aira_lib.agents.scaffold import Operator, is_good
+from aira_lib.agents.reply import is_program
+from aira_lib.agents.step import Operator, best_node, is_good
 from aira_lib.records import Node
-from aira_lib.spec import CandidateLimits
+from aira_lib.spec import CandidateLimits, digest
 
 MEMORY_MARKER = "MEMORY (JSON):"
 MOST_GOOD, MOST_TRIED, MOST_FAILED = 40, 1_000, 5
@@ -23,9 +24,10 @@ _SUMMARY = 300  # characters of another node's plan or failure
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is sent to a model."""
+    """What is sent to a model. `digest` tells prompts apart by all that is in them but the time left and the cores."""
 
     text: str
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Situation:
         steps_left: Steps left, this one included.
         lower_is_better: The direction of the fitness.
         artefact: The file that the program has to write.
+        edit: Whether changes to a program are asked for as whole files or as patches.
+        one_change: Whether a patch shall make one change alone.
     """
 
     description: str
@@ -55,40 +59,68 @@ class Situation:
     steps_left: int
     lower_is_better: bool = False
     artefact: str = "submission.csv"
+    edit: Literal["file", "patch"] = "file"
+    one_change: bool = False
 
 
-def render_prompt(operator: Operator, situation: Situation, nodes: Sequence[Node], parent: Node | None) -> Prompt:
+def patch_wanted(operator: Operator, edit: Literal["file", "patch"], parent: Node | None) -> bool:
+    """Whether a step is asked for as a patch: an improvement or a repair of what is a program at all."""
+    return edit == "patch" and operator in ("improve", "debug") and parent is not None and is_program(parent.code)
+
+
+def render_prompt(
+    operator: Operator,
+    situation: Situation,
+    nodes: Sequence[Node],
+    parent: Node | None,
+    other: Node | None = None,
+) -> Prompt:
     """Write the prompt of a step: its operator's template, the task, the real resources and the memory.
 
     Args:
         operator: Names the template.
         situation: The task and the resources.
         nodes: All nodes so far, in the order of their steps.
-        parent: The node to improve or to mend; None for a draft.
+        parent: The node to improve, to mend or to cross; None for a draft.
+        other: The second node to cross.
     """
+    patching = patch_wanted(operator, situation.edit, parent)
     memory = {
         "operator": operator,
         "primitives": situation.primitives,
         "layers": situation.layers,
         "parent": parent.design if parent else None,
+        "other": other.design if other else None,
+        "answer": "patch" if patching else "program",
         **_memory(nodes, situation.lower_is_better),
     }
-    text = _templates().get_template(f"{operator}.jinja").render(
-        description=situation.description,
-        timeout=max(0.0, min(situation.limits.seconds, situation.seconds_left)),
-        memory_mb=situation.limits.memory_mb,
-        disk_mb=situation.limits.disk_mb,
-        output_kb=situation.limits.output_kb,
-        cores=situation.cores,
-        seconds_left=max(0.0, situation.seconds_left),
-        steps_left=situation.steps_left,
-        data_overview=situation.data_overview,
-        memory_marker=MEMORY_MARKER,
-        memory_json=_json_lines(memory),
-        artefact=situation.artefact,
-        **_of_parent(parent),
-    )  # fmt: skip
-    return Prompt(text)
+    told = {
+        "description": situation.description,
+        "memory_mb": situation.limits.memory_mb,
+        "disk_mb": situation.limits.disk_mb,
+        "output_kb": situation.limits.output_kb,
+        "steps_left": situation.steps_left,
+        "data_overview": situation.data_overview,
+        "memory_marker": MEMORY_MARKER,
+        "memory_json": _json_lines(memory),
+        "artefact": situation.artefact,
+        "patching": patching,
+        "one_change": situation.one_change,
+        "parent_is_best": parent is not None and parent == best_node(nodes, situation.lower_is_better),
+        **_of_node("parent", parent),
+        **_of_node("other", other),
+    }
+    text = (
+        _templates()
+        .get_template(f"{operator}.jinja")
+        .render(
+            told,
+            timeout=max(0.0, min(situation.limits.seconds, situation.seconds_left)),
+            seconds_left=max(0.0, situation.seconds_left),
+            cores=situation.cores,
+        )
+    )
+    return Prompt(text, digest([operator, told]))
 
 
 def read_memory(text: str) -> dict[str, Any]:
@@ -136,16 +168,16 @@ def _json_lines(memory: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}"
 
 
-def _of_parent(parent: Node | None) -> dict[str, Any]:
-    if parent is None:
+def _of_node(name: str, node: Node | None) -> dict[str, Any]:
+    if node is None:
         return {}
     return {
-        "parent_design": parent.design,
-        "parent_validation": parent.validation,
-        "parent_plan": shortened(parent.plan) or "(none)",
-        "parent_code": parent.code.rstrip() or "# The reply held no program.",
-        "parent_output": shortened(parent.output.rstrip()) or "(nothing)",
-        "parent_reason": parent.reason or "unknown",
+        f"{name}_design": node.design,
+        f"{name}_validation": node.validation,
+        f"{name}_plan": shortened(node.plan) or "(none)",
+        f"{name}_code": node.code.rstrip() or "# The reply held no program.",
+        f"{name}_output": shortened(node.output.rstrip()) or "(nothing)",
+        f"{name}_reason": node.reason or "unknown",
     }
 
 

@@ -67,23 +67,33 @@ def parse_reply(text: str, artefact: str = "submission.csv") -> Parsed:
     Raises:
         ReplyError: there is no program in it, with the reason.
     """
-    if len(text) > MAX_REPLY:
-        raise ReplyError(f"the reply is longer than {MAX_REPLY:,} characters")
-    text = _without_reasoning(cleaned(text))
-    if not text.strip():
-        raise ReplyError("the reply is empty")
+    text = spoken(text)
     lines = text.split("\n")
     blocks = list(itertools.islice(_blocks(lines), _MOST_BLOCKS + 1))
     if len(blocks) > _MOST_BLOCKS:
         raise ReplyError(f"the reply holds more than {_MOST_BLOCKS} fenced blocks")
     if not blocks:
-        if _is_program(text):
+        if is_program(text):
             return Parsed("", text.strip() + "\n")
         raise ReplyError("the reply holds no fenced block of code")
     chosen = _choose(blocks, artefact)
     if len(chosen.code) > MAX_CODE:
         raise ReplyError(f"the program is longer than {MAX_CODE:,} characters")
     return Parsed(_plan(lines, blocks, chosen), chosen.code)
+
+
+def spoken(text: str) -> str:
+    """A reply, cleaned, without its reasoning.
+
+    Raises:
+        ReplyError: nothing is left, or it is too long.
+    """
+    if len(text) > MAX_REPLY:
+        raise ReplyError(f"the reply is longer than {MAX_REPLY:,} characters")
+    text = _without_reasoning(cleaned(text))
+    if not text.strip():
+        raise ReplyError("the reply is empty")
+    return text
 
 
 def cleaned(text: str) -> str:
@@ -134,7 +144,7 @@ def _block(lines: list[str], start: int, fence: str, label: str) -> _Block:
     if first:
         return _Block(label, first[0], start, first[1], True, False)
     code = _join(lines[start + 1 :])
-    return _Block(label, code, start, len(lines), False, maybe and _is_program(code))
+    return _Block(label, code, start, len(lines), False, maybe and is_program(code))
 
 
 def _ends(lines: list[str], start: int, fence: str) -> Iterator[tuple[int, str]]:
@@ -162,7 +172,7 @@ def _choose(blocks: list[_Block], artefact: str) -> _Block:
         raise ReplyError("the reply was cut off inside a block of code")
     if not programs:
         python = [block for block in blocks if block.label in _PYTHON and block.code.strip()]
-        problem = _syntax_problem(python[-1].code) if python else ""
+        problem = syntax_problem(python[-1].code) if python else ""
         raise ReplyError(f"the code does not compile: {problem}" if problem else "the reply holds no Python program")
     return next((block for block in reversed(programs) if artefact in block.code), programs[-1])
 
@@ -176,15 +186,16 @@ def _plan(lines: list[str], blocks: list[_Block], chosen: _Block) -> str:
     return (before.strip() or after.strip())[:MAX_PLAN]
 
 
-def _is_program(code: str) -> bool:
+def is_program(code: str) -> bool:
+    """Whether code compiles and does something."""
     return _compiles(code) and _does_something(code)
 
 
 def _compiles(code: str) -> bool:
-    return _syntax_problem(code) == ""
+    return syntax_problem(code) == ""
 
 
-def _syntax_problem(code: str) -> str:
+def syntax_problem(code: str) -> str:
     """Why code does not compile, in one line; empty if it does."""
     if len(code) > MAX_CODE:
         return f"longer than {MAX_CODE:,} characters"

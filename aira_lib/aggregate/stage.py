@@ -1,69 +1,150 @@
-"""Turn the archive into base patterns, one for each method that the study names."""
+"""Turn the archive into base patterns, one for each way that the study names."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from aira_lib.aggregate.cluster import kmeans_1d
-from aira_lib.aggregate.vote import vote
-from aira_lib.architecture.pattern import render
-from aira_lib.errors import UserError
-from aira_lib.records import ArchiveRow, BasePattern, Member, write_rows
+from aira_lib.aggregate.credible import Posterior, posterior
+from aira_lib.aggregate.electorate import Electorate, electorate, goodness
+from aira_lib.aggregate.resample import resampled
+from aira_lib.aggregate.table import DesignTable, fittest_first, layers_of
+from aira_lib.aggregate.vote import Codes, Votes, vote
+from aira_lib.architecture.pattern import PRIMITIVES, render
+from aira_lib.records import BasePattern, Member, Representative, Resampling, write_rows
 from aira_lib.spec import AggregateSection
 from aira_lib.work import Work
 
+MEMBERS_LISTED = 500
+"""A record lists so many members, the fittest: a top cluster can have hundreds of thousands."""
 
-def aggregate(sections: Sequence[AggregateSection], rows: Sequence[ArchiveRow], work: Work) -> None:
-    """Write `patterns.jsonl`: one `BasePattern` a section, in the study's order."""
-    patterns = [base_pattern(section, rows) for section in sections]
+# What has no part in who votes and in who is drawn: sections that differ in nothing else share their electorate.
+_AFTERWARDS = {"name", "context", "prior", "credibility"}
+
+
+def aggregate(sections: Sequence[AggregateSection], table: DesignTable, work: Work) -> None:
+    """Write `patterns.jsonl`: one `BasePattern` a section, in the study's order.
+
+    Raises:
+        UserError: see `electorate`.
+    """
+    patterns = base_patterns(sections, table)
     write_rows(work.path / "patterns.jsonl", patterns)
     for done, pattern in enumerate(patterns, 1):
         work.log.tags({f"pattern.{pattern.name}": pattern.pattern})
         work.progress(done, len(patterns), f"{pattern.name}: {pattern.pattern}")
 
 
-def base_pattern(section: AggregateSection, rows: Sequence[ArchiveRow]) -> BasePattern:
-    """Aggregate the archive in one way.
+def base_patterns(sections: Sequence[AggregateSection], table: DesignTable) -> list[BasePattern]:
+    """Aggregate the archive in several ways; what they share is done once."""
+    groups: dict[str, list[AggregateSection]] = {}
+    for section in sections:
+        method = "cluster-vote" if section.method == "bayes" else section.method
+        choice = section.model_copy(update={"method": method}).model_dump_json(exclude=_AFTERWARDS)
+        groups.setdefault(choice, []).append(section)
+    made = {pattern.name: pattern for group in groups.values() for pattern in _of_one_electorate(group, table)}
+    return [made[section.name] for section in sections]
 
-    Raises:
-        UserError: the section ranks on test fitness and a design has none.
-    """
-    ranked = sorted(rows, key=lambda row: (-_fitness(row, section), row.design))
-    members, weights = _electorate(section, ranked)
-    result = vote([row.layers for row in members], weights, section.context)
+
+def _of_one_electorate(sections: Sequence[AggregateSection], table: DesignTable) -> list[BasePattern]:
+    first = sections[0]
+    voters = electorate(first, table)
+    codes = np.asfortranarray(table.codes[voters.rows])
+    members = _listed(first, table, voters)
+    votes = {section.context: vote(codes, voters.weights[None], section.context) for section in sections}
+    chosen = {context: result.chosen[0] for context, result in votes.items()}
+    again = resampled(codes, voters, chosen, first.resamples, first.seed) if first.resamples else {}
+    return [_pattern(s, table, voters, members, votes[s.context], again.get(s.context)) for s in sections]
+
+
+def _pattern(
+    section: AggregateSection,
+    table: DesignTable,
+    voters: Electorate,
+    members: tuple[Member, ...],
+    result: Votes,
+    again: Resampling | None,
+) -> BasePattern:
+    chosen, shares, intervals = result.chosen[0], result.shares[0], []
+    if section.method == "bayes":
+        after = _posterior(section, table, voters, chosen, shares)
+        shares, intervals = after.shares, after.intervals.tolist()
+    layers = layers_of(chosen)
+    distances = _distances(table.codes, chosen)
     return BasePattern(
         name=section.name,
-        pattern=render(result.layers),
-        layers=result.layers,
+        pattern=render(layers),
+        layers=layers,
         method=section.method,
         settings=section.model_dump(mode="json", exclude={"name"}),
         rank_by=section.rank_by,
-        candidates=len(rows),
-        members=tuple(
-            Member(design=row.design, weight=weight, fitness=_fitness(row, section))
-            for row, weight in zip(members, weights, strict=True)
-        ),
-        votes=result.shares,
-        agreement=result.agreement,
-        in_archive=any(tuple(row.layers) == result.layers for row in rows),
+        candidates=sum(map(len, voters.candidates)),
+        members=members,
+        votes=tuple({p: share for p, share in zip(PRIMITIVES, row, strict=True) if share} for row in shares.tolist()),
+        agreement=tuple(shares[np.arange(len(chosen)), chosen].tolist()),
+        in_archive=bool((distances == 0).any()),
+        voters=len(voters.rows),
+        listed_weight=min(1.0, sum(member.weight for member in members)),
+        datasets=tuple(table.datasets[table.dataset[rows[0]]] for rows in voters.candidates),
+        intervals=tuple((low, high) for low, high in intervals),
+        resampling=again,
+        representative=_representative(section, table, voters, distances),
     )
 
 
-def _fitness(row: ArchiveRow, section: AggregateSection) -> float:
-    value = row.validation if section.rank_by == "validation" else row.test
-    if value is None:
-        raise UserError(f"aggregate {section.name!r} ranks by test, but {row.design} has no test fitness")
-    return value
+def _posterior(
+    section: AggregateSection, table: DesignTable, voters: Electorate, chosen: Codes, shares: NDArray[np.float64]
+) -> Posterior:
+    """Over the primitives that the archive has anywhere: the others were not there to be chosen."""
+    used = np.flatnonzero([(table.codes == code).any() for code in range(len(PRIMITIVES))])
+    places = np.searchsorted(used, chosen).astype(np.uint8)
+    after = posterior(shares[:, used], places, voters.effective, section.prior, section.credibility)
+    every = np.zeros_like(shares)
+    every[:, used] = after.shares
+    return Posterior(every, after.intervals)
 
 
-def _electorate(section: AggregateSection, ranked: list[ArchiveRow]) -> tuple[list[ArchiveRow], list[float]]:
-    """Who votes, fittest first, and with what weight (weights sum to 1)."""
-    if section.method == "cluster-vote":
-        labels = kmeans_1d(np.array([_fitness(row, section) for row in ranked]), section.clusters)
-        top = [row for row, label in zip(ranked, labels, strict=True) if label == labels.max()]
-        return top, [1.0 / len(top)] * len(top)
-    top = ranked[: section.top_k]
-    # Exponential decay by rank; the paper does not state the rate: half-life of a quarter of the list.
-    raw = [math.exp(-math.log(2) * rank / max(section.top_k / 4, 1)) for rank in range(len(top))]
-    return top, [weight / sum(raw) for weight in raw]
+def _listed(section: AggregateSection, table: DesignTable, voters: Electorate) -> tuple[Member, ...]:
+    fitness = table.fitness(section.rank_by)
+    return tuple(
+        Member(
+            design=table.design(row),
+            weight=float(weight),
+            fitness=float(fitness[row]),
+            dataset=table.datasets[table.dataset[row]],
+        )
+        for row, weight in zip(voters.rows[:MEMBERS_LISTED], voters.weights, strict=False)
+    )
+
+
+def _representative(
+    section: AggregateSection, table: DesignTable, voters: Electorate, distances: NDArray[np.uint8]
+) -> Representative:
+    """The candidate nearest to the pattern: fewest differing layers, of equals the best rank in its data set.
+
+    Differing layers, not insertions and deletions: a vote compares designs place by place, and at c = 0 it is the
+    design of least weighted distance of this kind to its members.
+    """
+    best: list[tuple[int, int, int, np.intp]] = []
+    for number, rows in enumerate(voters.candidates):
+        distance = distances[rows]
+        near = np.flatnonzero(distance == distance.min())
+        good = goodness(section, table, rows)
+        first = near[fittest_first(good[near], table.codes[rows[near]])[0]]
+        best.append((int(distance[first]), int((good > good[first]).sum()), number, rows[first]))
+    distance_to_best, _, _, row = min(best)
+    return Representative(
+        design=table.design(int(row)),
+        layers=layers_of(table.codes[row]),
+        distance=distance_to_best,
+        fitness=float(table.fitness(section.rank_by)[row]),
+        dataset=table.datasets[table.dataset[row]],
+    )
+
+
+def _distances(codes: Codes, chosen: Codes) -> NDArray[np.uint8]:
+    """[n]: in how many layers each design differs from one (at most 64, see the study's task)."""
+    distance = np.zeros(len(codes), dtype=np.uint8)
+    for layer, code in enumerate(chosen):
+        distance += codes[:, layer] != code
+    return distance

@@ -1,68 +1,157 @@
-"""Layer-wise vote: Composer's N_c aggregation.
+"""Layer-wise vote: Composer's N_c aggregation, for one set of weights or many at once.
 
 A design is built layer by layer: layer i is the primitive with the most weight among the members whose previous c
 layers equal those already chosen. c = 0 is an independent vote at every layer (N_0, Composer's best), c = "all"
-follows whole prefixes. The papers leave ties and empty matches open; here a tie goes to the primitive of the fittest
-member among the tied, and an empty match falls back to the longest shorter context that has members.
+follows whole prefixes. The papers leave ties open; here a tie goes to the primitive of the fittest member among the
+tied. There is always a match: those who voted for the layer before match its context and have that layer, so they
+match at this one. A member of weight 0 does not exist.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from aira_lib.architecture.pattern import Layers
+import numpy as np
+from numpy.typing import NDArray
+
+from aira_lib.architecture.pattern import PRIMITIVES
+
+Codes = NDArray[np.uint8]
+Context = int | Literal["all"]
+Weights = NDArray[np.float64] | NDArray[np.float32]
+
+_TIE = 1e-12  # shares closer than this are equal: the order of a sum moves them by less
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
-class Vote:
-    """What was chosen, and at each layer the share of the weight that each primitive had."""
+class Votes:
+    """What was chosen under each of r sets of weights, as places in PRIMITIVES, and the shares of all primitives."""
 
-    layers: Layers
-    shares: tuple[dict[str, float], ...]
+    chosen: Codes
+    """[r, layers]"""
+    shares: NDArray[np.float64]
+    """[r, layers, primitives]: of the voters' weight, at each layer."""
 
     @property
-    def agreement(self) -> tuple[float, ...]:
-        """The winner's share at each layer, 0 to 1."""
-        return tuple(share[layer] for share, layer in zip(self.shares, self.layers, strict=True))
+    def agreement(self) -> NDArray[np.float64]:
+        """[r, layers]: the winner's share, 0 to 1."""
+        return np.take_along_axis(self.shares, self.chosen[..., None].astype(np.intp), axis=2)[..., 0]
 
 
-def vote(members: Sequence[Layers], weights: Sequence[float], context: int | Literal["all"] = 0) -> Vote:
+def vote(codes: Codes, weights: Weights, context: Context = 0, expected: Codes | None = None) -> Votes:
     """Vote layer by layer.
 
     Args:
-        members: designs of equal length, fittest first (the order breaks ties).
-        weights: one positive weight a member.
+        codes: [members, layers], places in PRIMITIVES, fittest member first (the order breaks ties). Column-major
+            arrays are fastest.
+        weights: [r, members], not negative, each row with a positive sum.
         context: how many previous layers a voter must share with the design so far.
+        expected: [layers], a pattern that most rows of weights will choose. It makes those fast and changes nothing.
 
     Raises:
-        ValueError: no members, unequal lengths, or weights that do not match.
+        ValueError: no members, or weights that do not match or have an empty row.
     """
-    if not members or len({len(m) for m in members}) != 1 or len(weights) != len(members):
-        raise ValueError("a vote needs members of one length and a weight for each")
-    chosen: list[str] = []
-    shares: list[dict[str, float]] = []
-    for index in range(len(members[0])):
-        voters = _voters(members, chosen, index if context == "all" else min(context, index))
-        share = _share([(members[v][index], weights[v]) for v in voters])
-        shares.append(share)
-        # dict keeps insertion order, which is the members' order: max takes the fittest of the tied.
-        chosen.append(max(share, key=lambda p: round(share[p], 12)))
-    return Vote(tuple(chosen), tuple(shares))
+    if codes.ndim != 2 or not codes.size or weights.ndim != 2 or weights.shape[1] != len(codes):
+        raise ValueError(f"a vote needs members and a weight for each, got {codes.shape} and {weights.shape}")
+    if not (weights.sum(axis=1) > 0).all():
+        raise ValueError("a vote needs a member of positive weight")
+    n_rows, n_layers = len(weights), codes.shape[1]
+    lengths = [layer if context == "all" else min(context, layer) for layer in range(n_layers)]
+    result = Votes(np.zeros((n_rows, n_layers), dtype=np.uint8), np.zeros((n_rows, n_layers, len(PRIMITIVES))))
+    foreseen = np.zeros(n_layers, dtype=np.uint8) if expected is None else expected  # at c = 0 nothing depends on it
+    totals = _totals(codes, weights, foreseen, lengths) if expected is not None or context == 0 else None
+    matches = _Matches(codes)
+    for layer, length in enumerate(lengths):
+        left = np.arange(n_rows)
+        if totals is not None:
+            before = slice(layer - length, layer)
+            there = (result.chosen[:, before] == foreseen[before]).all(axis=1)
+            rows, left = left[there], left[~there]
+            _decide(
+                result, layer, rows, totals[rows, layer], codes, weights, matches.of(layer - length, foreseen[before])
+            )
+        for rows, voters, sums in _by_context(codes, weights, result.chosen, layer, length, matches, left):
+            _decide(result, layer, rows, sums, codes, weights, voters)
+    return result
 
 
-def _voters(members: Sequence[Layers], chosen: list[str], context: int) -> list[int]:
-    end = len(chosen)
-    for length in range(context, -1, -1):
-        wanted = tuple(chosen[end - length :])
-        matching = [v for v, m in enumerate(members) if m[end - length : end] == wanted]
-        if matching:
-            return matching
-    return []
+class _Matches:
+    """Members whose layers from `start` on are a wanted run; kept while `start` stays, as for "all"."""
+
+    def __init__(self, codes: Codes) -> None:
+        self.codes = codes
+        self.start = 0
+        self.found: dict[tuple[int, ...], NDArray[np.intp]] = {(): np.arange(len(codes))}
+
+    def of(self, start: int, wanted: Codes) -> NDArray[np.intp]:
+        if start != self.start:
+            self.start, self.found = start, {(): self.found[()]}
+        return self._of(tuple(wanted.tolist()))
+
+    def _of(self, wanted: tuple[int, ...]) -> NDArray[np.intp]:
+        if wanted not in self.found:
+            before = self._of(wanted[:-1])
+            column = self.codes[:, self.start + len(wanted) - 1]
+            self.found[wanted] = (
+                np.flatnonzero(column == wanted[-1]) if len(wanted) == 1 else before[column[before] == wanted[-1]]
+            )
+        return self.found[wanted]
 
 
-def _share(ballots: Sequence[tuple[str, float]]) -> dict[str, float]:
-    total = sum(weight for _, weight in ballots)
-    share: dict[str, float] = {}
-    for primitive, weight in ballots:
-        share[primitive] = share.get(primitive, 0.0) + weight / total
-    return share
+def _is_primitive(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """One more axis, of primitives, before the last."""
+    return np.asarray(codes[..., None, :] == np.arange(len(PRIMITIVES), dtype=np.uint8)[:, None])
+
+
+def _totals(codes: Codes, weights: Weights, foreseen: Codes, lengths: list[int]) -> NDArray[np.float64]:
+    """[r, layers, primitives]: the weight of every primitive among the members that match what is foreseen."""
+    totals = np.zeros((len(weights), len(PRIMITIVES), codes.shape[1]))
+    for start in range(0, len(codes), _BLOCK):
+        block = codes[start : start + _BLOCK]
+        counted = _is_primitive(block)
+        same = block == foreseen
+        for layer, length in enumerate(lengths):
+            if length:
+                counted[:, :, layer] &= same[:, layer - length : layer].all(axis=1)[:, None]
+        flat = counted.reshape(len(block), -1).astype(weights.dtype)
+        totals += np.matmul(weights[:, start : start + _BLOCK], flat).reshape(totals.shape)
+    return totals.transpose(0, 2, 1)
+
+
+def _by_context(
+    codes: Codes,
+    weights: Weights,
+    chosen: Codes,
+    layer: int,
+    length: int,
+    matches: _Matches,
+    pending: NDArray[np.intp],
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]]:
+    """Rows of weights that share a context, their voters, and the weight of each primitive at the layer."""
+    contexts, group = np.unique(chosen[pending, layer - length : layer], axis=0, return_inverse=True)
+    for number, context in enumerate(contexts):
+        rows = pending[group.reshape(-1) == number]
+        voters = matches.of(layer - length, context)
+        held = (weights if len(rows) == len(weights) else weights[rows]).take(voters, axis=1)
+        sums = held @ _is_primitive(codes[voters, layer]).T.astype(weights.dtype)
+        yield rows, voters, sums.astype(np.float64)
+
+
+def _decide(
+    result: Votes,
+    layer: int,
+    rows: NDArray[np.intp],
+    sums: NDArray[np.float64],
+    codes: Codes,
+    weights: Weights,
+    voters: NDArray[np.intp],
+) -> None:
+    """Write the winner and the shares of one layer for some rows of weights."""
+    share = sums / sums.sum(axis=1, keepdims=True)
+    tied = share >= share.max(axis=1, keepdims=True) - _TIE
+    winners = tied.argmax(axis=1)
+    for at in np.flatnonzero(tied.sum(axis=1) > 1):
+        ballots = codes[voters, layer]
+        winners[at] = ballots[(weights[rows[at], voters] > 0) & tied[at][ballots]][0]
+    result.chosen[rows, layer], result.shares[rows, layer] = winners, share

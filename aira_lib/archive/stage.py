@@ -15,12 +15,16 @@ from aira_lib.records import ArchiveRow, Node, read_rows, write_archive
 from aira_lib.work import Work
 
 
-def archive(journals: Sequence[tuple[str, Path]], work: Work) -> None:
+def archive(
+    journals: Sequence[tuple[str, Path]], work: Work, dataset: str = "mad", lower_is_better: bool = False
+) -> None:
     """Write `archive.parquet`, best validation first.
 
     Args:
         journals: (search unit such as ``greedy-offline.s0``, its journal file), in any order.
         work: the stage's workplace.
+        dataset: what the designs were evaluated on.
+        lower_is_better: direction of the fitness, as of a loss.
 
     Raises:
         UserError: no journal holds a single valid design, so there is nothing to aggregate.
@@ -35,7 +39,8 @@ def archive(journals: Sequence[tuple[str, Path]], work: Work) -> None:
             f"none of the {len(journals)} searches found a valid design; "
             "read their journals, then give the agents more steps or another model"
         )
-    rows = sorted((_row(design, seen) for design, seen in found.items()), key=lambda r: (-r.validation, r.design))
+    rows = [_row(design, seen, dataset, lower_is_better) for design, seen in found.items()]
+    rows.sort(key=lambda row: (row.validation if lower_is_better else -row.validation, row.design))
     write_archive(work.path / "archive.parquet", rows)
     work.log.metrics({"designs": len(rows), "best_validation": rows[0].validation}, step=0)
     work.progress(1, 1, f"{len(rows)} distinct designs")
@@ -49,12 +54,14 @@ def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _row(design: str, seen: list[tuple[str, Node]]) -> ArchiveRow:
+def _row(design: str, seen: list[tuple[str, Node]], dataset: str, lower_is_better: bool) -> ArchiveRow:
     # One seed of the proxy gives one number a design: a repeat is the same evaluation, not a new one.
     distinct = {(node.validation, node.test): node for _, node in seen}.values()
     tests = [node.test for node in distinct if node.test is not None]
     evaluations = [node.evaluation for node in distinct if node.evaluation]
     return ArchiveRow(
+        dataset=dataset,
+        lower_is_better=lower_is_better,
         design=design,
         layers=parse(design),
         validation=sum(_or_nan(node.validation) for node in distinct) / len(distinct),

@@ -2,15 +2,15 @@
 
 import os
 import platform
-import shutil
-import subprocess
-import sys
+import warnings
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from rich.console import Console
 from rich.table import Table
+
+from aira_lib.sandbox import closes_files, isolation
 
 # extra -> (packages, what they are for)
 EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -83,15 +83,15 @@ def _cores() -> tuple[bool, str]:
     return cores > 1, f"{cores} cores; vector instructions: {torch.backends.cpu.get_cpu_capability()}"
 
 
-def _network_isolation() -> tuple[bool, str]:
-    if sys.platform != "linux" or not shutil.which("unshare"):
-        return False, "candidates are limited processes with network access; needs Linux with unshare (util-linux)"
-    flags = ["--net"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--net"]
-    works = subprocess.run(["unshare", *flags, "true"], capture_output=True, check=False).returncode == 0
-    return (
-        works,
-        "candidates run without network" if works else "namespaces are not allowed here: candidates have network",
-    )
+def _isolation() -> tuple[bool, str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the remark says it
+        strength = isolation()
+    if closes_files(strength):
+        return True, f"candidates run without network and see only their data and this Python ({strength})"
+    if strength == "none":
+        return False, "candidates are limited processes with network and all files; install bubblewrap, or use Linux"
+    return False, f"candidates run without network, but see all files ({strength}); install bubblewrap"
 
 
 def _s3() -> tuple[bool, str]:
@@ -107,6 +107,6 @@ _CHECKS: dict[str, Callable[[], tuple[bool, str]]] = {
     "CUDA": _cuda,
     "Mamba-2 kernels": _mamba_kernels,
     "several cores": _cores,
-    "network isolation": _network_isolation,
+    "isolation of agents' code": _isolation,
     "S3": _s3,
 }

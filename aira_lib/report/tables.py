@@ -55,11 +55,16 @@ def patterns_table(patterns: Sequence[BasePattern]) -> Table:
             "pattern": p.pattern,
             "method": _method(p),
             "rank_by": p.rank_by,
-            "voters": f"{len(p.members):,} of {p.candidates:,}",
-            "members": len(p.members),
+            "voters": f"{p.voters or len(p.members):,} of {p.candidates:,}",
+            "members": p.voters or len(p.members),
             "candidates": p.candidates,
             "agreement": mean(p.agreement),
+            "stays": p.resampling.pattern if p.resampling else None,
+            "layers_stay": mean(p.resampling.layers) if p.resampling else None,
             "in_archive": p.in_archive,
+            "representative": p.representative.design if p.representative else None,
+            "distance": p.representative.distance if p.representative else None,
+            "representative_fitness": p.representative.fitness if p.representative else None,
         }
         for p in patterns
     ]
@@ -73,23 +78,40 @@ def patterns_table(patterns: Sequence[BasePattern]) -> Table:
         Column("members", "Voters", shown=False),
         Column("candidates", "Candidates", shown=False),
         Column("agreement", "Agreement", "mean, %", spec=".0f", per=0.01),
+        Column("stays", "Stays under resampling", "whole pattern, %", spec=".0f", per=0.01),
+        Column("layers_stay", "Layers that stay", shown=False),
         Column("in_archive", "In archive", style="text"),
+        Column("representative", "Nearest evaluated design", style="code"),
+        Column("distance", "Its distance", "layers", spec="d"),
+        Column("representative_fitness", "Its fitness", shown=False),
     ]
-    caption = "Aggregated base patterns. A pattern that no search saw has no proxy fitness of its own."
+    caption = (
+        "Aggregated base patterns. A pattern that no search saw has no proxy fitness of its own; the nearest evaluated "
+        "design is the one with the fewest other layers. A pattern stays under resampling where the vote of members "
+        "drawn anew, with replacement, gives it again."
+    )
     return Table("patterns", caption, columns, rows, "No base pattern was aggregated.")
 
 
 def _method(pattern: BasePattern) -> str:
     """The method with the settings that matter to it."""
-    names = {"cluster-vote": ("clusters", "context"), "top-k": ("top_k", "context")}.get(pattern.method)
+    names = {
+        "cluster-vote": ("clusters", "context"),
+        "top-k": ("top_k", "half_life", "context"),
+        "top-k-uniform": ("top_k", "context"),
+        "bayes": ("clusters", "prior", "credibility"),
+    }.get(pattern.method)
     chosen = {k: v for k, v in pattern.settings.items() if (k in names if names else k not in ("method", "rank_by"))}
-    return ", ".join([pattern.method, *(f"{key.replace('_', ' ')} {value}" for key, value in chosen.items())])
+    only = {k: ", ".join(pattern.settings.get(k) or ()) or None for k in ("datasets", "agents")}
+    said = {k: v for k, v in {**chosen, **only}.items() if v is not None}
+    return ", ".join([pattern.method, *(f"{key.replace('_', ' ')} {value}" for key, value in said.items())])
 
 
 def votes_table(patterns: Sequence[BasePattern]) -> Table:
     """The votes behind every layer of every pattern."""
     columns = [Column(key, key, style="text") for key in ("name", "layer", "winner")]
     columns += [Column(key, key) for key in ("agreement", *(f"share_{p}" for p in PRIMITIVES))]
+    columns += [Column(key, key) for key in ("stays", "interval_low", "interval_high")]
     rows: list[Row] = [
         {
             "name": p.name,
@@ -97,6 +119,9 @@ def votes_table(patterns: Sequence[BasePattern]) -> Table:
             "winner": layer,
             "agreement": p.agreement[i],
             **{f"share_{name}": p.votes[i].get(name, 0.0) for name in PRIMITIVES},
+            "stays": p.resampling.layers[i] if p.resampling else None,
+            "interval_low": p.intervals[i][0] if p.intervals else None,
+            "interval_high": p.intervals[i][1] if p.intervals else None,
         }
         for p in patterns
         for i, layer in enumerate(p.layers)
@@ -105,11 +130,11 @@ def votes_table(patterns: Sequence[BasePattern]) -> Table:
 
 
 def members_table(patterns: Sequence[BasePattern]) -> Table:
-    """The designs that voted for every pattern."""
+    """The designs that voted for every pattern; of very many, the fittest that its record lists."""
     columns = [Column("name", "name", style="name"), Column("design", "design", style="text")]
-    columns += [Column("weight", "weight"), Column("fitness", "fitness")]
+    columns += [Column("weight", "weight"), Column("fitness", "fitness"), Column("dataset", "dataset", style="name")]
     rows: list[Row] = [
-        {"name": p.name, "design": m.design, "weight": m.weight, "fitness": m.fitness}
+        {"name": p.name, "design": m.design, "weight": m.weight, "fitness": m.fitness, "dataset": m.dataset}
         for p in patterns
         for m in p.members
     ]

@@ -1,7 +1,17 @@
-"""Run code that an agent wrote: with limits, without network, and gone when it is over."""
+"""Run code that an agent wrote: with limits, without network, on files of its own, and gone when it is over."""
 
 from aira_lib.sandbox.artefacts import ArtefactError, collect, discard
+from aira_lib.sandbox.launch import closes_files
 from aira_lib.sandbox.process import Outcome, SandboxError, run_candidate
 from aira_lib.sandbox.strength import isolation
 
-__all__ = ["ArtefactError", "Outcome", "SandboxError", "collect", "discard", "isolation", "run_candidate"]
+__all__ = [
+    "ArtefactError",
+    "Outcome",
+    "SandboxError",
+    "closes_files",
+    "collect",
+    "discard",
+    "isolation",
+    "run_candidate",
+]

@@ -1,12 +1,15 @@
-"""What runs between the harness and a candidate: cuts the network, sets the limits, then runs the candidate.
+"""What runs between the harness and a candidate: cuts the network, closes the view of the file system, sets the
+limits, then runs the candidate.
 
 Three processes: this one (the outer), `init` (the first process of a fresh process namespace, where there is one),
-and the candidate. The outer is needed because only children enter a new process namespace. init reaps orphans and
-reports how the candidate ended; then it waits to be killed, so that whatever the candidate left behind still
-descends from here and the harness can find and kill all of it. Each process asks to die with its parent.
+and the candidate. With bubblewrap, which then makes the namespaces and the view, init is this very program again.
+The outer is needed because only children enter a new process namespace. init reaps orphans and reports how the
+candidate ended; then it waits to be killed, so that whatever the candidate left behind still descends from here and
+the harness can find and kill all of it. Each process asks to die with its parent.
 
 Standard library only and nothing of this project: it runs by path, isolated, before any limit holds.
-Its one argument is a JSON object: command, environment, workdir, limits, isolation, parent, report (a descriptor).
+Its one argument is a JSON object: command, environment, workdir, limits, isolation, parent, report (a descriptor),
+and `view` or `wrapper` (see launch.py) where the view of the file system is closed.
 """
 
 import contextlib
@@ -18,11 +21,13 @@ import signal
 import sys
 from typing import Any, NoReturn
 
-_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 36, 38
 _CLONE_NEWNS, _CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = (
     0x00020000, 0x08000000, 0x10000000, 0x20000000, 0x40000000,
 )  # fmt: skip
-_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 1 << 14, 1 << 18
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 2, 4, 8, 1 << 12, 1 << 14, 1 << 18
+_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _MNT_DETACH = 442, -100, 0x8000, 2
+_OLD = "/.old"  # where the machine's own root is while the new one is built
 
 _LINUX = sys.platform == "linux"
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -32,17 +37,19 @@ def main() -> NoReturn:
     """Set up, start init, wait to be killed."""
     plan = json.loads(sys.argv[1])
     os.set_inheritable(plan["report"], False)
+    if plan["isolation"] == "within bubblewrap":
+        _init(plan)
     _die_with_parent()
     if os.getppid() != plan["parent"]:
         os._exit(1)
     try:
-        if plan["isolation"] != "none":
-            _enter_namespaces(own_users=plan["isolation"] == "user namespaces")
+        if "namespaces" in plan["isolation"]:
+            _enter_namespaces(own_users=plan["isolation"].startswith("user"))
         _adopt_orphans()
         alive = os.pipe()
         if (init := os.fork()) == 0:
             os.close(alive[1])
-            _init(plan, alive[0])
+            _become_bubblewrap(plan, alive[0]) if "wrapper" in plan else _init(plan, alive[0])
     except OSError as error:
         _report(plan, {"setup": str(error)})
     else:
@@ -51,17 +58,22 @@ def main() -> NoReturn:
     _wait_to_be_killed()
 
 
-def _init(plan: dict[str, Any], parent_alive: int) -> NoReturn:
+def _become_bubblewrap(plan: dict[str, Any], parent_alive: int) -> NoReturn:
+    _live_with_parent(parent_alive)
+    os.set_inheritable(plan["report"], True)
+    os.execve(plan["wrapper"][0], plan["wrapper"], plan["environment"])
+
+
+def _init(plan: dict[str, Any], parent_alive: int | None = None) -> NoReturn:
     """The candidate's parent: reap every orphan, report the candidate's end."""
-    _die_with_parent()
-    os.set_blocking(parent_alive, False)
-    with contextlib.suppress(BlockingIOError):
-        os.read(parent_alive, 1)  # end of file: the outer died before we asked to die with it
-        os._exit(1)
+    _live_with_parent(parent_alive)
     try:
         _adopt_orphans()
-        if plan["isolation"] != "none":
+        if "view" in plan:
+            _private_view(plan["view"])
+        elif "namespaces" in plan["isolation"]:
             _private_proc()
+        _untouchable()
         if (candidate := os.fork()) == 0:
             _become_candidate(plan)
         while True:
@@ -120,7 +132,76 @@ def _enter_namespaces(own_users: bool) -> None:
 def _private_proc() -> None:
     """Show only our own processes in /proc. Some containers mask /proc and refuse; then others stay visible."""
     if _libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None) == 0:
-        _libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
+        _libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC | _MS_RDONLY, None)
+
+
+def _private_view(view: dict[str, Any]) -> None:
+    """Replace the root by an empty one, and put into it what is to be seen.
+
+    The new root is first mounted over the work directory, only because that exists; by pivoting, the machine's root
+    moves to `_OLD` within it, the work directory in it uncovered again, and is let go of at the end.
+    """
+    _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+    _mount("tmpfs", view["work"], "tmpfs", _MS_NOSUID | _MS_NODEV, "size=1m,mode=755")
+    os.mkdir(view["work"] + _OLD)
+    _check(_libc.pivot_root(view["work"].encode(), (view["work"] + _OLD).encode()), "pivot_root")
+    os.chdir("/")
+    for source, target in view["readonly"]:
+        _show(source, target, _MS_RDONLY | _MS_NOSUID | _MS_NODEV)
+    for target in view["hidden"]:
+        _mount("tmpfs", target, "tmpfs", _MS_RDONLY | _MS_NOSUID | _MS_NODEV, "size=4k")
+    _special_files(view)
+    _show(view["work"], view["work"], _MS_NOSUID | _MS_NODEV)
+    for source, target in view["data"]:
+        _show(source, target, _MS_RDONLY | _MS_NOSUID | _MS_NODEV)
+    _check(_libc.umount2(_OLD.encode(), _MNT_DETACH), "umount")
+    os.rmdir(_OLD)
+    _set_flags("/", _MS_RDONLY, 0)
+
+
+def _special_files(view: dict[str, Any]) -> None:
+    """/dev and /proc. The latter is read-only: settings of the whole machine there can be root's without privilege."""
+    for device in view["devices"]:
+        if os.path.exists(_OLD + device):
+            _show(device, device, _MS_RDONLY | _MS_NOSUID)
+    for name, target in view["links"].items():
+        os.symlink(target, name)
+    os.makedirs("/dev/shm", exist_ok=True)
+    flags = _MS_NOSUID | _MS_NODEV
+    _mount("tmpfs", "/dev/shm", "tmpfs", flags, f"size={view['shared_memory_mb']}m,nr_inodes=4096,mode=1777")
+    os.makedirs("/proc", exist_ok=True)
+    with contextlib.suppress(PermissionError):  # refused in containers that mask their /proc: then there is none
+        _mount("proc", "/proc", "proc", flags | _MS_NOEXEC | _MS_RDONLY)
+
+
+def _show(source: str, target: str, flags: int) -> None:
+    """Bind a file or folder of the machine's root, all that is mounted below included."""
+    if os.path.isdir(_OLD + source):
+        os.makedirs(target, exist_ok=True)
+    elif not os.path.exists(target):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL, 0o644))
+    _mount(_OLD + source, target, None, _MS_BIND | _MS_REC)
+    _set_flags(target, flags, _AT_RECURSIVE)
+
+
+def _mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
+    typed = kind.encode() if kind else None
+    _check(_libc.mount(source.encode(), target.encode(), typed, flags, options.encode()), f"mount {target}")
+
+
+def _set_flags(target: str, flags: int, how: int) -> None:
+    """Add mount flags; the numbers of these few are those of `mount`. Needs Linux 5.12."""
+    attributes = (ctypes.c_uint64 * 4)(flags, 0, 0, 0)
+    number, here = ctypes.c_long(_MOUNT_SETATTR), ctypes.c_long(_AT_FDCWD)
+    size = ctypes.c_size_t(ctypes.sizeof(attributes))
+    _check(_libc.syscall(number, here, target.encode(), ctypes.c_long(how), attributes, size), f"protect {target}")
+
+
+def _untouchable() -> None:
+    """Keep the candidate, which is the same user, from tracing init and from its descriptors."""
+    if _LINUX:
+        _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _drop_privileges() -> None:
@@ -136,6 +217,16 @@ def _drop_privileges() -> None:
 def _die_with_parent() -> None:
     if _LINUX:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _live_with_parent(parent_alive: int | None) -> None:
+    """Die with the parent, also if it died before we asked for that: then the pipe that it holds has ended."""
+    _die_with_parent()
+    if parent_alive is not None:
+        os.set_blocking(parent_alive, False)
+        with contextlib.suppress(BlockingIOError):
+            os.read(parent_alive, 1)
+            os._exit(1)
 
 
 def _adopt_orphans() -> None:

@@ -3,14 +3,17 @@
 What holds: a fresh session whose every descendant is killed at the end (also when the harness itself dies); wall
 and CPU time, address space, file size, open files, number of processes, memory of all processes together, size of
 the work directory, amount of output; an environment of a few fixed names, no standard input; no capabilities; and,
-where the machine allows namespaces (`isolation`), no network and no sight of other processes.
+where the machine allows namespaces (`isolation`), no network, no sight of other processes, and a file system of its
+own (see view.py): system libraries, this Python and its packages, the data, all read-only, and the work directory. No
+home, no project, no records, no temporary files of others, no sockets in folders, none of this project's own code.
 
-What does NOT hold: the view of the file system is the harness's own. A candidate reads what the user may read, the
-project's code and records included, and writes where the user may write, outside its work directory without a size
-limit. Nothing here hides a GPU, limits disk bandwidth, or stops covert channels. Address space is limited a process,
-which also ends programs that only reserve memory (CUDA). Limits watched from outside (processes, total memory, disk)
-are looked at a few dozen times a second, so they can be passed for a moment. Without namespaces a candidate that
-kills its own supervisor can leave a process behind.
+What does NOT hold: nothing here gives a candidate a GPU or limits disk bandwidth, or stops covert channels or attacks
+on the kernel; a candidate reads all that is installed in this Python environment and in the system's library folders,
+and user names (/etc/passwd). 64 MB of /dev/shm are writable besides the work directory. With privileged namespaces
+the candidate is the same user as the harness, root without any privilege. Address space is limited a process, which
+also ends programs that only reserve memory (CUDA). Limits watched from outside (processes, total memory, disk) are
+looked at a few dozen times a second, so they can be passed for a moment. Without namespaces a candidate that kills
+its own supervisor can leave a process behind; "open files" strengths and "none" do not restrict the file system.
 """
 
 import contextlib
@@ -31,7 +34,7 @@ from typing import Literal
 from aira_lib.errors import UserError
 from aira_lib.sandbox.artefacts import used_bytes
 from aira_lib.sandbox.family import family, kill_family, memory
-from aira_lib.sandbox.launch import Launched, launch
+from aira_lib.sandbox.launch import Launched, closes_files, launch
 from aira_lib.sandbox.strength import isolation
 from aira_lib.spec import CandidateLimits
 
@@ -40,6 +43,7 @@ Status = Literal["ok", "error", "timeout", "memory", "processes", "output", "dis
 _MB = 1024 * 1024
 _TAIL = 4_000  # characters of each stream that are kept
 _PROGRAM = "candidate.py"
+_SUPERVISORS = {"bubblewrap": 2}  # processes between the outer one and the candidate: bwrap and init; else init alone
 _OUT_OF_MEMORY = re.compile(r"MemoryError|std::bad_alloc|[Cc]annot allocate memory|can't allocate memory")
 _OUT_OF_DISK = re.compile(r"\[Errno 27\]|\[Errno 28\]|SIGXFSZ")
 
@@ -74,7 +78,8 @@ def run_candidate(
         workdir: An existing folder for this candidate alone; it is the current directory and the home.
         limits: What the candidate may use.
         seconds: Wall time if less than `limits.seconds`, such as what is left of the run.
-        readonly: Files and folders by the relative name under which the candidate finds a write-protected copy.
+        readonly: Files and folders by the relative name under which the candidate finds them, unchangeable where
+            the view of the file system is closed, a write-protected copy elsewhere.
 
     Raises:
         SandboxError: no candidate could be run here.
@@ -83,10 +88,11 @@ def run_candidate(
     if allowed <= 0:
         return Outcome("timeout", None, "", "", 0.0, "no time was left to run it")
     workdir = workdir.resolve()
-    _lay_out(code, workdir, readonly or {})
+    strength, data = isolation(), readonly or {}
+    _lay_out(code, workdir, data, copies=not closes_files(strength))
     started = time.monotonic()
-    watch = _Watch(limits, workdir, started + allowed, allowed)
-    launched = launch([sys.executable, "-I", "-B", _PROGRAM], workdir, isolation(), _rlimits(limits, allowed))
+    watch = _Watch(limits, workdir, started + allowed, allowed, _SUPERVISORS.get(strength, 1))
+    launched = launch([sys.executable, "-I", "-B", _PROGRAM], workdir, strength, _rlimits(limits, allowed), data)
     ended = _Ended()
     try:
         _follow(launched, watch, ended)
@@ -96,17 +102,27 @@ def run_candidate(
     return _outcome(ended, watch, time.monotonic() - started)
 
 
-def _lay_out(code: str, workdir: Path, readonly: Mapping[str, Path]) -> None:
+def _lay_out(code: str, workdir: Path, readonly: Mapping[str, Path], copies: bool) -> None:
+    """Write the program and what it reads: copies, or empty files and folders on which that will be mounted."""
     for name, source in readonly.items():
         target = workdir / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target)
+        if copies:
+            _copy_protected(source, target)
+        elif source.is_dir():
+            target.mkdir(exist_ok=True)
         else:
-            shutil.copyfile(source, target)
-        for path in (target, *target.rglob("*")):
-            path.chmod(0o755 if path.is_dir() else 0o444)
+            target.touch()
     (workdir / _PROGRAM).write_bytes(code.encode("utf-8", "replace"))
+
+
+def _copy_protected(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
+    for path in (target, *target.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o444)
 
 
 def _rlimits(limits: CandidateLimits, seconds: float) -> dict[str, int]:
@@ -119,7 +135,7 @@ def _rlimits(limits: CandidateLimits, seconds: float) -> dict[str, int]:
         "RLIMIT_NOFILE": 256,
         "RLIMIT_CORE": 0,
     }
-    if isolation() == "user namespaces" and os.geteuid() != 0:
+    if isolation().startswith("user namespaces") and os.geteuid() != 0:
         # Counted within the user namespace. Elsewhere it would count all of the user's processes, and root has none.
         rlimits["RLIMIT_NPROC"] = limits.processes + 2
     return rlimits
@@ -148,8 +164,11 @@ class _Ended:
 class _Watch:
     """Looks at a running candidate from outside, often at first and then every tenth of a second."""
 
-    def __init__(self, limits: CandidateLimits, workdir: Path, deadline: float, allowed: float) -> None:
+    def __init__(
+        self, limits: CandidateLimits, workdir: Path, deadline: float, allowed: float, supervisors: int
+    ) -> None:
         self.limits, self.workdir, self.deadline, self.allowed = limits, workdir, deadline, allowed
+        self.supervisors = supervisors
         self.disk_before = used_bytes(workdir)
         self.next_look = time.monotonic()
         self.looks = 0
@@ -170,7 +189,7 @@ class _Watch:
         self.looks += 1
         self.next_look = now + (0.02 if self.looks < 50 else 0.1)
         processes = family(root)
-        if len(processes) > self.limits.processes + 1:  # init is one of them
+        if len(processes) > self.limits.processes + self.supervisors:
             return "processes", f"started more than {self.limits.processes} processes"
         over = memory(processes, self.limits.memory_mb * _MB) > self.limits.memory_mb * _MB
         self.looks_over_memory = self.looks_over_memory + 1 if over else 0

@@ -3,41 +3,62 @@
 import functools
 import json
 import os
+import shutil
 import sys
 import tempfile
 import warnings
 from pathlib import Path
 
 from aira_lib.sandbox.family import kill_family
-from aira_lib.sandbox.launch import Isolation, launch
+from aira_lib.sandbox.launch import Isolation, closes_files, launch
+
+_OPEN_FILES = (
+    "CANDIDATES SEE ALL FILES on this machine: a private view of the file system is refused here, so they read and "
+    "write what this user may, keys and records included. Install bubblewrap, or run trusted agents only."
+)
+_NONE = (
+    "AGENT CODE IS NOT ISOLATED on this machine: namespaces are refused, so candidates can reach the network, all "
+    "files of this user, and other processes and their environment (keys); only time, memory, disk and output limits "
+    "hold. Run trusted agents only."
+)
 
 
 @functools.cache
 def isolation() -> Isolation:
-    """Return the strongest isolation that works here, warning loudly (once) when there is none.
+    """Return the strongest isolation that works here, warning loudly (once) when files are open or there is none.
 
-    - "namespaces": a privileged user's own namespaces for network, processes, mounts and IPC;
+    - "bubblewrap": where it is installed;
+    - "namespaces": a privileged user's own namespaces for network, processes, mounts and IPC, and a private root;
     - "user namespaces": the same without privilege;
+    - the same two with ", open files": the machine's own file system (before Linux 5.12, or where mounts are refused);
     - "none": only limits and a clean environment.
     """
-    ladder: tuple[Isolation, ...] = ("namespaces", "user namespaces") if os.geteuid() == 0 else ("user namespaces",)
-    if sys.platform == "linux":
-        for strength in ladder:
-            if _works(strength):
-                return strength
-    warnings.warn(
-        "AGENT CODE IS NOT ISOLATED on this machine: namespaces are refused, so candidates can reach the network and "
-        "see other processes and their environment (keys); only time, memory, disk and output limits hold. "
-        "Run trusted agents only.",
-        RuntimeWarning,
-        stacklevel=2,
-    )
-    return "none"
+    strength: Isolation = next((each for each in ladder() if works(each)), "none")
+    if not closes_files(strength):
+        warnings.warn(_NONE if strength == "none" else _OPEN_FILES, RuntimeWarning, stacklevel=2)
+    return strength
 
 
-def _works(strength: Isolation) -> bool:
-    with tempfile.TemporaryDirectory() as folder:
-        launched = launch([sys.executable, "-I", "-S", "-c", ""], Path(folder), strength, {})
+def ladder() -> tuple[Isolation, ...]:
+    """The strengths worth trying, best first."""
+    if sys.platform != "linux":
+        return ()
+    bubblewrap: tuple[Isolation, ...] = ("bubblewrap",) if shutil.which("bwrap") else ()
+    if os.geteuid() != 0:
+        return (*bubblewrap, "user namespaces", "user namespaces, open files")
+    namespaces: tuple[Isolation, ...] = ("namespaces", "user namespaces")
+    return (*bubblewrap, *namespaces, "namespaces, open files", "user namespaces, open files")
+
+
+def works(strength: Isolation) -> bool:
+    """Try a strength: this Python starts with its packages and, where files are closed, does not see ours."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        (folder / "secret").touch()
+        (folder / "work").mkdir()
+        found = repr(str(folder / "secret")) if closes_files(strength) else "''"
+        check = f"import os, sys; open('mine', 'w').close(); sys.exit(os.path.exists({found}))"
+        launched = launch([sys.executable, "-I", "-B", "-c", check], folder / "work", strength, {})
         try:
             with open(launched.report, "rb") as report:
                 return bool(json.loads(report.readline() or "{}").get("exit") == 0)

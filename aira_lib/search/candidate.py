@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from aira_lib.agents import Model, ReplyError, Situation, next_step, parse_reply, render_prompt
-from aira_lib.agents.prompt import shortened
-from aira_lib.agents.reply import cleaned
-from aira_lib.agents.scaffold import Step, step_rng
+from aira_lib.agents.patch import change_of, parse_edit
+from aira_lib.agents.prompt import patch_wanted, shortened
+from aira_lib.agents.reply import MAX_PLAN, cleaned
+from aira_lib.agents.step import Step, gain_of, step_rng
 from aira_lib.architecture.pattern import Layers, render
 from aira_lib.records import Evaluation, Node
 from aira_lib.sandbox import ArtefactError, Outcome, collect, discard, run_candidate
@@ -75,17 +76,21 @@ class Candidates:
         started = time.monotonic()
         rng = step_rng(self.seed, len(nodes))
         step = next_step(nodes, self.agent, rng, self.task.lower_is_better)
-        parent = next((node for node in nodes if node.id in step.parents), None)
+        parents = [node for name in step.parents for node in nodes if node.id == name]
+        parent, other = [*parents, None, None][:2]
         situation = Situation(
             self.description, self.task.primitives, self.n_layers, self.data_overview, self.agent.limits, self.cores,
-            seconds_left(), steps_left, self.task.lower_is_better,
+            seconds_left(), steps_left, self.task.lower_is_better, edit=self.agent.edit,
+            one_change=self.agent.one_change,
         )  # fmt: skip
         progress(0, 1, f"{step.operator}: asking {self.model.name}")
-        prompt = render_prompt(step.operator, situation, nodes, parent)
+        prompt = render_prompt(step.operator, situation, nodes, parent, other)
         reply = self.model.reply(prompt, int(rng.integers(2**31)))
         found: dict[str, Any] = {}
+        patched = parent if patch_wanted(step.operator, self.agent.edit, parent) else None
         try:
-            self._attempt(reply.text, nodes, seconds_left, progress, found)
+            _parse(reply.text, patched, found)
+            self._attempt(nodes, seconds_left, progress, found)
         except (_Failed, ReplyError, ArtefactError, SubmissionError) as failure:
             found |= {"status": "failed", "reason": str(failure)}
         return Node(
@@ -94,6 +99,8 @@ class Candidates:
             parents=step.parents,
             operator=step.operator,
             debug_depth=_debug_depth(step, parent),
+            island=step.island,
+            gain=gain_of(found.get("validation"), step.parents, nodes),
             usage=reply.usage,
             seconds=time.monotonic() - started,
             **found,
@@ -101,17 +108,13 @@ class Candidates:
 
     def _attempt(
         self,
-        reply: str,
         nodes: Sequence[Node],
         seconds_left: Callable[[], float],
         progress: Callable[[float, float, str], None],
         found: dict[str, Any],
     ) -> None:
-        """Parse, run, read and score; what is known by then is in `found` when it fails."""
-        found["code"] = shortened(cleaned(reply), _MOST_REPLY)  # what a repair must see if there is no program in it
-        parsed = parse_reply(reply, SUBMISSION)
-        found |= {"plan": parsed.plan, "code": parsed.code}
-        layers = self._run(parsed.code, seconds_left, found)
+        """Run, read and score; what is known by then is in `found` when it fails."""
+        layers = self._run(found["code"], seconds_left, found)
         design = found["design"] = render(layers)
         evaluation, reused = self._evaluate(layers, design, nodes, progress)
         found["evaluation"] = evaluation
@@ -150,6 +153,20 @@ class Candidates:
     def _id(self, step: int) -> str:
         name = f"{self.task.name} {self.agent.name} {self.seed} {step}"
         return hashlib.sha256(name.encode()).hexdigest()[:12]
+
+
+def _parse(reply: str, patched: Node | None, found: dict[str, Any]) -> None:
+    """Find plan and program in a reply, or the patch of a node's program; a repair sees what `found` holds by then."""
+    if patched is None:
+        found["code"] = shortened(cleaned(reply), _MOST_REPLY)
+        parsed = parse_reply(reply, SUBMISSION)
+        found |= {"plan": parsed.plan, "code": parsed.code}
+        return
+    found |= {"plan": shortened(cleaned(reply), MAX_PLAN), "code": patched.code}
+    parsed = parse_edit(reply, patched.code, SUBMISSION)
+    # A repair carries the change on that it mends.
+    change = patched.change if patched.status == "failed" and patched.change else change_of(parsed.plan)
+    found |= {"plan": parsed.plan, "code": parsed.code, "change": change}
 
 
 def _debug_depth(step: Step, parent: Node | None) -> int:

@@ -5,11 +5,14 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from aira_lib.agents import Journal, best_node, model_named, total_steps
-from aira_lib.agents.llm import OFFLINE
+from aira_lib.agents.ledger import spent, used_up
+from aira_lib.agents.llm import OFFLINE, REPLAY
+from aira_lib.agents.replay import REPLIES, RecordingModel
 from aira_lib.proxy import evaluate as proxy_evaluate
 from aira_lib.records import Node
 from aira_lib.sandbox import isolation
@@ -31,10 +34,11 @@ def search(
     work: Work,
     evaluate: Evaluate = proxy_evaluate,
 ) -> None:
-    """Search until the steps or the hours are used up; goes on where an interrupted search stopped.
+    """Search until the steps, the hours or a budget are used up; goes on where an interrupted search stopped.
 
-    Leaves `journal.jsonl` (a `Node` a line) and `search.json` (the best design and counts). The same study and seed
-    give the same nodes, interrupted or not, if the model's replies are the same and no time limit intervenes.
+    Leaves `journal.jsonl` (a `Node` a line), `search.json` (the best design and counts) and, with `record_replies`,
+    `replies.jsonl`. The same study and seed give the same nodes, interrupted or not, if the model's replies are the
+    same and no time limit intervenes.
 
     Args:
         task: What is searched.
@@ -53,13 +57,20 @@ def search(
     clock = _Clock(agent.hours * 3600, journal.nodes)
     _log_choices(searched, task, agent, seed, work)
     _say_sizes(proxy, work)
-    if len(journal.nodes) < steps and clock.left() > 0:
+
+    def over() -> bool:
+        return len(journal.nodes) >= steps or clock.left() <= 0 or used_up(agent, journal.nodes) is not None
+
+    if not over():
         with scratch_folder() as scratch:
             candidates = _candidates(searched, task, proxy, agent, seed, work, evaluate, scratch)
-            while (done := len(journal.nodes)) < steps and clock.left() > 0:
+            while not over():
+                done = len(journal.nodes)
                 node = candidates.make(journal.nodes, steps - done, clock.left, _within(work, done, steps))
                 journal.append(node)
                 work.push(JOURNAL)
+                if agent.record_replies:
+                    work.push(REPLIES)
                 _log_node(journal.nodes, searched, work)
                 work.progress(done + 1, steps, _note(journal.nodes, searched))
     summary = _summary(searched, task, agent, seed, journal.nodes)
@@ -94,6 +105,8 @@ def _candidates(
     scratch: Path,
 ) -> Candidates:
     model = model_named(agent.model, agent.temperature)
+    if agent.record_replies:
+        model = RecordingModel(model, work.path / REPLIES)
     data = scratch / FOLDER
     write_train_data(proxy, data)
     return Candidates(
@@ -120,11 +133,24 @@ def _log_choices(searched: SearchTask, task: TaskSection, agent: AgentSection, s
             "a large language model",
             f"agent {agent.name!r}: it proposes designs by mutation and crossover and does not reason",
         )
+    if agent.model.startswith(REPLAY):
+        work.stand_in(
+            "recorded replies",
+            "calls of a large language model",
+            f"agent {agent.name!r}: {agent.model}; tokens and dollars are those of the recorded calls",
+        )
     work.log.params(
         {"task": searched.name, "layers": task.layers, "seed": seed}
-        | {f"agent.{name}": value for name, value in agent.model_dump(mode="json", exclude={"seeds", "limits"}).items()}
+        | _flat("agent", agent.model_dump(mode="json", exclude={"seeds", "limits"}))
     )
     work.log.tags({"agent": agent.name, "model": agent.model, "scaffold": agent.scaffold, "sandbox": isolation()})
+
+
+def _flat(name: str, value: Any) -> dict[str, object]:
+    """Nested settings under dotted names."""
+    if not isinstance(value, dict):
+        return {name: value}
+    return {key: one for part, inner in value.items() for key, one in _flat(f"{name}.{part}", inner).items()}
 
 
 def _say_sizes(proxy: ProxySection, work: Work) -> None:
@@ -179,7 +205,8 @@ def _summary(
         "scaffold": agent.scaffold,
         "seed": seed,
         "steps": len(nodes),
-        "stopped_by": "steps" if len(nodes) >= total_steps(agent) else "time",
+        "stopped_by": "steps" if len(nodes) >= total_steps(agent) else used_up(agent, nodes) or "time",
+        "spent": asdict(spent(nodes)),
         "best": best.model_dump(mode="json", include={"step", "id", "design", "validation", "test"}) if best else None,
         "status": dict(sorted(Counter(node.status for node in nodes).items())),
         "operators": {

@@ -23,10 +23,13 @@ COMMANDS = (
     "report",
     "compile",
     "doctor",
+    "nodes",
+    "watch",
     "plan",
     "verify",
     "pattern",
     "design",
+    "models",
 )
 
 

@@ -31,7 +31,7 @@ def _edited(path: str, value: object) -> dict[str, object]:
         ("agents.0.scafold", "greedy", r"t: unknown key 'agents.0.scafold'; did you mean 'scaffold'\?"),
         ("agents.0.limits", {"second": 1}, r"t: unknown key 'agents.0.limits.second'; did you mean 'seconds'\?"),
         ("pretrain.isotoken.token", 5, r"t: unknown key 'pretrain.isotoken.token'; did you mean 'tokens'\?"),
-        ("agents.0.scaffold", "greddy", r"t: agents.0.scaffold: input should be 'greedy' or 'one-shot', got 'greddy'"),
+        ("agents.0.scaffold", "greddy", r"t: agents.0.scaffold: .* 'tree' or 'evolutionary', got 'greddy'"),
         ("proxy.n_heads", 3, r"t: proxy: d_model 16 is not a multiple of n_heads 3"),
         ("extrapolate.scales", ["1C"], r"t: the study: extrapolate.scales: unknown scale '1C'"),
         ("agents.0.steps", 0, r"t: agents.0.steps: input should be greater than or equal to 1, got 0"),

@@ -72,6 +72,12 @@ def test_a_reply_with_its_usage(monkeypatch: pytest.MonkeyPatch) -> None:
     assert call["messages"] == [{"role": "user", "content": "the prompt"}]
 
 
+def test_tokens_that_are_not_counted_are_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = SimpleNamespace(choices=answer("x" * 100).choices, usage=None)
+    usage = model(Provider(silent), monkeypatch)[0].reply(Prompt("y" * 50), 0).usage
+    assert (usage["total_tokens"], usage["estimated"]) == (50.0, 1.0)
+
+
 def test_an_empty_answer_is_an_empty_reply(monkeypatch: pytest.MonkeyPatch) -> None:
     assert model(Provider(answer(None)), monkeypatch)[0].reply(Prompt(""), 0).text == ""
 

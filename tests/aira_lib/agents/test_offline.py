@@ -6,10 +6,11 @@ import pytest
 from aira_lib.agents import Situation, best_node, next_step, parse_reply, render_prompt
 from aira_lib.agents.moves import PRIORS, cross, draft, mutate
 from aira_lib.agents.offline import OfflineAgent
-from aira_lib.agents.scaffold import step_rng
+from aira_lib.agents.step import step_rng
 from aira_lib.architecture.pattern import Layers, edit_distance, parse, render
 from aira_lib.records import Node
 from aira_lib.spec import AgentSection, CandidateLimits
+from tests.builders import node as made_up
 
 THREE = ("A", "M", "Mb")
 
@@ -112,6 +113,20 @@ def test_the_prompts_text_and_the_seed_decide(monkeypatch: pytest.MonkeyPatch) -
     prompt = render_prompt("draft", situation(16), [], None)
     replies = [OfflineAgent().reply(prompt, seed).text for seed in (1, 1, 2)]
     assert replies[0] == replies[1] != replies[2]
+
+
+def test_a_crossover_takes_a_segment_of_the_second_into_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (made_up(i, render((kind,) * 8), 0.5) for i, kind in enumerate("AM"))
+    for seed in range(20):
+        prompt = render_prompt("crossover", situation(8), [first, second], first, second)
+        parsed = parse_reply(OfflineAgent(slip_rate=0).reply(prompt, seed).text)
+        layers = submitted(parsed.code, monkeypatch)
+        assert len(layers) == 8
+        assert "Crossover" in parsed.plan
+        assert render(layers) not in (first.design, second.design)
+        if "and layer" not in parsed.plan and ", and " not in parsed.plan:
+            inside = [i for i, layer in enumerate(layers) if layer == "M"]
+            assert inside == list(range(inside[0], inside[-1] + 1))
 
 
 def test_it_finds_a_hidden_design_better_than_chance(monkeypatch: pytest.MonkeyPatch) -> None:

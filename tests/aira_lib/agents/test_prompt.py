@@ -1,10 +1,11 @@
 import dataclasses
+from typing import Any
 
 import pytest
 
 from aira_lib.agents import Situation, render_prompt
 from aira_lib.agents.prompt import MOST_GOOD, read_memory
-from aira_lib.agents.scaffold import Operator
+from aira_lib.agents.step import Operator
 from aira_lib.records import Evaluation
 from aira_lib.spec import CandidateLimits
 from tests.builders import node
@@ -41,6 +42,20 @@ def test_improve_shows_the_parent() -> None:
     assert "plan ``` one" in text
 
 
+def test_improve_calls_only_the_best_the_best() -> None:
+    assert "Improve the best design so far, `M-A`" in text_of("improve", 1)
+    assert "Improve this design, `A-M`" in text_of("improve", 0)
+
+
+def test_crossover_shows_both_parents() -> None:
+    first, second = NODES[0].model_copy(update={"code": "first()"}), NODES[1].model_copy(update={"code": "second()"})
+    text = render_prompt("crossover", SITUATION, NODES, first, second).text
+    for told in ("`A-M` (validation fitness 0.25)", "`M-A` (validation fitness 0.75)", "first()", "second()"):
+        assert told in text
+    assert str(TEST)[:6] not in text
+    assert (read_memory(text)["parent"], read_memory(text)["other"]) == ("A-M", "M-A")
+
+
 def test_debug_shows_what_failed() -> None:
     text = text_of("debug", 2)
     for told in ("the design has 3 layers", "layers = []", "printed this"):
@@ -63,6 +78,29 @@ def test_the_memory_is_capped_to_the_best() -> None:
     lower = dataclasses.replace(SITUATION, lower_is_better=True)
     good = read_memory(render_prompt("draft", lower, many, None).text)["good"]
     assert [entry["step"] for entry in good] == list(range(MOST_GOOD))
+
+
+@pytest.mark.parametrize(("operator", "code", "asked"), [
+    ("improve", "print(1)", True), ("debug", "x = 1 / 0", True), ("debug", "prose, no program", False),
+    ("crossover", "print(1)", False),
+])  # fmt: skip
+def test_patches_are_asked_for_where_there_is_a_program_to_patch(operator: Operator, code: str, asked: bool) -> None:
+    parent = NODES[1].model_copy(update={"code": code})
+    patch = dataclasses.replace(SITUATION, edit="patch", one_change=True)
+    text = render_prompt(operator, patch, NODES, parent, NODES[0]).text
+    assert ("<<<<<<< SEARCH" in text) == ("`CHANGE:`" in text) == asked
+    assert ("complete\nprogram" in text) != asked
+    assert read_memory(text)["answer"] == ("patch" if asked else "program")
+    assert "<<<<<<< SEARCH" not in render_prompt(operator, SITUATION, NODES, parent, NODES[0]).text
+
+
+def test_the_digest_leaves_out_the_clock_alone() -> None:
+    def digest(**changes: Any) -> str:
+        return render_prompt("draft", dataclasses.replace(SITUATION, **changes), NODES, None).digest
+
+    assert digest() == digest(seconds_left=1.0) == digest(cores=64)
+    others = [digest(steps_left=1), digest(description="another"), render_prompt("draft", SITUATION, [], None).digest]
+    assert len({digest(), *others}) == 4
 
 
 def test_long_output_keeps_its_start_and_its_end() -> None:

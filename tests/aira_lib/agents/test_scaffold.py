@@ -5,24 +5,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aira_lib.agent_spec import AgentSection, EvolutionSettings, TreeSettings
 from aira_lib.agents import best_node, next_step, total_steps
-from aira_lib.agents.scaffold import debuggable, is_good, step_rng
+from aira_lib.agents.scaffold import SCAFFOLDS
+from aira_lib.agents.step import attempts, debuggable, is_good, step_rng
 from aira_lib.records import Node
-from aira_lib.spec import AgentSection
 
 
-def grown(outcomes: Sequence[float | None], agent: AgentSection, seed: int = 0) -> list[Node]:
+def grown(
+    outcomes: Sequence[float | None], agent: AgentSection, seed: int = 0, lower_is_better: bool = False
+) -> list[Node]:
     """The nodes of a search whose steps come out as given: a fitness, or None for a failure."""
     nodes: list[Node] = []
     for number, fitness in enumerate(outcomes):
-        step = next_step(nodes, agent, step_rng(seed, number))
+        step = next_step(nodes, agent, step_rng(seed, number), lower_is_better)
         parent = next((node for node in nodes if node.id in step.parents), None)
         depth = parent.debug_depth + 1 if step.operator == "debug" and parent else 0
         status = "failed" if fitness is None else "ok"
         nodes.append(
             Node.model_construct(
                 step=number, id=f"n{number}", parents=step.parents, operator=step.operator, debug_depth=depth,
-                status=status, validation=fitness,
+                status=status, validation=fitness, island=step.island,
+                design=None if fitness is None else f"{number + 1}A",
             )
         )  # fmt: skip
     return nodes
@@ -64,15 +68,60 @@ def test_the_policy_keeps_its_promises(outcomes: list[float | None], agent: Agen
                 assert agent.debug_probability > 0
 
 
-@given(HISTORIES, AGENTS, st.integers(0, 39), st.integers(0, 5))
+EVERY_SCAFFOLD = st.builds(
+    AgentSection,
+    scaffold=st.sampled_from(sorted(SCAFFOLDS)),
+    n_drafts=st.integers(1, 6),
+    debug_probability=st.sampled_from([0.0, 0.5, 1.0]),
+    max_debug_depth=st.integers(0, 4),
+    tree=st.builds(TreeSettings, num_children=st.integers(1, 4), uct_c=st.sampled_from([0.0, 0.25, 5.0])),
+    evolution=st.builds(
+        EvolutionSettings,
+        islands=st.integers(1, 3),
+        island_size=st.integers(1, 6),
+        individuals=st.integers(1, 3),
+        crossover_after=st.integers(1, 2),
+        migration_probability=st.sampled_from([0.0, 0.5, 1.0]),
+        parents=st.sampled_from(["softmax", "tournament"]),
+    ),
+)
+
+
+@given(HISTORIES, EVERY_SCAFFOLD, st.integers(0, 39), st.integers(0, 5), st.booleans())
 def test_a_step_depends_on_the_nodes_before_it_alone(
-    outcomes: list[float | None], agent: AgentSection, cut: int, seed: int
+    outcomes: list[float | None], agent: AgentSection, cut: int, seed: int, lower: bool
 ) -> None:
-    whole = grown(outcomes, agent, seed)
-    resumed = whole[:cut]
+    whole = grown(outcomes, agent, seed, lower)
+    # As a resumed search has them: other objects, read back from the journal's text, and no policy that was asked.
+    resumed = [Node.model_construct(**node.__dict__) for node in whole[:cut]]
     for number in range(len(resumed), len(outcomes)):
-        assert next_step(resumed, agent, step_rng(seed, number)).parents == whole[number].parents
+        step = next_step(resumed, agent, step_rng(seed, number), lower)
+        assert (step.operator, step.parents, step.island) == (
+            whole[number].operator, whole[number].parents, whole[number].island,
+        )  # fmt: skip
         resumed.append(whole[number])
+
+
+@given(HISTORIES, EVERY_SCAFFOLD, st.integers(0, 5), st.booleans())
+def test_what_failed_or_is_not_finite_is_mended_or_left_never_improved(
+    outcomes: list[float | None], agent: AgentSection, seed: int, lower: bool
+) -> None:
+    nodes = grown(outcomes, agent, seed, lower)
+    by_id = {node.id: node for node in nodes}
+    for node in nodes:
+        parents = [by_id[name] for name in node.parents]
+        assert all(parent.step < node.step for parent in parents)
+        assert [is_good(parent) for parent in parents] == {
+            "draft": [], "debug": [False], "improve": [True], "crossover": [True, True],
+        }[node.operator]  # fmt: skip
+        assert len(set(node.parents)) == len(node.parents)
+        assert node.debug_depth <= agent.max_debug_depth + 1
+
+
+def test_attempts_gather_repairs() -> None:
+    agent = AgentSection(scaffold="tree", tree=TreeSettings(num_children=2))
+    found = attempts(grown([None, None, 0.5, 0.6, None, 0.7], agent))
+    assert [[node.id for node in attempt.nodes] for attempt in found] == [["n0", "n1", "n2"], ["n3"], ["n4", "n5"]]
 
 
 @pytest.mark.parametrize("lower", [False, True])

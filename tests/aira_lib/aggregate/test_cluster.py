@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aira_lib.aggregate.cluster import kmeans_1d
+from aira_lib.aggregate.cluster import cluster_starts, kmeans_1d
+from tests.aira_lib.aggregate import plain_aggregate as plain
 
 
 def _cost(values: np.ndarray, labels: np.ndarray) -> float:
@@ -46,3 +47,27 @@ def test_equal_values_share_a_cluster() -> None:
 
 def test_three_obvious_groups() -> None:
     assert kmeans_1d(np.array([0.9, 0.1, 0.5, 0.11, 0.52, 0.91]), 3).tolist() == [2, 0, 1, 0, 1, 2]
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=60), st.integers(1, 6))
+def test_halving_finds_what_all_pairs_find(values: list[int], k: int) -> None:
+    array = np.array(values, dtype=float)
+    starts = cluster_starts(array, k)
+    labels = np.searchsorted(starts, array, side="right") - 1
+    slow = plain.kmeans_all_pairs_cost(values, k)
+    assert _cost(array, labels) == pytest.approx(slow, abs=1e-7)
+    assert len(starts) == min(k, len(set(values)))
+
+
+@pytest.mark.parametrize("shape", ["normal", "uniform", "exponential", "rounded"])
+def test_top_cluster_of_many_values(shape: str) -> None:
+    random = np.random.default_rng(7)
+    values = getattr(random, "normal" if shape == "rounded" else shape)(size=600)
+    values = np.round(values, 1) if shape == "rounded" else values
+    assert cluster_starts(values, 3)[-1] == plain.kmeans_top(values.tolist(), 3)
+    assert cluster_starts(values + 1e6, 3)[-1] == pytest.approx(plain.kmeans_top(values.tolist(), 3) + 1e6, abs=1e-8)
+
+
+def test_top_cluster_agrees_with_trying_every_cut() -> None:
+    values = [0.1, 0.12, 0.3, 0.55, 0.6, 0.61, 0.9]
+    assert cluster_starts(np.array(values), 3)[-1] == plain.top_by_every_cut(values, 3)

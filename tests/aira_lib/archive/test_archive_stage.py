@@ -44,3 +44,11 @@ def test_a_fitness_that_is_not_a_number_never_enters(tmp_path: Path) -> None:
     path.write_text(nan.model_dump_json() + "\n")
     with pytest.raises(UserError, match="none of the 1 searches found a valid design"):
         archive([("a.s0", path)], work_in(tmp_path / "w"))
+
+
+def test_the_lowest_loss_comes_first_and_every_row_says_of_what_it_is(tmp_path: Path) -> None:
+    journal = _journal(tmp_path / "j.jsonl", [node(0, "A-M", 2.0), node(1, "2M", 1.5), node(2, "2A", 1.7)])
+    archive([("a.s0", journal)], work_in(tmp_path / "w"), dataset="text", lower_is_better=True)
+    rows = read_archive(tmp_path / "w/archive.parquet")
+    assert [r.design for r in rows] == ["2M", "2A", "A-M"]
+    assert {(r.dataset, r.lower_is_better) for r in rows} == {("text", True)}

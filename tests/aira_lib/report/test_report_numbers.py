@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from aira_lib.records import Node
+from aira_lib.records import Node, Representative, Resampling
 from aira_lib.report.columns import Column, format_number, prefix, scientific
 from aira_lib.report.comparison import compare, t95
 from aira_lib.report.inputs import ReportInputs, SearchRun
@@ -79,6 +79,21 @@ def test_patterns_show_the_mean_agreement(inputs: ReportInputs) -> None:
         assert row["voters"] == f"{len(pattern.members)} of {pattern.candidates}"
     for row in votes_table(inputs.patterns).rows:
         assert row[f"share_{row['winner']}"] == row["agreement"]
+
+
+def test_patterns_show_what_resampling_keeps_and_what_is_nearest(inputs: ReportInputs) -> None:
+    first, second = inputs.patterns[:2]
+    nearest = Representative(design="8(A-M)", layers=("A", "M") * 8, distance=3, fitness=0.7)
+    again = Resampling(resamples=10, seed=0, layers=(0.9,) * 16, pattern=0.4)
+    sure = first.model_copy(
+        update={"resampling": again, "representative": nearest, "voters": 12_000, "candidates": 50_000}
+    )
+    rows = patterns_table([sure, second]).rows
+    columns = {column.key: column for column in patterns_table([sure]).columns}
+    shown = {key: columns[key].text(rows[0]) for key in ("stays", "representative", "distance", "voters")}
+    assert shown == {"stays": "40", "representative": "8(A-M)", "distance": "3", "voters": "12,000 of 50,000"}
+    assert rows[1]["stays"] is None
+    assert [row["stays"] for row in votes_table([sure, second]).rows] == [0.9] * 16 + [None] * 16
 
 
 def test_designs_at_scale(inputs: ReportInputs) -> None:

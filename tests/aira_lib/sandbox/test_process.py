@@ -14,27 +14,23 @@ from pathlib import Path
 import pytest
 
 import aira_lib.sandbox.process as process
-from aira_lib.sandbox import ArtefactError, SandboxError, collect, run_candidate
+from aira_lib.sandbox import ArtefactError, SandboxError, collect, discard, run_candidate
 from aira_lib.sandbox.launch import Isolation
-from aira_lib.sandbox.strength import _works
+from aira_lib.sandbox.strength import ladder, works
 from aira_lib.spec import CandidateLimits
 
 LIMITS = CandidateLimits(seconds=20, memory_mb=256, output_kb=64, disk_mb=4, processes=12)
 
-STRENGTHS: tuple[Isolation, ...] = ("namespaces", "user namespaces", "none")
+STRENGTHS: tuple[Isolation, ...] = (*ladder(), "none")
 
 
 @pytest.fixture(params=STRENGTHS)
 def strength(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Isolation:
     """Each strength of isolation that this machine has."""
-    if request.param != "none" and not _works(request.param):
+    if request.param != "none" and not works(request.param):
         pytest.skip(f"no {request.param} here")
     monkeypatch.setattr(process, "isolation", lambda: request.param)
     return request.param
-
-
-def isolated() -> bool:
-    return process.isolation() != "none"
 
 
 def running(*command: str) -> list[int]:
@@ -77,7 +73,9 @@ def test_a_good_candidate(tmp_path: Path, strength: Isolation) -> None:
     ],
 )
 def test_a_bad_candidate(tmp_path: Path, code: str, status: str, reason: str) -> None:
-    outcome = run_candidate(code, tmp_path, LIMITS)
+    (workdir := tmp_path / "work").mkdir()
+    outcome = run_candidate(code, workdir, LIMITS)
+    discard(workdir)  # some are too deep for whoever cleans up after tests
     assert outcome.status == status, outcome
     assert reason in outcome.reason
     assert "\n" not in outcome.reason
@@ -140,22 +138,31 @@ def test_the_environment_is_a_fixed_list(tmp_path: Path, monkeypatch: pytest.Mon
     assert outcome.stdout_tail.startswith(names)
 
 
-def test_the_environment_of_the_harness_cannot_be_read_from_proc(tmp_path: Path) -> None:
-    if not isolated():
-        pytest.skip("no isolation here")
+def test_the_environment_of_the_harness_cannot_be_read_from_proc(tmp_path: Path, strength: Isolation) -> None:
+    if strength == "none":
+        pytest.skip("not promised")
     outcome = run_candidate(f"print(open('/proc/{os.getpid()}/environ').read())", tmp_path, LIMITS)
     assert outcome.status == "error"
     assert outcome.stdout_tail == ""
 
 
-def test_no_network(tmp_path: Path) -> None:
-    if not isolated():
-        pytest.skip("no isolation here")
+def test_no_network(tmp_path: Path, strength: Isolation) -> None:
+    if strength == "none":
+        pytest.skip("not promised")
     with listening() as port:
         code = f"import socket; socket.create_connection(('127.0.0.1', {port}), 5)"
         outcome = run_candidate(code, tmp_path, LIMITS)
     assert outcome.status == "error"
-    assert "unreachable" in outcome.reason
+    # bubblewrap brings up a loopback of its own, on which nobody listens
+    assert "unreachable" in outcome.reason or "refused" in outcome.reason
+
+
+def test_no_names_are_resolved(tmp_path: Path, strength: Isolation) -> None:
+    if strength == "none":
+        pytest.skip("not promised")
+    outcome = run_candidate("import socket; socket.getaddrinfo('example.com', 80)", tmp_path, LIMITS)
+    assert outcome.status == "error"
+    assert "gaierror" in outcome.reason
 
 
 def test_the_same_port_is_open_outside() -> None:
@@ -235,19 +242,18 @@ def test_a_machine_that_cannot_run_candidates_is_told_apart(tmp_path: Path, monk
         run_candidate("", tmp_path, LIMITS)
 
 
-def test_read_only_inputs_are_copies(tmp_path: Path) -> None:
+def test_read_only_inputs_cannot_be_spoilt(tmp_path: Path, strength: Isolation) -> None:
     source, workdir = tmp_path / "source", tmp_path / "work"
     (source / "train").mkdir(parents=True)
     (source / "train" / "x.txt").write_text("seen")
     workdir.mkdir()
     code = (
-        "import os\n"
-        "print(open('data/train/x.txt').read(), oct(os.stat('data/train/x.txt').st_mode & 0o777))\n"
-        "os.chmod('data/train/x.txt', 0o666)\n"
+        "print(open('data/train/x.txt').read())\n"
+        "import os; os.chmod('data/train/x.txt', 0o666)\n"  # works on a copy, where the view is not closed
         "open('data/train/x.txt', 'w').write('spoilt')"
     )
     outcome = run_candidate(code, workdir, LIMITS, readonly={"data": source})
-    assert outcome.stdout_tail == "seen 0o444\n"
+    assert outcome.stdout_tail == "seen\n"
     assert (source / "train" / "x.txt").read_text() == "seen"
 
 

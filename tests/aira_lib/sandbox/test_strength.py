@@ -6,7 +6,7 @@ import aira_lib.sandbox.strength as module
 def test_a_machine_without_namespaces_warns_loudly_and_once(
     monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
-    monkeypatch.setattr(module, "_works", lambda strength: False)
+    monkeypatch.setattr(module, "works", lambda strength: False)
     module.isolation.cache_clear()
     try:
         assert [module.isolation() for _ in range(3)] == ["none"] * 3
@@ -15,3 +15,19 @@ def test_a_machine_without_namespaces_warns_loudly_and_once(
     warned = [str(w.message) for w in recwarn if issubclass(w.category, RuntimeWarning)]
     assert len(warned) == 1
     assert "NOT ISOLATED" in warned[0]
+
+
+def test_open_files_are_warned_of_too(monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder) -> None:
+    monkeypatch.setattr(module, "works", lambda strength: "open files" in strength)
+    module.isolation.cache_clear()
+    try:
+        found = module.isolation()
+    finally:
+        module.isolation.cache_clear()
+    assert found.endswith("namespaces, open files")
+    assert "SEE ALL FILES" in str(recwarn.pop(RuntimeWarning).message)
+
+
+def test_closed_files_come_before_open_ones() -> None:
+    closed = [module.closes_files(each) for each in module.ladder()]
+    assert closed == sorted(closed, reverse=True)

@@ -2,7 +2,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import aira_lib.search.stage as stage
+from aira_lib.agent_spec import EvolutionSettings, TreeSettings
 from aira_lib.agents import Prompt, Reply
 from aira_lib.architecture.pattern import Layers, parse
 from aira_lib.datasets.mad import splits
@@ -88,18 +89,37 @@ class Killed(BaseException):
     """What a kill looks like from inside."""
 
 
-def test_interrupted_after_any_node_it_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+EVOLUTION = EvolutionSettings(
+    islands=2, individuals=1, crossover_after=1, crossover_probability=0.8, migration_probability=0.7
+)
+
+
+@pytest.mark.parametrize(
+    ("agent", "operators", "cuts"),
+    [
+        (AGENT, {"draft", "improve"}, range(9)),
+        (AGENT.model_copy(update={"scaffold": "tree", "tree": TreeSettings(num_children=2)}),
+         {"draft", "improve"}, (1, 4, 7)),
+        (AGENT.model_copy(update={"scaffold": "evolutionary", "steps": 14, "evolution": EVOLUTION}),
+         {"draft", "crossover"}, (1, 5, 8, 12)),
+        (AGENT.model_copy(update={"scaffold": "one-shot"}), {"draft"}, (0,)),
+    ],
+    ids=["greedy", "tree", "evolutionary", "one-shot"],
+)  # fmt: skip
+def test_interrupted_after_any_node_it_ends_as_if_it_had_not_been(
+    agent: AgentSection, operators: set[str], cuts: Sequence[int], tmp_path: Path
+) -> None:
     whole = work_in(tmp_path / "whole")
-    search(TASK, PROXY, AGENT, 7, whole, Proxy())
+    search(TASK, PROXY, agent, 7, whole, Proxy())
     expected = nodes_of(whole.path)
     lines = (whole.path / "journal.jsonl").read_bytes().splitlines(keepends=True)
-    assert {node.operator for node in expected} >= {"draft", "improve"}
-    for cut in range(len(expected)):
+    assert {node.operator for node in expected} >= operators
+    for cut in cuts:
         work = work_in(tmp_path / f"cut{cut}")
         # The node after the cut was being written when the search was killed.
         (work.path / "journal.jsonl").write_bytes(b"".join(lines[:cut]) + lines[cut][: 11 * cut])
         proxy = Proxy()
-        search(TASK, PROXY, AGENT, 7, work, proxy)
+        search(TASK, PROXY, agent, 7, work, proxy)
         assert without_seconds(nodes_of(work.path)) == without_seconds(expected)
         assert len(proxy.calls) <= len(expected) - cut
         first, second = (json.loads((p / "search.json").read_text()) for p in (whole.path, work.path))
@@ -121,6 +141,81 @@ def test_a_kill_during_the_evaluation_repeats_only_that_step(tmp_path: Path) -> 
     whole = work_in(tmp_path / "whole")
     search(TASK, PROXY, AGENT, 7, whole, Proxy())
     assert without_seconds(nodes_of(tmp_path)) == without_seconds(nodes_of(whole.path))
+
+
+def test_a_recorded_search_repeats_node_for_node_without_its_model(tmp_path: Path) -> None:
+    first = work_in(tmp_path / "first")
+    search(TASK, PROXY, AGENT.model_copy(update={"record_replies": True}), 7, first, Proxy())
+    assert len((first.path / "replies.jsonl").read_text().splitlines()) == AGENT.steps
+    again = work_in(tmp_path / "again")
+    search(TASK, PROXY, AGENT.model_copy(update={"model": f"replay:{first.path}"}), 7, again, Proxy())
+    assert without_seconds(nodes_of(again.path)) == without_seconds(nodes_of(first.path))
+    assert again.stand_ins[0].what == "recorded replies"
+    with pytest.raises(UserError, match="no reply was recorded"):
+        search(TASK, PROXY, AGENT.model_copy(update={"model": f"replay:{first.path}"}), 8, work_in(tmp_path), Proxy())
+
+
+@pytest.mark.parametrize(
+    ("budget", "stopped"), [({"max_tokens_total": 25}, "tokens"), ({"max_dollars": 1.25}, "dollars")]
+)
+def test_a_budget_stops_a_search_and_counts_earlier_sittings(
+    budget: dict[str, Any], stopped: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dear(Scripted):
+        def reply(self, prompt: Prompt, seed: int) -> Reply:
+            if len(self.prompts) == 2 and not resumed:
+                raise Killed
+            return Reply(super().reply(prompt, seed).text, {"calls": 1.0, "total_tokens": 10.0, "dollars": 0.5})
+
+    resumed = False
+    model = Dear(submit("6A"))
+    monkeypatch.setattr(stage, "model_named", lambda name, temperature: model)
+    agent = AGENT.model_copy(update=budget)
+    with pytest.raises(Killed):
+        search(TASK, PROXY, agent, 0, work_in(tmp_path), Proxy())
+    resumed = True
+    for _ in range(2):
+        search(TASK, PROXY, agent, 0, work_in(tmp_path), Proxy())
+        summary = json.loads((tmp_path / "search.json").read_text())
+        assert (summary["stopped_by"], summary["steps"]) == (stopped, 3)
+        assert summary["spent"] == {"tokens": 30, "dollars": 1.5}
+    assert len(model.prompts) == 3
+
+
+def patch(old: str, new: str) -> str:
+    return f"Why.\nCHANGE: {old} to {new}\n<<<<<<< SEARCH\n{old}\n=======\n{new}\n>>>>>>> REPLACE\n"
+
+
+def test_patches_change_the_parents_program_and_record_change_and_gain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(
+        monkeypatch,
+        "n = 3\nopen('submission.csv', 'w').write(f'architecture\\n{n}A-{6 - n}M')",
+        lambda: patch("n = 3", "n = 5"), lambda: patch("n = 4", "n = 6"), lambda: patch("n = 5", "n = 4; 1 / 0"),
+        lambda: patch("n = 4; 1 / 0", "n = 4"),
+    )  # fmt: skip
+    agent = AGENT.model_copy(update={"steps": 5, "n_drafts": 1, "edit": "patch", "one_change": True})
+    search(TASK, PROXY, agent, 0, work_in(tmp_path), Proxy())
+    draft, better, misfit, broken, mended = nodes_of(tmp_path)
+    assert (draft.design, draft.change, draft.gain) == ("3A-3M", "", None)
+    assert (better.design, better.change, better.code) == ("5A-M", "n = 3 to n = 5", draft.code.replace("3", "5", 1))
+    assert better.gain == pytest.approx(2 / 6)
+    assert (misfit.status, misfit.code, misfit.gain) == ("failed", better.code, None)
+    assert "the patch does not apply: the lines of search/replace block 1 are not in the program" in misfit.reason
+    assert "<<<<<<< SEARCH" in misfit.plan
+    assert (broken.operator, broken.change) == ("debug", "n = 5 to n = 4; 1 / 0")
+    assert (mended.operator, mended.design, mended.change) == ("debug", "4A-2M", broken.change)
+    assert mended.gain == pytest.approx(-1 / 6)
+
+
+def test_the_offline_agent_answers_with_patches_that_apply(tmp_path: Path) -> None:
+    agent = AGENT.model_copy(update={"steps": 12, "edit": "patch"})
+    search(TASK, PROXY, agent, 3, work_in(tmp_path), Proxy())
+    changed = [node for node in nodes_of(tmp_path) if node.operator != "draft"]
+    assert all(node.change.startswith("[offline agent]") for node in changed)
+    assert any(node.status == "ok" and node.gain is not None for node in changed)
+    assert not any("patch" in node.reason for node in changed)
 
 
 def test_a_finished_search_does_nothing_more(tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""The part of a study that describes its agents: scaffold, model, budget and the limits of what they write."""
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from aira_lib.architecture.scales import Section
+
+ScaffoldName = Literal["greedy", "one-shot", "tree", "evolutionary"]
+
+
+class CandidateLimits(Section):
+    """What one candidate program of an agent may use; past it, the candidate is a failed node with its reason."""
+
+    seconds: float = Field(14_400, gt=0)
+    memory_mb: int = Field(4_096, ge=64)
+    output_kb: int = Field(256, ge=1)
+    disk_mb: int = Field(256, ge=1)
+    processes: int = Field(64, ge=1)
+
+
+class TreeSettings(Section):
+    """Tree search: children a node gets before the search goes below it, and UCT's weight of rarely visited ones.
+
+    Defaults: AIRA-dojo's; the paper does not state them.
+    """
+
+    num_children: int = Field(5, ge=1)
+    uct_c: float = Field(0.25, ge=0)
+
+
+class EvolutionSettings(Section):
+    """Evolution on islands. Defaults: AIRA-dojo's, but the tournament, which it does not have.
+
+    `individuals` is the size of a generation of an island, whose first generation are drafts; `crossover_after` counts
+    the generations without crossover; `temperature` is softmax's over fitness scaled to 0..1 within the island.
+    """
+
+    islands: int = Field(1, ge=1)
+    island_size: int = Field(500, ge=1)
+    individuals: int = Field(5, ge=1)
+    crossover_probability: float = Field(0.5, ge=0, le=1)
+    crossover_after: int = Field(2, ge=1)
+    migration_probability: float = Field(0.0, ge=0, le=1)
+    parents: Literal["softmax", "tournament"] = "softmax"
+    temperature: float = Field(1.0, gt=0)
+    tournament_size: int = Field(3, ge=1)
+
+
+class AgentSection(Section):
+    """An agent: a scaffold around a model, run once a seed, each for at most `steps` steps or `hours` hours.
+
+    `model` is "offline", "replay:PATH" (see `aira_lib.agents.replay`; keep the recorded agent's `name`, from which the
+    ids of nodes come) or a litellm model. `max_tokens_total` and `max_dollars` end a search before the next call once
+    they are used up. With `edit: patch` improvements and repairs are asked for as patches of their parent's program,
+    with `one_change` one change at a time. Defaults: AIRA-dojo's greedy (5 drafts, debug probability 1.0, depth 20);
+    the paper's 500 steps and 24 h.
+    """
+
+    name: str = ""
+    scaffold: ScaffoldName = "greedy"
+    model: str = "offline"
+    seeds: tuple[int, ...] = (0,)
+    steps: int = Field(500, ge=1)
+    hours: float = Field(24.0, gt=0)
+    max_tokens_total: int | None = Field(None, ge=1)
+    max_dollars: float | None = Field(None, gt=0)
+    n_drafts: int = Field(5, ge=1)
+    debug_probability: float = Field(1.0, ge=0, le=1)
+    max_debug_depth: int = Field(20, ge=0)
+    tree: TreeSettings = TreeSettings()
+    evolution: EvolutionSettings = EvolutionSettings()
+    temperature: float = Field(1.0, ge=0)
+    edit: Literal["file", "patch"] = "file"
+    one_change: bool = False
+    record_replies: bool = False
+    limits: CandidateLimits = CandidateLimits()
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _count_means_first_n(cls, value: Any) -> Any:
+        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _one_change_is_a_patch(self) -> "AgentSection":
+        if self.one_change and self.edit != "patch":
+            raise ValueError("one_change needs edit: patch, since a whole file may change anywhere")
+        return self
+
+    @model_validator(mode="after")
+    def _named(self) -> "AgentSection":
+        if not self.name:
+            model = "replay" if self.model.startswith("replay:") else self.model.rsplit("/", 1)[-1]
+            object.__setattr__(self, "name", f"{self.scaffold}-{model}")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds {list(self.seeds)} must be distinct and not empty")
+        return self

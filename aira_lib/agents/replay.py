@@ -1,0 +1,117 @@
+"""Recorded replies: a search keeps what its model said, and the model "replay:PATH" says it again, at no cost.
+
+A recording is JSON lines of `RecordedReply`. A reply is found by the seed of its call, which comes from the search's
+seed, its step and its policy alone. Where several searches' recordings stand in one file, the prompt's digest tells
+replies of one seed apart; a single one is given whatever the digest, since what programs print may differ from one
+run to the next. Which replies a path holds is not part of a study's digest: recordings should not change.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from aira_lib.agents.llm import REPLAY, Model, Reply
+from aira_lib.agents.prompt import Prompt
+from aira_lib.agents.reply import cleaned
+from aira_lib.errors import UserError
+from aira_lib.records import Row
+
+REPLIES = "replies.jsonl"
+
+
+class RecordedReply(Row):
+    """A reply with what asked for it. `usage` is that of the recorded call."""
+
+    prompt: str
+    seed: int
+    text: str
+    usage: dict[str, float] = {}
+
+
+class ReplayModel:
+    """Says again what was recorded, usage included, so that a repeated search stops where the recorded one did."""
+
+    def __init__(self, path: Path) -> None:
+        """Read a recording, or the one in a record's folder.
+
+        Raises:
+            UserError: there is none, or it cannot be read.
+        """
+        self.path = path / REPLIES if path.is_dir() else path
+        self.name = f"{REPLAY}{path}"
+        try:
+            self.replies = _read(self.path, self.path.read_bytes())
+        except OSError as error:
+            raise UserError(
+                f"model {self.name!r}: {self.path}: {error.strerror}; record replies with record_replies: true first"
+            ) from None
+
+    def first(self) -> Reply:
+        """The first recorded reply.
+
+        Raises:
+            UserError: the recording is empty.
+        """
+        if not self.replies:
+            raise UserError(f"model {self.name!r}: the recording is empty; record replies with record_replies: true")
+        return Reply(self.replies[0].text, dict(self.replies[0].usage))
+
+    def reply(self, prompt: Prompt, seed: int) -> Reply:
+        """Give the recorded reply.
+
+        Raises:
+            UserError: none was recorded for this call.
+        """
+        alike = [entry for entry in self.replies if entry.seed == seed]
+        exact = [entry for entry in alike if entry.prompt == prompt.digest]
+        if not exact and len(alike) != 1:
+            raise UserError(
+                f"model {self.name!r}: no reply was recorded for the call with seed {seed}; "
+                "repeat the very search that was recorded, or choose another model"
+            )
+        entry = (exact or alike)[-1]
+        return Reply(entry.text, dict(entry.usage))
+
+
+class RecordingModel:
+    """A model whose replies are kept in a file as they come, before anything is done with them.
+
+    A reply that was bought by a search which was interrupted before its step was finished is found there again.
+    """
+
+    def __init__(self, model: Model, path: Path) -> None:
+        """Go on with a recording, or begin one; a torn last line is cut off."""
+        self.name = model.name
+        self._model = model
+        self._path = path
+        content = path.read_bytes() if path.exists() else b""
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            os.truncate(path, len(whole))
+        self._known = {(entry.prompt, entry.seed): entry for entry in _read(path, whole)}
+
+    def reply(self, prompt: Prompt, seed: int) -> Reply:
+        """Ask the model, unless it has answered this very call; see `Model.reply` for errors."""
+        if known := self._known.get((prompt.digest, seed)):
+            return Reply(known.text, dict(known.usage))
+        reply = self._model.reply(prompt, seed)
+        entry = RecordedReply(prompt=prompt.digest, seed=seed, text=cleaned(reply.text), usage=reply.usage)
+        with open(self._path, "ab") as file:
+            file.write(json.dumps(entry.model_dump()).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._known[prompt.digest, seed] = entry
+        return Reply(entry.text, reply.usage)
+
+
+def _read(path: Path, content: bytes) -> list[RecordedReply]:
+    entries = []
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if line:
+            try:
+                entries.append(RecordedReply.model_validate_json(line))
+            except ValidationError:
+                raise UserError(f"{path}:{number}: not a recorded reply; delete this line or the file") from None
+    return entries

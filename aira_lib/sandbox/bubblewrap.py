@@ -1,0 +1,32 @@
+"""The same view of the file system by means of bubblewrap (https://github.com/containers/bubblewrap)."""
+
+import shutil
+
+from aira_lib.sandbox.view import DEVICES, LINKS, SHARED_MEMORY_MB, View
+
+
+def wrapper(view: View) -> list[str]:
+    """The command line in front of a command that is to be the first process of its own namespaces.
+
+    No user or capability is gained: all capabilities are dropped, and it dies with the process that started it.
+    """
+    program = shutil.which("bwrap") or "bwrap"
+    flags = ["--unshare-all", "--die-with-parent", "--as-pid-1", "--cap-drop", "ALL"]
+    return [program, *flags, *_file_system(view), "--chdir", "/", "--"]
+
+
+def _file_system(view: View) -> list[str]:
+    words = ["--proc", "/proc", "--remount-ro", "/proc"]
+    for device in DEVICES:
+        words += ["--dev-bind-try", device, device]
+    for name, target in LINKS.items():
+        words += ["--symlink", target, name]
+    words += ["--perms", "1777", "--size", str(SHARED_MEMORY_MB << 20), "--tmpfs", "/dev/shm"]
+    for source, target in view.readonly:
+        words += ["--ro-bind", source, target]
+    for folder in view.hidden:
+        words += ["--tmpfs", folder, "--remount-ro", folder]
+    words += ["--bind", view.work, view.work]
+    for source, target in view.data:
+        words += ["--ro-bind", source, target]
+    return [*words, "--remount-ro", "/"]

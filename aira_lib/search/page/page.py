@@ -1,0 +1,101 @@
+"""The HTML page of a search: one file that opens offline, whatever models wrote into the nodes.
+
+What agents and programs wrote never becomes markup: it lies in the page as JSON with every angle bracket escaped, and
+the page's script shows it as text only. The same nodes give the same bytes.
+"""
+
+import difflib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from aira_lib.records import Node
+from aira_lib.search.page.drawing import CURVE_HEIGHT, CURVE_WIDTH, best_so_far, colour, draw_curve, draw_tree, fitness
+from aira_lib.search.page.layout import parents_of
+
+_MOST_DIFFED_LINES = 2_000
+
+
+def render_run(nodes: Sequence[Node], title: str, lower_is_better: bool = False) -> str:
+    """Render the page of one search.
+
+    Args:
+        nodes: All its nodes, in the order of their steps.
+        title: What it is called, as text.
+        lower_is_better: The direction of the validation fitness.
+
+    Returns:
+        A whole HTML document, without references to anything outside it.
+    """
+    bests = best_so_far(nodes, lower_is_better)
+    environment = Environment(
+        loader=PackageLoader("aira_lib.search.page"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("run.html.jinja").render(
+        title=title,
+        facts=_facts(nodes, bests[-1] if bests else None),
+        tree=draw_tree(nodes, lower_is_better),
+        curve=draw_curve(nodes, lower_is_better),
+        curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
+        scale=[colour(step / 8) for step in range(9)],
+        best=bests[-1] if bests else None,
+        data=_as_json([_details(nodes, index, parents) for index, parents in enumerate(parents_of(nodes))]),
+    )
+
+
+def _facts(nodes: Sequence[Node], best: int | None) -> list[tuple[str, str]]:
+    """Names and values for the head of the page."""
+    good = sum(fitness(node) is not None for node in nodes)
+    facts = [("nodes", str(len(nodes))), ("valid", f"{good} ({good / max(len(nodes), 1):.0%})")]
+    if best is not None:
+        facts += [
+            ("best", f"{fitness(nodes[best]):.4f} at step {nodes[best].step}"),
+            ("design", nodes[best].design or ""),
+        ]
+    facts.append(("time", f"{sum(node.seconds for node in nodes) / 60:.1f} min"))
+    usage: dict[str, float] = {}
+    for node in nodes:
+        for name, value in node.usage.items():
+            usage[name] = usage.get(name, 0.0) + value
+    return facts + [(name.replace("_", " "), f"{value:,.6g}") for name, value in sorted(usage.items())]
+
+
+def _details(nodes: Sequence[Node], index: int, parents: Sequence[int]) -> dict[str, Any]:
+    """What the page shows of one node when it is chosen."""
+    node = nodes[index]
+    found = node.model_dump(mode="json", exclude={"parents", "evaluation", "usage"})
+    parent = nodes[parents[0]] if parents else None
+    return found | {
+        "parents": list(parents),
+        "diff": _diff(parent.code, node.code) if parent else None,
+        "scores": _scores(node),
+        "usage": sorted(node.usage.items()),
+    }
+
+
+def _diff(before: str, after: str) -> str:
+    """A unified diff; nothing between programs so long that comparing them takes seconds."""
+    old, new = before.splitlines(), after.splitlines()
+    if max(len(old), len(new)) > _MOST_DIFFED_LINES:
+        return f"(not shown: more than {_MOST_DIFFED_LINES} lines)"
+    lines = list(difflib.unified_diff(old, new, lineterm="", n=3))
+    return "\n".join(lines[2:]) if lines else "(no change)"  # the first two name files, and there are none
+
+
+def _scores(node: Node) -> list[tuple[str, float | None, float | None]]:
+    """Rows of (task, validation, test); the mean first."""
+    rows = [("mean", node.validation, node.test)]
+    if node.evaluation:
+        validation, test = node.evaluation.validation_by_task, node.evaluation.test_by_task
+        rows += [(task, validation.get(task), test.get(task)) for task in sorted({*validation, *test})]
+    return rows if any(value is not None for row in rows for value in row[1:]) else []
+
+
+def _as_json(value: object) -> Markup:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

@@ -1,0 +1,145 @@
+"""Searches as seen from another terminal: journals that finish, grow, are cut off or are not there yet."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import aira_lib.launch.watch as module
+from aira_lib import plan
+from aira_lib.errors import UserError
+from aira_lib.launch.nodes import JOURNAL, read_nodes, write_nodes_page
+from aira_lib.launch.watch import Lookout, cost, one_line, watch
+from aira_lib.records import Manifest, Node
+from aira_lib.search import stage
+from aira_lib.settings import Settings
+from aira_lib.spec import Study
+from aira_lib.store import RecordFolder, open_store
+from aira_lib.study_file import parse_study
+from tests.builders import TINY_STUDY, node
+
+NODES = [
+    node(0, "2M-2Mb", 0.25, usage={"calls": 1.0, "dollars": 0.5}, seconds=30.0),
+    node(1, None, None, operator="debug", reason="[red]broken[/]\n\x1b[2J twice", usage={"calls": 1.0, "dollars": 1.0}),
+]
+
+
+@pytest.fixture
+def study() -> Study:
+    return parse_study(TINY_STUDY, "tiny")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(store=str(tmp_path / "runs"))
+
+
+def journal(study: Study, settings: Settings, number: int = 0) -> Path:
+    path = Path(settings.store) / plan.search_units(study)[number].folder(study) / JOURNAL
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write(path: Path, nodes: list[Node], torn: str = "") -> None:
+    path.write_text("".join(each.json_line() for each in nodes) + torn)
+
+
+def finish(study: Study, settings: Settings, number: int = 0) -> None:
+    unit = plan.search_units(study)[number]
+    folder = RecordFolder(open_store(settings.store), unit.folder(study))
+    folder.workspace(Path(settings.store))
+    folder.commit(
+        Manifest(stage="search", version=1, unit=unit.name, key=unit.key, study=study.name, spec_digest="", section={})
+    )
+
+
+def printed(study: Study, settings: Settings) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    watch(study, settings, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_journal_has_the_name_that_the_search_gives_it() -> None:
+    assert JOURNAL == stage.JOURNAL
+
+
+def test_without_a_terminal_the_table_is_printed_once(study: Study, settings: Settings) -> None:
+    write(journal(study, settings), NODES)
+    shown = printed(study, settings)
+    row = next(line for line in shown.splitlines() if "greedy-offline.s0" in line)
+    for cell in ("2/3", "debug", "0.2500", "2M-2Mb", "50%", "$1.50", "30 s", "[red]broken[/] [2J twice"):
+        assert cell in row
+    assert "\x1b" not in shown
+    assert next(line for line in shown.splitlines() if "greedy-offline.s1" in line).split()[3] == "waiting"
+
+
+def test_a_line_that_is_being_written_is_left_alone(study: Study, settings: Settings) -> None:
+    path = journal(study, settings)
+    write(path, NODES[:1], torn=NODES[1].json_line()[:40])
+    before = path.read_bytes()
+    (first, *_) = Lookout(study, settings).look()
+    assert list(first.nodes) == NODES[:1]
+    assert path.read_bytes() == before
+
+
+def test_a_running_search_is_followed_to_its_end(
+    study: Study, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = plan.search_units(study)
+    write(journal(study, settings), NODES[:1])
+
+    def go_on(seconds: float) -> None:
+        write(journal(study, settings), NODES)
+        for number in range(len(units)):
+            write(journal(study, settings, number), NODES)
+            finish(study, settings, number)
+
+    monkeypatch.setattr(module.time, "sleep", go_on)
+    console = Console(file=io.StringIO(), width=200, force_terminal=True)
+    watch(study, settings, console)
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "1/3" in shown
+    assert "2/3" in shown
+    assert shown.rpartition("Searches of")[2].count("finished") == len(units)
+
+
+def test_what_is_finished_is_read_once(study: Study, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(journal(study, settings), NODES)
+    finish(study, settings)
+    lookout = Lookout(study, settings)
+    assert lookout.look()[0].finished
+    monkeypatch.setattr(module, "read_nodes", lambda store, study, unit: [])
+    assert len(lookout.look()[0].nodes) == 2
+
+
+def test_a_damaged_journal_is_one_line(study: Study, settings: Settings) -> None:
+    journal(study, settings).write_text("{}\n" + NODES[0].json_line())
+    with pytest.raises(UserError, match=r"journal.jsonl:1: not a node"):
+        read_nodes(open_store(settings.store), study, plan.search_units(study)[0])
+
+
+def test_cost_is_dollars_where_they_are_known() -> None:
+    assert cost(NODES) == "$1.50"
+    assert cost([node(0, "M", 0.5, usage={"calls": 1.0})] * 3) == "3 calls"
+    assert cost([node(0, "M", 0.5)]) == "–"
+
+
+def test_a_reason_is_one_short_line() -> None:
+    assert one_line("a\nb\t\x07c") == "a b c"
+    assert len(one_line("x" * 500)) == 60
+
+
+def test_the_page_of_a_search_is_written_from_its_journal(study: Study, settings: Settings, tmp_path: Path) -> None:
+    write(journal(study, settings), NODES)
+    page = write_nodes_page(study, "greedy-offline.s0", settings, tmp_path / "page.html")
+    assert "2 (100%)" not in page.read_text()
+    assert "1 (50%)" in page.read_text()
+    with pytest.raises(UserError, match="has no nodes yet"):
+        write_nodes_page(study, "greedy-offline.s1", settings, None)
+    with pytest.raises(UserError, match="did you mean"):
+        write_nodes_page(study, "gredy-offline.s0", settings, None)
+    with pytest.raises(UserError, match="--output"):
+        write_nodes_page(study, "greedy-offline.s0", settings, tmp_path / "nowhere" / "page.html")

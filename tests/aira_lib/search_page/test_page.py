@@ -1,0 +1,157 @@
+"""The page of a search: complete, equal for equal nodes, and deaf to what nodes hold."""
+
+import json
+import random
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from aira_lib.records import Evaluation, Node
+from aira_lib.search.page import render_run
+from aira_lib.search.page.drawing import best_so_far, colour, draw_curve, draw_tree
+from aira_lib.search.page.layout import forest, parents_of
+from tests.builders import node
+
+HOSTILE = (
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<!-- <script>",
+    "{{ 7 * 7 }}{% raw %}",
+    "\u2028\u0000\"'&amp;]]>",
+)
+
+
+class Elements(HTMLParser):
+    """Every element with its attributes, and the text of the data block."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.data = ""
+        self._within_data = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        self._within_data = tag == "script" and dict(attrs).get("id") == "nodes"
+
+    def handle_data(self, data: str) -> None:
+        self.data += data if self._within_data else ""
+
+    def handle_endtag(self, tag: str) -> None:
+        self._within_data = False
+
+
+def search_of(count: int, seed: int = 0) -> list[Node]:
+    """A search with failures, repairs, improvements and crossovers."""
+    rng = random.Random(seed)
+    nodes: list[Node] = []
+    for step in range(count):
+        parents = tuple({rng.choice(nodes).id for _ in range(rng.randint(0, 2))}) if nodes else ()
+        value = rng.random() if rng.random() > 0.3 else None
+        nodes.append(node(step, "3M" if value is not None else None, value, parents=tuple(sorted(parents))))
+    return nodes
+
+
+def hostile_node(text: str) -> Node:
+    evaluation = Evaluation(status="ok", validation=0.5, validation_by_task={text: 0.5})
+    given: dict[str, Any] = dict(plan=text, code=text, output=text, reason=text, id=text, usage={text: 1.0})
+    return node(0, text, 0.5, **given | {"evaluation": evaluation})
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_stays_text(text: str) -> None:
+    harmless = Elements(render_run([hostile_node("harmless")], "harmless"))
+    hostile = Elements(render_run([hostile_node(text)], text))
+    assert hostile.found == harmless.found  # not one element or attribute more, less or different
+    (shown,) = json.loads(hostile.data)
+    for field in ("plan", "code", "output", "reason", "id", "design"):
+        assert shown[field] == text
+    assert shown["scores"][1][0] == text
+
+
+def test_the_page_refers_to_nothing_outside() -> None:
+    page = render_run(search_of(30), "t")
+    assert not re.search(r"(https?:)?//(?!\s)[a-z]", page.replace("// ", ""))
+    for tag, attributes in Elements(page).found:
+        assert tag not in ("link", "img", "iframe")
+        assert not {"src", "href"} & set(attributes)
+    assert "default-src 'none'" in page
+
+
+def test_the_script_sets_text_only() -> None:
+    page = render_run([], "t")
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", page)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 500])
+def test_every_node_is_there_once_in_each_picture(count: int) -> None:
+    elements = Elements(render_run(search_of(count), "t"))
+    circles = [attributes["data-node"] for tag, attributes in elements.found if tag == "circle"]
+    assert sorted(circles, key=lambda each: int(each or 0)) == [str(i) for i in range(count) for _ in range(2)]
+    assert [each["step"] for each in json.loads(elements.data)] == list(range(count))
+
+
+def test_equal_nodes_give_equal_bytes() -> None:
+    assert render_run(search_of(60), "t") == render_run(search_of(60), "t")
+
+
+def test_pictures_are_well_formed() -> None:
+    for svg in re.findall(r"<svg.*?</svg>", render_run(search_of(40), "t"), re.DOTALL):
+        ElementTree.fromstring(svg)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_two_nodes_share_a_place_and_parents_are_above(seed: int) -> None:
+    nodes = search_of(300, seed)
+    places = forest(nodes)
+    tree = draw_tree(nodes, False)
+    assert len({(mark.x, mark.y) for mark in tree.marks}) == len(nodes)
+    for place, mark in zip(places, tree.marks, strict=True):
+        assert 0 <= mark.x <= tree.width
+        assert 0 <= mark.y <= tree.height
+        assert bool(mark.path) == (place.parent is not None)
+        if place.parent is not None:
+            assert place.depth == places[place.parent].depth + 1
+            assert place.slot >= places[place.parent].slot
+
+
+def test_a_chain_as_long_as_a_search_is_drawn() -> None:
+    nodes = [node(i, "M", 0.5, parents=(f"n{i - 1}",) if i else ()) for i in range(2_000)]
+    assert [place.depth for place in forest(nodes)] == list(range(2_000))
+
+
+def test_a_parent_that_is_not_earlier_does_not_count() -> None:
+    nodes = [node(0, "M", 0.5, parents=("n1", "n0", "nowhere")), node(1, "M", 0.5, parents=("n0",))]
+    assert parents_of(nodes) == [[], [0]]
+
+
+def test_best_so_far_follows_the_direction() -> None:
+    nodes = [node(i, "M" if v is not None else None, v) for i, v in enumerate([None, 0.5, 0.7, 0.7, 0.2, None])]
+    assert best_so_far(nodes, lower_is_better=False) == [None, 1, 2, 2, 2, 2]
+    assert best_so_far(nodes, lower_is_better=True) == [None, 1, 1, 1, 4, 4]
+
+
+@pytest.mark.parametrize("lower_is_better", [False, True])
+def test_better_is_darker_and_failed_has_no_colour(lower_is_better: bool) -> None:
+    nodes = [node(0, "M", 0.1), node(1, None, None), node(2, "M", 0.9)]
+    low, failed, high = (mark.fill for mark in draw_curve(nodes, lower_is_better).marks)
+    assert failed is None
+    assert (low, high) == ((colour(1), colour(0)) if lower_is_better else (colour(0), colour(1)))
+    assert sum(int(colour(1)[i : i + 2], 16) for i in (1, 3, 5)) < sum(int(colour(0)[i : i + 2], 16) for i in (1, 3, 5))
+
+
+def test_the_diff_is_to_the_first_parent() -> None:
+    nodes = [
+        node(0, "M", 0.1, code="a\nb\n"),
+        node(1, "M", 0.2, code="a\nc\n", parents=("n0",)),
+        node(2, "M", 0.2, code="a\nc\n", parents=("n1", "n0")),
+    ]
+    shown = json.loads(Elements(render_run(nodes, "t")).data)
+    assert shown[0]["diff"] is None
+    assert shown[1]["diff"] == "@@ -1,2 +1,2 @@\n a\n-b\n+c"
+    assert shown[2]["diff"] == "(no change)"
+    assert shown[2]["parents"] == [1, 0]
