@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aira_lib.datasets.mad import splits
-from aira_lib.proxy.cost import task_settings
+from aira_lib.proxy.compose_task import write_train_split
 from aira_lib.spec import ProxySection
 
 FOLDER = "data"
@@ -16,12 +15,8 @@ def write_train_data(proxy: ProxySection, folder: Path) -> None:
 
     The rows are those on which the proxy trains a design before it scores its validation fitness.
     """
-    train = folder / "train"
-    train.mkdir(parents=True)
-    for task in proxy.tasks:
-        settings = task_settings(proxy, task)
-        data = splits(settings, proxy.train_examples, proxy.test_examples, proxy.validation_fraction, proxy.seed)
-        np.savez(train / f"{task}.npz", inputs=data.train.inputs, targets=data.train.targets)
+    folder.mkdir(parents=True)
+    write_train_split(proxy, folder / "train")
 
 
 def data_overview(folder: Path) -> str:
