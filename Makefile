@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-EXTRAS := kfp,tracking,report,dev
+EXTRAS := kfp,tracking,report,agents,fast,bo,dev
 STUDY ?= pipelines/compose/laptop.yaml
 
 .PHONY: help demo test quick lint benchmark constraints clean
@@ -28,7 +28,8 @@ lint: $(READY) ## Ruff, mypy (strict) and import-linter.
 	@$(BIN)/lint-imports
 
 benchmark: $(READY) ## Time the hot paths against plain implementations.
-	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in tests/benchmarks/bench_*.py; do name=$$(basename $$file .py); echo "== $$name"; \
+	    $(BIN)/python -m tests.benchmarks.$$name || exit 1; done
 
 constraints: $(READY) ## Write constraints.txt anew from the environment as it stands.
 	@$(BIN)/pip freeze --exclude-editable | sed -E 's/\+cpu$$//' > constraints.txt

@@ -1,22 +1,40 @@
 """The part of a study that describes its agents: scaffold, model, budget and the limits of what they write."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from aira_lib.architecture.scales import Section
 
-ScaffoldName = Literal["greedy", "one-shot", "tree", "evolutionary"]
+ScaffoldName = Literal["greedy", "one-shot", "sampling", "tree", "evolutionary"]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
+MemoryOf = Literal["none", "siblings", "ancestors", "all"]
+BaselineName = Literal["random", "regularised-evolution", "bo-one-shot", "bo-end-layer", "bo-middle-layer"]
+BASELINES: tuple[BaselineName, ...] = get_args(BaselineName)
+"""Models that search without a language model (see `aira_lib.agents.baselines`); a number may follow after a colon."""
+
+_SMALL_MEMORY = 1_500  # tokens; what a context of 8,192 has left beside the task, a program and a reply
+
+
+def is_baseline(model: str) -> bool:
+    """Whether a model's name is that of a baseline."""
+    return model.partition(":")[0] in BASELINES
 
 
 class CandidateLimits(Section):
-    """What one candidate program of an agent may use; past it, the candidate is a failed node with its reason."""
+    """What one candidate program of an agent may use; past it, the candidate is a failed node with its reason.
+
+    With `gpu` it sees the machine's NVIDIA GPUs, where there are any, and may use that share of each one's memory.
+    """
 
     seconds: float = Field(14_400, gt=0)
     memory_mb: int = Field(4_096, ge=64)
     output_kb: int = Field(256, ge=1)
     disk_mb: int = Field(256, ge=1)
     processes: int = Field(64, ge=1)
+    gpu: bool = False
+    gpu_memory_fraction: float = Field(0.5, gt=0, le=1)
 
 
 class TreeSettings(Section):
@@ -50,11 +68,16 @@ class EvolutionSettings(Section):
 class AgentSection(Section):
     """An agent: a scaffold around a model, run once a seed, each for at most `steps` steps or `hours` hours.
 
-    `model` is "offline", "replay:PATH" (see `aira_lib.agents.replay`; keep the recorded agent's `name`, from which the
-    ids of nodes come) or a litellm model. `max_tokens_total` and `max_dollars` end a search before the next call once
-    they are used up. With `edit: patch` improvements and repairs are asked for as patches of their parent's program,
-    with `one_change` one change at a time. Defaults: AIRA-dojo's greedy (5 drafts, debug probability 1.0, depth 20);
-    the paper's 500 steps and 24 h.
+    `model` is "offline", "replay:PATH" (see `aira_lib.agents.replay`; keep the recorded agent's `name`, from which
+    the ids of nodes come), a baseline (see `aira_lib.agents.baselines`) or a litellm model. `max_tokens_total` and
+    `max_dollars` end a search before the next call once they are used up. With `edit: patch` improvements and
+    repairs are asked for as patches of their parent's program, with `one_change` one change at a time. `analyse`
+    has the model look back at each step (or at failed ones) in a call of its own; it never decides a score.
+    `memory` says of which earlier steps a prompt tells, in at most `memory_tokens` (see `aira_lib.agents.memory`;
+    the default holds all that a memory ever holds, for smollm2 1,500); `complexity_cues` ask for simple designs
+    first and for elaborate ones later. `reasoning_effort` "none" leaves it to the provider. Defaults: AIRA-dojo's
+    greedy (5 drafts, debug probability 1.0, depth 20), its memory of all good nodes and its cues, which are off;
+    the paper's 500 steps and 24 h. The paper states neither memory nor cues.
     """
 
     name: str = ""
@@ -73,6 +96,11 @@ class AgentSection(Section):
     temperature: float = Field(1.0, ge=0)
     edit: Literal["file", "patch"] = "file"
     one_change: bool = False
+    analyse: Literal["never", "failed", "all"] = "never"
+    memory: MemoryOf = "all"
+    memory_tokens: int = Field(40_000, ge=1)
+    complexity_cues: bool = False
+    reasoning_effort: ReasoningEffort = "none"
     record_replies: bool = False
     limits: CandidateLimits = CandidateLimits()
 
@@ -86,6 +114,22 @@ class AgentSection(Section):
         if self.one_change and self.edit != "patch":
             raise ValueError("one_change needs edit: patch, since a whole file may change anywhere")
         return self
+
+    @model_validator(mode="after")
+    def _a_small_context(self) -> "AgentSection":
+        if self.model == "smollm2" and "memory_tokens" not in self.model_fields_set:
+            object.__setattr__(self, "memory_tokens", _SMALL_MEMORY)
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _baselines_sample(cls, values: Any) -> Any:
+        """A baseline decides all by itself: its scaffold only asks for the next design."""
+        if not isinstance(values, Mapping) or not is_baseline(str(values.get("model", ""))):
+            return values
+        if values.get("scaffold", "sampling") not in ("sampling", "one-shot"):
+            raise ValueError(f"model {values['model']} needs scaffold sampling, or none named")
+        return {"scaffold": "sampling", "name": str(values["model"]).replace(":", "-"), **values}
 
     @model_validator(mode="after")
     def _named(self) -> "AgentSection":

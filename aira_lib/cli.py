@@ -9,6 +9,8 @@ import typer
 from aira_lib import __version__
 from aira_lib.errors import UserError, from_os_error
 from aira_lib.launch.model_commands import models_app
+from aira_lib.launch.proxy_commands import app as proxy_app
+from aira_lib.launch.store_commands import app as store_app
 from aira_lib.launch.task_commands import app as tasks_app
 
 if TYPE_CHECKING:
@@ -30,11 +32,19 @@ design_app = typer.Typer(no_args_is_help=True, help="The published designs: list
 app.add_typer(design_app, name="design")
 app.add_typer(tasks_app, name="tasks")
 app.add_typer(models_app, name="models")
+app.add_typer(proxy_app, name="proxy")
+app.add_typer(store_app, name="store")
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study, such as pipelines/compose/laptop.yaml.")]
 Store = Annotated[
     str | None,
     typer.Option(help="Where records are kept: a folder, file:// or s3://bucket/prefix.", envvar="AIRA_STORE"),
+]
+Tracking = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MLFLOW_TRACKING_URI", help="MLflow tracking URI, or 'none'; default: SQLite beside the store."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Unit = Annotated[str | None, typer.Option(help="Only this unit, as `aira run --dry-run` and errors name them.")]
@@ -76,12 +86,7 @@ def run(
     study: StudyFile,
     store: Store = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Units at once; default: the cores.")] = None,
-    tracking: Annotated[
-        str | None,
-        typer.Option(
-            envvar="MLFLOW_TRACKING_URI", help="MLflow tracking URI, or 'none'; default: SQLite beside the store."
-        ),
-    ] = None,
+    tracking: Tracking = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan, its cost and time; start nothing.")
     ] = False,
@@ -97,9 +102,48 @@ def run(
 
 
 @app.command()
-def search(study: StudyFile, unit: Unit = None, store: Store = None) -> None:
-    """Let the study's agents search (or only --unit greedy-offline.s0)."""
-    _stage("search", study, unit, store)
+def search(
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="TASK|STUDY", help="A task's name (`aira tasks list`), or a study's .yaml file."),
+    ] = None,
+    agent: Annotated[str, typer.Option(help="Scaffold: greedy, tree, evolutionary, sampling or one-shot.")] = "greedy",
+    model: Annotated[
+        str, typer.Option(help="As in a study: offline, random, bo-one-shot, replay:PATH, ...")
+    ] = "offline",
+    seeds: Annotated[int, typer.Option(help="Searches, seeds 0 and up.")] = 10,
+    steps: Annotated[int, typer.Option(help="Nodes of each seed at most.")] = 500,
+    hours: Annotated[float, typer.Option(help="Time of each seed at most.")] = 24.0,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Size of the task: paper, laptop or a study's file; default: paper with CUDA, else laptop."),
+    ] = None,
+    max_dollars: Annotated[float | None, typer.Option(help="Budget of each seed.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Budget of each seed.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Searches at once; default: the cores.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Of a study's file only this search, such as greedy-offline.s0.")
+    ] = None,
+    store: Store = None,
+    tracking: Tracking = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would run, its time, cost and place; start nothing.")
+    ] = False,
+    watch_only: Annotated[
+        bool, typer.Option("--watch", help="Follow searches that run elsewhere: of TASK, of STUDY, or all unfinished.")
+    ] = False,
+) -> None:
+    """Let agents search a task, several seeds at once, or run the searches of a study.
+
+    Interrupt it whenever you like: the same command goes on from what is finished. More seeds keep those there are.
+    """
+    from aira_lib.launch.search_commands import search_command, watch_searches
+    from aira_lib.launch.search_study import SearchOptions
+
+    if watch_only:
+        return watch_searches(what, _settings(store))
+    options = SearchOptions(agent, model, seeds, steps, hours, profile, max_dollars, max_tokens)
+    raise typer.Exit(search_command(what, options, unit, _settings(store), workers, tracking, dry_run))
 
 
 @app.command()

@@ -14,7 +14,8 @@ from aira_lib.architecture.scales import Scale, scale_named
 from aira_lib.errors import UserError, nearest
 from aira_lib.records import RECORD_VERSIONS, PretrainPoint, StageName
 from aira_lib.spec import AgentSection, Study, digest
-from aira_lib.tasks import task_named
+from aira_lib.tasks import proxy_for
+from aira_lib.tasks.section import folder_digest, folder_of, task_of
 
 T = TypeVar("T")
 
@@ -40,13 +41,15 @@ class Unit:
 
 def search_units(study: Study) -> list[Unit]:
     """One unit for every agent and seed, in the study's order."""
-    task_named(study.task.name)
+    task = task_of(study.task)
+    if study.task.folder is None:
+        proxy_for(task, study.proxy)
     return [_search_unit(study, agent, seed) for agent in study.agents for seed in agent.seeds]
 
 
 def _search_unit(study: Study, agent: AgentSection, seed: int) -> Unit:
     section = {
-        "task": study.task.model_dump(mode="json"),
+        "task": _task(study),
         "proxy": study.proxy.model_dump(mode="json"),
         "agent": agent.model_dump(mode="json", exclude={"seeds"}),
         "seed": seed,
@@ -54,8 +57,35 @@ def _search_unit(study: Study, agent: AgentSection, seed: int) -> Unit:
     return Unit("search", f"{agent.name}.s{seed}", section)
 
 
+def _task(study: Study) -> dict[str, Any]:
+    """What determines a search of the task: of a folder its files, wherever it lies."""
+    task = study.task
+    if task.folder is None:
+        return task.model_dump(mode="json", include={"name", "layers"})
+    chosen = task.model_dump(mode="json", include={"validation", "validation_fraction"})
+    return {"folder": task.name, "files": folder_digest(folder_of(task.folder)), **chosen}
+
+
+def need_designs(study: Study) -> None:
+    """Refuse what comes after the searches where these find no designs.
+
+    Raises:
+        UserError: the study searches a task folder.
+    """
+    if study.task.folder is not None:
+        raise UserError(
+            f"study {study.name} searches a task folder, whose candidates are programs and no designs: there is "
+            "nothing to archive, aggregate or pretrain; run its searches alone with `aira search`"
+        )
+
+
 def archive_unit(study: Study) -> Unit:
-    """The archive of all searches."""
+    """The archive of all searches.
+
+    Raises:
+        UserError: the study searches a task folder.
+    """
+    need_designs(study)
     return Unit("archive", "all", {}, tuple(unit.key for unit in search_units(study)))
 
 
@@ -129,7 +159,7 @@ def described_names(study: Study) -> list[str]:
 
 def scales(study: Study, names: Sequence[str]) -> list[Scale]:
     """The scales of a study by name: its own first, else the built-in one for its number of primitives."""
-    n_primitives = len(task_named(study.task.name).primitives)
+    n_primitives = len(task_of(study.task).primitives)
     return [study.scales.get(name) or scale_named(name, n_primitives) for name in names]
 
 

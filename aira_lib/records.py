@@ -1,11 +1,13 @@
 """The records that stages exchange: the only shared types, plain data on disk, versioned.
 
 A record is a folder in the store whose `manifest.json` is written last: without it the record does not exist.
-Everything in a record but the fields named `seconds`, `created` and the file `track.jsonl` is a function of the
-study alone: an interrupted and resumed run leaves the same bytes as an uninterrupted one.
+Everything in a record but the fields named `seconds`, `created`, `evaluations_trained` and `evaluations_found` and the
+file `track.jsonl` is a function of the study alone: an interrupted and resumed run leaves the same bytes as an
+uninterrupted one.
 """
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -19,6 +21,9 @@ StageName = Literal["search", "archive", "aggregate", "extrapolate", "pretrain",
 
 # Bump a stage's number when the same spec would give another record: old records then no longer match.
 RECORD_VERSIONS: dict[str, int] = {**dict.fromkeys(STAGES, 1), "archive": 2, "aggregate": 2}
+
+# A view of a search's journal for people, kept beside its record and no part of it: it may be drawn anew at any time.
+PAGE = "page.html"
 
 
 class Row(BaseModel):
@@ -65,25 +70,78 @@ class Manifest(Row):
     created: str = ""
 
 
+class Estimate(Row):
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Accuracies(Row):
+    """Both accuracies of one task: of tokens, and the mean over classes (mad-lab's)."""
+
+    token: Estimate
+    macro: Estimate
+
+
+class Rung(Row):
+    """Validation scores during training, after some epochs."""
+
+    epoch: int
+    validation_by_task: dict[str, float]
+
+    @property
+    def validation(self) -> float:
+        """Their mean, the fitness there."""
+        return sum(self.validation_by_task.values()) / len(self.validation_by_task)
+
+
 class Evaluation(Row):
-    """What the proxy says of one design. `validation` and `test` are mean accuracies over tasks (0 to 1)."""
+    """What the proxy says of one design. Scores are accuracies (0 to 1) or, of a text, losses (nats per token).
+
+    `validation` and `test` are the means over tasks. `key` names the entry in the store of evaluations, which says who
+    made it, where and when; `seconds` is 0 where it was taken from there rather than trained.
+
+    `ranked_by` names the accuracy that the scores are (empty: a text, or an old record, which has token accuracy); both
+    accuracies with their intervals are kept by task. `curve` has the validation scores during training. Where training
+    ended early, after `stopped_at` epochs, the scores are those of then, not of a whole training, and there is no test.
+    """
 
     status: Literal["ok", "failed"]
     reason: str = ""
+    ranked_by: Literal["", "token", "macro"] = ""
+    validation_accuracies: dict[str, Accuracies] = {}
+    test_accuracies: dict[str, Accuracies] = {}
+    curve: tuple[Rung, ...] = ()
+    stopped_at: int | None = None
     validation: float | None = None
     test: float | None = None
     validation_by_task: dict[str, float] = {}
     test_by_task: dict[str, float] = {}
     params: int = 0
     train_steps: int = 0
+    key: str = ""
     seconds: float = 0.0
+
+    def finite(self) -> "Evaluation":
+        """Itself, or a failure where a score is no finite number: that must neither win nor reach a record."""
+        scores = [self.validation, self.test, *self.validation_by_task.values(), *self.test_by_task.values()]
+        if all(score is None or math.isfinite(score) for score in scores) and (
+            self.status != "ok" or self.validation is not None
+        ):
+            return self
+        kept = self.model_dump(include={"params", "train_steps", "key", "seconds"})
+        return Evaluation(status="failed", reason="a score is not a finite number", **kept)
 
 
 class Node(Row):
     """One step of a search: a candidate program, what it submitted and how that scored.
 
-    `validation` steers the search; `test` is kept for the record and never shown to the agent. `island` is set by
-    evolution, `change` (one line) by patches; `gain` is the validation less that of the good node it was made from.
+    `validation` steers the search; `test` is kept for the record and never shown to the agent. `self_reported` says
+    that `validation` is the candidate's own measurement. `island` is set by evolution, `change` (one line) by patches;
+    `gain` is the validation less that of the good node it was made from. `analysis` is what the model said of it in
+    hindsight, if it was asked; `usage` then counts both calls.
     """
 
     step: int
@@ -103,6 +161,8 @@ class Node(Row):
     gain: float | None = None
     test: float | None = None
     evaluation: Evaluation | None = None
+    self_reported: bool = False
+    analysis: str = ""
     usage: dict[str, float] = {}
     seconds: float = 0.0
 

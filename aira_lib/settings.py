@@ -3,11 +3,15 @@
 Every setting can come from the environment, which is how a launcher hands them to the stages it starts:
 
     AIRA_STORE            where records are kept: a folder, file:// or s3://       (default: runs)
+    AIRA_EVALUATIONS      where evaluations are shared, or none: nowhere          (default: evaluations/ in the store)
     AIRA_SCRATCH          local folder for files of a remote store                 (default: ~/.cache/aira)
     AIRA_PROGRESS         folder for progress files                                (default: none)
     AIRA_THREADS          threads a stage may use                                  (default: 1)
     AIRA_DEVICE           cpu, cuda or cuda:N                                      (default: cuda where there is one)
+    AIRA_TASK_DATA        folder of raw data sets that AIRS-Bench task folders read (default: an empty one)
     AIRA_LIFELINE         a lock file that the launcher holds: when it is let go, the stage ends
+    AIRA_CONCURRENT_CALLS calls to models in flight at once on this machine        (see aira_lib.agents.calls)
+    AIRA_CALL_SECONDS     seconds that one call to a model may take
     MLFLOW_TRACKING_URI   where a stage logs its run; unset: it only leaves track.jsonl in its record
 """
 
@@ -32,6 +36,14 @@ class Settings:
     progress: Path | None = None
     threads: int = 1
     tracking: str | None = None
+    evaluations: str | None = None
+
+    @property
+    def shared_evaluations(self) -> str | None:
+        """URI of the store of evaluations, beside the records unless it is named; None: they are not shared."""
+        if self.evaluations:
+            return None if self.evaluations == "none" else self.evaluations
+        return f"{self.store.rstrip('/')}/evaluations"
 
     @classmethod
     def from_environment(cls, store: str | None = None) -> "Settings":
@@ -44,7 +56,14 @@ class Settings:
             progress=Path(progress) if progress else None,
             threads=int(env.get("AIRA_THREADS") or 1),
             tracking=env.get("MLFLOW_TRACKING_URI") or None,
+            evaluations=env.get("AIRA_EVALUATIONS") or None,
         )
+
+
+def task_data_folder() -> Path | None:
+    """The folder of raw data sets, `--global-shared-data-dir` of a task folder's scripts (AIRA_TASK_DATA)."""
+    name = os.environ.get("AIRA_TASK_DATA")
+    return Path(name) if name else None
 
 
 def hold_lifeline() -> None:

@@ -16,6 +16,9 @@ from aira_lib.agent_spec import AgentSection as AgentSection
 from aira_lib.agent_spec import CandidateLimits as CandidateLimits
 from aira_lib.architecture.scales import SCALE_NAMES, Scale, Section
 from aira_lib.errors import nearest
+from aira_lib.language_spec import DatasetName as DatasetName
+from aira_lib.language_spec import LanguageData as LanguageData
+from aira_lib.language_spec import LanguageName as LanguageName
 
 MADTaskName = Literal[
     "in-context-recall",
@@ -26,13 +29,32 @@ MADTaskName = Literal[
     "memorization",
 ]
 MAD_TASKS: tuple[MADTaskName, ...] = get_args(MADTaskName)
+DEFAULT_TASK = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
 
 
 class TaskSection(Section):
-    """What is searched: an AIRS-Bench task by name and the number of layers of a design (paper: 16)."""
+    """What is searched: a Compose task by name and the number of layers of a design (paper: 16), or a task folder.
 
-    name: str = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
+    `folder` is the path of an AIRS-Bench task folder; `layers` then has no meaning, and `name` is the folder's.
+    `validation` is where the fitness that steers such a search comes from: `held-out` rows of the train split, of which
+    agents do not see the labels; or each candidate's own, `self-reported` measurement; `auto` holds out where the
+    folder's data and scorer allow it. `validation_fraction` is the share of the train split held out.
+    """
+
+    name: str = DEFAULT_TASK
     layers: int = Field(16, ge=1, le=64)
+    folder: str | None = Field(None, min_length=1)
+    validation: Literal["auto", "held-out", "self-reported"] = "auto"
+    validation_fraction: float = Field(0.2, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _name_or_folder(self) -> "TaskSection":
+        if self.folder is not None:
+            name = self.folder.rstrip("/").rpartition("/")[2]
+            if self.name not in (name, DEFAULT_TASK):
+                raise ValueError(f"a task has a name ({self.name!r}) or a folder ({self.folder!r}), not both")
+            object.__setattr__(self, "name", name)
+        return self
 
 
 class MADSettings(Section):
@@ -43,13 +65,36 @@ class MADSettings(Section):
     n_tokens_to_copy: int | None = Field(None, ge=1)
 
 
+class StoppingSection(Section):
+    """When a design is trained no further than to a rung, because designs before it were better there.
+
+    Rungs are after `epochs` / `eta`^k epochs, k from `rungs` down to 1; validation is scored there whatever the rule.
+    `successive-halving`: a design goes on while it is among the best 1/`eta` (rounded up) of all that reached the rung
+    before it in the same search (ASHA's stopping, Li et al. 2020). `learning-curve`: while it is no more than `margin`
+    worse than the best whole-trained design before it was at that rung. The paper stops nothing early.
+    """
+
+    rule: Literal["none", "successive-halving", "learning-curve"] = "none"
+    eta: int = Field(3, ge=2)
+    rungs: int = Field(3, ge=0, le=8)
+    margin: float = Field(0.05, ge=0)
+    bars: tuple[float | None, ...] = ()
+    """What validation must reach at each rung; a search sets them, and by hand they hold for every design."""
+
+
 class ProxySection(Section):
     """How a design is scored at small scale: the model's dimensions, the data and the training.
 
     Defaults are the `paper` profile. The paper gives 800 training and 1,280 test samples, 16 layers, a ReLU MLP and
     a 70:30 split; width, heads, state, learning rate, batch and epochs are mad-lab's (the paper does not state them).
+
+    `dataset` None is that of the study's task. On MAD, `tasks`, `difficulty`, `train_examples` and `test_examples` say
+    what is learned; on BabiStories and DCLM `language` does, and fitness is a loss in nats per token. A `seed` of the
+    data that is not public, such as a random number of 18 digits, keeps a test split from being drawn again.
     """
 
+    dataset: DatasetName | None = None
+    language: LanguageData = LanguageData()
     tasks: tuple[MADTaskName, ...] = MAD_TASKS
     difficulty: dict[MADTaskName, MADSettings] = {}
     d_model: int = Field(128, ge=8)
@@ -67,8 +112,14 @@ class ProxySection(Section):
     epochs: int = Field(200, ge=1)
     learning_rate: float = Field(5e-4, gt=0)
     weight_decay: float = Field(0.0, ge=0)
+    rank_by_accuracy: Literal["token", "macro"] = "token"
+    """Which accuracy on MAD is the fitness; the paper does not say. mad-lab's own is macro, the mean over classes."""
+    stopping: StoppingSection = StoppingSection()
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """Of the matrix products, as PyTorch's autocast rounds them; weights and sums stay fp32. mad-lab trains in bf16; a
+    CPU without bf16 arithmetic is faster, and widths below 100 no slower, in fp32."""
     retrain_for_test: bool = True
-    seed: int = 12345
+    seed: int = Field(12345, ge=0, lt=2**63)
 
     @model_validator(mode="after")
     def _dimensions_divide(self) -> "ProxySection":
@@ -79,6 +130,28 @@ class ProxySection(Section):
                 f"expand x d_model {self.expand * self.d_model} is not a multiple of ssm_head_dim {self.ssm_head_dim}"
             )
         return self
+
+    @field_validator("stopping", mode="before")
+    @classmethod
+    def _rule_alone(cls, value: Any) -> Any:
+        return {"rule": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _a_bar_a_rung(self) -> "ProxySection":
+        if self.stopping.bars and len(self.stopping.bars) != len(self.rungs):
+            raise ValueError(f"stopping.bars needs one for each rung, after {list(self.rungs)} epochs")
+        return self
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The epochs after which validation is scored early, without the last one."""
+        ends = {max(1, round(self.epochs / self.stopping.eta**k)) for k in range(1, self.stopping.rungs + 1)}
+        return tuple(sorted(ends - {self.epochs}))
+
+    @property
+    def text(self) -> LanguageName | None:
+        """The text that a language-model proxy learns; None on MAD."""
+        return None if self.dataset is None or self.dataset == "mad" else self.dataset
 
     def scale(self) -> Scale:
         """The proxy model's dimensions as a `Scale` (its vocabulary and length are each task's own)."""
@@ -216,7 +289,7 @@ class Study(Section):
     task: TaskSection = TaskSection()
     proxy: ProxySection = ProxySection()
     agents: tuple[AgentSection, ...]
-    aggregate: tuple[AggregateSection, ...]
+    aggregate: tuple[AggregateSection, ...] = ()
     scales: dict[str, Scale] = {}
     extrapolate: ExtrapolateSection = ExtrapolateSection()
     pretrain: PretrainSection = PretrainSection()
@@ -235,12 +308,18 @@ class Study(Section):
             ("agents", [a.name for a in self.agents]),
             ("aggregate", [a.name for a in self.aggregate]),
         ):
-            if not names or len(set(names)) != len(names):
+            optional = field == "aggregate" and self.task.folder is not None
+            if not (names or optional) or len(set(names)) != len(names):
                 raise ValueError(f"{field}: names must be distinct and not empty, got {names}")
         known = {*SCALE_NAMES, *self.scales}
         for place, name in self._scale_names():
             if name not in known:
                 raise ValueError(f"{place}: unknown scale {name!r}{nearest(name, known)}")
+        agents = [agent.name for agent in self.agents]
+        for section in self.aggregate:
+            for name in section.agents:
+                if name not in agents:
+                    raise ValueError(f"aggregate {section.name!r}: unknown agent {name!r}{nearest(name, agents)}")
         return self
 
     def _scale_names(self) -> list[tuple[str, str]]:
@@ -263,6 +342,14 @@ def canonical_json(value: Any) -> str:
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_dump)
+
+
+def compact_json(study: Study) -> str:
+    """A study by what differs from the defaults: for where text is dear, such as a pipeline's parameters.
+
+    Read again by the same version of AIRA it is the same study, with the same digest.
+    """
+    return canonical_json(study.model_dump(mode="json", exclude_defaults=True))
 
 
 def _dump(value: Any) -> Any:

@@ -19,6 +19,7 @@ from aira_lib import __version__, plan
 from aira_lib.errors import UserError, from_os_error
 from aira_lib.plan import Unit
 from aira_lib.records import (
+    PAGE,
     RECORD_VERSIONS,
     BasePattern,
     Manifest,
@@ -27,9 +28,10 @@ from aira_lib.records import (
     StandIn,
     read_rows,
 )
-from aira_lib.settings import Settings
+from aira_lib.settings import Settings, task_data_folder
 from aira_lib.spec import Study, digest
 from aira_lib.store import RecordFolder, open_store
+from aira_lib.tasks import task_named
 from aira_lib.track.follow import RUN_NAME_TAG, RUN_TAG, followed
 from aira_lib.track.log import TrackLog
 from aira_lib.track.mlflow_sync import DIGEST_TAG
@@ -115,7 +117,7 @@ def _make(
     started = time.monotonic()
     path = folder.workspace(settings.scratch)
     log = TrackLog(path / "track.jsonl")
-    work = Work(path, log, folder.push, progress.update, settings.threads)
+    work = Work(path, log, folder.push, progress.update, settings.threads, evaluations=settings.shared_evaluations)
     for entry in (entry for record in inputs for entry in record.manifest.stand_ins):
         work.stand_in(**entry.model_dump())
     log.tags(_tags(study, unit))
@@ -123,7 +125,7 @@ def _make(
     with followed(settings.tracking, study.name, digest(study), log.path, last=unit.stage == "report"):
         STAGES[unit.stage](study, unit, inputs, work)
         log.status("finished")
-    folder.commit(_manifest(study, unit, work.stand_ins, time.monotonic() - started))
+    folder.commit(_manifest(study, unit, work.stand_ins, time.monotonic() - started), leave_out=(PAGE,))
 
 
 def _tags(study: Study, unit: Unit) -> dict[str, str]:
@@ -193,16 +195,21 @@ def points_of(study: Study, extrapolation: str, settings: Settings) -> list[Pret
 
 
 def _search(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
+    from aira_lib.evaluations import EvaluationStore
+    from aira_lib.proxy import evaluate
     from aira_lib.search.stage import search
 
+    shared = EvaluationStore(work.evaluations, evaluate, f"{study.name}/{unit.name}") if work.evaluations else evaluate
     agent = next(a for a in study.agents if a.name == unit.section["agent"]["name"])
-    search(study.task, study.proxy, agent, unit.section["seed"], work)
+    search(study.task, study.proxy, agent, unit.section["seed"], work, shared, task_data_folder())
 
 
 def _archive(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
     from aira_lib.archive.stage import archive
 
-    archive([(record.manifest.unit, record.path / "journal.jsonl") for record in inputs], work)
+    task = task_named(study.task.name)
+    journals = [(record.manifest.unit, record.path / "journal.jsonl") for record in inputs]
+    archive(journals, work, task.dataset, task.lower_is_better)
 
 
 def _aggregate(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:

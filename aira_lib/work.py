@@ -34,6 +34,8 @@ class Work:
     progress: Callable[[float, float, str], None] = lambda done, total, note: None
     threads: int = 1
     stand_ins: list[StandIn] = field(default_factory=list)
+    evaluations: str | None = None
+    """URI of the store of evaluations (see `aira_lib.evaluations`); None: there is none."""
 
     def stand_in(self, what: str, instead_of: str, detail: str = "") -> None:
         """Say that a stand-in touched this record."""

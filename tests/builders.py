@@ -52,7 +52,8 @@ TINY_STUDY: dict[str, Any] = {
         "tasks": ["in-context-recall", "memorization"],
         "difficulty": {"in-context-recall": {"seq_len": 32}},
         "d_model": 16, "n_heads": 2, "d_ff": 32, "d_state": 8, "ssm_head_dim": 16,
-        "train_examples": 64, "test_examples": 32, "batch_size": 32, "epochs": 1, "retrain_for_test": False,
+        "train_examples": 64, "test_examples": 32, "batch_size": 32, "epochs": 1, "precision": "fp32",
+        "retrain_for_test": False,
     },
     "agents": [
         {"scaffold": "greedy", "model": "offline", "seeds": 2, "steps": 3, "n_drafts": 2},

@@ -4,11 +4,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aira_lib.agent_spec import CandidateLimits
+from aira_lib.agent_spec import CandidateLimits, ReasoningEffort
 from aira_lib.agents.llm import LiteLLMModel, Model, Reply, model_named
 from aira_lib.agents.prompt import Situation, render_prompt
 from aira_lib.agents.replay import ReplayModel
-from aira_lib.agents.reply import ReplyError, parse_reply
+from aira_lib.agents.reply import ReplyError, ended, parse_reply
 
 _SITUATION = Situation(
     description="Design a sequence model as a stack of 4 layers, each one of A (attention) and M (an MLP). Write "
@@ -54,21 +54,21 @@ class ModelCheck:
         ]
 
 
-def check_model(name: str, temperature: float = 1.0) -> ModelCheck:
+def check_model(name: str, temperature: float = 1.0, reasoning_effort: ReasoningEffort = "none") -> ModelCheck:
     """Ask a model for the draft of a small design, once (a busy provider is tried again as in a search).
 
     Raises:
         UserError: it cannot be reached or refuses, or (replay) there is no recording; one line with the remedy.
     """
-    model = model_named(name, temperature)
+    model = model_named(name, temperature, reasoning_effort)
     started = time.monotonic()
     reply, note = _ask(model)
     seconds = time.monotonic() - started
     try:
-        parse_reply(reply.text, _SITUATION.artefact)
+        parse_reply(reply.text, _SITUATION.artefact, reply.finish == "length")
         problem = ""
     except ReplyError as error:
-        problem = str(error)
+        problem = "; ".join(part for part in (str(error), ended(reply.finish)) if part)
     return ModelCheck(name, seconds, reply.usage, problem, _accepted(model), note)
 
 

@@ -31,7 +31,7 @@ def evolutionary(nodes: Sequence[Node], agent: AgentSection, rng: Rng, lower_is_
     first = choose(own, settings, rng, lower_is_better)
     abroad = _abroad(islands, island, settings, rng)
     crossing = rng.random() < settings.crossover_probability
-    others = [node for node in abroad or own if node.design != first.design]
+    others = [node for node in abroad or own if (node.design or node.id) != (first.design or first.id)]
     if crossing and others and turn >= settings.crossover_after * settings.individuals:
         second = choose(others, settings, rng, lower_is_better)
         return Step("crossover", (first.id, second.id), island)

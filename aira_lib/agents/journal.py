@@ -15,8 +15,9 @@ _LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 class Journal:
     """A search's nodes, in the order of their steps, and the file that holds them.
 
-    A node is there for good once `append` returns. An append that was cut short leaves a torn last line, which the
-    next opening cuts off: the step is then simply done again.
+    Once `append` returns, a node outlives the process; once the file is pushed (see `aira_lib.work.Work`), which puts
+    it on the disk, it outlives the machine. An append that was cut short leaves a torn last line, which the next
+    opening cuts off: the step is then simply done again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,7 +33,7 @@ class Journal:
             raise self._refused(error) from None
 
     def append(self, node: Node) -> None:
-        """Add a node: one write, then on to the disk.
+        """Add a node by one write. What the disk is asked for is left to the push: twice a node takes twice as long.
 
         Raises:
             StoreError: the disk is full or refuses; the journal is as it was before.
@@ -43,7 +44,6 @@ class Journal:
                 size = file.tell()
                 try:
                     _write_all(file.fileno(), line)
-                    os.fsync(file.fileno())
                 except OSError:
                     file.truncate(size)
                     raise

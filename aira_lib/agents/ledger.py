@@ -3,7 +3,7 @@
 The stop is before the next call: the last call before it may pass the budget, nothing after it is bought.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +24,12 @@ def spent(nodes: Sequence[Node]) -> Spent:
     """Add up the usage of nodes."""
     prices = [node.usage["dollars"] for node in nodes if "dollars" in node.usage]
     return Spent(round(sum(_tokens(node.usage) for node in nodes)), sum(prices) if prices else None)
+
+
+def added(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
+    """The usage of two calls. Where one has no price, the sum is of those known; `estimated` if one of them is."""
+    both = {name: first.get(name, 0.0) + second.get(name, 0.0) for name in {**first, **second}}
+    return both | ({"estimated": 1.0} if "estimated" in both else {})
 
 
 def used_up(agent: AgentSection, nodes: Sequence[Node]) -> Literal["tokens", "dollars"] | None:

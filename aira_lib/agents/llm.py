@@ -1,36 +1,54 @@
-"""Models: what turns a prompt into a reply. Any provider through litellm, the offline agent, or recorded replies."""
+"""Models: what turns a prompt into a reply.
+
+Any provider through litellm, the offline agent, recorded replies, or a small model on this machine.
+"""
 
 import contextlib
 import importlib
 import math
+import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+from aira_lib.agent_spec import ReasoningEffort, is_baseline
+from aira_lib.agents.calls import (
+    LONGEST_WAIT,
+    MalformedAnswer,
+    call_seconds,
+    limited,
+    passing,
+    wait_asked_for,
+    what_was_wrong,
+)
 from aira_lib.agents.prompt import Prompt
+from aira_lib.agents.reply import MAX_REPLY
 from aira_lib.errors import MissingDependency, UserError
 
 OFFLINE = "offline"
 REPLAY = "replay:"
+SMOLLM2 = "smollm2"
 
 _RETRIES = 6
-_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0  # seconds; doubled from one attempt to the next
-_TIMEOUT = 600.0  # seconds that one call may take
+_FIRST_WAIT = 1.0  # seconds; doubled from one attempt to the next
 _CHARACTERS_A_TOKEN = 3.0  # English and code have about 4; rather too many tokens than too few
-_RETRY_STATUS = frozenset({408, 409, 425, 429})
-_RETRY_NAMES = frozenset({"APIConnectionError", "Timeout", "APITimeoutError", "APIResponseValidationError"})
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A model's answer; `usage` counts calls, tokens and dollars as far as the provider tells."""
+    """A model's answer; `usage` counts calls, tokens and dollars as far as the provider tells.
+
+    `finish` says how it ended where that was not the model's own end: "length" (cut off by the provider), "context"
+    (the prompt does not fit the model's context, there is no answer), or what else the provider says.
+    """
 
     text: str
     usage: dict[str, float] = field(default_factory=dict)
+    finish: str = ""
 
 
 class Model(Protocol):
@@ -48,15 +66,16 @@ class Model(Protocol):
         """
 
 
-def model_named(name: str, temperature: float = 1.0) -> Model:
+def model_named(name: str, temperature: float = 1.0, reasoning_effort: ReasoningEffort = "none") -> Model:
     """Return a model by name.
 
-    "offline" is the embedded agent, "replay:PATH" a recording (a file, or the folder of a search's record), anything
-    else a litellm model such as "openai/gpt-5".
+    "offline" is the embedded agent, "replay:PATH" a recording (a file, or the folder of a search's record), "smollm2"
+    a small model on this machine, "random", "regularised-evolution" and "bo-..." baselines, anything else a litellm
+    model such as "openai/gpt-5".
 
     Raises:
-        MissingDependency: litellm is not installed.
-        UserError: there is no such recording.
+        MissingDependency: litellm is not installed, or smollm2 and its server are not, or botorch for "bo-...".
+        UserError: there is no such recording, or a baseline's number is none.
     """
     if name == OFFLINE:
         from aira_lib.agents.offline import OfflineAgent
@@ -66,15 +85,35 @@ def model_named(name: str, temperature: float = 1.0) -> Model:
         from aira_lib.agents.replay import ReplayModel
 
         return ReplayModel(Path(name.removeprefix(REPLAY)))
-    return LiteLLMModel(name, temperature)
+    if is_baseline(name):
+        from aira_lib.agents.baselines import baseline_named
+
+        return baseline_named(name)
+    if name == SMOLLM2:
+        from aira_lib.agents.smollm2 import SmolLM2
+
+        return SmolLM2(temperature)
+    return LiteLLMModel(name, temperature, reasoning_effort)
 
 
 class LiteLLMModel:
     """A model of any provider that litellm knows, or of any OpenAI-compatible server (OPENAI_API_BASE)."""
 
-    def __init__(self, name: str, temperature: float, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        name: str,
+        temperature: float,
+        reasoning_effort: ReasoningEffort = "none",
+        sleep: Callable[[float], None] = time.sleep,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Prepare calls; `options` go into each of them, over what stands there otherwise."""
         self.name = name
         self.temperature = temperature
+        self._options: dict[str, Any] = dict(options or {})
+        if reasoning_effort != "none":
+            # It was asked for by name: a provider that does not take it shall refuse rather than not know of it.
+            self._options |= {"reasoning_effort": reasoning_effort, "allowed_openai_params": ["reasoning_effort"]}
         self._sleep = sleep
         self._litellm = _import_litellm(name)
 
@@ -86,46 +125,58 @@ class LiteLLMModel:
         """
         for attempt in range(_RETRIES + 1):
             try:
-                return self._call(prompt, seed)
+                return limited(lambda: self._call(prompt, seed))
             except Exception as error:
-                if not _passing(error) and not hasattr(error, "status_code"):
-                    raise  # not the provider's doing: a bug
-                if not _passing(error) or attempt == _RETRIES:
+                if type(error).__name__ == "ContextWindowExceededError":
+                    return Reply("", {"calls": 1.0}, "context")
+                if isinstance(error, UserError) or (not passing(error) and not hasattr(error, "status_code")):
+                    raise  # not the provider's doing
+                if not passing(error) or attempt == _RETRIES:
                     raise UserError(self._refusal(error)) from None
-            wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)
-            self._sleep(wait * random.uniform(0.5, 1.5))  # jitter: parallel searches must not come back all at once
+                asked = wait_asked_for(error)
+            # Jitter: parallel searches must not come back all at once.
+            wait = min(LONGEST_WAIT, _FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1.5)
+            self._sleep(wait if wait >= asked else asked * random.uniform(1.0, 1.1))
         raise AssertionError("unreachable")
 
     def _call(self, prompt: Prompt, seed: int) -> Reply:
-        answer = self._litellm.completion(
-            model=self.name,
-            messages=[{"role": "user", "content": prompt.text}],
-            temperature=self.temperature,
-            seed=seed,
-            timeout=_TIMEOUT,
-            num_retries=0,
-            drop_params=True,  # a provider that knows no seed or temperature is asked without
-        )
-        content = answer.choices[0].message.content if answer.choices else None
-        return Reply(content or "", _usage(answer, self._litellm, len(prompt.text) + len(content or "")))
+        call: dict[str, Any] = {
+            "model": self.name,
+            "messages": [{"role": "user", "content": prompt.text}],
+            "temperature": self.temperature,
+            "seed": seed,
+            "timeout": call_seconds(),
+            "num_retries": 0,
+            "max_retries": 0,  # the attempts are ours, those of the client library besides would not be counted
+            "drop_params": True,  # a provider that knows no seed or temperature is asked without
+        }
+        answer = self._litellm.completion(**call | self._options)
+        if not answer.choices:
+            raise MalformedAnswer
+        content = answer.choices[0].message.content or ""
+        finish = getattr(answer.choices[0], "finish_reason", None) or "stop"
+        usage = _usage(answer, self._litellm, len(prompt.text) + len(content))
+        # One character more than a reply may have: enough to be told that it was too long.
+        return Reply(content[: MAX_REPLY + 1], usage, "" if finish == "stop" else str(finish))
 
     def accepted(self) -> dict[str, bool | None]:
-        """Whether the provider takes temperature and seed (None: unknown); calls leave out what it does not take."""
+        """Whether the provider takes temperature, seed and, if it is set, reasoning effort (None: unknown)."""
         try:
             known = self._litellm.get_supported_openai_params(model=self.name)
         except Exception:  # litellm knows no such model; the call itself has worked all the same
             known = None
-        return {name: name in known if known else None for name in ("temperature", "seed")}
+        names = ("temperature", "seed", *(["reasoning_effort"] if "reasoning_effort" in self._options else []))
+        return {name: name in known if known else None for name in names}
 
     def _refusal(self, error: Exception) -> str:
         """One line: what was refused and what to do; never the provider's own text where it might hold a key."""
         status = getattr(error, "status_code", None)
-        what = f"model {self.name!r}: {type(error).__name__}" + (f" (status {status})" if status else "")
+        what = f"model {self.name!r}: {what_was_wrong(error)}"
         if status in (401, 403) or type(error).__name__ in ("AuthenticationError", "PermissionDeniedError"):
             return f"{what}; check the key in {self._key_variables()}"
         if status == 404 or type(error).__name__ == "NotFoundError":
             return f"{what}; there is no such model at this provider, or its base URL is wrong"
-        if _passing(error):
+        if passing(error):
             return f"{what} after {_RETRIES + 1} attempts; run the same command again later, nothing is lost"
         return f"{what}; see the provider's documentation of this error, or use model: {OFFLINE}"
 
@@ -139,6 +190,8 @@ class LiteLLMModel:
 
 
 def _import_litellm(name: str) -> ModuleType:
+    # Prices come with litellm; else importing it asks a server for newer ones, for seconds where there is no network.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     try:
         litellm = importlib.import_module("litellm")
     except ImportError:
@@ -146,14 +199,6 @@ def _import_litellm(name: str) -> ModuleType:
     litellm.suppress_debug_info = True  # type: ignore[attr-defined]
     litellm.telemetry = False  # type: ignore[attr-defined]
     return litellm
-
-
-def _passing(error: Exception) -> bool:
-    """An error that another attempt may not meet: busy (429), broken (5xx), slow, or no connection."""
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int):
-        return status in _RETRY_STATUS or status >= 500
-    return isinstance(error, (ConnectionError, TimeoutError)) or type(error).__name__ in _RETRY_NAMES
 
 
 def _usage(answer: Any, litellm: ModuleType, characters: int) -> dict[str, float]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from aira_lib.agents.llm import OFFLINE, Reply
 from aira_lib.agents.moves import Layers, Rng, cross, draft, mutate
-from aira_lib.agents.prompt import Prompt, read_memory
+from aira_lib.agents.prompt import ANALYSE, Prompt, read_memory
 from aira_lib.architecture.pattern import parse
 
 CROSSOVER_PROBABILITY = 0.3
@@ -57,10 +57,20 @@ class OfflineAgent:
         """Answer a prompt; the prompt's text and the seed determine the reply."""
         rng = np.random.default_rng(seed)
         memory = read_memory(prompt.text)
+        if memory["operator"] == ANALYSE:
+            return Reply(f"[offline agent] {_analysis(memory)}", {"calls": 1.0})
         layers, plan = _propose(memory, prompt.text, rng)
         if memory["operator"] != "debug" and rng.random() < self.slip_rate:
             layers = _slip(layers, rng)
         return Reply(f"[offline agent] {plan}\n\n{_answer(layers, memory, prompt.text)}", {"calls": 1.0})
+
+
+def _analysis(memory: dict[str, Any]) -> str:
+    if memory["validation"] is None:
+        return f"It gave nothing: {memory['reason']}"
+    gain = memory["gain"]
+    against = "" if gain is None else f", {gain:+.6g} against the design it was made from"
+    return f"It gave {memory['validation']:.6g}{against}."
 
 
 def _answer(layers: Layers, memory: dict[str, Any], text: str) -> str:

@@ -39,13 +39,15 @@ class Edit:
     line: int | None = None
 
 
-def parse_edit(text: str, program: str, artefact: str = "submission.csv") -> Parsed:
+def parse_edit(text: str, program: str, artefact: str = "submission.csv", cut: bool = False) -> Parsed:
     """Find the plan and the changed program in a model's reply to a prompt that showed it a program.
 
     Args:
         text: The reply, as it came.
         program: The program that the prompt showed.
         artefact: The file that the program has to write.
+        cut: Whether the provider is known to have cut the reply off; a patch is then refused, since half of its
+            changes may make a program that runs and does something else.
 
     Raises:
         ReplyError: there is no patch and no program in it, or (PatchError) the patch does not apply.
@@ -54,8 +56,10 @@ def parse_edit(text: str, program: str, artefact: str = "submission.csv") -> Par
     for opening, read in ((_SEARCH, _search_blocks), (_HUNK, _hunks)):
         start = next((number for number, line in enumerate(lines) if opening.match(line)), None)
         if start is not None:
+            if cut:
+                raise PatchError("it was cut off")
             return Parsed(_plan(lines[:start]), apply_edits(program, list(read(lines[start:]))))
-    return parse_reply(text, artefact)
+    return parse_reply(text, artefact, cut)
 
 
 def apply_edits(program: str, edits: list[Edit]) -> str:

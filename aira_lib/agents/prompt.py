@@ -2,32 +2,47 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jinja2
 
+from aira_lib.agent_spec import MemoryOf
+from aira_lib.agents.memory import memory, remembered
 from aira_lib.agents.reply import is_program
-from aira_lib.agents.step import Operator, best_node, is_good
+from aira_lib.agents.step import Operator, best_node, fitness, is_good
 from aira_lib.records import Node
 from aira_lib.spec import CandidateLimits, digest
 
 MEMORY_MARKER = "MEMORY (JSON):"
-MOST_GOOD, MOST_TRIED, MOST_FAILED = 40, 1_000, 5
-"""How many nodes of each kind the memory holds: what a context of some 10,000 tokens allows."""
-
 _MOST_TEXT = 5_000  # characters of a program's output; its start and its end are kept
-_SUMMARY = 300  # characters of another node's plan or failure
+_MOST_ANALYSIS = 2_000
+_MODERATE_FROM, _ADVANCED_FROM = 2, 4  # earlier attempts from the same point; AIRA-dojo's numbers
+_NO_NODES: dict[str, list[Any]] = {"good": [], "tried": [], "failed": []}
+
+ANALYSE = "analyse"
+
+
+class Observation(NamedTuple):
+    """A design that was evaluated and its validation fitness, more is better; None where it failed."""
+
+    design: str
+    fitness: float | None
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is sent to a model. `digest` tells prompts apart by all that is in them but the time left and the cores."""
+    """What is sent to a model. `digest` tells prompts apart by all in them but the time left and the machine.
+
+    `observations` are all designs of the search so far, in order, as data for models that fit a surrogate rather than
+    read (`aira_lib.agents.baselines`): they are no part of the text, nor limited as its memory is.
+    """
 
     text: str
     digest: str = ""
+    observations: tuple[Observation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,11 @@ class Situation:
         artefact: The file that the program has to write.
         edit: Whether changes to a program are asked for as whole files or as patches.
         one_change: Whether a patch shall make one change alone.
+        prompts: The kind of task: templates in a folder of that name are taken before the common ones.
+        gpu: The GPU that the program may use, in words; empty where it gets none.
+        memory: Of which earlier steps the prompt tells.
+        memory_tokens: In how many tokens at most.
+        complexity_cues: Whether to ask for simple designs first and for elaborate ones later.
     """
 
     description: str
@@ -61,6 +81,11 @@ class Situation:
     artefact: str = "submission.csv"
     edit: Literal["file", "patch"] = "file"
     one_change: bool = False
+    prompts: Literal["design", "program"] = "design"
+    gpu: str = ""
+    memory: MemoryOf = "all"
+    memory_tokens: int = 40_000
+    complexity_cues: bool = False
 
 
 def patch_wanted(operator: Operator, edit: Literal["file", "patch"], parent: Node | None) -> bool:
@@ -85,15 +110,71 @@ def render_prompt(
         other: The second node to cross.
     """
     patching = patch_wanted(operator, situation.edit, parent)
-    memory = {
-        "operator": operator,
-        "primitives": situation.primitives,
-        "layers": situation.layers,
+    parents = [node for node in (parent, other) if node]
+    told = remembered(nodes, situation.memory, operator, parents)
+    facts = {
         "parent": parent.design if parent else None,
         "other": other.design if other else None,
         "answer": "patch" if patching else "program",
-        **_memory(nodes, situation.lower_is_better),
+        **memory(told, situation.lower_is_better, situation.memory_tokens),
     }
+    rendered = _rendered(
+        operator,
+        situation,
+        facts,
+        {
+            "patching": patching,
+            "one_change": situation.one_change,
+            "parent_is_best": parent is not None and parent == best_node(nodes, situation.lower_is_better),
+            "complexity": complexity(operator, nodes, parent) if situation.complexity_cues else "",
+            **_of_node("parent", parent),
+            **_of_node("other", other),
+        },
+    )
+    return replace(rendered, observations=_observations(nodes, situation.lower_is_better))
+
+
+def _observations(nodes: Sequence[Node], lower_is_better: bool) -> tuple[Observation, ...]:
+    return tuple(
+        Observation(node.design, fitness(node, lower_is_better) if is_good(node) else None)
+        for node in nodes
+        if node.design is not None
+    )
+
+
+def render_analysis(situation: Situation, node: Node) -> Prompt:
+    """Write the prompt that has a model look back at a node: its plan, program, output, and score or failure."""
+    facts = {
+        "parent": node.design,
+        "validation": node.validation,
+        "gain": node.gain,
+        "reason": node.reason,
+        **_NO_NODES,
+    }
+    told = {"parent_status": node.status, "parent_gain": node.gain, "lower_is_better": situation.lower_is_better}
+    return _rendered(ANALYSE, situation, facts, {**told, **_of_node("parent", node)})
+
+
+def complexity(
+    operator: Operator, nodes: Sequence[Node], parent: Node | None
+) -> Literal["", "minimal", "moderate", "advanced"]:
+    """How elaborate the next draft or improvement shall be, by how many there were from the same point.
+
+    Below 2 earlier drafts, or children of the node to be improved, minimal; below 4 moderate; then advanced, as in
+    AIRA-dojo, whose cues are off by default. The paper does not state whether it used them.
+    """
+    if operator == "draft":
+        earlier = sum(node.operator == "draft" for node in nodes)
+    elif operator == "improve" and parent:
+        earlier = sum(parent.id in node.parents for node in nodes)
+    else:
+        return ""
+    return "minimal" if earlier < _MODERATE_FROM else "moderate" if earlier < _ADVANCED_FROM else "advanced"
+
+
+def _rendered(template: str, situation: Situation, facts: dict[str, Any], of_step: dict[str, Any]) -> Prompt:
+    """Fill a template with what holds for every step and with what holds for this one."""
+    block = {"operator": template, "primitives": situation.primitives, "layers": situation.layers, **facts}
     told = {
         "description": situation.description,
         "memory_mb": situation.limits.memory_mb,
@@ -102,25 +183,23 @@ def render_prompt(
         "steps_left": situation.steps_left,
         "data_overview": situation.data_overview,
         "memory_marker": MEMORY_MARKER,
-        "memory_json": _json_lines(memory),
+        "memory_json": _json_lines(block),
+        "memory_of": situation.memory,
         "artefact": situation.artefact,
-        "patching": patching,
-        "one_change": situation.one_change,
-        "parent_is_best": parent is not None and parent == best_node(nodes, situation.lower_is_better),
-        **_of_node("parent", parent),
-        **_of_node("other", other),
+        **of_step,
     }
     text = (
         _templates()
-        .get_template(f"{operator}.jinja")
+        .select_template([f"{situation.prompts}/{template}.jinja", f"{template}.jinja"])
         .render(
             told,
             timeout=max(0.0, min(situation.limits.seconds, situation.seconds_left)),
             seconds_left=max(0.0, situation.seconds_left),
             cores=situation.cores,
+            gpu=situation.gpu,
         )
     )
-    return Prompt(text, digest([operator, told]))
+    return Prompt(text, digest([template, told]))
 
 
 def read_memory(text: str) -> dict[str, Any]:
@@ -142,28 +221,13 @@ def shortened(text: str, most: int = _MOST_TEXT) -> str:
     return text if len(text) <= most else f"{text[:half]}\n[... {len(text) - 2 * half} characters ...]\n{text[-half:]}"
 
 
-def _memory(nodes: Sequence[Node], lower_is_better: bool) -> dict[str, Any]:
-    sign = 1.0 if lower_is_better else -1.0
-    good = sorted((node for node in nodes if is_good(node)), key=lambda node: sign * (node.validation or 0.0))
-    distinct = list({node.design: node for node in reversed(good)}.values())[::-1]
-    failed = [node for node in nodes if not is_good(node)]
-    return {
-        "good": [
-            {"design": node.design, "validation": node.validation, "step": node.step, "plan": node.plan[:_SUMMARY]}
-            for node in distinct[:MOST_GOOD]
-        ],
-        "tried": list(dict.fromkeys(node.design for node in nodes if node.design))[-MOST_TRIED:],
-        "failed": [{"step": node.step, "reason": node.reason[:_SUMMARY]} for node in failed[-MOST_FAILED:]],
-    }
-
-
-def _json_lines(memory: dict[str, Any]) -> str:
+def _json_lines(block: dict[str, Any]) -> str:
     """One JSON object, each of its values on a line, and each good or failed node on one."""
     lines = [
         f" {json.dumps(key)}: [\n  " + ",\n  ".join(json.dumps(entry, ensure_ascii=False) for entry in value) + "]"
         if key in ("good", "failed") and value
         else f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
-        for key, value in memory.items()
+        for key, value in block.items()
     ]
     return "{\n" + ",\n".join(lines) + "\n}"
 
@@ -178,6 +242,7 @@ def _of_node(name: str, node: Node | None) -> dict[str, Any]:
         f"{name}_code": node.code.rstrip() or "# The reply held no program.",
         f"{name}_output": shortened(node.output.rstrip()) or "(nothing)",
         f"{name}_reason": node.reason or "unknown",
+        f"{name}_analysis": shortened(node.analysis, _MOST_ANALYSIS),
     }
 
 

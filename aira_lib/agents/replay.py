@@ -1,9 +1,10 @@
 """Recorded replies: a search keeps what its model said, and the model "replay:PATH" says it again, at no cost.
 
 A recording is JSON lines of `RecordedReply`. A reply is found by the seed of its call, which comes from the search's
-seed, its step and its policy alone. Where several searches' recordings stand in one file, the prompt's digest tells
-replies of one seed apart; a single one is given whatever the digest, since what programs print may differ from one
-run to the next. Which replies a path holds is not part of a study's digest: recordings should not change.
+seed, its step and its policy alone (the analysis of a step is a call of its own, with another seed). Where several
+searches' recordings stand in one file, the prompt's digest tells replies of one seed apart; a single one is given
+whatever the digest, since what programs print may differ from one run to the next. Which replies a path holds is not
+part of a study's digest: recordings should not change.
 """
 
 import json
@@ -28,6 +29,7 @@ class RecordedReply(Row):
     seed: int
     text: str
     usage: dict[str, float] = {}
+    finish: str = ""
 
 
 class ReplayModel:
@@ -56,7 +58,7 @@ class ReplayModel:
         """
         if not self.replies:
             raise UserError(f"model {self.name!r}: the recording is empty; record replies with record_replies: true")
-        return Reply(self.replies[0].text, dict(self.replies[0].usage))
+        return _reply(self.replies[0])
 
     def reply(self, prompt: Prompt, seed: int) -> Reply:
         """Give the recorded reply.
@@ -71,8 +73,7 @@ class ReplayModel:
                 f"model {self.name!r}: no reply was recorded for the call with seed {seed}; "
                 "repeat the very search that was recorded, or choose another model"
             )
-        entry = (exact or alike)[-1]
-        return Reply(entry.text, dict(entry.usage))
+        return _reply((exact or alike)[-1])
 
 
 class RecordingModel:
@@ -95,15 +96,20 @@ class RecordingModel:
     def reply(self, prompt: Prompt, seed: int) -> Reply:
         """Ask the model, unless it has answered this very call; see `Model.reply` for errors."""
         if known := self._known.get((prompt.digest, seed)):
-            return Reply(known.text, dict(known.usage))
+            return _reply(known)
         reply = self._model.reply(prompt, seed)
-        entry = RecordedReply(prompt=prompt.digest, seed=seed, text=cleaned(reply.text), usage=reply.usage)
+        text = cleaned(reply.text)
+        entry = RecordedReply(prompt=prompt.digest, seed=seed, text=text, usage=reply.usage, finish=reply.finish)
         with open(self._path, "ab") as file:
             file.write(json.dumps(entry.model_dump()).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         self._known[prompt.digest, seed] = entry
-        return Reply(entry.text, reply.usage)
+        return _reply(entry)
+
+
+def _reply(entry: RecordedReply) -> Reply:
+    return Reply(entry.text, dict(entry.usage), entry.finish)
 
 
 def _read(path: Path, content: bytes) -> list[RecordedReply]:

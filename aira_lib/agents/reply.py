@@ -10,13 +10,14 @@ Rules, in this order:
 5. A last block that never ends is taken if it compiles (some models stop before the fence). Otherwise the reply was
    cut off, whatever program stands before it; only an unlabelled one after a program is just a stray fence.
 6. A reply without any fence is a program if all of it compiles and does something.
+7. Of a reply that its provider cut off only what ends for certain is taken: a closed block.
 The plan is the prose before the program, or after it if there is none before.
 """
 
 import ast
 import itertools
+import os
 import re
-import textwrap
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,12 +58,13 @@ class _Block:
     program: bool
 
 
-def parse_reply(text: str, artefact: str = "submission.csv") -> Parsed:
+def parse_reply(text: str, artefact: str = "submission.csv", cut: bool = False) -> Parsed:
     """Find the plan and the program in a model's reply.
 
     Args:
         text: The reply, as it came.
         artefact: The file that the program has to write.
+        cut: Whether the provider is known to have cut the reply off.
 
     Raises:
         ReplyError: there is no program in it, with the reason.
@@ -73,13 +75,22 @@ def parse_reply(text: str, artefact: str = "submission.csv") -> Parsed:
     if len(blocks) > _MOST_BLOCKS:
         raise ReplyError(f"the reply holds more than {_MOST_BLOCKS} fenced blocks")
     if not blocks:
-        if is_program(text):
+        if is_program(text) and not cut:
             return Parsed("", text.strip() + "\n")
         raise ReplyError("the reply holds no fenced block of code")
-    chosen = _choose(blocks, artefact)
+    chosen = _choose(blocks, artefact, cut)
     if len(chosen.code) > MAX_CODE:
         raise ReplyError(f"the program is longer than {MAX_CODE:,} characters")
     return Parsed(_plan(lines, blocks, chosen), chosen.code)
+
+
+def ended(finish: str) -> str:
+    """Why a provider ended a reply, in words; empty where the model itself ended it."""
+    if finish == "length":
+        return "its provider cut it off at the limit of tokens a reply (finish_reason length)"
+    if finish == "context":
+        return "its prompt is longer than the model's context; lower memory_tokens"
+    return f"its provider ended it (finish_reason {finish[:40]})" if finish else ""
 
 
 def spoken(text: str) -> str:
@@ -162,13 +173,17 @@ def _inside_string(code: str) -> bool:
 
 
 def _join(lines: list[str]) -> str:
-    return textwrap.dedent("\n".join(lines)).strip("\n").rstrip() + "\n"
+    """Lines without their common indentation (as textwrap.dedent, whose time explodes with that of one long line)."""
+    lines = [line if line.strip(" \t") else "" for line in lines]
+    margins = [line[: len(line) - len(line.lstrip(" \t"))] for line in lines if line]
+    margin = len(os.path.commonprefix(margins))  # noqa: RUF071 - character by character is meant
+    return "\n".join(line[margin:] for line in lines).strip("\n").rstrip() + "\n"
 
 
-def _choose(blocks: list[_Block], artefact: str) -> _Block:
+def _choose(blocks: list[_Block], artefact: str, cut: bool) -> _Block:
     programs = [block for block in blocks if block.program]
     last = blocks[-1]
-    if not last.closed and not last.program and last.label in _PYTHON and (last.label or not programs):
+    if not last.closed and last.label in _PYTHON and (cut or (not last.program and (last.label or not programs))):
         raise ReplyError("the reply was cut off inside a block of code")
     if not programs:
         python = [block for block in blocks if block.label in _PYTHON and block.code.strip()]

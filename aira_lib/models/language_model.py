@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from aira_lib.architecture.scales import Scale
+from aira_lib.models import fused
 from aira_lib.models.attention import Attention
 from aira_lib.models.mamba2 import Mamba2
 from aira_lib.models.mlp import MLP
@@ -15,16 +16,29 @@ IGNORE = -100
 NORM_EPS = 1e-5
 
 
+class RMSNorm(nn.RMSNorm):
+    """RMSNorm whose CPU kernel is one pass; under autocast it hands on bf16, as its reader would."""
+
+    def __init__(self, d_model: int, kernel: Kernel) -> None:
+        super().__init__(d_model, eps=NORM_EPS)
+        self.kernel = kernel
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last axis of x."""
+        if not fused.usable(x, self.kernel):
+            return super().forward(x)
+        from aira_lib.models.fused.norm import rms_norm
+
+        return rms_norm(x, self.weight, NORM_EPS, torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype)
+
+
 class ResidualLayer(nn.Module):
     """x + mixer(RMSNorm(x)): one letter of a design (A, M or Mb) is one such layer."""
 
     def __init__(self, primitive: str, scale: Scale, kernel: Kernel) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(scale.d_model, eps=NORM_EPS)
-        if primitive == "Mb":
-            self.mixer: nn.Module = Mamba2(scale, kernel=kernel)
-        else:
-            self.mixer = {"A": Attention, "M": MLP}[primitive](scale)
+        self.norm = RMSNorm(scale.d_model, kernel)
+        self.mixer = MLP(scale) if primitive == "M" else {"A": Attention, "Mb": Mamba2}[primitive](scale, kernel=kernel)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [batch, length, d_model] to the same shape."""
@@ -37,7 +51,7 @@ class Backbone(nn.Module):
     Args:
         layers: primitives "A", "M", "Mb", first layer first.
         scale: dimensions.
-        kernel: of the Mamba-2 layers (see `aira_lib.models.mamba2.Mamba2`).
+        kernel: "torch" for plain PyTorch; else fused kernels where they are installed (see also `Mamba2`).
         init_std: standard deviation of all weight matrices; None is d_model**-0.5, that of the lingua code base (the
             paper states none; at widths below 100, GPT-2's 0.02 learned far slower). Output projections get
             init_std / sqrt(layers), GPT-2's rule for the number of residual branches.
@@ -57,7 +71,7 @@ class Backbone(nn.Module):
         self.recompute = recompute
         self.embedding = nn.Embedding(scale.vocab_size, scale.d_model)
         self.layers = nn.ModuleList(ResidualLayer(primitive, scale, kernel) for primitive in layers)
-        self.norm = nn.RMSNorm(scale.d_model, eps=NORM_EPS)
+        self.norm = RMSNorm(scale.d_model, kernel)
         init_weights(self, init_std or scale.d_model**-0.5, len(layers))
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from aira_lib.architecture.scales import Scale
+from aira_lib.models import fused
 from aira_lib.models.scan import Kernel, ssd, ssd_step
 
 DT_RANGE = (1e-3, 0.1)
@@ -31,7 +32,8 @@ class Mamba2(nn.Module):
         scale: dimensions.
         chunk: chunk length of the scan; shorter sequences are one chunk. None: 32 on a CPU (measured), 256
             elsewhere (mamba-ssm).
-        kernel: "torch", "mamba-ssm" (CUDA, extra `gpu`), or "auto": mamba-ssm where it can run.
+        kernel: "torch", "mamba-ssm" (CUDA, extra `gpu`), or "auto": mamba-ssm where it can run, and on a CPU the fused
+            kernels of the extra `fast`.
     """
 
     def __init__(self, scale: Scale, chunk: int | None = None, kernel: Kernel = "auto") -> None:
@@ -62,11 +64,26 @@ class Mamba2(nn.Module):
 
     def forward(self, u: Tensor) -> Tensor:
         """Mix [batch, length, d_model] over positions; position t sees positions up to t."""
+        if (mixed := self._fused(u)) is not None:
+            return self.out(mixed)  # type: ignore[no-any-return]
         z, xbc, dt = self._project(u)
         x, B, C = self._split(F.silu(causal_conv(xbc, self.conv_weight, self.conv_bias)))
         chunk = self.chunk or (32 if u.device.type == "cpu" else 256)
         y = ssd(x, self._dt(dt), -self.A_log.exp(), B, C, chunk, self.kernel)
         return self._finish(y, x, z)
+
+    def _fused(self, u: Tensor) -> Tensor | None:
+        """What the output projection takes, by the fused CPU kernels; None where they do not apply."""
+        if not fused.usable(u, self.kernel) or self.chunk is not None:
+            return None
+        from aira_lib.models.fused import mamba2
+
+        if not mamba2.takes(u.shape[1], self.head_dim):
+            return None
+        return mamba2.mix(
+            self.in_proj(u), self.conv_weight, self.conv_bias, self.dt_bias, -self.A_log.exp(), self.D,
+            self.norm_weight, self.groups, NORM_EPS,
+        )  # fmt: skip
 
     def empty_state(self, batch: int) -> tuple[Tensor, Tensor]:
         """The state before the first token: the convolution's last inputs and the scan's state."""

@@ -4,6 +4,7 @@ import math
 
 from aira_lib.architecture.cost import count, flops_per_token
 from aira_lib.architecture.scales import Scale
+from aira_lib.datasets.language import train_examples
 from aira_lib.datasets.mad import MADTask, settings_for
 from aira_lib.spec import MADTaskName, ProxySection
 
@@ -32,21 +33,46 @@ def task_scale(section: ProxySection, settings: MADTask) -> Scale:
     return section.scale().model_copy(update=own)
 
 
+def language_scale(section: ProxySection) -> Scale:
+    """The section's model dimensions with its text's length; the vocabulary is known with the text alone."""
+    return section.scale().model_copy(update={"seq_len": section.language.seq_len, "rope_theta": ROPE_THETA})
+
+
+def scored_scales(section: ProxySection) -> dict[str, Scale]:
+    """What a design is trained and scored on, MAD tasks or one text, with the model's dimensions on each."""
+    if section.text:
+        return {section.text: language_scale(section)}
+    return {task: task_scale(section, task_settings(section, task)) for task in section.tasks}
+
+
+def sample_counts(section: ProxySection) -> tuple[int, int]:
+    """Training examples, validation included, and test examples of each MAD task or of the text."""
+    if section.text:
+        return train_examples(section.text, section.language), section.language.test_examples
+    return section.train_examples, section.test_examples
+
+
 def held_out(section: ProxySection) -> int:
     """How many of the training examples are held out for validation."""
-    return round(section.train_examples * section.validation_fraction)
+    return round(sample_counts(section)[0] * section.validation_fraction)
 
 
 def _examples_trained(section: ProxySection) -> list[int]:
     """Examples of each training of one task: on the kept part, and on all of them where the test is trained for."""
-    kept = section.train_examples - held_out(section)
-    return [kept, section.train_examples] if section.retrain_for_test else [kept]
+    every = sample_counts(section)[0]
+    kept = every - held_out(section)
+    return [kept, every] if section.retrain_for_test else [kept]
 
 
 def count_steps(section: ProxySection) -> int:
     """Optimizer steps of one evaluation, all tasks together; the same for every design."""
     a_task = sum(math.ceil(n / section.batch_size) for n in _examples_trained(section)) * section.epochs
-    return len(section.tasks) * a_task
+    return len(scored_scales(section)) * a_task
+
+
+def steps_to(section: ProxySection, epoch: int) -> int:
+    """Optimizer steps by which all tasks have had so many epochs of the training that validation scores."""
+    return len(scored_scales(section)) * math.ceil(_examples_trained(section)[0] / section.batch_size) * epoch
 
 
 def evaluation_flops(layers: tuple[str, ...], section: ProxySection) -> int:
@@ -55,10 +81,9 @@ def evaluation_flops(layers: tuple[str, ...], section: ProxySection) -> int:
     A forward pass costs a third of a training step.
     """
     trained = 3 * sum(_examples_trained(section)) * section.epochs
-    scored = held_out(section) + section.test_examples
+    scored = held_out(section) + sample_counts(section)[1]
     total = 0
-    for task in section.tasks:
-        scale = task_scale(section, task_settings(section, task))
+    for scale in scored_scales(section).values():
         total += (trained + scored) * scale.seq_len * flops_per_token(layers, scale) // 3
     return total
 

@@ -1,7 +1,7 @@
 """Train a small model on the examples of one task, and predict with it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -28,13 +28,28 @@ def train(
     seed: int,
     stepped: Callable[[int], None] = lambda steps: None,
 ) -> float:
-    """Train with AdamW at a constant rate for the section's epochs, each in a new order drawn from the seed.
-
-    mad-lab configures a cosine schedule that its trainer never attaches, so its published runs had a constant rate;
-    no warm-up, no clipping. A last smaller batch is kept. `stepped` is told after each epoch how many steps it had.
+    """Train for all of the section's epochs, see `epochs`.
 
     Returns:
         Mean loss of the last epoch in nats per scored token.
+
+    Raises:
+        Diverged: the loss of an epoch is NaN or infinite.
+    """
+    loss = math.nan
+    for loss in epochs(model, examples, section, seed, stepped):  # noqa: B007
+        pass
+    return loss
+
+
+def epochs(
+    model: MADModel, examples: Examples, section: ProxySection, seed: int, stepped: Callable[[int], None]
+) -> Iterator[float]:
+    """Train with AdamW at a constant rate, each epoch in a new order drawn from the seed; yield each epoch's mean loss.
+
+    Matrix products have the section's precision. mad-lab configures a cosine schedule that its trainer never attaches,
+    so its published runs had a constant rate; no warm-up, no clipping. A last smaller batch is kept. `stepped` is told
+    after each epoch how many steps it had. Between epochs the model may be scored: it changes nothing in what follows.
 
     Raises:
         Diverged: the loss of an epoch is NaN or infinite.
@@ -43,22 +58,29 @@ def train(
     inputs, targets = (torch.from_numpy(a).to(device) for a in (examples.inputs, examples.targets))
     optimizer = EagerAdamW(parameter_groups(model, section.weight_decay), lr=section.learning_rate, fused=True)
     order = torch.Generator().manual_seed(seed)
-    loss = math.nan
-    model.train()
     for epoch in range(section.epochs):
+        model.train()
         batches = torch.split(torch.randperm(len(inputs), generator=order).to(device), section.batch_size)
-        loss = _epoch(model, optimizer, [(inputs[rows], targets[rows]) for rows in batches])
+        loss = _epoch(model, optimizer, [(inputs[rows], targets[rows]) for rows in batches], section.precision)
         if not math.isfinite(loss):
             raise Diverged(f"the loss became {loss} in epoch {epoch + 1} of {section.epochs}")
         stepped(len(batches))
-    return loss
+        yield loss
 
 
-def _epoch(model: MADModel, optimizer: torch.optim.Optimizer, batches: list[tuple[Tensor, Tensor]]) -> float:
+def rounded(device: torch.device, precision: str) -> torch.autocast:
+    """The context in which matrix products have a precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def _epoch(
+    model: MADModel, optimizer: torch.optim.Optimizer, batches: list[tuple[Tensor, Tensor]], precision: str
+) -> float:
     total = torch.zeros((), device=batches[0][0].device)
     for inputs, targets in batches:
         optimizer.zero_grad()
-        loss = model.loss(inputs, targets)
+        with rounded(inputs.device, precision):
+            loss = model.loss(inputs, targets)
         torch.autograd.backward(loss)
         optimizer.step()
         total += loss.detach()
@@ -66,9 +88,10 @@ def _epoch(model: MADModel, optimizer: torch.optim.Optimizer, batches: list[tupl
 
 
 @torch.no_grad()
-def predict(model: MADModel, inputs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The likeliest token at every position of inputs [n, length]."""
+def predict(model: MADModel, inputs: NDArray[np.int64], precision: str) -> NDArray[np.int64]:
+    """The likeliest token at every position of inputs [n, length], by products of that precision."""
     model.eval()
     device = next(model.parameters()).device
     parts = torch.split(torch.from_numpy(inputs).to(device), PREDICTION_BATCH)
-    return torch.cat([model(part).argmax(-1) for part in parts]).cpu().numpy()
+    with rounded(device, precision):
+        return torch.cat([model(part).argmax(-1) for part in parts]).cpu().numpy()

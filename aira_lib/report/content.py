@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from aira_lib.records import Score
 from aira_lib.report import figures, results, searches, tables
+from aira_lib.report.agents import RANDOM, Agents, agents_compared, agents_figure, agents_table, curves_table
 from aira_lib.report.columns import Table
 from aira_lib.report.comparison import Comparison, compare
 from aira_lib.report.drawing import Figure
@@ -93,9 +94,11 @@ def build(study: Study, inputs: ReportInputs) -> Content:
     inputs = _ordered(study, inputs)
     comparison = compare(inputs.scores, inputs.designs, study.extrapolate.baselines)
     found = frontiers(inputs.scores, inputs.designs)
+    agents = _agents(study, inputs)
     sections = [
         _stand_in_section(study, inputs),
         _search_section(inputs),
+        *_agents_sections(agents),
         _design_section(inputs),
         _pattern_section(inputs),
         _scale_section(inputs),
@@ -110,6 +113,7 @@ def build(study: Study, inputs: ReportInputs) -> Content:
         sections=sections,
         data_tables=[
             searches.steps_table(inputs.searches),
+            *([curves_table(agents)] if agents.comparable() else []),
             tables.votes_table(inputs.patterns),
             tables.members_table(inputs.patterns),
         ],
@@ -163,13 +167,30 @@ def _search_section(inputs: ReportInputs) -> Section:
     return Section("search", "Search dynamics", blocks)
 
 
+def _agents(study: Study, inputs: ReportInputs) -> Agents:
+    random = [agent.name for agent in study.agents if agent.model == RANDOM]
+    return agents_compared(inputs.searches, random)
+
+
+def _agents_sections(agents: Agents) -> list[Section]:
+    """The comparison of agents; none where there is nothing to compare."""
+    if not agents.comparable():
+        return []
+    caption = (
+        "Best validation fitness so far against evaluations: the median over an agent's seeds, from the evaluation on "
+        "with which each has a valid design, and the band between its quartiles."
+    )
+    figure = FigureBlock(agents_figure(agents), caption, "")
+    return [Section("agents", "Agents compared", [figure, TableBlock(agents_table(agents))])]
+
+
 def _design_section(inputs: ReportInputs) -> Section:
     best = tables.best_archive_rows(inputs.archive)
     strips = {f"{rank}. {row.validation:.3f}": Strip(row.layers) for rank, row in enumerate(best, 1)}
     blocks: list[Block] = [TableBlock(tables.best_designs_table(inputs.archive))]
     if best:
         picture = figures.strips_figure("best_designs", strips)
-        blocks.append(FigureBlock(picture, "The best designs: rank and validation accuracy.", "", only_markdown=True))
+        blocks.append(FigureBlock(picture, "The best designs: rank and validation fitness.", "", only_markdown=True))
     return Section("designs", "Best designs", blocks, primitives=_primitives(strips.values()))
 
 

@@ -16,7 +16,7 @@ from aira_lib.report.columns import scientific, si
 from aira_lib.report.drawing import DASHES, MUTED, PALETTE, Figure, palette, render, safe_label, si_axis
 from aira_lib.report.inputs import LossCurve, SearchRun
 from aira_lib.report.isoflop import BudgetFit, Frontier
-from aira_lib.report.searches import by_agent, dynamics, is_valid
+from aira_lib.report.searches import by_agent, dynamics, is_valid, measure
 from aira_lib.report.strips import COLOURS, INK, OTHER, Strip
 
 Floats = NDArray[np.float64]
@@ -42,7 +42,7 @@ def search_figure(searches: Sequence[SearchRun]) -> Figure | None:
         if sum(len(run.nodes) for run in searches) > MAX_VECTOR_DOTS:
             for line in (*axes.lines, *failures.lines):
                 line.set_rasterized(line.get_linestyle() == "None")
-        axes.set_ylabel("validation accuracy")
+        axes.set_ylabel(f"validation {measure(any(run.lower_is_better for run in searches))}")
         if (labels := axes.get_legend_handles_labels())[0]:
             canvas.legend(*labels, loc="outside upper center", ncols=3)
         failures.set_ylim(len(agents) - 0.3, -0.7)

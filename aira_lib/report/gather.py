@@ -18,6 +18,7 @@ from aira_lib.records import (
     read_rows,
 )
 from aira_lib.report.inputs import LossCurve, ReportInputs, SearchRun
+from aira_lib.tasks import TASKS
 
 Record = tuple[Manifest, Path]
 
@@ -52,7 +53,8 @@ def gather(records: Sequence[Record], stand_ins: Sequence[StandIn], versions: Ma
 def _search(manifest: Manifest, path: Path) -> SearchRun:
     agent = manifest.section["agent"]
     nodes = read_rows(path / "journal.jsonl", Node)
-    return SearchRun(agent["name"], manifest.section["seed"], nodes, agent["steps"])
+    lower = TASKS[name].lower_is_better if (name := manifest.section["task"].get("name")) in TASKS else False
+    return SearchRun(agent["name"], manifest.section["seed"], nodes, agent["steps"], lower)
 
 
 def _curve(path: Path) -> LossCurve:

@@ -8,12 +8,13 @@ from aira_lib.records import ArchiveRow, BasePattern, Node, ScaledDesign, Score,
 
 
 class SearchRun(NamedTuple):
-    """One search: the journal of one agent and seed, and the number of steps it was allowed."""
+    """One search: the journal of one agent and seed, the number of steps it was allowed, its fitness's direction."""
 
     agent: str
     seed: int
     nodes: Sequence[Node]
     budget_steps: int
+    lower_is_better: bool = False
 
 
 class LossCurve(NamedTuple):

@@ -28,9 +28,22 @@ def is_valid(node: Node) -> bool:
     return node.status == "ok" and node.validation is not None
 
 
-def best_node(nodes: Sequence[Node]) -> Node | None:
-    """The node of highest validation fitness, the earliest of equals; test fitness never decides."""
-    return max(filter(is_valid, nodes), key=lambda n: (n.validation or 0.0, -n.step), default=None)
+def measure(lower_is_better: bool) -> str:
+    """What a fitness of this direction is: MAD tasks have an accuracy, texts a loss."""
+    return "loss" if lower_is_better else "accuracy"
+
+
+def best_node(nodes: Sequence[Node], lower_is_better: bool = False) -> Node | None:
+    """The node of best validation fitness, the earliest of equals; test fitness never decides."""
+    sign = -1.0 if lower_is_better else 1.0
+    return max(filter(is_valid, nodes), key=lambda n: (sign * (n.validation or 0.0), -n.step), default=None)
+
+
+def best_of(runs: Sequence[SearchRun]) -> Node | None:
+    """The best node of several searches of one task; of equals, that of the first search."""
+    bests = [best for run in runs if (best := best_node(run.nodes, run.lower_is_better))]
+    sign = -1.0 if any(run.lower_is_better for run in runs) else 1.0
+    return max(bests, key=lambda node: sign * (node.validation or 0.0), default=None)
 
 
 @dataclass(frozen=True)
@@ -58,18 +71,21 @@ def dynamics(agent: str, runs: Sequence[SearchRun]) -> Dynamics | None:
         return None
     steps = sorted({node.step for run in alive for node in run.nodes})
     position = {step: i for i, step in enumerate(steps)}
+    # As for a fitness of which more is better; the sign of a loss is turned back at the end.
+    sign = -1.0 if any(run.lower_is_better for run in runs) else 1.0
     best = np.full((len(alive), len(steps)), -np.inf)
     for row, run in enumerate(alive):
         for node in filter(is_valid, run.nodes):
             column = position[node.step]
-            best[row, column] = max(best[row, column], node.validation or 0.0)
+            best[row, column] = max(best[row, column], sign * (node.validation or 0.0))
     best = np.maximum.accumulate(best, axis=1)
     best[np.isinf(best)] = np.nan
-    return Dynamics(agent, np.array(steps), best, len(runs))
+    return Dynamics(agent, np.array(steps), sign * best, len(runs))
 
 
 def search_table(searches: Sequence[SearchRun]) -> Table:
     """One row an agent."""
+    unit = measure(any(search.lower_is_better for search in searches))
     columns = [
         Column("agent", "Agent", style="name"),
         Column("seeds", "Seeds", spec="d"),
@@ -77,9 +93,9 @@ def search_table(searches: Sequence[SearchRun]) -> Table:
         Column("budget_steps", "Budget", "steps", spec=",d"),
         Column("valid_share", "Valid", "% of nodes", spec=".0f", per=0.01),
         Column("distinct_designs", "Designs", "distinct", spec=",d"),
-        Column("best_mean", "Best a seed", "validation accuracy", spec=".3f", spread="best_sd"),
-        Column("best_validation", "Best of all", "validation accuracy", spec=".3f"),
-        Column("best_test", "Its hidden test", "accuracy", spec=".3f"),
+        Column("best_mean", "Best a seed", f"validation {unit}", spec=".3f", spread="best_sd"),
+        Column("best_validation", "Best of all", f"validation {unit}", spec=".3f"),
+        Column("best_test", "Its hidden test", unit, spec=".3f"),
         Column("best_design", "Best design", style="code"),
     ]
     rows = [_agent_row(agent, runs) for agent, runs in by_agent(searches).items()]
@@ -93,8 +109,9 @@ def search_table(searches: Sequence[SearchRun]) -> Table:
 def _agent_row(agent: str, runs: Sequence[SearchRun]) -> Row:
     nodes = [node for run in runs for node in run.nodes]
     valid = [node for node in nodes if is_valid(node)]
-    bests = [best.validation for run in runs if (best := best_node(run.nodes)) and best.validation is not None]
-    best = max((b for run in runs if (b := best_node(run.nodes))), key=lambda n: n.validation or 0.0, default=None)
+    nodes_of_runs = [best_node(run.nodes, run.lower_is_better) for run in runs]
+    bests = [best.validation for best in nodes_of_runs if best and best.validation is not None]
+    best = best_of(runs)
     return {
         "agent": agent,
         "seeds": len(runs),
@@ -138,9 +155,10 @@ def steps_table(searches: Sequence[SearchRun]) -> Table:
     rows: list[Row] = []
     for run in searches:
         best: float | None = None
+        better = min if run.lower_is_better else max
         for node in run.nodes:
             if is_valid(node) and node.validation is not None:
-                best = node.validation if best is None else max(best, node.validation)
+                best = node.validation if best is None else better(best, node.validation)
             rows.append(
                 {
                     "agent": run.agent, "seed": run.seed, "step": node.step, "operator": node.operator,

@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 
+from aira_lib.datasets.language import TITLES, stand_in
+from aira_lib.language_spec import PAPER_TEST_EXAMPLES, PAPER_TRAIN_EXAMPLES
+from aira_lib.proxy.cost import sample_counts
 from aira_lib.report.columns import Column, Row, Table, scientific
 from aira_lib.report.inputs import ReportInputs
-from aira_lib.spec import Study
+from aira_lib.spec import ProxySection, Study
+from aira_lib.tasks import TASKS, proxy_for
 
 # The paper's values: sections 3 and 6.1 and Appendix D.3. Equal tokens: 71,565 steps of 524,288 tokens.
 PAPER = {
     "layers of a design": "16",
-    "MAD tasks in the proxy": "6",
+    "proxy data": "six MAD tasks",
     "proxy samples, training": "800",
     "proxy samples, test": "1,280",
     "steps of a search": "500, or 24 h",
@@ -25,8 +29,8 @@ PAPER = {
 
 def sizes_table(study: Study, inputs: ReportInputs) -> Table:
     """One row a quantity: here, and in the paper."""
-    here = _here(study, inputs)
-    rows: list[Row] = [{"quantity": name, "here": here[name], "paper": PAPER[name]} for name in PAPER]
+    here, paper = _here(study, inputs), {**PAPER, **_paper_samples(study)}
+    rows: list[Row] = [{"quantity": name, "here": here[name], "paper": paper[name]} for name in PAPER]
     columns = [
         Column("quantity", "Quantity", style="name"),
         Column("here", "This study", style="text"),
@@ -35,14 +39,41 @@ def sizes_table(study: Study, inputs: ReportInputs) -> Table:
     return Table("sizes", "Sizes of this study and of the paper's.", columns, rows)
 
 
+def _proxy(study: Study) -> ProxySection:
+    """The proxy with the data set of the task, where that is a built-in one."""
+    return proxy_for(TASKS[study.task.name], study.proxy) if study.task.name in TASKS else study.proxy
+
+
+def _paper_samples(study: Study) -> dict[str, str]:
+    """The paper's rows of the proxy where it learns a text."""
+    text = _proxy(study).text
+    if text is None:
+        return {}
+    return {
+        "proxy data": TITLES[text],
+        "proxy samples, training": f"{PAPER_TRAIN_EXAMPLES[text]:,}",
+        "proxy samples, test": f"{PAPER_TEST_EXAMPLES:,}",
+    }
+
+
+def _proxy_data(proxy: ProxySection) -> str:
+    if proxy.text is None:
+        return f"{len(proxy.tasks)} MAD tasks ({', '.join(proxy.tasks)}); width {proxy.d_model}"
+    replaced = stand_in(proxy.text, proxy.language)
+    what = f"{replaced.what}, in the place of {TITLES[proxy.text]}" if replaced else TITLES[proxy.text]
+    return f"{what}; {proxy.language.tokenizer}, {proxy.language.seq_len} a sample; width {proxy.d_model}"
+
+
 def _here(study: Study, inputs: ReportInputs) -> dict[str, str]:
-    proxy, isotoken, isoflop = study.proxy, study.pretrain.isotoken, study.pretrain.isoflop
+    proxy = _proxy(study)
+    train, test = sample_counts(proxy)
+    isotoken, isoflop = study.pretrain.isotoken, study.pretrain.isoflop
     absent = "not part of this study"
     return {
         "layers of a design": str(study.task.layers),
-        "MAD tasks in the proxy": f"{len(proxy.tasks)} ({', '.join(proxy.tasks)}); width {proxy.d_model}",
-        "proxy samples, training": f"{proxy.train_examples:,}",
-        "proxy samples, test": f"{proxy.test_examples:,}",
+        "proxy data": _proxy_data(proxy),
+        "proxy samples, training": f"{train:,}",
+        "proxy samples, test": f"{test:,}",
         "steps of a search": _distinct([f"{agent.steps:,}" for agent in study.agents]),
         "distinct designs found": f"{len(inputs.archive):,}",
         "equal tokens, tokens a run": f"{isotoken.tokens:,}" if isotoken else absent,

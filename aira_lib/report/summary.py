@@ -9,7 +9,7 @@ from aira_lib.report.entries import Entry, family
 from aira_lib.report.inputs import ReportInputs
 from aira_lib.report.isoflop import Frontier
 from aira_lib.report.results import label
-from aira_lib.report.searches import by_agent, is_valid
+from aira_lib.report.searches import by_agent, is_valid, measure
 from aira_lib.report.tables import best_archive_rows
 from aira_lib.spec import Study
 
@@ -40,7 +40,7 @@ def _search_sentences(inputs: ReportInputs) -> list[str]:
     test = f" and {best[0].test:.3f} on the hidden test" if best[0].test is not None else ""
     return [
         *sentences,
-        f"The best find by validation is `{best[0].design}`, with a proxy accuracy of "
+        f"The best find by validation is `{best[0].design}`, with a proxy {measure(best[0].lower_is_better)} of "
         f"{best[0].validation:.3f} on validation{test}.",
     ]
 
@@ -97,7 +97,10 @@ def _provenance(patterns: Sequence[BasePattern], inputs: ReportInputs, best: Ent
     row = next((row for row in inputs.archive if tuple(row.layers) == tuple(pattern.layers)), None)
     if row is None:
         return [f"Its base pattern `{pattern.pattern}` is an aggregate that no search evaluated."]
-    return [f"Its base pattern `{pattern.pattern}` has a proxy accuracy of {row.validation:.3f} on validation."]
+    return [
+        f"Its base pattern `{pattern.pattern}` has a proxy {measure(row.lower_is_better)} of {row.validation:.3f} on "
+        "validation."
+    ]
 
 
 def _isoflop_sentences(found: Sequence[Frontier]) -> list[str]:

@@ -6,6 +6,7 @@ from aira_lib.architecture.pattern import parse
 from aira_lib.records import STAGES, ArchiveRow, BasePattern, ScaledDesign, StandIn
 from aira_lib.report.columns import Column, Row, Table, prefix
 from aira_lib.report.entries import family, mean
+from aira_lib.report.searches import measure
 from aira_lib.report.strips import Strip
 
 BEST_DESIGNS = 10
@@ -13,8 +14,8 @@ PRIMITIVES = ("A", "M", "Mb")
 
 
 def best_archive_rows(archive: Sequence[ArchiveRow], n: int = BEST_DESIGNS) -> list[ArchiveRow]:
-    """The designs of highest validation fitness; equals by name."""
-    return sorted(archive, key=lambda row: (-row.validation, row.design))[:n]
+    """The designs of best validation fitness; equals by name."""
+    return sorted(archive, key=lambda r: (r.validation if r.lower_is_better else -r.validation, r.design))[:n]
 
 
 def best_designs_table(archive: Sequence[ArchiveRow]) -> Table:
@@ -32,12 +33,13 @@ def best_designs_table(archive: Sequence[ArchiveRow]) -> Table:
         }
         for rank, row in enumerate(best_archive_rows(archive), 1)
     ]
+    unit = measure(any(row.lower_is_better for row in archive))
     columns = [
         Column("rank", "#", spec="d"),
         Column("layers", "Layers, from input to output", style="strip"),
         Column("design", "Design", style="code"),
-        Column("validation", "Validation", "accuracy", spec=".3f"),
-        Column("test", "Hidden test", "accuracy", spec=".3f"),
+        Column("validation", "Validation", unit, spec=".3f"),
+        Column("test", "Hidden test", unit, spec=".3f"),
         Column("params", "Proxy parameters", shown=False),
         Column("found_by", "Searches that found it", shown=False),
         Column("first_seen", "First seen", style="name"),

@@ -3,7 +3,7 @@
 from aira_lib.sandbox.artefacts import ArtefactError, collect, discard
 from aira_lib.sandbox.launch import closes_files
 from aira_lib.sandbox.process import Outcome, SandboxError, run_candidate
-from aira_lib.sandbox.strength import isolation
+from aira_lib.sandbox.strength import isolation, refusals
 
 __all__ = [
     "ArtefactError",
@@ -13,5 +13,6 @@ __all__ = [
     "collect",
     "discard",
     "isolation",
+    "refusals",
     "run_candidate",
 ]

@@ -2,26 +2,34 @@
 limits, then runs the candidate.
 
 Three processes: this one (the outer), `init` (the first process of a fresh process namespace, where there is one),
-and the candidate. With bubblewrap, which then makes the namespaces and the view, init is this very program again.
+and the candidate. With bubblewrap, which makes the namespaces and the view, bubblewrap is the outer and this is init.
 The outer is needed because only children enter a new process namespace. init reaps orphans and reports how the
 candidate ended; then it waits to be killed, so that whatever the candidate left behind still descends from here and
 the harness can find and kill all of it. Each process asks to die with its parent.
 
-Standard library only and nothing of this project: it runs by path, isolated, before any limit holds.
-Its one argument is a JSON object: command, environment, workdir, limits, isolation, parent, report (a descriptor),
-and `view` or `wrapper` (see launch.py) where the view of the file system is closed.
+Nothing of this project, and of the standard library only what starts fast: every candidate waits for these imports.
+It is run compiled (see launch.py), isolated, before any limit holds. The argument after it is the plan, marshalled:
+command, environment, workdir, limits, isolation, filter, parent, report (a descriptor), and `view` where this program
+closes the view of the file system. It reports a line: "exit CODE", "setup WHY" or "lost WHY".
 """
 
-import contextlib
+# ruff: noqa: SIM105 (importing contextlib alone would cost every candidate milliseconds)
+from __future__ import annotations
+
 import ctypes
-import json
+import marshal
 import os
 import resource
-import signal
 import sys
-from typing import Any, NoReturn
+import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+_SIGKILL = 9
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 36, 38
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _CLONE_NEWNS, _CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = (
     0x00020000, 0x08000000, 0x10000000, 0x20000000, 0x40000000,
 )  # fmt: skip
@@ -35,9 +43,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def main() -> NoReturn:
     """Set up, start init, wait to be killed."""
-    plan = json.loads(sys.argv[1])
+    plan = marshal.loads(bytes.fromhex(sys.argv[2]))
     os.set_inheritable(plan["report"], False)
-    if plan["isolation"] == "within bubblewrap":
+    if plan["isolation"] == "bubblewrap":
+        _live_with_harness(plan)
         _init(plan)
     _die_with_parent()
     if os.getppid() != plan["parent"]:
@@ -49,24 +58,18 @@ def main() -> NoReturn:
         alive = os.pipe()
         if (init := os.fork()) == 0:
             os.close(alive[1])
-            _become_bubblewrap(plan, alive[0]) if "wrapper" in plan else _init(plan, alive[0])
+            _live_with_outer(alive[0])
+            _init(plan)
     except OSError as error:
-        _report(plan, {"setup": str(error)})
+        _report(plan, f"setup {error}")
     else:
         os.waitpid(init, 0)
-        _report(plan, {"lost": "the candidate's supervisor was killed"})
+        _report(plan, "lost the candidate's supervisor was killed")
     _wait_to_be_killed()
 
 
-def _become_bubblewrap(plan: dict[str, Any], parent_alive: int) -> NoReturn:
-    _live_with_parent(parent_alive)
-    os.set_inheritable(plan["report"], True)
-    os.execve(plan["wrapper"][0], plan["wrapper"], plan["environment"])
-
-
-def _init(plan: dict[str, Any], parent_alive: int | None = None) -> NoReturn:
+def _init(plan: dict[str, Any]) -> NoReturn:
     """The candidate's parent: reap every orphan, report the candidate's end."""
-    _live_with_parent(parent_alive)
     try:
         _adopt_orphans()
         if "view" in plan:
@@ -80,9 +83,9 @@ def _init(plan: dict[str, Any], parent_alive: int | None = None) -> NoReturn:
             pid, status = os.wait()
             if pid == candidate:
                 break
-        _report(plan, {"exit": os.waitstatus_to_exitcode(status)})
+        _report(plan, f"exit {os.waitstatus_to_exitcode(status)}")
     except OSError as error:
-        _report(plan, {"setup": str(error)})
+        _report(plan, f"setup {error}")
     _wait_to_be_killed()
 
 
@@ -95,6 +98,7 @@ def _become_candidate(plan: dict[str, Any]) -> NoReturn:
         for name, value in plan["limits"].items():
             _limit(name, value)
         _drop_privileges()
+        _refuse_calls(plan["filter"])
         os.execve(plan["command"][0], plan["command"], plan["environment"])
     except OSError as error:
         os.write(2, f"the candidate could not be started: {error}\n".encode())
@@ -110,8 +114,10 @@ def _limit(name: str, value: int) -> None:
     # At its hard limit of processor time a process gets SIGKILL; at the soft one SIGXCPU, which says why.
     soft = value - 1 if name == "RLIMIT_CPU" else value
     # macOS refuses RLIMIT_AS; the harness watches memory in any case.
-    with contextlib.suppress(ValueError, OSError):
+    try:
         resource.setrlimit(which, (soft, value))
+    except (ValueError, OSError):
+        pass
 
 
 def _enter_namespaces(own_users: bool) -> None:
@@ -146,8 +152,11 @@ def _private_view(view: dict[str, Any]) -> None:
     os.mkdir(view["work"] + _OLD)
     _check(_libc.pivot_root(view["work"].encode(), (view["work"] + _OLD).encode()), "pivot_root")
     os.chdir("/")
-    for source, target in view["readonly"]:
-        _show(source, target, _MS_RDONLY | _MS_NOSUID | _MS_NODEV)
+    for path in view["readonly"]:
+        _show(path, path, _MS_RDONLY | _MS_NOSUID | _MS_NODEV)
+    for name, target in view["links"]:
+        os.makedirs(os.path.dirname(name), exist_ok=True)
+        os.symlink(target, name)
     for target in view["hidden"]:
         _mount("tmpfs", target, "tmpfs", _MS_RDONLY | _MS_NOSUID | _MS_NODEV, "size=4k")
     _special_files(view)
@@ -164,14 +173,14 @@ def _special_files(view: dict[str, Any]) -> None:
     for device in view["devices"]:
         if os.path.exists(_OLD + device):
             _show(device, device, _MS_RDONLY | _MS_NOSUID)
-    for name, target in view["links"].items():
-        os.symlink(target, name)
     os.makedirs("/dev/shm", exist_ok=True)
     flags = _MS_NOSUID | _MS_NODEV
     _mount("tmpfs", "/dev/shm", "tmpfs", flags, f"size={view['shared_memory_mb']}m,nr_inodes=4096,mode=1777")
     os.makedirs("/proc", exist_ok=True)
-    with contextlib.suppress(PermissionError):  # refused in containers that mask their /proc: then there is none
+    try:
         _mount("proc", "/proc", "proc", flags | _MS_NOEXEC | _MS_RDONLY)
+    except PermissionError:
+        pass  # refused in containers that mask their /proc: then there is none
 
 
 def _show(source: str, target: str, flags: int) -> None:
@@ -214,19 +223,40 @@ def _drop_privileges() -> None:
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
+def _refuse_calls(program: bytes) -> None:
+    """Refuse system calls by a filter (see calls.py) that no descendant can take off. Old kernels may know none."""
+    if not program:
+        return
+
+    class Filter(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("program", ctypes.c_char_p)]
+
+    told = Filter(len(program) // 8, program)
+    _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(told), 0, 0)
+
+
 def _die_with_parent() -> None:
     if _LINUX:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
 
 
-def _live_with_parent(parent_alive: int | None) -> None:
-    """Die with the parent, also if it died before we asked for that: then the pipe that it holds has ended."""
+def _live_with_outer(alive: int) -> None:
+    """Die with the outer, also if it died before we asked for that: then the pipe that it holds has ended."""
     _die_with_parent()
-    if parent_alive is not None:
-        os.set_blocking(parent_alive, False)
-        with contextlib.suppress(BlockingIOError):
-            os.read(parent_alive, 1)
-            os._exit(1)
+    os.set_blocking(alive, False)
+    try:
+        os.read(alive, 1)
+    except BlockingIOError:
+        return
+    os._exit(1)
+
+
+def _live_with_harness(plan: dict[str, Any]) -> None:
+    """End if the harness died before bubblewrap asked to die with it: then nobody reads the report."""
+    try:
+        os.write(plan["report"], b" ")
+    except OSError:
+        os._exit(1)
 
 
 def _adopt_orphans() -> None:
@@ -234,9 +264,11 @@ def _adopt_orphans() -> None:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _report(plan: dict[str, Any], what: dict[str, object]) -> None:
-    with contextlib.suppress(OSError):
-        os.write(plan["report"], json.dumps(what).encode() + b"\n")
+def _report(plan: dict[str, Any], line: str) -> None:
+    try:
+        os.write(plan["report"], line.encode() + b"\n")
+    except OSError:
+        pass  # nobody is left to be told
 
 
 def _check(result: int, what: str) -> None:
@@ -247,7 +279,7 @@ def _check(result: int, what: str) -> None:
 
 def _wait_to_be_killed() -> NoReturn:
     while True:
-        signal.pause()
+        time.sleep(3600)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import shutil
 
-from aira_lib.sandbox.view import DEVICES, LINKS, SHARED_MEMORY_MB, View
+from aira_lib.sandbox.view import SHARED_MEMORY_MB, View
 
 
 def wrapper(view: View) -> list[str]:
@@ -17,13 +17,13 @@ def wrapper(view: View) -> list[str]:
 
 def _file_system(view: View) -> list[str]:
     words = ["--proc", "/proc", "--remount-ro", "/proc"]
-    for device in DEVICES:
+    for device in view.devices:
         words += ["--dev-bind-try", device, device]
-    for name, target in LINKS.items():
-        words += ["--symlink", target, name]
     words += ["--perms", "1777", "--size", str(SHARED_MEMORY_MB << 20), "--tmpfs", "/dev/shm"]
-    for source, target in view.readonly:
-        words += ["--ro-bind", source, target]
+    for path in view.readonly:
+        words += ["--ro-bind", path, path]
+    for name, target in view.links:
+        words += ["--symlink", target, name]
     for folder in view.hidden:
         words += ["--tmpfs", folder, "--remount-ro", folder]
     words += ["--bind", view.work, view.work]

@@ -1,16 +1,19 @@
 """Start a command behind the bootstrap, the one way in which anything of a candidate is started."""
 
-import json
+import functools
+import marshal
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from aira_lib.sandbox.bubblewrap import wrapper
-from aira_lib.sandbox.view import DEVICES, LINKS, SHARED_MEMORY_MB, View, view_of
+from aira_lib.sandbox.calls import call_filter
+from aira_lib.sandbox.gpu import Gpu, merged
+from aira_lib.sandbox.view import NO_GPU, SHARED_MEMORY_MB, package_folders, view_of
 
 Isolation = Literal[
     "bubblewrap", "namespaces", "user namespaces", "namespaces, open files", "user namespaces, open files", "none"
@@ -18,6 +21,7 @@ Isolation = Literal[
 
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 _PYTHON = (sys.executable, "-I", "-S", "-B")
+_RUN = "import marshal, sys; exec(marshal.loads(bytes.fromhex(sys.argv[1])))"
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,9 @@ def closes_files(isolation: Isolation) -> bool:
 
 def environment(workdir: Path) -> dict[str, str]:
     """All that a candidate sees of the environment. One thread a library: a candidate is not to crowd others out."""
+    packages = package_folders()
     return {
+        **({"PYTHONPATH": os.pathsep.join(packages)} if packages else {}),
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(workdir),
         "TMPDIR": str(workdir),
@@ -52,6 +58,7 @@ def launch(
     isolation: Isolation,
     limits: Mapping[str, int],
     data: Mapping[str, Path] | None = None,
+    gpu: Gpu = NO_GPU,
 ) -> Launched:
     """Start `command` in `workdir` with rlimits by their names in `resource`; stdout and stderr are pipes.
 
@@ -61,20 +68,26 @@ def launch(
     The caller must end it with `kill_family(launched.process.pid)`: it never ends by itself.
     """
     read_end, write_end = os.pipe()
-    plan = {
+    plan: dict[str, object] = {
         "command": list(command),
-        "environment": environment(workdir),
+        "environment": merged(environment(workdir), gpu),
         "workdir": str(workdir),
         "limits": dict(limits),
         "isolation": isolation,
+        "filter": call_filter(bool(gpu.devices)),
         "parent": os.getpid(),
         "report": write_end,
     }
+    wrapped: list[str] = []
     if closes_files(isolation):
-        plan |= _with_view(view_of(workdir, data or {}), plan)
+        view = view_of(workdir, data or {}, gpu)
+        if isolation == "bubblewrap":
+            wrapped = wrapper(view)
+        else:
+            plan["view"] = {**asdict(view), "shared_memory_mb": SHARED_MEMORY_MB}
     try:
         process = subprocess.Popen(
-            [*_PYTHON, str(_BOOTSTRAP), json.dumps(plan)],
+            [*wrapped, *_PYTHON, "-c", _RUN, _compiled(_BOOTSTRAP), marshal.dumps(plan).hex()],
             cwd=workdir,
             env=environment(workdir),
             stdin=subprocess.DEVNULL,
@@ -91,9 +104,8 @@ def launch(
     return Launched(process, read_end)
 
 
-def _with_view(view: View, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """What the bootstrap must know of the view: how to build it, or the command line by which bubblewrap does."""
-    if plan["isolation"] == "bubblewrap":
-        within = json.dumps({**plan, "isolation": "within bubblewrap"})
-        return {"wrapper": [*wrapper(view), *_PYTHON, "-c", _BOOTSTRAP.read_text(encoding="utf-8"), within]}
-    return {"view": {**asdict(view), "devices": DEVICES, "links": LINKS, "shared_memory_mb": SHARED_MEMORY_MB}}
+@functools.cache
+def _compiled(program: Path) -> str:
+    """A program's code, once a process: compiling it takes as long as starting Python."""
+    code = compile(program.read_text(encoding="utf-8"), program.name, "exec", dont_inherit=True, optimize=2)
+    return marshal.dumps(code).hex()

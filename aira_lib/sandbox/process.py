@@ -2,22 +2,26 @@
 
 What holds: a fresh session whose every descendant is killed at the end (also when the harness itself dies); wall
 and CPU time, address space, file size, open files, number of processes, memory of all processes together, size of
-the work directory, amount of output; an environment of a few fixed names, no standard input; no capabilities; and,
+the work directory, files without a name included, amount of output; an environment of a few fixed names, no standard
+input; no capabilities, and none of the system calls that would evade all this (see calls.py); and,
 where the machine allows namespaces (`isolation`), no network, no sight of other processes, and a file system of its
 own (see view.py): system libraries, this Python and its packages, the data, all read-only, and the work directory. No
 home, no project, no records, no temporary files of others, no sockets in folders, none of this project's own code.
 
-What does NOT hold: nothing here gives a candidate a GPU or limits disk bandwidth, or stops covert channels or attacks
-on the kernel; a candidate reads all that is installed in this Python environment and in the system's library folders,
-and user names (/etc/passwd). 64 MB of /dev/shm are writable besides the work directory. With privileged namespaces
-the candidate is the same user as the harness, root without any privilege. Address space is limited a process, which
-also ends programs that only reserve memory (CUDA). Limits watched from outside (processes, total memory, disk) are
-looked at a few dozen times a second, so they can be passed for a moment. Without namespaces a candidate that kills
-its own supervisor can leave a process behind; "open files" strengths and "none" do not restrict the file system.
+What does NOT hold. Attacks on the kernel or the GPU's driver, and covert channels (timing, caches, load). Disk and
+memory bandwidth. A candidate reads all that is installed in this Python environment and in the system's library
+folders, user names (/etc/passwd) and what /proc tells of the whole machine (/proc/cpuinfo, meminfo, uptime). 64 MB of
+/dev/shm are writable besides the work directory. With privileged namespaces the candidate is the same user as the
+harness, root without any privilege. Limits watched from outside (processes, total memory, disk) are looked at a few
+dozen times a second, so they can be passed for a moment; a nameless file counts as disk only while a descriptor of a
+process holds it, not if only a mapping or a message under way does. The share of a GPU's memory is a setting of PyTorch
+and JAX and binds no program that calls CUDA itself; GPU candidates have no limit of address space, see the machine's
+topology in /sys, and what others left in the GPU's memory is the driver's to clear. Without namespaces a candidate can
+reach the network and this user's processes, and one that kills its own supervisor can leave a process behind; "open
+files" strengths and "none" do not restrict the file system. System calls are refused on x86_64 and aarch64 alone.
 """
 
 import contextlib
-import json
 import math
 import os
 import re
@@ -26,16 +30,18 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from aira_lib.errors import UserError
 from aira_lib.sandbox.artefacts import used_bytes
-from aira_lib.sandbox.family import family, kill_family, memory
+from aira_lib.sandbox.family import Process, family, kill_family, memory, unlinked
+from aira_lib.sandbox.gpu import Gpu, gpu_of_machine
 from aira_lib.sandbox.launch import Launched, closes_files, launch
 from aira_lib.sandbox.strength import isolation
+from aira_lib.sandbox.view import NO_GPU
 from aira_lib.spec import CandidateLimits
 
 Status = Literal["ok", "error", "timeout", "memory", "processes", "output", "disk"]
@@ -43,8 +49,10 @@ Status = Literal["ok", "error", "timeout", "memory", "processes", "output", "dis
 _MB = 1024 * 1024
 _TAIL = 4_000  # characters of each stream that are kept
 _PROGRAM = "candidate.py"
-_SUPERVISORS = {"bubblewrap": 2}  # processes between the outer one and the candidate: bwrap and init; else init alone
+_SUPERVISORS = 1  # processes between the outer one and the candidate: init
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _OUT_OF_MEMORY = re.compile(r"MemoryError|std::bad_alloc|[Cc]annot allocate memory|can't allocate memory")
+_OUT_OF_GPU_MEMORY = re.compile(r"CUDA out of memory|RESOURCE_EXHAUSTED|CUDA_ERROR_OUT_OF_MEMORY")
 _OUT_OF_DISK = re.compile(r"\[Errno 27\]|\[Errno 28\]|SIGXFSZ")
 
 
@@ -74,7 +82,7 @@ def run_candidate(
     """Run a Python program in a work directory and wait for its end.
 
     Args:
-        code: The program's source; it runs as `python -I -B`, with the packages of this environment.
+        code: The program's source; it runs as `python -s -P -B`, with the packages of this environment.
         workdir: An existing folder for this candidate alone; it is the current directory and the home.
         limits: What the candidate may use.
         seconds: Wall time if less than `limits.seconds`, such as what is left of the run.
@@ -91,8 +99,10 @@ def run_candidate(
     strength, data = isolation(), readonly or {}
     _lay_out(code, workdir, data, copies=not closes_files(strength))
     started = time.monotonic()
-    watch = _Watch(limits, workdir, started + allowed, allowed, _SUPERVISORS.get(strength, 1))
-    launched = launch([sys.executable, "-I", "-B", _PROGRAM], workdir, strength, _rlimits(limits, allowed), data)
+    watch = _Watch(limits, workdir, started + allowed, allowed)
+    gpu = gpu_of_machine(limits.gpu_memory_fraction) if limits.gpu else NO_GPU
+    command = [sys.executable, "-s", "-P", "-B", _PROGRAM]
+    launched = launch(command, workdir, strength, _rlimits(limits, allowed, gpu), data, gpu)
     ended = _Ended()
     try:
         _follow(launched, watch, ended)
@@ -125,16 +135,17 @@ def _copy_protected(source: Path, target: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o444)
 
 
-def _rlimits(limits: CandidateLimits, seconds: float) -> dict[str, int]:
-    """Limits that the kernel holds for each process."""
+def _rlimits(limits: CandidateLimits, seconds: float, gpu: Gpu = NO_GPU) -> dict[str, int]:
+    """Limits that the kernel holds for each process. CUDA reserves more address space than any machine has memory."""
     cores = os.cpu_count() or 1
     rlimits = {
-        "RLIMIT_AS": limits.memory_mb * _MB,
         "RLIMIT_CPU": math.ceil(seconds * cores) + 2,
         "RLIMIT_FSIZE": limits.disk_mb * _MB,
-        "RLIMIT_NOFILE": 256,
+        "RLIMIT_NOFILE": 1024 if gpu.devices else 256,
         "RLIMIT_CORE": 0,
     }
+    if not gpu.devices:
+        rlimits["RLIMIT_AS"] = limits.memory_mb * _MB
     if isolation().startswith("user namespaces") and os.geteuid() != 0:
         # Counted within the user namespace. Elsewhere it would count all of the user's processes, and root has none.
         rlimits["RLIMIT_NPROC"] = limits.processes + 2
@@ -152,23 +163,19 @@ class _Ended:
 
     def exit_code(self) -> int | None:
         """The reported exit code, if the candidate ended by itself."""
-        try:
-            told = json.loads(bytes(self.report).split(b"\n")[0] or b"{}")
-        except ValueError:
+        if self.breach is not None:
             return None
-        if self.breach is None and "setup" in told:
-            raise SandboxError(f"no candidate can be run on this machine: {told['setup']}")
-        return told.get("exit") if self.breach is None else None
+        kind, _, told = bytes(self.report).decode("utf-8", "replace").strip().partition(" ")
+        if kind == "setup":
+            raise SandboxError(f"no candidate can be run on this machine: {told}")
+        return int(told) if kind == "exit" else None
 
 
 class _Watch:
     """Looks at a running candidate from outside, often at first and then every tenth of a second."""
 
-    def __init__(
-        self, limits: CandidateLimits, workdir: Path, deadline: float, allowed: float, supervisors: int
-    ) -> None:
+    def __init__(self, limits: CandidateLimits, workdir: Path, deadline: float, allowed: float) -> None:
         self.limits, self.workdir, self.deadline, self.allowed = limits, workdir, deadline, allowed
-        self.supervisors = supervisors
         self.disk_before = used_bytes(workdir)
         self.next_look = time.monotonic()
         self.looks = 0
@@ -188,18 +195,19 @@ class _Watch:
             return None
         self.looks += 1
         self.next_look = now + (0.02 if self.looks < 50 else 0.1)
-        processes = family(root)
-        if len(processes) > self.limits.processes + self.supervisors:
+        thorough = self.looks % 5 == 0 or self.looks_over_memory > 0
+        processes = family(root, thorough)
+        if len(processes) > self.limits.processes + _SUPERVISORS:
             return "processes", f"started more than {self.limits.processes} processes"
         over = memory(processes, self.limits.memory_mb * _MB) > self.limits.memory_mb * _MB
         self.looks_over_memory = self.looks_over_memory + 1 if over else 0
         if self.looks_over_memory == 2:  # one look alone may see shares move between processes that are just ending
             return "memory", self.memory_reason()
-        return self.disk_breach() if self.looks % 5 == 0 else None
+        return self.disk_breach(processes) if self.looks % 5 == 0 else None
 
-    def disk_breach(self) -> tuple[Status, str] | None:
-        """The work directory's size or shape is beyond what is allowed."""
-        grown = used_bytes(self.workdir) - self.disk_before
+    def disk_breach(self, processes: Sequence[Process] = ()) -> tuple[Status, str] | None:
+        """The work directory's size or shape is beyond what is allowed; files that only processes still hold count."""
+        grown = used_bytes(self.workdir) - self.disk_before + unlinked(processes, self.workdir)
         return ("disk", self.disk_reason()) if grown > self.limits.disk_mb * _MB else None
 
     def memory_reason(self) -> str:
@@ -267,6 +275,8 @@ def _judge(exit_code: int | None, stderr: str, watch: _Watch) -> tuple[Status, s
     last = next((line.strip() for line in reversed(stderr.splitlines()) if line.strip()), "")
     if exit_code is None:
         return "error", "its supervisor died before it ended"
+    if watch.limits.gpu and _OUT_OF_GPU_MEMORY.search(last):
+        return "memory", f"used more than its share ({watch.limits.gpu_memory_fraction:.0%}) of the GPU's memory"
     if exit_code == -signal.SIGXCPU:
         return "timeout", f"used more processor time than {watch.allowed:.3g} s on all cores"
     if exit_code == -signal.SIGXFSZ or _OUT_OF_DISK.search(last):
@@ -278,5 +288,9 @@ def _judge(exit_code: int | None, stderr: str, watch: _Watch) -> tuple[Status, s
 
 
 def _text(raw: bytearray, workdir: Path) -> str:
-    """Output as text. The work directory's name differs from run to run, and records should not."""
-    return raw.decode("utf-8", "replace").replace(f"{workdir}/", "").replace(str(workdir), ".")
+    """Output as text without control characters, which could rewrite what a terminal shows of a record.
+
+    The work directory's name differs from run to run, and records should not.
+    """
+    text = raw.decode("utf-8", "replace").replace(f"{workdir}/", "").replace(str(workdir), ".")
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))

@@ -1,7 +1,7 @@
 """How strongly this machine lets us isolate a candidate: found out once, by trying."""
 
 import functools
-import json
+import itertools
 import os
 import shutil
 import sys
@@ -52,6 +52,13 @@ def ladder() -> tuple[Isolation, ...]:
 
 def works(strength: Isolation) -> bool:
     """Try a strength: this Python starts with its packages and, where files are closed, does not see ours."""
+    return not why_not(strength)
+
+
+def why_not(strength: Isolation) -> str:
+    """What is wrong with a strength on this machine; empty if it works."""
+    if strength == "bubblewrap" and not shutil.which("bwrap"):
+        return "bwrap is not installed"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         (folder / "secret").touch()
@@ -61,7 +68,20 @@ def works(strength: Isolation) -> bool:
         launched = launch([sys.executable, "-I", "-B", "-c", check], folder / "work", strength, {})
         try:
             with open(launched.report, "rb") as report:
-                return bool(json.loads(report.readline() or "{}").get("exit") == 0)
+                kind, _, told = report.readline().decode("utf-8", "replace").strip().partition(" ")
         finally:
             kill_family(launched.process.pid)
-            launched.process.communicate()
+            errors = launched.process.communicate()[1].decode("utf-8", "replace").strip()
+    if (kind, told) == ("exit", "0"):
+        return ""
+    if kind == "setup":
+        return told
+    return errors.splitlines()[-1] if errors else "Python does not start there, or sees files that it should not"
+
+
+def refusals() -> dict[str, str]:
+    """Why each strength above the one in use (`isolation`) does not work here."""
+    used = isolation()
+    above = itertools.takewhile(lambda each: each != used, ladder())
+    wanted = dict.fromkeys(("bubblewrap", *above) if used != "bubblewrap" and sys.platform == "linux" else above)
+    return {each: why_not(each) or "it works only at times" for each in wanted}

@@ -13,8 +13,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from aira_lib.sandbox.gpu import Gpu
+
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-LINKS = {"/dev/fd": "/proc/self/fd", "/dev/stdin": "/dev/fd/0", "/dev/stdout": "/dev/fd/1", "/dev/stderr": "/dev/fd/2"}
+LINKS = (
+    ("/dev/fd", "/proc/self/fd"),
+    *((f"/dev/{name}", f"/dev/fd/{number}") for number, name in enumerate(("stdin", "stdout", "stderr"))),
+)
 SHARED_MEMORY_MB = 64  # /dev/shm, which the locks of multiprocessing need
 
 _LIBRARIES = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libexec")
@@ -29,31 +34,46 @@ _SYSTEM = (
 # Not the whole prefix: an environment made with `python -m venv .` has the project itself as its prefix.
 _OF_A_PREFIX = ("bin", "lib", "lib32", "lib64", "pyvenv.cfg")
 _PROJECT = Path(__file__).parents[1]
+NO_GPU = Gpu()
 
 
 @dataclass(frozen=True)
 class View:
-    """Paths by where they are seen: (source, target) pairs, parents before what lies within them.
+    """What is seen, each at its own path.
 
-    `hidden` folders are covered by empty ones; `work` is seen at its own path, and `data` after it, read-only.
+    `readonly` files and folders first, none within another; `links` are (name, target) pairs; `hidden` folders are
+    covered by empty ones; `work` alone is writable; then `data`, (source, target) pairs within it, read-only.
     """
 
-    readonly: tuple[tuple[str, str], ...]
+    readonly: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
     hidden: tuple[str, ...]
     work: str
     data: tuple[tuple[str, str], ...]
+    devices: tuple[str, ...] = DEVICES
 
 
-def view_of(workdir: Path, data: Mapping[str, Path]) -> View:
+def view_of(workdir: Path, data: Mapping[str, Path], gpu: Gpu = NO_GPU) -> View:
     """The view of a candidate.
 
     Args:
         workdir: Its work directory, resolved.
         data: Files and folders by the name, relative to the work directory, under which they are seen.
+        gpu: The GPUs that it sees.
     """
-    readonly = mounts((*_SYSTEM, *_environment()))
+    readonly, links = mounts((*_SYSTEM, *_environment(), *package_folders(), *gpu.readonly))
     placed = tuple((os.path.realpath(source), str(workdir / name)) for name, source in sorted(data.items()))
-    return View(readonly, hidden(readonly, _PROJECT), str(workdir), placed)
+    devices = (*DEVICES, *gpu.devices)
+    return View(readonly, (*LINKS, *links), hidden(readonly, _PROJECT), str(workdir), placed, devices)
+
+
+def package_folders() -> tuple[str, ...]:
+    """The folders of PYTHONPATH into which packages were installed (`pip install --target`).
+
+    Others, such as a project's checkout, are not for candidates.
+    """
+    folders = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(folder)]
+    return tuple(folder for folder in folders if next(Path(folder).glob("*.dist-info"), None))
 
 
 def _environment() -> tuple[str, ...]:
@@ -63,24 +83,22 @@ def _environment() -> tuple[str, ...]:
 
 
 @functools.cache
-def mounts(wanted: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Those paths that exist, each seen at its own name and, if links lead to it, at its real one too.
+def mounts(wanted: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The real paths of those that exist, and links for the names that lead to them through links.
 
     What lies within another is left out: it is seen with it.
     """
-    existing = [path for path in wanted if os.path.exists(path)]
-    targets = sorted({*existing, *map(os.path.realpath, existing)})
-    return tuple((os.path.realpath(target), target) for target in targets if not _within(target, targets))
+    existing = sorted({path for path in wanted if os.path.exists(path)})
+    real = sorted({os.path.realpath(path) for path in existing})
+    real = [path for path in real if not _within(path, real)]
+    names = [path for path in existing if os.path.realpath(path) != path and not _within(path, (*existing, *real))]
+    return tuple(real), tuple((name, os.path.realpath(name)) for name in names)
 
 
-def hidden(readonly: Iterable[tuple[str, str]], folder: Path) -> tuple[str, ...]:
-    """The places where a folder would be seen: an installed package of this project lies among all the others."""
+def hidden(readonly: Iterable[str], folder: Path) -> tuple[str, ...]:
+    """The folder if it would be seen: an installed package of this project lies among all the others."""
     real = os.path.realpath(folder)
-    return tuple(
-        os.path.normpath(os.path.join(target, os.path.relpath(real, source)))
-        for source, target in readonly
-        if real.startswith(source + os.sep)
-    )
+    return (real,) if _within(real, readonly) else ()
 
 
 def _within(path: str, others: Iterable[str]) -> bool:

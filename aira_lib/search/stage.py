@@ -9,18 +9,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from aira_lib.agent_spec import is_baseline
 from aira_lib.agents import Journal, best_node, model_named, total_steps
 from aira_lib.agents.ledger import spent, used_up
-from aira_lib.agents.llm import OFFLINE, REPLAY
+from aira_lib.agents.llm import OFFLINE, REPLAY, SMOLLM2
 from aira_lib.agents.replay import REPLIES, RecordingModel
+from aira_lib.errors import UserError
 from aira_lib.proxy import evaluate as proxy_evaluate
-from aira_lib.records import Node
+from aira_lib.records import PAGE, Node
 from aira_lib.sandbox import isolation
-from aira_lib.search.candidate import Candidates, Evaluate
-from aira_lib.search.data import FOLDER, data_overview, write_train_data
+from aira_lib.search.candidate import Candidates
+from aira_lib.search.design_task import DesignTask, Evaluate
+from aira_lib.search.folder_task import FolderTask
+from aira_lib.search.page import LivePage
 from aira_lib.search.scratch import scratch_folder
+from aira_lib.search.sizes import say_data
+from aira_lib.search.task import DATA, Task
 from aira_lib.spec import AgentSection, ProxySection, TaskSection
-from aira_lib.tasks import SearchTask, description, task_named
+from aira_lib.tasks import SearchTask, proxy_for
+from aira_lib.tasks.section import task_of
 from aira_lib.work import Work
 
 JOURNAL = "journal.jsonl"
@@ -33,12 +40,14 @@ def search(
     seed: int,
     work: Work,
     evaluate: Evaluate = proxy_evaluate,
+    task_data: Path | None = None,
 ) -> None:
     """Search until the steps, the hours or a budget are used up; goes on where an interrupted search stopped.
 
     Leaves `journal.jsonl` (a `Node` a line), `search.json` (the best design and counts) and, with `record_replies`,
-    `replies.jsonl`. The same study and seed give the same nodes, interrupted or not, if the model's replies are the
-    same and no time limit intervenes.
+    `replies.jsonl`; beside these, no part of the record, `page.html`, which is kept up to date while the search runs.
+    The same study and seed give the same nodes, interrupted or not, if the model's replies are the same and no time
+    limit intervenes.
 
     Args:
         task: What is searched.
@@ -47,23 +56,37 @@ def search(
         seed: Which of the agent's seeds.
         work: The workplace.
         evaluate: The proxy's evaluation, or a cheaper one for tests.
+        task_data: Folder of raw data sets that task folders read; an empty one by default.
 
     Raises:
         UserError: no such task, a model out of reach, a full disk; finished steps are kept.
     """
     journal = Journal(work.path / JOURNAL)
-    searched = task_named(task.name)
+    searched = task_of(task)
     steps = total_steps(agent)
     clock = _Clock(agent.hours * 3600, journal.nodes)
+    page = LivePage(
+        work.path / PAGE, work.push, f"{searched.name}: {agent.name}, seed {seed}", searched.lower_is_better
+    )
     _log_choices(searched, task, agent, seed, work)
-    _say_sizes(proxy, work)
+    if task.folder is None:
+        proxy = proxy_for(searched, proxy)
+        say_data(searched, proxy, work)
+    elif agent.model == OFFLINE or is_baseline(agent.model):
+        raise UserError(
+            f"agent {agent.name!r}: model {agent.model} writes designs only; {searched.name} needs a language model"
+        )
 
     def over() -> bool:
         return len(journal.nodes) >= steps or clock.left() <= 0 or used_up(agent, journal.nodes) is not None
 
     if not over():
         with scratch_folder() as scratch:
-            candidates = _candidates(searched, task, proxy, agent, seed, work, evaluate, scratch)
+            if task.folder is None:
+                asked: Task = DesignTask(task, proxy, evaluate, scratch / DATA, work.threads)
+            else:
+                asked = FolderTask(task, scratch, task_data)
+            candidates = _candidates(asked, agent, seed, work, scratch)
             while not over():
                 done = len(journal.nodes)
                 node = candidates.make(journal.nodes, steps - done, clock.left, _within(work, done, steps))
@@ -73,6 +96,10 @@ def search(
                     work.push(REPLIES)
                 _log_node(journal.nodes, searched, work)
                 work.progress(done + 1, steps, _note(journal.nodes, searched))
+                page.refresh(journal.nodes)
+    page.finish(journal.nodes)
+    if any(node.self_reported for node in journal.nodes):
+        work.stand_in("validation fitness as candidates report it", "validation fitness that the harness measures")
     summary = _summary(searched, task, agent, seed, journal.nodes)
     (work.path / "search.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
@@ -94,36 +121,11 @@ class _Clock:
         return self.budget - (time.monotonic() - self.started)
 
 
-def _candidates(
-    searched: SearchTask,
-    task: TaskSection,
-    proxy: ProxySection,
-    agent: AgentSection,
-    seed: int,
-    work: Work,
-    evaluate: Evaluate,
-    scratch: Path,
-) -> Candidates:
-    model = model_named(agent.model, agent.temperature)
+def _candidates(task: Task, agent: AgentSection, seed: int, work: Work, scratch: Path) -> Candidates:
+    model = model_named(agent.model, agent.temperature, agent.reasoning_effort)
     if agent.record_replies:
         model = RecordingModel(model, work.path / REPLIES)
-    data = scratch / FOLDER
-    write_train_data(proxy, data)
-    return Candidates(
-        task=searched,
-        n_layers=task.layers,
-        proxy=proxy,
-        agent=agent,
-        seed=seed,
-        model=model,
-        evaluate=evaluate,
-        description=description(searched, task.layers, proxy),
-        data_overview=data_overview(data),
-        data=data,
-        scratch=scratch,
-        cores=os.cpu_count() or 1,
-        threads=work.threads,
-    )
+    return Candidates(task=task, agent=agent, seed=seed, model=model, scratch=scratch, cores=os.cpu_count() or 1)
 
 
 def _log_choices(searched: SearchTask, task: TaskSection, agent: AgentSection, seed: int, work: Work) -> None:
@@ -133,6 +135,12 @@ def _log_choices(searched: SearchTask, task: TaskSection, agent: AgentSection, s
             "a large language model",
             f"agent {agent.name!r}: it proposes designs by mutation and crossover and does not reason",
         )
+    if agent.model == SMOLLM2:
+        work.stand_in(
+            "SmolLM2-135M, a small language model on this machine",
+            "a large language model",
+            f"agent {agent.name!r}: few of its replies hold a valid program",
+        )
     if agent.model.startswith(REPLAY):
         work.stand_in(
             "recorded replies",
@@ -140,7 +148,8 @@ def _log_choices(searched: SearchTask, task: TaskSection, agent: AgentSection, s
             f"agent {agent.name!r}: {agent.model}; tokens and dollars are those of the recorded calls",
         )
     work.log.params(
-        {"task": searched.name, "layers": task.layers, "seed": seed}
+        ({"layers": task.layers} if task.folder is None else {})
+        | {"task": searched.name, "seed": seed}
         | _flat("agent", agent.model_dump(mode="json", exclude={"seeds", "limits"}))
     )
     work.log.tags({"agent": agent.name, "model": agent.model, "scaffold": agent.scaffold, "sandbox": isolation()})
@@ -151,25 +160,6 @@ def _flat(name: str, value: Any) -> dict[str, object]:
     if not isinstance(value, dict):
         return {name: value}
     return {key: one for part, inner in value.items() for key, one in _flat(f"{name}.{part}", inner).items()}
-
-
-def _say_sizes(proxy: ProxySection, work: Work) -> None:
-    """Say where the proxy is smaller than the paper's, and that test fitness came cheaper, if so."""
-    paper = ProxySection()
-    names = ("d_model", "n_heads", "d_ff", "d_state", "train_examples", "test_examples", "batch_size", "epochs")
-    changed = [
-        f"{n} {getattr(proxy, n)} for {getattr(paper, n)}" for n in names if getattr(proxy, n) != getattr(paper, n)
-    ]
-    if proxy.difficulty:
-        changed.append("easier settings of the tasks (the study's proxy.difficulty)")
-    if changed:
-        work.stand_in(
-            "MAD at a smaller size, by the same definitions", "MAD at the size of the paper profile", ", ".join(changed)
-        )
-    if not proxy.retrain_for_test:
-        work.stand_in(
-            "test fitness of the model trained on the part without validation", "a model trained anew on all examples"
-        )
 
 
 def _log_node(nodes: list[Node], searched: SearchTask, work: Work) -> None:
@@ -187,19 +177,18 @@ def _note(nodes: list[Node], searched: SearchTask) -> str:
     """The best so far, and how many failed."""
     best = best_node(nodes, searched.lower_is_better)
     failed = sum(node.status == "failed" for node in nodes)
-    found = f"best {best.validation:.4f} {best.design}" if best else "nothing valid yet"
+    found = f"best {best.validation:.4f} {best.design or f'at step {best.step}'}" if best else "nothing valid yet"
     return f"{found}, {failed} of {len(nodes)} failed" if failed else found
 
 
 def _summary(
     searched: SearchTask, task: TaskSection, agent: AgentSection, seed: int, nodes: list[Node]
 ) -> dict[str, Any]:
-    """What a search came to; only the fields named `seconds` differ from one run of the same search to another."""
+    """What a search came to; runs of the same search differ in `seconds` and evaluations trained or found."""
     best = best_node(nodes, searched.lower_is_better)
-    scored = [node for node in nodes if node.evaluation]
     return {
         "task": searched.name,
-        "layers": task.layers,
+        **_of_task(searched, task, nodes),
         "agent": agent.name,
         "model": agent.model,
         "scaffold": agent.scaffold,
@@ -213,7 +202,22 @@ def _summary(
             operator: dict(sorted(Counter(node.status for node in nodes if node.operator == operator).items()))
             for operator in sorted({node.operator for node in nodes})
         },
-        "designs": len({node.design for node in scored}),
-        "evaluations_reused": len(scored) - len({node.design for node in scored}),
         "seconds": sum(node.seconds for node in nodes),
+    }
+
+
+def _of_task(searched: SearchTask, task: TaskSection, nodes: list[Node]) -> dict[str, Any]:
+    if task.folder is not None:
+        reported = any(node.self_reported for node in nodes)
+        validation = "self-reported" if reported else "held-out"
+        return {"metric": searched.metric, "lower_is_better": searched.lower_is_better, "validation": validation}
+    scored = [node for node in nodes if node.evaluation]
+    designs = len({node.design for node in scored})
+    trained = sum(node.evaluation.seconds > 0 for node in scored if node.evaluation)
+    return {
+        "layers": task.layers,
+        "designs": designs,
+        "evaluations_reused": len(scored) - designs,
+        "evaluations_trained": trained,
+        "evaluations_found": designs - trained,
     }

@@ -9,8 +9,10 @@ import io
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -83,6 +85,15 @@ _CREDENTIAL_ERRORS = (
 )
 
 
+@dataclass(frozen=True)
+class Tagged:
+    """An object's bytes, the tag that its next write changes, and the seconds since it was written."""
+
+    data: bytes
+    tag: str
+    age: float
+
+
 class S3Store:
     """The objects of a bucket below a prefix as a store."""
 
@@ -107,6 +118,42 @@ class S3Store:
         """Set the bytes of an object."""
         with self._refusals(name):
             self._client.put_object(Bucket=self.bucket, Key=self._key(name), Body=data)
+
+    def read_tagged(self, name: str) -> "Tagged | None":
+        """Return an object with its tag, for `write_if`; None where there is none."""
+        with self._refusals(name):
+            try:
+                found = self._client.get_object(Bucket=self.bucket, Key=self._key(name))
+            except ClientError as error:
+                if _code(error) == "NoSuchKey":
+                    return None
+                raise
+            data = found["Body"].read()
+        # Both times are the server's, so the clocks of the machines that share a bucket need not agree.
+        now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return Tagged(data, found["ETag"], (now - found["LastModified"]).total_seconds())
+
+    def write_if(self, name: str, data: bytes, tag: str | None) -> str | None:
+        """Set the bytes of an object if it is still the one with this tag, or, without a tag, if there is none.
+
+        A server that knows no conditions writes in any case.
+
+        Returns:
+            The new tag; None where the object was another.
+        """
+        condition: Any = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
+        place: Any = {"Bucket": self.bucket, "Key": self._key(name)}
+        with self._refusals(name):
+            try:
+                return self._client.put_object(**place, Body=data, **condition)["ETag"]
+            except ClientError as error:
+                if _code(error) == "NotImplemented":
+                    return self._client.put_object(**place, Body=data)["ETag"]
+                if _code(error) not in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"):
+                    raise
+        # boto3 tries again when an answer is lost, and then meets what it wrote itself.
+        there = self.read_tagged(name)
+        return there.tag if there and there.data == data else None
 
     def put(self, path: Path, name: str) -> None:
         """Upload a file, in parts when it is large."""
@@ -191,11 +238,15 @@ def _explain(error: Exception, endpoint: str) -> str:
     if isinstance(error, (HTTPClientError, NoConnectionError)):
         return f"the endpoint {_without_login(endpoint)} cannot be reached; check the network and AWS_ENDPOINT_URL"
     if isinstance(error, ClientError):
-        code = error.response.get("Error", {}).get("Code", "unknown")
+        code = _code(error)
         if code in _REMEDIES:
             return _REMEDIES[code]
         return f"refused with {code} ({_first_line(error)}); check the bucket and AWS_ENDPOINT_URL"
     return f"{type(error).__name__}; check the network and AWS_ENDPOINT_URL"
+
+
+def _code(error: ClientError) -> str:
+    return error.response.get("Error", {}).get("Code", "unknown")
 
 
 def _without_login(url: str) -> str:

@@ -2,7 +2,7 @@
 
 from aira_lib.tasks.description import description
 from aira_lib.tasks.submission import MAX_SUBMISSION_BYTES, SUBMISSION, SubmissionError, read_submission
-from aira_lib.tasks.task import TASKS, SearchTask, task_named
+from aira_lib.tasks.task import TASKS, SearchTask, proxy_for, task_named
 
 __all__ = [
     "MAX_SUBMISSION_BYTES",
@@ -11,6 +11,7 @@ __all__ = [
     "SearchTask",
     "SubmissionError",
     "description",
+    "proxy_for",
     "read_submission",
     "task_named",
 ]

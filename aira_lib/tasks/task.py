@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from aira_lib.errors import UserError, nearest
+from aira_lib.spec import ProxySection
 
 PRIMITIVE_NAMES = {
     "A": "causal multi-head self-attention",
@@ -35,6 +36,8 @@ TASKS = {
     for task in (
         SearchTask("NeuralArchitectureSearchMAD3PrimitivesMbAccuracy", ("A", "M", "Mb")),
         SearchTask("NeuralArchitectureSearchMAD2PrimitivesAccuracy", ("A", "M")),
+        SearchTask("NeuralArchitectureSearchBabiStories2PrimitivesLoss", ("A", "M"), "babistories", "Loss", True),
+        SearchTask("NeuralArchitectureSearchDCLM2PrimitivesLoss", ("A", "M"), "dclm", "Loss", True),
     )
 }
 
@@ -48,3 +51,16 @@ def task_named(name: str) -> SearchTask:
     if name not in TASKS:
         raise UserError(f"unknown task {name!r}{nearest(name, TASKS)}")
     return TASKS[name]
+
+
+def proxy_for(task: SearchTask, proxy: ProxySection) -> ProxySection:
+    """A study's proxy with the data set of its task.
+
+    Raises:
+        UserError: the proxy names another data set.
+    """
+    if proxy.dataset not in (None, task.dataset):
+        raise UserError(
+            f"proxy.dataset is {proxy.dataset}, but task {task.name} is scored on {task.dataset}; leave it out"
+        )
+    return proxy.model_copy(update={"dataset": task.dataset})

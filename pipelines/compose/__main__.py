@@ -12,6 +12,7 @@ from kfp.compiler.compiler_utils import KubernetesManifestOptions
 from kfp.dsl.base_component import BaseComponent
 
 from aira_lib.settings import hold_lifeline
+from aira_lib.spec import Study
 from pipelines.compose.pipeline import compose_pipeline
 
 
@@ -35,7 +36,8 @@ def main() -> None:
         hold_lifeline()
         runner = local.SubprocessRunner(use_venv=False)
         local.init(runner, pipeline_root=str(args.output), raise_on_error=True)
-        compose_pipeline(args.parallelism)(study=study, store=args.store)
+        trains = bool(Study.model_validate_json(study).trainable_scales())
+        compose_pipeline(args.parallelism, trains=trains)(study=study, store=args.store)
 
 
 def _as_manifests(pipeline: BaseComponent, output: Path) -> None:

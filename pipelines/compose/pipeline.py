@@ -19,13 +19,17 @@ from components.report import report
 from components.search import search
 
 
-def compose_pipeline(parallelism: int, store: str = "runs", study: str | None = None) -> Callable[..., Any]:
+def compose_pipeline(
+    parallelism: int, store: str = "runs", study: str | None = None, trains: bool = True
+) -> Callable[..., Any]:
     """Build the pipeline.
 
     Args:
         parallelism: how many searches or pretraining points run at once. It is fixed in the compiled pipeline.
         store: default for the pipeline's parameter of that name.
         study: default for the pipeline's parameter of that name (JSON text); None makes it required.
+        trains: whether to pretrain; kfp.local cannot collect what a loop over nothing gives, so a study on this
+            machine that pretrains nothing is run without that loop.
     """
 
     def compose(study: str, store: str = store) -> str:
@@ -43,11 +47,16 @@ def compose_pipeline(parallelism: int, store: str = "runs", study: str | None = 
         table = archive(study=study, store=store, searches=dsl.Collected(found.output)).set_caching_options(False)
         patterns = aggregate(study=study, store=store, archive=table.output).set_caching_options(False)
         designs = extrapolate(study=study, store=store, patterns=patterns.output).set_caching_options(False)
-        points = list_points(study=study, store=store, designs=designs.output).set_caching_options(False)
-        with dsl.ParallelFor(points.output, parallelism=parallelism) as point:
-            # A point names its record of designs: kfp.local gives every outside output in a loop the loop's item.
-            trained = pretrain(study=study, store=store, point=point).set_caching_options(False)
-            scored = evaluate(study=study, store=store, point=point, trained=trained.output).set_caching_options(False)
+        runs: Any = []
+        scores: Any = []
+        if trains:
+            points = list_points(study=study, store=store, designs=designs.output).set_caching_options(False)
+            with dsl.ParallelFor(points.output, parallelism=parallelism) as point:
+                # A point names its record of designs: kfp.local gives every outside output in a loop the loop's item.
+                trained = pretrain(study=study, store=store, point=point).set_caching_options(False)
+                scored = evaluate(study=study, store=store, point=point, trained=trained.output)
+                scored.set_caching_options(False)
+            runs, scores = dsl.Collected(trained.output), dsl.Collected(scored.output)
         page = report(
             study=study,
             store=store,
@@ -55,8 +64,8 @@ def compose_pipeline(parallelism: int, store: str = "runs", study: str | None = 
             searches=dsl.Collected(found.output),
             archive=table.output,
             patterns=patterns.output,
-            trained=dsl.Collected(trained.output),
-            scores=dsl.Collected(scored.output),
+            trained=runs,
+            scores=scores,
         ).set_caching_options(False)
         return page.outputs["Output"]  # type: ignore[no-any-return]
 

@@ -1,6 +1,7 @@
 """Components are thin, and the pipeline compiles to the same bytes every time."""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -61,13 +62,28 @@ def test_compiled_pipeline_is_stable_and_loads_in_kfp(tmp_path: Path) -> None:
     assert images == {"registry.example/aira@sha256:" + "0" * 64}
 
 
-def test_a_study_fits_into_a_kubeflow_run_request() -> None:
-    from aira_lib.spec import canonical_json
-    from aira_lib.study_file import load_study
+@pytest.mark.parametrize("name", ["laptop", "paper", "comparison"])
+def test_a_study_fits_into_a_kubeflow_run_request_and_comes_out_the_same(name: str) -> None:
+    from aira_lib.launch.session import MAX_PARAMETER_BYTES
+    from aira_lib.spec import compact_json, digest
+    from aira_lib.study_file import load_study, parse_study
 
-    for name in ("laptop", "paper"):
-        study = load_study(ROOT / f"pipelines/compose/{name}.yaml")
-        assert len(canonical_json(study).encode()) < 10_000, name
+    study = load_study(ROOT / f"pipelines/compose/{name}.yaml")
+    sent = compact_json(study)
+    assert len(json.dumps({"study": sent, "store": "s3://" + "x" * 200}).encode()) < MAX_PARAMETER_BYTES / 2
+    read = parse_study(json.loads(sent), "the study")  # as every stage reads it
+    assert read == study
+    assert digest(read) == digest(study)
+
+
+def test_the_compiled_pipeline_holds_the_whole_study(tmp_path: Path) -> None:
+    from aira_lib.spec import digest
+    from aira_lib.study_file import load_study, parse_study
+
+    compiled = yaml.safe_load(_compile(tmp_path / "a.yaml"))
+    sent = compiled["root"]["inputDefinitions"]["parameters"]["study"]["defaultValue"]
+    laptop = load_study(ROOT / "pipelines/compose/laptop.yaml")
+    assert digest(parse_study(json.loads(sent), "the study")) == digest(laptop)
 
 
 def test_readmes_are_those_of_the_code() -> None:

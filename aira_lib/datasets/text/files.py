@@ -4,6 +4,7 @@
 | --- | --- |
 | `.jsonl`, `.json`, `.ndjson`, also with `.gz` or `.zst` (C4, Dolma, DCLM-Baseline) | the text field of a line |
 | `.parquet` (DCLM-Baseline, FineWeb on Hugging Face) | the text column of a row |
+| `.txt` whose first line is a JSON string (BabiStories as published) | a line |
 | `.txt`, `.md` | a file |
 
 Files are read in the order given, those of a folder by name, and no further than the byte limits need. A document is
@@ -14,7 +15,7 @@ duplicates are not looked for: published corpora have been through that.
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +28,7 @@ _LINES = (".jsonl", ".json", ".ndjson")
 _PLAIN = (".txt", ".md")
 _COMPRESSED = (".gz", ".zst")
 _BATCH_ROWS = 256
+_LONGEST_FIRST_LINE = 1 << 20
 
 
 def text_files_corpus(
@@ -47,10 +49,10 @@ def text_files_corpus(
         UserError: a path is missing or of no known kind, a file cannot be read as what its name says, or the files
             hold no document for one of the two splits.
     """
-    files = [file for path in paths for file in _files(Path(path))]
+    files = [file for path in paths for file in text_files(Path(path))]
     train, validation = Part(max_train_bytes), Part(max_validation_bytes)
     seen: set[bytes] = set()
-    for document in _documents(files, text_field):
+    for document in (text.encode() for text in documents_of(files, text_field)):
         digest = hashlib.sha256(document).digest()
         if digest not in seen:
             seen.add(digest)
@@ -66,7 +68,16 @@ def text_files_corpus(
     return corpus
 
 
-def _files(path: Path) -> list[Path]:
+def text_files(path: Path, must_exist: bool = True) -> list[Path]:
+    """A file itself, or the files of known kinds in a folder by name, to any depth.
+
+    A path that need not exist is judged by its name alone.
+
+    Raises:
+        UserError: nothing is there, or the folder has no such file.
+    """
+    if not must_exist:
+        return [path] if _kind(path) else []
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; name text files of the kinds {_known_kinds()}")
     if path.is_file():
@@ -90,22 +101,40 @@ def _known_kinds() -> str:
     return ", ".join((*_LINES, *(f"{_LINES[0]}{suffix}" for suffix in _COMPRESSED), ".parquet", *_PLAIN))
 
 
-def _documents(files: list[Path], text_field: str) -> Iterator[bytes]:
+def documents_of(files: Sequence[Path], text_field: str = "text") -> Iterator[str]:
+    """The documents of files, in order: none is blank, and none contains `SEPARATOR`.
+
+    Raises:
+        UserError: a file cannot be read as what its name says.
+    """
     for file in files:
-        kind = _kind(file)
-        if kind == ".parquet":
-            texts = _parquet_texts(file, text_field)
-        elif kind in _LINES:
-            texts = _line_texts(file, text_field)
-        elif kind:
-            texts = _plain_text(file)
-        else:
-            raise UserError(f"{file}: not a known kind of text file; known: {_known_kinds()}")
-        for text in texts:
+        for text in _texts(file, text_field):
             # A lone surrogate, which JSON can spell, is no text; the separator must not occur.
-            document = text.encode("utf-8", "replace").replace(bytes([SEPARATOR]), b"")
+            document = text.encode("utf-8", "replace").decode().replace(chr(SEPARATOR), "")
             if document.strip():
                 yield document
+
+
+def _texts(file: Path, text_field: str) -> Iterator[str]:
+    kind = _kind(file)
+    if kind == ".parquet":
+        return _parquet_texts(file, text_field)
+    if kind == ".txt" and _begins_with_json_string(file):
+        return _line_texts(file, None)
+    if kind in _LINES:
+        return _line_texts(file, text_field)
+    if kind:
+        return _plain_text(file)
+    raise UserError(f"{file}: not a known kind of text file; known: {_known_kinds()}")
+
+
+def _begins_with_json_string(file: Path) -> bool:
+    with file.open("rb") as opened:
+        line = opened.readline(_LONGEST_FIRST_LINE)
+    try:
+        return line.startswith(b'"') and isinstance(json.loads(line), str)
+    except ValueError:
+        return False
 
 
 def _plain_text(file: Path) -> Iterator[str]:
@@ -115,7 +144,8 @@ def _plain_text(file: Path) -> Iterator[str]:
         raise UserError(f"{file}: not UTF-8 text (byte {error.start}); convert it or leave it out") from None
 
 
-def _line_texts(file: Path, text_field: str) -> Iterator[str]:
+def _line_texts(file: Path, text_field: str | None) -> Iterator[str]:
+    """The texts of lines of JSON: of a field, or (None) the lines' values themselves."""
     number = 0
     try:
         with pa.input_stream(str(file), compression="detect") as stream:
@@ -128,7 +158,9 @@ def _line_texts(file: Path, text_field: str) -> Iterator[str]:
         raise UserError(f"{file}:{max(1, number)}: not a line of JSON with text ({reason})") from None
 
 
-def _text_of(record: object, text_field: str) -> str:
+def _text_of(record: object, text_field: str | None) -> str:
+    if text_field is None and isinstance(record, str):
+        return record
     text = record.get(text_field) if isinstance(record, dict) else None
     if not isinstance(text, str):
         raise ValueError(f"no text in field {text_field!r}")

@@ -42,17 +42,12 @@ def python_stdlib_corpus(max_train_bytes: int, max_validation_bytes: int, root: 
     """
     folder = Path(root or sysconfig.get_path("stdlib"))
     documents = sorted(_documents(folder))
-    distinct = {hashlib.sha256(text).digest(): (name, text) for name, text in documents}
-    kept = sorted(distinct.values())
+    kept = _distinct(documents)
     learned = [text for name, text in kept if not goes_to_validation(name)]
     held_out = [text for name, text in kept if goes_to_validation(name)]
-    lines = {line for text in learned for line in _telling_lines(text)}
-    fresh = [text for text in held_out if _shared(text, lines) <= _MOST_SHARED]
+    fresh = fresh_of(held_out, learned)
     if not learned or not fresh:
-        raise UserError(
-            f"{folder}: the Python standard library is not here as source files (.py); "
-            "use a Python that is not zipped or frozen"
-        )
+        raise _not_here(folder)
     train, validation = Part(max_train_bytes), Part(max_validation_bytes)
     for part, texts in ((train, learned), (validation, fresh)):
         for text in texts:
@@ -66,6 +61,37 @@ def python_stdlib_corpus(max_train_bytes: int, max_validation_bytes: int, root: 
         "near_duplicates_dropped": len(held_out) - len(fresh),
     }
     return corpus_of(train, validation, provenance)
+
+
+def python_stdlib_documents(root: Path | None = None) -> list[bytes]:
+    """All distinct documents of the library, in the order of a hash of their names.
+
+    Raises:
+        UserError: the library is not there as source files (a zipped or frozen Python).
+    """
+    folder = Path(root or sysconfig.get_path("stdlib"))
+    kept = _distinct(sorted(_documents(folder)))
+    if not kept:
+        raise _not_here(folder)
+    return [text for _, text in kept]
+
+
+def fresh_of(held_out: list[bytes], learned: list[bytes]) -> list[bytes]:
+    """The held-out documents of which at most half of the telling lines occur in learned ones."""
+    lines = {line for text in learned for line in _telling_lines(text)}
+    return [text for text in held_out if _shared(text, lines) <= _MOST_SHARED]
+
+
+def _distinct(documents: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Of documents with equal content one each, in the order of the names' hashes."""
+    return sorted({hashlib.sha256(text).digest(): (name, text) for name, text in documents}.values())
+
+
+def _not_here(folder: Path) -> UserError:
+    return UserError(
+        f"{folder}: the Python standard library is not here as source files (.py); "
+        "use a Python that is not zipped or frozen"
+    )
 
 
 def _documents(folder: Path) -> Iterator[tuple[bytes, bytes]]:

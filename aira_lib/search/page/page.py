@@ -7,9 +7,10 @@ the page's script shows it as text only. The same nodes give the same bytes.
 import difflib
 import json
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from aira_lib.records import Node
@@ -19,24 +20,22 @@ from aira_lib.search.page.layout import parents_of
 _MOST_DIFFED_LINES = 2_000
 
 
-def render_run(nodes: Sequence[Node], title: str, lower_is_better: bool = False) -> str:
+def render_run(nodes: Sequence[Node], title: str, lower_is_better: bool = False, running: bool = False) -> str:
     """Render the page of one search.
 
     Args:
         nodes: All its nodes, in the order of their steps.
         title: What it is called, as text.
         lower_is_better: The direction of the validation fitness.
+        running: Whether more nodes will come; the page then says so.
 
     Returns:
         A whole HTML document, without references to anything outside it.
     """
     bests = best_so_far(nodes, lower_is_better)
-    environment = Environment(
-        loader=PackageLoader("aira_lib.search.page"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template("run.html.jinja").render(
+    return _template().render(
         title=title,
+        running=running,
         facts=_facts(nodes, bests[-1] if bests else None),
         tree=draw_tree(nodes, lower_is_better),
         curve=draw_curve(nodes, lower_is_better),
@@ -45,6 +44,15 @@ def render_run(nodes: Sequence[Node], title: str, lower_is_better: bool = False)
         best=bests[-1] if bests else None,
         data=_as_json([_details(nodes, index, parents) for index, parents in enumerate(parents_of(nodes))]),
     )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("aira_lib.search.page"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("run.html.jinja")
 
 
 def _facts(nodes: Sequence[Node], best: int | None) -> list[tuple[str, str]]:
@@ -71,6 +79,7 @@ def _details(nodes: Sequence[Node], index: int, parents: Sequence[int]) -> dict[
     parent = nodes[parents[0]] if parents else None
     return found | {
         "parents": list(parents),
+        "analysis": getattr(node, "analysis", "") or "",  # journals of other versions have no such field
         "diff": _diff(parent.code, node.code) if parent else None,
         "scores": _scores(node),
         "usage": sorted(node.usage.items()),

@@ -107,6 +107,13 @@ def test_any_diff_that_difflib_writes_gives_what_it_was_made_from(old: list[str]
         assert parse_edit(reply, "\n".join(old) + "\n").code == "\n".join(new) + "\n"
 
 
+@pytest.mark.parametrize("reply", [block('    "M",', '    "Mb",'), hunk("@@ -3 +3 @@", '-    "M",', '+    "Mb",')])
+def test_a_patch_known_to_be_cut_off_is_refused_even_where_it_applies(reply: str) -> None:
+    assert parse_edit(reply, PROGRAM).code == PROGRAM.replace('"M"', '"Mb"')
+    with pytest.raises(PatchError, match="it was cut off; the program is still"):
+        parse_edit(reply, PROGRAM, cut=True)
+
+
 def test_edits_apply_one_after_the_other() -> None:
     edits = [Edit("1", ["a = 1"], ["a = 1", "b = 1"]), Edit("2", ["b = 1"], ["b = 2"])]
     assert apply_edits("a = 1\n", edits) == "a = 1\nb = 2\n"

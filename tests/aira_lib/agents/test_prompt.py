@@ -1,10 +1,16 @@
 import dataclasses
+import re
+from pathlib import Path
 from typing import Any
 
+import jinja2
+import jinja2.meta
 import pytest
 
+import aira_lib.agents.prompt as prompt_module
 from aira_lib.agents import Situation, render_prompt
-from aira_lib.agents.prompt import MOST_GOOD, read_memory
+from aira_lib.agents.memory import MOST_GOOD
+from aira_lib.agents.prompt import complexity, read_memory
 from aira_lib.agents.step import Operator
 from aira_lib.records import Evaluation
 from aira_lib.spec import CandidateLimits
@@ -101,6 +107,68 @@ def test_the_digest_leaves_out_the_clock_alone() -> None:
     assert digest() == digest(seconds_left=1.0) == digest(cores=64)
     others = [digest(steps_left=1), digest(description="another"), render_prompt("draft", SITUATION, [], None).digest]
     assert len({digest(), *others}) == 4
+
+
+def test_the_gpu_is_told_as_it_is() -> None:
+    with_one = render_prompt("draft", dataclasses.replace(SITUATION, gpu="NVIDIA H200, 34 GB of it"), NODES, None)
+    assert "3 cores and this GPU for it: NVIDIA H200, 34 GB of it; there is no network" in with_one.text
+    assert "no GPU" not in with_one.text
+    assert "3 cores and no GPU for it; there is no network" in text_of("draft", None)
+    assert with_one.digest == render_prompt("draft", SITUATION, NODES, None).digest, "a matter of the machine"
+
+
+@pytest.mark.parametrize(("earlier", "level", "told"), [
+    (0, "minimal", "Keep it minimal"), (1, "minimal", "Keep it minimal"), (2, "moderate", "moderate complexity"),
+    (3, "moderate", "moderate complexity"), (4, "advanced", "an advanced design"),
+    (9, "advanced", "an advanced design"),
+])  # fmt: skip
+def test_complexity_grows_with_the_attempts_from_the_same_point(earlier: int, level: str, told: str) -> None:
+    cues = dataclasses.replace(SITUATION, complexity_cues=True)
+    drafts = [node(i, "A-M", 0.5) for i in range(earlier)]
+    parent = node(50, "M-A", 0.5, operator="improve")
+    children = [parent] + [node(60 + i, "A-M", 0.5, operator="improve", parents=("n50",)) for i in range(earlier)]
+    for operator, nodes, of in (("draft", drafts, None), ("improve", children, parent)):
+        assert complexity(operator, nodes, of) == level  # type: ignore[arg-type]
+        text = render_prompt(operator, cues, nodes, of).text  # type: ignore[arg-type]
+        assert told in text
+        assert sum(cue in text for cue in ("Keep it minimal", "moderate complexity", "an advanced design")) == 1
+        assert told not in render_prompt(operator, SITUATION, nodes, of).text  # type: ignore[arg-type]
+    assert complexity("debug", children, parent) == complexity("crossover", children, parent) == ""
+
+
+TEMPLATES = Path(prompt_module.__file__).with_name("prompts")
+
+
+def of_macros(source: str) -> set[str]:
+    """The variables that the macros which a template calls read from the context."""
+    environment, found = jinja2.Environment(), set[str]()
+    for path, alias in re.findall(r'{% import "([^"]+)" as (\w+) with context', source):
+        parsed = environment.parse((TEMPLATES / path).read_text())
+        called = set(re.findall(rf"\b{alias}\.(\w+)\(", source))
+        macros = [macro for macro in parsed.find_all(jinja2.nodes.Macro) if macro.name in called]
+        assert {macro.name for macro in macros} == called
+        template = jinja2.nodes.Template(macros, lineno=1)
+        template.set_environment(environment)
+        found |= jinja2.meta.find_undeclared_variables(template)
+    return found
+
+
+def listed(path: Path) -> set[str]:
+    """The variables that a template's head lists; "those of X but a, b, and c" stands for X's."""
+    head = path.read_text().partition("-#}")[0]
+    text = " ".join(head.partition("Variables: ")[2].split()).rstrip(". ")
+    borrowed = re.match(r"those of (\S+\.jinja)(?: but (?P<but>[\w, ]+?))?(?:, and (?P<more>.*))?$", text)
+    if not borrowed:
+        return set(text.split(", "))
+    more, without = ({*(borrowed[name] or "").split(", ")} - {""} for name in ("more", "but"))
+    return (listed(path.parent / borrowed[1]) - without) | more
+
+
+@pytest.mark.parametrize("name", sorted(str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("[!_]*.jinja")))
+def test_a_templates_head_lists_exactly_its_variables(name: str) -> None:
+    source = (TEMPLATES / name).read_text()
+    used = jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(source))
+    assert listed(TEMPLATES / name) == used | of_macros(source)
 
 
 def test_long_output_keeps_its_start_and_its_end() -> None:

@@ -40,6 +40,24 @@ def test_what_was_said_is_said_again(tmp_path: Path) -> None:
         assert model.reply(Prompt("", "another output"), 1).text.startswith("reply 1")
 
 
+def test_how_a_reply_ended_is_recorded_too(tmp_path: Path) -> None:
+    class Cut:
+        name = "cut"
+
+        def reply(self, prompt: Prompt, seed: int) -> Reply:
+            return Reply("half", finish="length")
+
+    recording = RecordingModel(Cut(), tmp_path / REPLIES)
+    asked = [recording.reply(Prompt("", "a"), 1), recording.reply(Prompt("", "a"), 1)]
+    asked.append(ReplayModel(tmp_path).reply(Prompt("", "a"), 1))
+    assert [reply.finish for reply in asked] == ["length"] * 3
+
+
+def test_recordings_of_before_replies_said_how_they_ended_are_read(tmp_path: Path) -> None:
+    (tmp_path / REPLIES).write_text('{"prompt": "a", "seed": 1, "text": "old", "usage": {"calls": 1.0}}\n')
+    assert ReplayModel(tmp_path).reply(Prompt("", "a"), 1) == Reply("old", {"calls": 1.0})
+
+
 @pytest.mark.parametrize(("seed", "digest"), [(3, "a"), (2, "neither")])
 def test_a_missing_reply_is_one_line(seed: int, digest: str, tmp_path: Path) -> None:
     recorded(tmp_path / REPLIES)

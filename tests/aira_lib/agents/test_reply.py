@@ -1,8 +1,12 @@
+import re
+import textwrap
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aira_lib.agents import ReplyError, parse_reply
+from aira_lib.agents.reply import _join, ended
 
 PROGRAM = 'open("submission.csv", "w").write("layer\\nA\\n")\n'
 FENCE = "```"
@@ -109,13 +113,62 @@ def test_what_utf8_cannot_hold_is_replaced() -> None:
     parsed.code.encode()
 
 
-@given(
-    st.lists(
-        st.sampled_from(["```", "```python", "~~~", "<think>", "</think>", "x = 1", "'''", '"""', "(", "text", ""])
-    )
+@pytest.mark.parametrize(
+    ("reply", "taken"),
+    [
+        (fenced(PROGRAM), True),
+        (fenced(PROGRAM) + "And with this", True),
+        (PROGRAM, False),
+        (f"{FENCE}python\n{PROGRAM}", False),
+        (fenced(PROGRAM) + f"Better:\n{FENCE}python\n{PROGRAM}", False),
+        (fenced(PROGRAM) + f"Run it:\n{FENCE}bash\npython", True),
+    ],
 )
-def test_any_reply_gives_a_program_that_compiles_or_a_reason(lines: list[str]) -> None:
+def test_of_a_reply_known_to_be_cut_off_only_what_ends_is_taken(reply: str, taken: bool) -> None:
+    assert parse_reply(reply).code == PROGRAM, "as long as nobody knows"
+    if taken:
+        assert parse_reply(reply, cut=True).code == PROGRAM
+    else:
+        with pytest.raises(ReplyError, match=r"cut off inside a block|no fenced block"):
+            parse_reply(reply, cut=True)
+
+
+@pytest.mark.parametrize(
+    ("finish", "told"),
+    [("", "^$"), ("length", "limit of tokens"), ("context", "lower memory_tokens"), ("x" * 99, r"reason x{40}\)$")],
+)
+def test_how_a_reply_ended_in_words(finish: str, told: str) -> None:
+    assert re.search(told, ended(finish))
+
+
+@given(st.lists(st.text(alphabet=" \tx\f", max_size=6)))
+def test_indentation_is_taken_off_as_textwrap_does(lines: list[str]) -> None:
+    assert _join(lines) == textwrap.dedent("\n".join(lines)).strip("\n").rstrip() + "\n"
+
+
+PIECES = ["```", "```python", "~~~", "<think>", "</think>", "x = 1", "'''", '"""', "(", "text", ""]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES)))
+def test_any_reply_gives_a_program_of_its_own_lines_or_a_reason(lines: list[str]) -> None:
+    reply = "\n".join(lines)
     try:
-        compile(parse_reply("\n".join(lines)).code, "candidate.py", "exec")
+        code = parse_reply(reply).code
     except ReplyError as error:
-        assert str(error)  # noqa: PT017
+        reason = str(error)
+    else:
+        compile(code, "candidate.py", "exec")
+        assert "x = 1" in code, "nothing else among the pieces does anything"
+        assert code.strip("\n") in reply, "nothing is joined, nothing is added"
+        return
+    assert re.fullmatch(r"the (reply|code) .+", reason)
+    # The plainest of all replies must never be refused.
+    assert reply.strip("\n") not in ("x = 1", "```\nx = 1\n```", "```python\nx = 1\n```")
+
+
+@given(st.lists(st.sampled_from(["text", "more text", ""])), st.sampled_from(["", "text\n", "\n\n"]))
+def test_a_program_after_any_prose_is_found(prose: list[str], after: str) -> None:
+    parsed = parse_reply("\n".join([*prose, fenced(PROGRAM)]) + after)
+    assert parsed.code == PROGRAM
+    assert parsed.plan == ("\n".join(prose).strip() or after.strip())

@@ -1,6 +1,7 @@
 """Searches as seen from another terminal: journals that finish, grow, are cut off or are not there yet."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,15 @@ import aira_lib.launch.watch as module
 from aira_lib import plan
 from aira_lib.errors import UserError
 from aira_lib.launch.nodes import JOURNAL, read_nodes, write_nodes_page
-from aira_lib.launch.watch import Lookout, cost, one_line, watch
+from aira_lib.launch.search_table import cost, one_line
+from aira_lib.launch.searches import Lookout, Watched, seconds_left
+from aira_lib.launch.watch import watch, watch_task
 from aira_lib.records import Manifest, Node
 from aira_lib.search import stage
 from aira_lib.settings import Settings
-from aira_lib.spec import Study
+from aira_lib.spec import Study, canonical_json
 from aira_lib.store import RecordFolder, open_store
+from aira_lib.store.local import FileStore
 from aira_lib.study_file import parse_study
 from tests.builders import TINY_STUDY, node
 
@@ -69,7 +73,7 @@ def test_without_a_terminal_the_table_is_printed_once(study: Study, settings: Se
     write(journal(study, settings), NODES)
     shown = printed(study, settings)
     row = next(line for line in shown.splitlines() if "greedy-offline.s0" in line)
-    for cell in ("2/3", "debug", "0.2500", "2M-2Mb", "50%", "$1.50", "30 s", "[red]broken[/] [2J twice"):
+    for cell in ("2/3", "draft", "0.2500", "2M-2Mb", "50%", "$1.50", "30 s", "[red]broken[/] [2J twice"):
         assert cell in row
     assert "\x1b" not in shown
     assert next(line for line in shown.splitlines() if "greedy-offline.s1" in line).split()[3] == "waiting"
@@ -111,8 +115,62 @@ def test_what_is_finished_is_read_once(study: Study, settings: Settings, monkeyp
     finish(study, settings)
     lookout = Lookout(study, settings)
     assert lookout.look()[0].finished
-    monkeypatch.setattr(module, "read_nodes", lambda store, study, unit: [])
+    journal(study, settings).unlink()
     assert len(lookout.look()[0].nodes) == 2
+
+
+@pytest.mark.parametrize("of_file", [True, False])
+def test_what_a_journal_gained_is_what_a_fresh_look_sees(
+    of_file: bool, study: Study, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not of_file:
+        monkeypatch.setattr(FileStore, "folder", lambda store, prefix: None)
+    nodes = [node(i, "M", i / 10, plan="é\u2028" * i) for i in range(6)]
+    whole = "".join(each.json_line() for each in nodes).encode()
+    path, lookout = journal(study, settings), Lookout(study, settings)
+    for end in (0, 1, 400, 401, len(whole) - 1, len(whole)):
+        path.write_bytes(whole[:end])
+        seen = lookout.look()[0].nodes
+        assert seen == Lookout(study, settings).look()[0].nodes == tuple(nodes[: whole[:end].count(b"\n")])
+    path.unlink()
+    assert lookout.look()[0].nodes == ()
+
+
+def test_the_operator_at_hand_is_what_the_scaffold_decides(study: Study, settings: Settings) -> None:
+    write(journal(study, settings), [node(0, "M", 0.5), node(1, None, None)])
+    assert Lookout(study, settings).look()[0].at_hand == "debug"  # both drafts are there, and one of them is broken
+    finish(study, settings)
+    assert Lookout(study, settings).look()[0].at_hand == ""
+
+
+def test_time_left_is_by_the_speed_of_nodes_and_bounded_by_hours() -> None:
+    begun = Watched("a", tuple(node(i, "M", 0.5, seconds=10.0) for i in range(4)), 10, False)
+    waiting = Watched("b", (), 10, False)
+    assert begun.seconds_left() == 60
+    assert waiting.seconds_left() is None
+    assert seconds_left([waiting]) is None
+    assert seconds_left([begun, waiting], workers=2) == 100  # the waiting one takes longest
+    assert seconds_left([begun, waiting], workers=1) == 160
+    assert replace(begun, hours=50 / 3600).seconds_left() == 10
+    assert replace(begun, quiet=4.0).seconds_left() == 56
+    assert replace(begun, finished=True).seconds_left() == 0
+
+
+def test_searches_of_a_task_are_found_in_the_store(study: Study, settings: Settings) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    with pytest.raises(UserError, match="no unfinished search"):
+        watch_task(None, settings, console)
+    open_store(settings.store).write(f"{study.name}/study.json", canonical_json(study).encode())
+    open_store(settings.store).write("other/study.json", b'{"from": "another version"}')
+    write(journal(study, settings), NODES)
+    watch_task(None, settings, console)
+    watch_task(study.task.name, settings, console)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().count("Searches of tiny") == 2
+    with pytest.raises(UserError, match="no search of"):
+        watch_task("NeuralArchitectureSearchMAD2PrimitivesAccuracy", settings, console)
+    with pytest.raises(UserError, match="did you mean"):
+        watch_task("NeuralArchitectureSearchMAD2PrimitiveAccuracy", settings, console)
 
 
 def test_a_damaged_journal_is_one_line(study: Study, settings: Settings) -> None:
@@ -123,6 +181,7 @@ def test_a_damaged_journal_is_one_line(study: Study, settings: Settings) -> None
 
 def test_cost_is_dollars_where_they_are_known() -> None:
     assert cost(NODES) == "$1.50"
+    assert cost([node(0, "M", 0.5, usage={"dollars": 0.5, "total_tokens": 12_345.0})]) == "$0.50, 12k tokens"
     assert cost([node(0, "M", 0.5, usage={"calls": 1.0})] * 3) == "3 calls"
     assert cost([node(0, "M", 0.5)]) == "–"
 

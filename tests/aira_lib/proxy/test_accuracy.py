@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aira_lib.datasets.mad import IGNORE
-from aira_lib.proxy import macro_accuracy, token_accuracy
+from aira_lib.proxy import accuracies, macro_accuracy, token_accuracy
 
 pairs = st.lists(st.tuples(st.integers(0, 5), st.sampled_from([IGNORE, 0, 1, 2, 3, 7])), min_size=1, max_size=40)
 
@@ -33,3 +33,40 @@ def test_a_class_predicted_but_never_wanted_counts_as_zero() -> None:
 def test_nothing_scored_is_refused(accuracy: object) -> None:
     with pytest.raises(ValueError, match="no scored position"):
         accuracy(np.zeros((1, 3), np.int64), np.full((1, 3), IGNORE))  # type: ignore[operator]
+
+
+def examples(random: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Examples that hang together: each is answered well or badly as a whole; the classes are not equally easy."""
+    targets = random.integers(0, 4, size=(n, 6))
+    right = random.random((n, 6)) < random.choice([0.25, 0.9], size=(n, 1)) - 0.05 * targets
+    return np.where(right, targets, (targets + 1) % 4), targets
+
+
+def test_intervals_cover_though_tokens_hang_together() -> None:
+    """About 95 % of 400 intervals hold the truth. Tokens taken for independent would give about 76 %."""
+    random = np.random.default_rng(0)
+    truth = (0.25 + 0.9) / 2 - 0.05 * 1.5
+    found = [accuracies(*examples(random, 60)) for _ in range(400)]
+    for kind in ("token", "macro"):
+        covered = sum(getattr(each, kind).low <= truth <= getattr(each, kind).high for each in found)
+        assert 365 <= covered <= 396
+
+
+def test_intervals_are_as_wide_as_those_of_a_bootstrap_over_examples() -> None:
+    predictions, targets = examples(np.random.default_rng(1), 200)
+    found = accuracies(predictions, targets)
+    draws = np.random.default_rng(2).integers(0, 200, size=(2000, 200))
+    for estimate, accuracy in ((found.token, token_accuracy), (found.macro, macro_accuracy)):
+        assert estimate.value == accuracy(predictions, targets)
+        low, high = np.quantile([accuracy(predictions[d], targets[d]) for d in draws], [0.025, 0.975])
+        assert estimate.high - estimate.low == pytest.approx(high - low, rel=0.08)
+
+
+def test_an_interval_has_a_width_where_all_is_right_or_wrong() -> None:
+    targets = np.tile([0, 1, 2, IGNORE], (30, 1))
+    perfect, hopeless = accuracies(targets, targets), accuracies(np.full_like(targets, 3), targets)
+    assert perfect.token.high == 1.0
+    # Thirty examples of thirty, by Wilson's formula: n / (n + z^2).
+    assert perfect.token.low == pytest.approx(30 / (30 + 1.96**2), abs=1e-4)
+    assert (hopeless.macro.low, hopeless.token.low) == (0.0, 0.0)
+    assert hopeless.token.high == pytest.approx(1.96**2 / (30 + 1.96**2), abs=1e-4)

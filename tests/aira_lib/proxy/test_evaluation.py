@@ -7,8 +7,8 @@ import torch
 
 from aira_lib.architecture.cost import params
 from aira_lib.errors import UserError
-from aira_lib.proxy import count_steps, evaluate, evaluation, evaluation_flops, seconds_estimate
-from aira_lib.proxy.train import predict, train
+from aira_lib.proxy import count_steps, evaluate, evaluation, evaluation_flops, scored_task, seconds_estimate
+from aira_lib.proxy.train import epochs, predict, train
 from aira_lib.spec import ProxySection
 
 EASY: dict[str, Any] = {
@@ -74,11 +74,11 @@ def test_what_a_result_reports() -> None:
 def test_the_test_model_is_trained_on_all_examples_only_if_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
-    def counting(model: Any, examples: Any, *rest: Any) -> float:
+    def counting(model: Any, examples: Any, *rest: Any) -> Any:
         sizes.append(len(examples))
-        return train(model, examples, *rest)
+        return epochs(model, examples, *rest)
 
-    monkeypatch.setattr(evaluation, "train", counting)
+    monkeypatch.setattr(scored_task, "epochs", counting)
     evaluate(("M",), section("memorization", epochs=1), 0)
     assert sizes == [28, 40]
     sizes.clear()
@@ -101,7 +101,7 @@ def test_running_out_of_memory_is_a_result(error: Exception, monkeypatch: pytest
     def fail(*_: Any) -> float:
         raise error
 
-    monkeypatch.setattr(evaluation, "train", fail)
+    monkeypatch.setattr(scored_task, "epochs", fail)
     result = evaluate(("M",), section("memorization"), 0)
     assert (result.status, result.reason) == ("failed", "memorization: out of memory")
 
@@ -110,7 +110,7 @@ def test_a_bug_is_not_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> float:
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(evaluation, "train", fail)
+    monkeypatch.setattr(scored_task, "epochs", fail)
     with pytest.raises(RuntimeError, match="shapes"):
         evaluate(("M",), section("memorization"), 0)
 
@@ -137,7 +137,7 @@ def test_prediction_is_the_likeliest_token_whatever_the_batch() -> None:
             return self.weight[tokens]
 
     inputs = np.random.default_rng(0).integers(5, size=(300, 4))
-    assert np.array_equal(predict(Echo(), inputs), inputs)  # type: ignore[arg-type]
+    assert np.array_equal(predict(Echo(), inputs, "fp32"), inputs)  # type: ignore[arg-type]
 
 
 def test_training_reports_the_last_epochs_loss() -> None:

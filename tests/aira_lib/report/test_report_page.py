@@ -104,7 +104,7 @@ def test_page_has_every_figure_and_table(written: Path, inputs: ReportInputs) ->
 def test_figures_are_files_that_parse_and_name_no_host(written: Path) -> None:
     svgs = sorted((written / "figures").glob("*.svg"))
     assert [path.stem for path in svgs] == [
-        "best_designs", "frontier", "isoflop", "loss_curves", "patterns", "search",
+        "agents", "best_designs", "frontier", "isoflop", "loss_curves", "patterns", "search",
     ]  # fmt: skip
     for path in svgs:
         text = path.read_text(encoding="utf-8")
@@ -116,7 +116,7 @@ def test_figures_are_files_that_parse_and_name_no_host(written: Path) -> None:
 def test_markdown_shows_files_that_exist_and_whole_tables(written: Path) -> None:
     lines = (written / "report.md").read_text(encoding="utf-8").splitlines()
     targets = re.findall(r"\]\((figures/[^)]+)\)", "\n".join(lines))
-    assert len(targets) == 6
+    assert len(targets) == 7
     assert all((written / target).exists() for target in targets)
     for above, line in pairwise(lines):
         if line.startswith("|") and above.startswith("|"):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -141,9 +142,12 @@ def test_the_environment_is_a_fixed_list(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_environment_of_the_harness_cannot_be_read_from_proc(tmp_path: Path, strength: Isolation) -> None:
     if strength == "none":
         pytest.skip("not promised")
-    outcome = run_candidate(f"print(open('/proc/{os.getpid()}/environ').read())", tmp_path, LIMITS)
-    assert outcome.status == "error"
+    code = f"print(open('/proc/{os.getpid()}/environ').read())"
+    outcome = run_candidate(code, tmp_path, LIMITS)
+    assert re.search("FileNotFoundError|PermissionError", outcome.reason), outcome
     assert outcome.stdout_tail == ""
+    outside = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "PATH=" in outside
 
 
 def test_no_network(tmp_path: Path, strength: Isolation) -> None:
@@ -166,8 +170,8 @@ def test_no_names_are_resolved(tmp_path: Path, strength: Isolation) -> None:
 
 
 def test_the_same_port_is_open_outside() -> None:
-    with listening() as port:
-        socket.create_connection(("127.0.0.1", port), 5).close()
+    with listening() as port, socket.create_connection(("127.0.0.1", port), 5) as connection:
+        assert connection.getpeername() == ("127.0.0.1", port)
 
 
 @contextlib.contextmanager
@@ -275,3 +279,21 @@ def test_a_link_to_a_secret_is_not_collected(tmp_path: Path) -> None:
     assert outcome.status == "ok"
     with pytest.raises(ArtefactError, match="links are not followed"):
         collect(tmp_path, "submission.csv", 1_000_000)
+
+
+def test_files_without_a_name_count_as_disk(tmp_path: Path, strength: Isolation) -> None:
+    code = (
+        "import os, time\nheld = []\nfor i in range(4):\n    held.append(os.open('a', os.O_CREAT | os.O_WRONLY))\n"
+        "    os.remove('a')\n    os.write(held[-1], bytes(2 << 20))\ntime.sleep(30)"
+    )
+    outcome = run_candidate(code, tmp_path, LIMITS)
+    assert (outcome.status, outcome.exit_code) == ("disk", None)
+    shorter = code.replace("range(4)", "range(1)").replace("sleep(30)", "sleep(0.5)")
+    assert run_candidate(shorter, tmp_path, LIMITS).status == "ok"
+
+
+def test_output_holds_no_control_characters(tmp_path: Path) -> None:
+    code = "print('a\\x1b[2Jb\\x9bc\\td\\u202ee\\r'); raise SystemExit('\\x1b]0;x\\x07')"
+    outcome = run_candidate(code, tmp_path, LIMITS)
+    assert outcome.stdout_tail == "a\ufffd[2Jb\ufffdc\td\ufffde\n"
+    assert outcome.reason == "exit code 1: \ufffd]0;x\ufffd"

@@ -16,7 +16,7 @@ from aira_lib.architecture.pattern import Layers, parse
 from aira_lib.datasets.mad import splits
 from aira_lib.errors import UserError
 from aira_lib.proxy.cost import task_settings
-from aira_lib.records import Evaluation, Node, read_rows
+from aira_lib.records import PAGE, Evaluation, Node, read_rows
 from aira_lib.search.data import data_overview, write_train_data
 from aira_lib.search.scratch import scratch_folder
 from aira_lib.search.stage import search
@@ -81,7 +81,7 @@ def without_seconds(nodes: list[Node]) -> list[dict[str, Any]]:
 
 def scripted(monkeypatch: pytest.MonkeyPatch, *programs: str | Callable[[], str]) -> Scripted:
     model = Scripted(*programs)
-    monkeypatch.setattr(stage, "model_named", lambda name, temperature: model)
+    monkeypatch.setattr(stage, "model_named", lambda *_: model)
     return model
 
 
@@ -169,7 +169,7 @@ def test_a_budget_stops_a_search_and_counts_earlier_sittings(
 
     resumed = False
     model = Dear(submit("6A"))
-    monkeypatch.setattr(stage, "model_named", lambda name, temperature: model)
+    monkeypatch.setattr(stage, "model_named", lambda *_: model)
     agent = AGENT.model_copy(update=budget)
     with pytest.raises(Killed):
         search(TASK, PROXY, agent, 0, work_in(tmp_path), Proxy())
@@ -328,16 +328,18 @@ def test_the_training_files_are_what_the_proxy_trains_on(tmp_path: Path) -> None
 
 def test_what_is_logged_and_said(tmp_path: Path) -> None:
     work = work_in(tmp_path)
-    pushed: list[str] = []
+    pushed: list[tuple[str, int]] = []  # a file's name, and the nodes in the journal at that moment
     told: list[tuple[float, float]] = []
-    work.push = pushed.append
+    work.push = lambda name: pushed.append((name, len(nodes_of(tmp_path))))
     work.progress = lambda done, total, note: told.append((done, total))
     search(TASK, PROXY, AGENT, 1, work, Proxy())
     assert [entry.instead_of for entry in work.stand_ins] == [
         "a large language model",
         "MAD at the size of the paper profile",
     ]
-    assert pushed == ["journal.jsonl"] * AGENT.steps
+    assert [nodes for name, nodes in pushed if name == "journal.jsonl"] == list(range(1, AGENT.steps + 1))
+    assert {name for name, _ in pushed} == {"journal.jsonl", PAGE}
+    assert pushed[-1] == (PAGE, AGENT.steps)
     assert told == sorted(told)
     assert told[-1] == (AGENT.steps, AGENT.steps)
     assert isinstance(work.log, SilentLog)

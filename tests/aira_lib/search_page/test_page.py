@@ -5,12 +5,13 @@ import random
 import re
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aira_lib.records import Evaluation, Node
-from aira_lib.search.page import render_run
+from aira_lib.search.page import live, render_run
 from aira_lib.search.page.drawing import best_so_far, colour, draw_curve, draw_tree
 from aira_lib.search.page.layout import forest, parents_of
 from tests.builders import node
@@ -87,6 +88,64 @@ def test_the_script_sets_text_only() -> None:
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", page)
 
 
+def test_a_running_search_says_so() -> None:
+    nodes = search_of(3)
+    assert "still running" in render_run(nodes, "t", running=True)
+    assert "still running" not in render_run(nodes, "t")
+
+
+def test_what_a_node_has_beyond_every_node_is_shown() -> None:
+    changed = node(1, "M", 0.4, parents=("n0",), change="a wider layer", gain=-0.1)
+    first, second = json.loads(Elements(render_run([node(0, "M", 0.5), changed], "t")).data)
+    assert (second["change"], second["gain"], first["gain"]) == ("a wider layer", -0.1, None)
+    for shown in ("node.change", "node.gain", "node.analysis"):
+        assert shown in render_run([], "t")
+
+
+class Clock:
+    """A clock that stands still but for what is told to take time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.pages, self.takes = 100.0, 0, 0.0
+        monkeypatch.setattr(live.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(live, "render_run", self.render)
+
+    def render(self, nodes: list[Node], title: str, lower_is_better: bool, running: bool) -> str:
+        self.now += self.takes
+        self.pages += 1
+        return f"{len(nodes)} {running}"
+
+
+def test_a_running_page_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, pushed = Clock(monkeypatch), list[str]()
+    page = live.LivePage(tmp_path / "page.html", pushed.append, "t", False)
+    nodes = search_of(5)
+    page.refresh(nodes[:1])  # the first node shows at once
+    assert (tmp_path / "page.html").read_text() == "1 True"
+    for _ in range(900):
+        clock.now += 0.01
+        page.refresh(nodes)
+    assert clock.pages == 2  # again after 5 s
+    clock.takes = 1.0
+    clock.now += 5.0
+    started, pages = clock.now, clock.pages
+    for _ in range(10_000):
+        clock.now += 0.1
+        page.refresh(nodes)
+    assert 0 < (clock.pages - pages) / (clock.now - started) <= 0.021
+    page.finish(nodes)
+    assert (tmp_path / "page.html").read_text() == "5 False"
+    assert set(pushed) == {"page.html"}
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_a_disk_that_refuses_the_page_stops_nothing(tmp_path: Path) -> None:
+    page = live.LivePage(tmp_path / "nowhere" / "page.html", lambda name: None, "t", False)
+    page.refresh(search_of(2))
+    page.finish(search_of(2))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("count", [0, 1, 7, 500])
 def test_every_node_is_there_once_in_each_picture(count: int) -> None:
     elements = Elements(render_run(search_of(count), "t"))
@@ -100,8 +159,8 @@ def test_equal_nodes_give_equal_bytes() -> None:
 
 
 def test_pictures_are_well_formed() -> None:
-    for svg in re.findall(r"<svg.*?</svg>", render_run(search_of(40), "t"), re.DOTALL):
-        ElementTree.fromstring(svg)
+    pictures = re.findall(r"<svg.*?</svg>", render_run(search_of(40), "t"), re.DOTALL)
+    assert [len(list(ElementTree.fromstring(svg).iter("circle"))) for svg in pictures] == [40, 40]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -14,6 +14,7 @@ from aira_lib.datasets.mad import splits
 from aira_lib.errors import UserError
 from aira_lib.proxy import evaluate as proxy_evaluate
 from aira_lib.proxy.cost import task_settings
+from aira_lib.proxy.language import text_data
 from aira_lib.spec import ProxySection
 from aira_lib.study_file import load_study
 from aira_lib.tasks import TASKS, SubmissionError, description, read_submission
@@ -35,7 +36,7 @@ def test_a_folder_says_what_the_library_does(name: str) -> None:
     folder, task = load_task_folder(BUILT_IN / name), TASKS[name]
     assert (folder.name, folder.metric) == (task.name, task.metric)
     assert folder.metadata.metric_lower_is_better == task.lower_is_better
-    assert folder.description.startswith(description(task, 16, ProxySection()))
+    assert folder.description.startswith(description(task, 16, profile_named("paper", task.dataset)[1]))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -104,6 +105,34 @@ def _only_the_training_split(data: Path, proxy: ProxySection) -> None:
     assert len(seen) == round(0.7 * proxy.train_examples)
     hidden = [*drawn.validation.inputs, *drawn.test.inputs]
     assert not any(row.tobytes() in seen for row in hidden)
+
+
+def test_a_folder_of_text_end_to_end_at_a_tiny_size(tmp_path: Path) -> None:
+    text = {"tokenizer": "words", "vocab_size": 64, "seq_len": 16, "train_examples": 40, "test_examples": 16}
+    study = tmp_path / "text.yaml"
+    tiny = {**TINY_STUDY["proxy"], "seed": 77, "language": text}
+    study.write_text(yaml.safe_dump({**TINY_STUDY, "proxy": tiny}))
+    task = load_task_folder(BUILT_IN / "NeuralArchitectureSearchBabiStories2PrimitivesLoss")
+    folders = _folders(tmp_path)
+    environment = {"AIRA_PROFILE": str(study), "OMP_NUM_THREADS": "1"}
+    prepare(task, *folders, 300, environment)
+    proxy = profile_named(str(study), "babistories")[1]
+    _only_the_training_text(folders[1], proxy)
+    expected = proxy_evaluate(parse("A-M-M-A"), proxy, seed=77, device="auto")
+    assert _score(task, folders, "architecture\nA-M-M-A\n", environment) == pytest.approx(expected.test)
+
+
+def _only_the_training_text(data: Path, proxy: ProxySection) -> None:
+    written = sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_file())
+    assert written == ["settings.json", "train/babistories.npz", "train/words.json"]
+    told = (data / "settings.json").read_text()
+    assert '"seed"' not in told
+    assert "paths" not in told
+    splits_ = text_data(proxy, "babistories").splits
+    with np.load(data / "train/babistories.npz") as arrays:
+        assert np.array_equal(arrays["inputs"], splits_.train.inputs)
+        seen = {row.tobytes() for row in arrays["inputs"].astype(np.int64)}
+    assert not any(row.tobytes() in seen for row in [*splits_.validation.inputs, *splits_.test.inputs])
 
 
 def test_an_unknown_profile_and_a_missing_submission_say_so(tmp_path: Path, study: Path) -> None:

@@ -53,8 +53,13 @@ def test_no_folder_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_refusing_disk_does_not_stop_the_work(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    ProgressFile(tmp_path / "file", "search", "a").finish()
+    (tmp_path / "file").write_text("kept")
+    file = ProgressFile(tmp_path / "file", "search", "a")
+    file.update(1, 2, "")
+    file.finish()
+    file.fail("broken")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 def test_files_of_others_are_passed_over(tmp_path: Path) -> None:

@@ -1,0 +1,67 @@
+"""Documents of the texts that a study names: local files and folders, S3, and Hugging Face data sets."""
+
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from aira_lib.datasets.text.files import documents_of, text_files
+from aira_lib.errors import MissingDependency, UserError
+from aira_lib.store import open_store
+
+_HUB = re.compile(r"hf://(?P<name>[^/@\s]+/[^/@\s]+)(/(?P<config>[^/@\s]+))?(@(?P<split>[^/@\s]+))?")
+
+
+def documents(paths: Sequence[str], text_field: str = "text") -> Iterator[str]:
+    """The documents of all paths, in order, read no further than they are asked for.
+
+    Args:
+        paths: a file or folder, ``s3://bucket/key`` (one object, or all below a prefix, by name), or
+            ``hf://OWNER/NAME[/CONFIG][@SPLIT]`` (split: train), each of the kinds of `aira_lib.datasets.text.files`.
+        text_field: the field or column that holds the text.
+
+    Raises:
+        UserError: nothing is there, or it cannot be read as what its name says.
+        MissingDependency: a Hugging Face data set without the package `datasets`.
+    """
+    for path in paths:
+        if path.startswith("s3://"):
+            yield from _from_s3(path, text_field)
+        elif path.startswith("hf://"):
+            yield from _from_hub(path, text_field)
+        else:
+            yield from documents_of(text_files(Path(path).expanduser()), text_field)
+
+
+def _from_s3(uri: str, text_field: str) -> Iterator[str]:
+    """One object at a time lies on the disk, in a temporary folder."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    store, key = open_store(f"s3://{bucket}"), key.strip("/")
+    names = [key] if key and store.exists(key) else store.list(key)
+    if not names:
+        raise UserError(f"{uri}: there is no such object, and none below that prefix")
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="aira-text-") as folder:
+            file = Path(folder) / Path(name).name
+            if names == [key] or text_files(file, must_exist=False):
+                store.get(name, file)
+                yield from documents_of([file], text_field)
+
+
+def _from_hub(uri: str, text_field: str) -> Iterator[str]:
+    named = _HUB.fullmatch(uri)
+    if named is None:
+        raise UserError(f"{uri}: a Hugging Face data set is written hf://OWNER/NAME[/CONFIG][@SPLIT]")
+    try:
+        load_dataset = import_module("datasets").load_dataset
+    except ModuleNotFoundError:
+        raise MissingDependency(f"reading {uri}", "eval") from None
+    try:
+        rows = load_dataset(named["name"], named["config"], split=named["split"] or "train", streaming=True)
+        for row in rows:
+            if not isinstance(row.get(text_field), str):
+                raise UserError(f"{uri}: no text in column {text_field!r}; columns: {', '.join(row)}")
+            yield row[text_field]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{uri}: cannot be read ({(str(error).splitlines() or ['no reason given'])[0]})") from None

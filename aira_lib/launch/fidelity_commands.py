@@ -1,0 +1,93 @@
+"""The commands `aira proxy fidelity` and `aira proxy stopping`: score, compare, print, write."""
+
+from pathlib import Path
+
+from aira_lib.architecture.pattern import render
+from aira_lib.errors import UserError
+from aira_lib.launch.fidelity_page import fidelity_lines, rank_figure, stopping_lines, write_page
+from aira_lib.launch.fidelity_run import Contestant, Plan, planned
+from aira_lib.proxy.cost import count_steps
+from aira_lib.proxy.fidelity import MEAN, Fidelity, StoppingFidelity, compare, correlations, regret, stopping_fidelity
+from aira_lib.records import Evaluation
+from aira_lib.settings import Settings
+
+
+def measure_fidelity(
+    small: str | None, large: str, designs: str, seeds: str, task: str | None, output: Path, dry_run: bool,
+    store: str | None,
+) -> None:  # fmt: skip
+    """See `aira_lib.launch.proxy_commands.fidelity`."""
+    plan = planned(designs, small, large, _seeds(seeds), Settings.from_environment(store), task)
+    if dry_run:
+        print(plan.outlook())
+        return
+    a, b = plan.evaluations()
+    found = _compared(plan, a, b)
+    lines = fidelity_lines(found)
+    if found.stopping:
+        lines += ["", *stopping_lines(found.stopping)]
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "fidelity.json").write_text(found.json_line(), encoding="utf-8")
+    figure = None
+    if found.designs:
+        try:
+            figure = rank_figure(found)
+            (output / "fidelity.svg").write_text(figure.svg, encoding="utf-8")
+        except ModuleNotFoundError:
+            lines.append("There is no figure: it needs matplotlib, in the extra report.")
+    page = write_page(output, f"Proxy fidelity: {found.small} against {found.large}", lines, figure)
+    print("\n".join([*lines, "", f"{plan.store.use.trained} trained, {plan.store.use.found} found; page: {page}"]))
+
+
+def measure_stopping(
+    profile: str | None, designs: str, seeds: str, task: str | None, output: Path, dry_run: bool, store: str | None
+) -> None:
+    """See `aira_lib.launch.proxy_commands.stopping`."""
+    plan = planned(designs, profile, None, _seeds(seeds), Settings.from_environment(store), task)
+    if dry_run:
+        print(plan.outlook())
+        return
+    found = _stopping(plan.contestants[0], plan.evaluations()[0])
+    lines = stopping_lines(found)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "fidelity.json").write_text(found.json_line(), encoding="utf-8")
+    page = write_page(output, f"Stopping early: {plan.contestants[0].name}", lines, None)
+    print("\n".join([*lines, "", f"{plan.store.use.trained} trained, {plan.store.use.found} found; page: {page}"]))
+
+
+def _compared(plan: Plan, small: list[list[Evaluation]], large: list[list[Evaluation]]) -> Fidelity:
+    a, b = plan.contestants
+    designs = compare([render(layers) for layers in plan.designs], small, large)
+    directions = (-1 if a.section.text else 1, -1 if b.section.text else 1)
+    goodness = [
+        {each.design: sign * getattr(each, side)[MEAN] for each in designs}
+        for side, sign in zip(("small", "large"), directions, strict=True)
+    ]
+    return Fidelity(
+        small=a.name, large=b.name, small_seeds=a.seeds, large_seeds=b.seeds, ranked_by=_ranked_by(a, b),
+        failed=len(plan.designs) - len(designs), designs=tuple(designs), correlations=correlations(designs, directions),
+        regret=regret(*goodness), steps_ratio=count_steps(b.section) / count_steps(a.section), directions=directions,
+        stopping=_stopping(a, small),
+    )  # fmt: skip
+
+
+def _stopping(contestant: Contestant, evaluations: list[list[Evaluation]]) -> StoppingFidelity:
+    """One seed of each design: a search trains it once."""
+    return stopping_fidelity([seeds[0] for seeds in evaluations], contestant.section)
+
+
+def _ranked_by(*contestants: Contestant) -> str:
+    names = {
+        "validation cross-entropy" if c.section.text else f"{c.section.rank_by_accuracy} accuracy on validation"
+        for c in contestants
+    }
+    return " and ".join(sorted(names))
+
+
+def _seeds(text: str) -> list[int] | None:
+    if not text:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) < 2**63 for part in parts):
+        raise UserError(f"--seeds {text}: whole numbers with commas between them are needed, such as 0,1,2")
+    return [int(part) for part in parts]

@@ -1,0 +1,114 @@
+"""What `aira proxy fidelity` and `aira proxy stopping` found: as text, as a figure of ranks, as a page of its own."""
+
+import html
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aira_lib.proxy.correlation import RankCorrelation
+from aira_lib.proxy.fidelity import MEAN, Fidelity, StoppingFidelity
+from aira_lib.records import Estimate
+
+if TYPE_CHECKING:
+    from aira_lib.report.drawing import Figure
+
+_STYLE = "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}pre{overflow:auto}"
+
+
+def fidelity_lines(found: Fidelity) -> list[str]:
+    """The comparison as lines of text."""
+    seeds = f"seeds {_list(found.small_seeds)} against {_list(found.large_seeds)}"
+    failed = f"; {found.failed} failed and are left out" if found.failed else ""
+    lines = [
+        f"{found.small} against {found.large}: {len(found.designs)} designs, {seeds}{failed}",
+        f"Ranked by {found.ranked_by}. The large one trains {found.steps_ratio:.3g} times as many steps.",
+        "",
+        f"{'':<26}  {'Spearman (95 %)':<26}Kendall (95 %)",
+        *(_row(task, each) for task, each in found.correlations.items()),
+    ]
+    if found.regret is not None:
+        lines.append(f"\nTaking the small one's best design loses {found.regret:.4f} in the large one.")
+    return lines
+
+
+def stopping_lines(found: StoppingFidelity) -> list[str]:
+    """The replay as lines of text."""
+    failed = f", {found.failed} more failed" if found.failed else ""
+    if not found.rungs:
+        return [f"{found.epochs} epochs are too few for a rung: nothing can be stopped early."]
+    return [
+        f"Validation at a rung against that after all {found.epochs} epochs, {found.designs} designs{failed}:",
+        f"{'':<26}  {'Spearman (95 %)':<26}Kendall (95 %)",
+        *(_row(f"after {each.epoch} epochs", each.correlation) for each in found.rungs),
+        "",
+        "Rules replayed on these curves, mean over 100 orders of the designs:",
+        f"{'':<34}{'stopped':>9}{'steps saved':>13}{'best stopped':>14}{'regret':>9}",
+        *(
+            f"{_rule(each.rule, each.eta, each.margin):<34}{each.stopped:>9.0%}{each.saved:>13.0%}"
+            f"{each.best_stopped:>14.0%}{each.regret:>9.4f}"
+            for each in found.rules
+        ),
+        "Steps saved include the trainings for a test score, which a stopped design does not get.",
+    ]
+
+
+def _rule(name: str, eta: int, margin: float) -> str:
+    return f"{name}, {f'eta {eta}' if name == 'successive-halving' else f'margin {margin:g}'}"
+
+
+def _row(name: str, found: RankCorrelation) -> str:
+    return f"{name:<26}  {_estimate(found.spearman):<26}{_estimate(found.kendall)}"
+
+
+def _estimate(found: Estimate | None) -> str:
+    return "all are equal" if found is None else f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+
+
+def _list(seeds: tuple[int, ...]) -> str:
+    return ", ".join(map(str, seeds))
+
+
+def write_page(folder: Path, title: str, lines: list[str], figure: "Figure | None") -> Path:
+    """Write a page that opens offline; gives its path."""
+    page = folder / "fidelity.html"
+    drawn = figure.inline() if figure else ""
+    body = html.escape("\n".join(lines))
+    page.write_text(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f"<style>{_STYLE}</style><h1>{html.escape(title)}</h1>{drawn}<pre>{body}</pre></html>\n",
+        encoding="utf-8",
+    )
+    return page
+
+
+def rank_figure(found: Fidelity) -> "Figure":
+    """Ranks in the large proxy against ranks in the small one, a panel a task; 1 is the best."""
+    import numpy as np
+    from matplotlib.figure import Figure as Canvas
+
+    from aira_lib.report.drawing import PALETTE, render
+
+    tasks = [MEAN, *(task for task in found.correlations if task != MEAN)]
+    rows = -(-len(tasks) // 4)
+
+    def draw(canvas: Canvas) -> None:
+        axes = np.atleast_1d(canvas.subplots(rows, min(4, len(tasks)), squeeze=False).ravel())
+        for panel, task in zip(axes, tasks, strict=False):
+            x, y = _ranks(found, task)
+            panel.plot([1, len(x)], [1, len(x)], color="#8c959f", linewidth=0.8)
+            panel.scatter(x, y, s=14, color=PALETTE[0])
+            rho = found.correlations[task].spearman
+            panel.set_title(f"{task}\nrho {rho.value:.2f}" if rho else f"{task}\nall are equal", fontsize=9)
+        for panel in axes[len(tasks) :]:
+            panel.set_axis_off()
+        canvas.supxlabel(f"rank in {found.small}", fontsize=9)
+        canvas.supylabel(f"rank in {found.large}", fontsize=9)
+
+    return render("fidelity", 2.6 * min(4, len(tasks)), 2.7 * rows + 0.3, draw)
+
+
+def _ranks(found: Fidelity, task: str) -> Iterator[list[float]]:
+    """Average ranks, 1 the best: in the small proxy, then in the large one."""
+    for side, sign in (("small", found.directions[0]), ("large", found.directions[1])):
+        values = [sign * getattr(each, side)[task] for each in found.designs]
+        yield [1 + sum((v > w) + 0.5 * (v == w) for v in values) - 0.5 for w in values]

@@ -1,0 +1,83 @@
+"""What a search will take, before it starts: nodes, time, money, and where its results go. Nothing is measured."""
+
+import math
+from pathlib import Path
+
+from rich.console import Console
+
+from aira_lib import plan
+from aira_lib.launch.display import duration
+from aira_lib.launch.estimate import estimate
+from aira_lib.launch.local import LocalRun
+from aira_lib.launch.search_study import is_local
+from aira_lib.launch.searches import Lookout
+from aira_lib.records import PAGE
+from aira_lib.spec import AgentSection
+from aira_lib.store import open_store
+
+# Tokens of one call, assumed: a prompt with task, data overview and memory, and a reply with a plan and a program.
+PROMPT_TOKENS, REPLY_TOKENS = 3_000, 1_500
+
+
+def show_outlook(console: Console, run: LocalRun) -> None:
+    """Print what would run, for how long, at what cost, and where records and pages would be."""
+    study, store = run.study, open_store(run.settings.store)
+    searches = Lookout(study, run.settings).look()
+    begun = sum(bool(each.nodes) and not each.finished for each in searches)
+    layers = "" if study.task.folder else f", {study.task.layers} layers"
+    lines = [f"Task: {study.task.name}{layers}"]
+    lines += [f"Agent: {_agent_line(agent)}" for agent in study.agents]
+    lines.append(f"Time: {_time_line(run)}")
+    lines += [f"Cost: {_cost_line(agent)}" for agent in study.agents]
+    lines.append(
+        f"State: {sum(each.finished for each in searches)} of {len(searches)} searches are finished, {begun} begun"
+    )
+    lines.append(f"Records: {store.uri}/{study.name}/search/")
+    lines.append(f"Pages: {page_place(run, plan.search_units(study)[0])} and so on, one a search")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def page_place(run: LocalRun, unit: plan.Unit) -> str:
+    """Where a search's page is: a path where the store is a folder, else a name in the store."""
+    store = open_store(run.settings.store)
+    folder: Path | None = store.folder(unit.folder(run.study))
+    return str(folder / PAGE) if folder else f"{store.uri}/{unit.folder(run.study)}/{PAGE}"
+
+
+def _agent_line(agent: AgentSection) -> str:
+    seeds = f"{len(agent.seeds)} seed{'s' * (len(agent.seeds) > 1)}"
+    return f"{agent.name} ({agent.scaffold}, {agent.model}): {seeds} of {agent.steps} steps or {agent.hours:g} h"
+
+
+def _time_line(run: LocalRun) -> str:
+    searches = sum(len(agent.seeds) for agent in run.study.agents)
+    at_once, threads = min(run.workers, searches), run.settings.threads
+    bound = max(agent.hours for agent in run.study.agents) * 3600 * math.ceil(searches / at_once)
+    how = f"{at_once} at once, {threads} thread{'s' * (threads > 1)} each"
+    if run.study.task.folder:
+        return f"at most {duration(bound)}, {how}"  # nobody knows what programs for a task of one's own take
+    row = next(row for row in estimate(run.study) if row.stage == "search")
+    about = duration(min(row.seconds / at_once, bound))
+    return f"about {about} besides the model's replies (estimated, not measured), at most {duration(bound)}; {how}"
+
+
+def _cost_line(agent: AgentSection) -> str:
+    if is_local(agent.model):
+        return f"nothing ({agent.model} asks no provider)"
+    calls = len(agent.seeds) * agent.steps
+    tokens = f"{calls * (PROMPT_TOKENS + REPLY_TOKENS) / 1e6:,.2f}M tokens in {calls:,} calls (sizes assumed)"
+    known = _dollars_a_call(agent.model)
+    said = f"about ${calls * known:,.2f}, {tokens}" if known is not None else f"price unknown, about {tokens}"
+    limits = [f"${agent.max_dollars * len(agent.seeds):,.2f} by --max-dollars"] if agent.max_dollars else []
+    if agent.max_tokens_total:
+        limits.append(f"{agent.max_tokens_total * len(agent.seeds):,} tokens by --max-tokens")
+    return f"{said}; {'at most ' + ', '.join(limits) if limits else 'no limit is set (--max-dollars, --max-tokens)'}"
+
+
+def _dollars_a_call(model: str) -> float | None:
+    import litellm
+
+    prices = litellm.model_cost.get(model) or litellm.model_cost.get(model.partition("/")[2]) or {}
+    prompt, reply = prices.get("input_cost_per_token"), prices.get("output_cost_per_token")
+    return None if prompt is None or reply is None else float(PROMPT_TOKENS * prompt + REPLY_TOKENS * reply)

@@ -1,0 +1,146 @@
+"""The study behind `aira search TASK`: one agent on one task, made from the options of the command line."""
+
+import difflib
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from aira_lib.agent_spec import BASELINES, ScaffoldName, is_baseline
+from aira_lib.agents import model_named
+from aira_lib.agents.llm import OFFLINE, REPLAY, SMOLLM2
+from aira_lib.errors import UserError, nearest
+from aira_lib.spec import AgentSection, AggregateSection, Study, TaskSection, digest
+from aira_lib.tasks import TASKS, task_named
+from aira_lib.tasks.profile import profile_named
+from aira_lib.tasks.section import folder_digest, folder_of, task_of
+
+_OPTIONS = {
+    "scaffold": "--agent",
+    "max_tokens_total": "--max-tokens",
+    "max_dollars": "--max-dollars",
+}
+LOCAL_MODELS = (OFFLINE, SMOLLM2, *BASELINES)
+_NAME = 54  # characters of a study's name before its digest; it may have 63
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What `aira search TASK` was told. Defaults: the paper's greedy agent, 10 seeds of 500 steps or 24 hours.
+
+    `profile` is "paper", "laptop" or a study's YAML file; None: what fits this machine. Budgets are of each seed.
+    """
+
+    agent: str = "greedy"
+    model: str = "offline"
+    seeds: int = 10
+    steps: int = 500
+    hours: float = 24.0
+    profile: str | None = None
+    max_dollars: float | None = None
+    max_tokens: int | None = None
+
+
+def is_local(model: str) -> bool:
+    """Whether a model asks no provider."""
+    return model in LOCAL_MODELS or is_baseline(model) or model.startswith(REPLAY)
+
+
+def study_for(task: str, options: SearchOptions) -> tuple[Study, str]:
+    """Make the study, and say in a line which profile was taken where none was asked for (else nothing).
+
+    Equal options but `seeds` give a study of the same name: its records hold whichever seeds were searched so far.
+
+    Raises:
+        UserError: an unknown task, agent, model or profile, or a number that makes no sense; one line.
+    """
+    if Path(task).is_dir() and task not in TASKS:
+        return _of_folder(task, options), ""
+    searched = task_named(task)
+    agent = _agent(options)
+    _check_model(agent)
+    profile, remark = (options.profile, "") if options.profile else _fitting()
+    layers, proxy = profile_named(profile, searched.dataset)
+    section = TaskSection(name=task, layers=layers)
+    name = _name(task, agent, digest([section, proxy, agent.model_dump(mode="json", exclude={"seeds"})]))
+    description = f"Made by `aira search {task}` with profile {profile}."
+    # Only the searches run; a study says how its designs would be aggregated, too.
+    aggregate = (AggregateSection(name="vote"),)
+    study = Study(
+        name=name, description=description, task=section, proxy=proxy, agents=(agent,), aggregate=aggregate
+    )  # fmt: skip
+    return study, remark
+
+
+def _of_folder(path: str, options: SearchOptions) -> Study:
+    """The study of an AIRS-Bench task folder, which has no sizes of ours and whose candidates are programs."""
+    section = TaskSection(folder=os.path.abspath(path))
+    searched = task_of(section)
+    agent = _agent(options)
+    if options.profile:
+        raise UserError(f"--profile {options.profile}: a task folder says by itself how large its data is")
+    if agent.model == OFFLINE:
+        raise UserError(f"--model offline: it writes designs only; {searched.name} needs a language model")
+    _check_model(agent)
+    key = digest([folder_digest(folder_of(path)), agent.model_dump(mode="json", exclude={"seeds"})])
+    description = f"Made by `aira search` of the task folder {searched.name}."
+    return Study(name=_name(searched.name, agent, key), description=description, task=section, agents=(agent,))
+
+
+def _agent(options: SearchOptions) -> AgentSection:
+    # What stands there when nothing was said is no scaffold of a baseline.
+    scaffold = "sampling" if is_baseline(options.model) and options.agent == SearchOptions.agent else options.agent
+    values: dict[str, Any] = dict(
+        scaffold=scaffold, model=options.model, seeds=options.seeds, steps=options.steps, hours=options.hours,
+        max_dollars=options.max_dollars, max_tokens_total=options.max_tokens,
+    )  # fmt: skip
+    if options.agent not in get_args(ScaffoldName):
+        raise UserError(f"--agent: unknown scaffold {options.agent!r}{nearest(options.agent, get_args(ScaffoldName))}")
+    if options.seeds < 1:
+        raise UserError(f"--seeds {options.seeds}: a search needs at least one seed")
+    for option, number in (("--hours", options.hours), ("--max-dollars", options.max_dollars)):
+        if number is not None and not math.isfinite(number):
+            raise UserError(f"{option} {number}: the value should be a finite number")
+    try:
+        return AgentSection.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = str(problem["loc"][0]) if problem["loc"] else ""
+        option = f"{_OPTIONS.get(field, f'--{field}')} {values.get(field)}" if field else f"--agent {scaffold}"
+        message = problem["msg"].removeprefix("Value error, ").replace("Input", "the value", 1)
+        raise UserError(f"{option}: {message}") from None
+
+
+def _check_model(agent: AgentSection) -> None:
+    """Fail now rather than in every process where a model's name or its packages are wrong; nothing is called."""
+    model_named(agent.model, agent.temperature)
+    if is_local(agent.model):
+        return
+    import litellm
+
+    try:
+        litellm.get_llm_provider(agent.model)
+    except Exception:  # litellm's own way to say that it knows no such provider
+        close = difflib.get_close_matches(agent.model, [*LOCAL_MODELS, *litellm.model_cost], n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else "; write PROVIDER/MODEL such as openai/gpt-5, or offline"
+        raise UserError(f"--model: unknown model {agent.model!r}{hint}") from None
+
+
+def _fitting() -> tuple[str, str]:
+    import torch
+
+    if torch.cuda.is_available():
+        return "paper", "Profile: paper (--profile laptop is smaller)."
+    return "laptop", (
+        "Profile: laptop, a stand-in for the paper's sizes since this machine has no CUDA device "
+        "(--profile paper searches at those)."
+    )
+
+
+def _name(task: str, agent: AgentSection, key: str) -> str:
+    spoken = f"{task.removeprefix('NeuralArchitectureSearch')}-{agent.name}".lower()
+    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in spoken).strip("-")
+    return f"{plain[:_NAME].rstrip('-')}-{key[:8]}"

@@ -1,0 +1,26 @@
+"""Fused CPU kernels of the small models' slow parts, compiled by numba at first use (extra `fast`).
+
+Plain PyTorch runs a norm, a rotary attention or a scan as many passes over memory; at the widths of a proxy these
+cost more than the matrix products. Each module here holds one kernel with its own backward pass, for fp32 and bf16.
+Nothing here is imported unless `usable` said so; the plain code stays the reference that tests compare with.
+"""
+
+import os
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+KERNELS_VARIABLE = "AIRA_KERNELS"
+
+
+@cache
+def installed() -> bool:
+    """Whether the kernels can be compiled here: numba is installed and AIRA_KERNELS is not "plain"."""
+    return os.environ.get(KERNELS_VARIABLE, "fused") != "plain" and find_spec("numba") is not None
+
+
+def usable(x: Tensor, kernel: str) -> bool:
+    """Whether a fused kernel takes this tensor: on a CPU, fp32 or bf16, and not told to use plain PyTorch."""
+    return kernel != "torch" and x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16) and installed()

@@ -1,0 +1,116 @@
+"""What the kernels share: numba's options, an exponential that vectorises, bfloat16 as integers, threads.
+
+numba knows no bfloat16: a bf16 tensor travels as int16, is widened when read and rounded when written.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+from torch import Tensor
+
+LANES = 32
+"""Rows are padded to a multiple of this, so that no loop ends in a scalar rest."""
+
+WORTH_A_THREAD = 2**18
+
+compiled = njit(fastmath=True, nogil=True, error_model="numpy", boundscheck=False, cache=True)
+inlined = njit(fastmath=True, nogil=True, error_model="numpy", boundscheck=False, inline="always")
+
+_LOG2_E = np.float32(1.4426950408889634)
+_LOWEST = np.float32(-126.0)  # the smallest exponent of a normal fp32 number
+_NOTHING = np.float32(-60.0)
+_HALF = np.float32(0.5)
+# 2**r for r in [-0.5, 0.5], by minimax: relative error below 2e-7.
+_C0, _C1, _C2, _C3, _C4, _C5, _C6 = (
+    np.float32(c) for c in (1.0, 6.9314718e-1, 2.4022651e-1, 5.5504109e-2, 9.6181291e-3, 1.3333558e-3, 1.5403530e-4)
+)
+
+
+@intrinsic
+def _power_of_two(context: Any, n: Any) -> Any:
+    """2**n of a whole fp32 number n >= -126: n goes into the exponent's bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        whole = builder.fptosi(arguments[0], ir.IntType(32))
+        biased = builder.add(whole, ir.Constant(ir.IntType(32), 127))
+        return builder.bitcast(builder.shl(biased, ir.Constant(ir.IntType(32), 23)), ir.FloatType())
+
+    return types.float32(types.float32), generate
+
+
+@intrinsic
+def wide(context: Any, x: Any) -> Any:
+    """The fp32 value of an element that is fp32, or bf16 as int16."""
+    if x == types.float32:
+        return types.float32(types.float32), lambda context, builder, signature, arguments: arguments[0]
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits = builder.shl(builder.zext(arguments[0], ir.IntType(32)), ir.Constant(ir.IntType(32), 16))
+        return builder.bitcast(bits, ir.FloatType())
+
+    return types.float32(types.int16), generate
+
+
+@intrinsic
+def narrow(context: Any, x: Any, like: Any) -> Any:
+    """An fp32 value as an element of `like`'s type: itself, or bf16 as int16, rounded to nearest even."""
+    if like == types.float32:
+        return types.float32(types.float32, types.float32), lambda context, builder, signature, arguments: arguments[0]
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(32)
+        bits = builder.bitcast(arguments[0], word)
+        odd = builder.and_(builder.lshr(bits, ir.Constant(word, 16)), ir.Constant(word, 1))
+        rounded = builder.add(bits, builder.add(odd, ir.Constant(word, 0x7FFF)))
+        return builder.trunc(builder.lshr(rounded, ir.Constant(word, 16)), ir.IntType(16))
+
+    return types.int16(types.float32, types.int16), generate
+
+
+@inlined
+def exponential(x):
+    """exp(x) in fp32 for x up to 88; 0 below exp(-60), where products with it would leave the normal numbers."""
+    t = max(x * _LOG2_E, _LOWEST)
+    n = np.floor(t + _HALF)
+    r = t - n
+    p = _C6 * r + _C5
+    p = p * r + _C4
+    p = p * r + _C3
+    p = p * r + _C2
+    p = p * r + _C1
+    return (p * r + _C0) * _power_of_two(n) if x > _NOTHING else np.float32(0)
+
+
+def array(x: Tensor) -> NDArray[Any]:
+    """A contiguous tensor's memory as numba takes it: bf16 as int16."""
+    x = x.detach()
+    return (x.view(torch.int16) if x.dtype == torch.bfloat16 else x).numpy()
+
+
+def over(rows: int, work: Callable[[int, int], None], size: int) -> None:
+    """Call work(first, last) for slices of `rows`, one slice a thread of PyTorch; each must write what is its own.
+
+    `size` is the number of elements worked on: few are not worth a second thread.
+    """
+    threads = min(torch.get_num_threads(), rows) if size >= WORTH_A_THREAD else 1
+    if threads <= 1:
+        work(0, rows)
+        return
+    borders = [rows * t // threads for t in range(threads + 1)]
+    waiting = [_pool(threads - 1).submit(work, borders[t], borders[t + 1]) for t in range(1, threads)]
+    work(0, borders[1])
+    for slice_done in waiting:
+        slice_done.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="fused")

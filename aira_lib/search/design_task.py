@@ -1,0 +1,83 @@
+"""The Compose tasks: a program submits a design, the proxy trains and scores it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from aira_lib.architecture.pattern import Layers, render
+from aira_lib.proxy.stopping import with_bars
+from aira_lib.records import Evaluation, Node
+from aira_lib.sandbox import collect
+from aira_lib.search.data import data_overview, write_train_data
+from aira_lib.search.task import CandidateFailure, Progress
+from aira_lib.spec import ProxySection, TaskSection
+from aira_lib.tasks import MAX_SUBMISSION_BYTES, SUBMISSION, description, read_submission, task_named
+
+
+class Evaluate(Protocol):
+    """The proxy evaluation, `aira_lib.proxy.evaluate` or a cheap one for tests."""
+
+    def __call__(
+        self,
+        layers: Layers,
+        section: ProxySection,
+        *,
+        seed: int,
+        threads: int,
+        progress: Callable[[float, float, str], None],
+    ) -> Evaluation:
+        """Score a design."""
+
+
+class DesignTask:
+    """See `aira_lib.search.task.Task`."""
+
+    prompts: Literal["design", "program"] = "design"
+    artefact = SUBMISSION
+
+    def __init__(self, section: TaskSection, proxy: ProxySection, evaluate: Evaluate, data: Path, threads: int) -> None:
+        """Write the data of candidates into a new folder, `data`."""
+        self.facts = task_named(section.name)
+        self.layers = section.layers
+        self.data = data
+        write_train_data(proxy, data)
+        self.description = description(self.facts, section.layers, proxy)
+        self.data_overview = data_overview(data)
+        self._proxy, self._score, self._threads = proxy, evaluate, threads
+
+    def collect(self, workdir: Path) -> Mapping[str, bytes]:
+        """See `Task`."""
+        return {SUBMISSION: collect(workdir, SUBMISSION, MAX_SUBMISSION_BYTES)}
+
+    def score(
+        self,
+        submitted: Mapping[str, bytes],
+        nodes: Sequence[Node],
+        seconds_left: Callable[[], float],
+        progress: Progress,
+        found: dict[str, Any],
+    ) -> None:
+        """See `Task`; a design that was scored before in this search is not scored again."""
+        layers = read_submission(submitted[SUBMISSION], self.facts, self.layers)
+        design = found["design"] = render(layers)
+        evaluation, reused = self._evaluate(layers, design, nodes, progress)
+        found["evaluation"] = evaluation
+        if evaluation.status != "ok":
+            raise CandidateFailure(f"the design could not be scored: {evaluation.reason}{reused}")
+        said = "; ".join(part for part in (evaluation.reason, reused.strip(" ()")) if part)
+        found |= {"reason": said, "validation": evaluation.validation, "test": evaluation.test}
+
+    def _evaluate(
+        self, layers: Layers, design: str, nodes: Sequence[Node], progress: Progress
+    ) -> tuple[Evaluation, str]:
+        """Score a design, once a search: the second value says from which step a score was taken over."""
+        for node in nodes:
+            if node.design == design and node.evaluation:
+                return node.evaluation.model_copy(update={"seconds": 0.0}), f" (scored at step {node.step})"
+        earlier: dict[str | None, Evaluation] = {}
+        for node in nodes:
+            if node.evaluation:
+                earlier.setdefault(node.design, node.evaluation)
+        proxy = with_bars(self._proxy, list(earlier.values()))
+        scored = self._score(layers, proxy, seed=proxy.seed, threads=self._threads, progress=progress)
+        return scored.finite(), ""

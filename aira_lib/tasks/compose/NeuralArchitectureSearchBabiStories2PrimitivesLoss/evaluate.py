@@ -1,0 +1,8 @@
+"""Train the submitted design and print its test loss."""
+
+from pathlib import Path
+
+from aira_lib.proxy.compose_task import evaluate_command
+
+if __name__ == "__main__":
+    evaluate_command(Path(__file__).parent.name)

@@ -1,0 +1,8 @@
+"""Put the agent's submission beside what determines the test split."""
+
+from pathlib import Path
+
+from aira_lib.proxy.compose_task import evaluate_prepare_command
+
+if __name__ == "__main__":
+    evaluate_prepare_command(Path(__file__).parent.name)

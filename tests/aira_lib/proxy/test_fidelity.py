@@ -1,0 +1,132 @@
+"""Rank correlations against scipy, intervals that cover, and the two commands on tiny designs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from typer.testing import CliRunner
+
+from aira_lib.cli import app
+from aira_lib.errors import UserError
+from aira_lib.launch.fidelity_run import random_designs
+from aira_lib.proxy.correlation import _kendall, _spearman, rank_correlation
+from aira_lib.proxy.fidelity import MEAN, Compared, correlations, regret
+from tests.builders import TINY_STUDY
+
+pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(-3, 3)), min_size=2, max_size=30)
+
+
+@given(pairs)
+def test_both_are_those_of_scipy_ties_included(rows: list[tuple[int, int]]) -> None:
+    x, y = np.array(rows, float).T
+    found = rank_correlation(x, y, resamples=20)
+    if len(set(x)) == 1 or len(set(y)) == 1:
+        assert (found.spearman, found.kendall) == (None, None)
+        return
+    assert found.spearman is not None
+    assert found.kendall is not None
+    assert found.spearman.value == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
+    assert found.kendall.value == pytest.approx(stats.kendalltau(x, y).statistic, abs=1e-12)
+
+
+def test_a_weighted_sample_is_the_sample_written_out() -> None:
+    random = np.random.default_rng(3)
+    x, y = random.integers(0, 6, size=(2, 12)).astype(float)
+    for weights in random.multinomial(12, np.full(12, 1 / 12), size=20):
+        drawn = np.repeat(np.arange(12), weights)
+        rows = weights[None].astype(float)
+        assert _spearman(x, y, rows)[0] == pytest.approx(stats.spearmanr(x[drawn], y[drawn]).statistic)
+        assert _kendall(x, y, rows)[0] == pytest.approx(stats.kendalltau(x[drawn], y[drawn]).statistic)
+
+
+def test_intervals_cover() -> None:
+    """Of two hundred samples of forty designs about 95 % of the intervals hold the truth; at 85 % something is wrong."""
+    random, covered, r = np.random.default_rng(0), 0, 0.6
+    truth = 2 / np.pi * np.arcsin(r)  # Kendall's tau of a normal pair
+    for sample in range(200):
+        x = random.normal(size=40)
+        y = r * x + np.sqrt(1 - r * r) * random.normal(size=40)
+        found = rank_correlation(x, y, resamples=300, seed=sample).kendall
+        assert found is not None
+        assert found.low <= found.value <= found.high
+        covered += found.low <= truth <= found.high
+    assert 170 <= covered <= 199
+
+
+def test_what_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        rank_correlation(np.array([1.0, np.nan]), np.array([1.0, 2.0]))
+
+
+def test_directions_turn_a_loss_into_a_rank() -> None:
+    designs = [Compared(design=str(i), small={MEAN: float(i), "a": 1.0}, large={MEAN: -float(i)}) for i in range(4)]
+    found = correlations(designs, (1, -1))
+    assert list(found) == [MEAN]
+    assert found[MEAN].spearman is not None
+    assert found[MEAN].spearman.value == pytest.approx(1)
+    assert regret({"x": 1.0, "y": 2.0}, {"x": 0.75, "y": 0.5}) == 0.25
+
+
+def test_random_designs_are_distinct_and_grow() -> None:
+    many = random_designs(20, 4, ("A", "M", "Mb"))
+    assert len(set(many)) == 20
+    assert random_designs(5, 4, ("A", "M", "Mb")) == many[:5]
+    with pytest.raises(UserError, match="too many of the 9"):
+        random_designs(9, 2, ("A", "M", "Mb"))
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("profile") / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**TINY_STUDY, "proxy": {**TINY_STUDY["proxy"], "epochs": 3}}))
+    return str(path)
+
+
+def command(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["proxy", *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_the_commands_from_end_to_end(profile: str, tmp_path: Path) -> None:
+    common = ("--designs", "6", "--store", str(tmp_path / "store"))
+    of_two = ("fidelity", "--small", profile, "--large", "2x", "--seeds", "0,1", *common)
+    assert "12 evaluations (6 designs, seeds 0, 1), 0 found" in command(*of_two, "--dry-run")
+    assert not (tmp_path / "store").exists()
+    said = command(*of_two, "--output", str(tmp_path / "out"))
+    assert "24 trained, 0 found" in said
+    found = json.loads((tmp_path / "out" / "fidelity.json").read_text())
+    assert set(found["correlations"]) == {MEAN, "in-context-recall", "memorization"}
+    assert (found["large_seeds"], found["steps_ratio"], len(found["designs"])) == ([2, 3], 2.0, 6)
+    small, large = ([each[side][MEAN] for each in found["designs"]] for side in ("small", "large"))
+    assert found["correlations"][MEAN]["spearman"]["value"] == pytest.approx(stats.spearmanr(small, large).statistic)
+    page = (tmp_path / "out" / "fidelity.html").read_text()
+    assert "<svg" in page
+    assert "mean over tasks" in page
+    assert "24 found" in command(*of_two, "--dry-run") or "12 found" in command(*of_two, "--dry-run")
+
+    said = command("stopping", "--profile", profile, "--seeds", "0", *common, "--output", str(tmp_path / "stopping"))
+    assert "0 trained, 6 found" in said
+    assert "after 1 epochs" in said
+    alone = json.loads((tmp_path / "stopping" / "fidelity.json").read_text())
+    assert alone == found["stopping"]
+    assert {rule["rule"] for rule in alone["rules"]} == {"successive-halving", "learning-curve"}
+
+
+def test_a_mistake_is_the_users(profile: str, tmp_path: Path) -> None:
+    for arguments, told in (
+        (("--designs", "2"), "at least 3 designs"),
+        (("--seeds", "0,x"), "whole numbers"),
+        (("--large", profile), "same proxy"),
+        (("--large", "papr"), "unknown profile"),
+    ):
+        with pytest.raises(UserError, match=told):
+            CliRunner().invoke(
+                app, ["proxy", "fidelity", "--small", profile, "--store", str(tmp_path), *arguments],
+                catch_exceptions=False,
+            )  # fmt: skip

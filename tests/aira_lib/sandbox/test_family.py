@@ -1,0 +1,69 @@
+"""The quick look at a family sees what the thorough one sees, and the end of a family is the end of all of it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aira_lib.sandbox.family import family, kill_family
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+# A tree of processes: two by the main thread, one by another thread, each with a child; and one that has ended.
+TREE = """
+import subprocess, sys, threading
+inner = "import subprocess, sys, time; c = subprocess.Popen(['sleep', '60']); print(c.pid, flush=True); time.sleep(60)"
+def begin(into):
+    child = subprocess.Popen([sys.executable, "-c", inner], stdout=subprocess.PIPE, text=True)
+    into += [child.pid, int(child.stdout.readline())]
+pids, done = [], threading.Event()
+def other():
+    begin(pids)
+    done.set()
+    threading.Event().wait()
+threading.Thread(target=other, daemon=True).start()
+done.wait()
+begin(pids)
+begin(pids)
+subprocess.Popen(["true"])
+print(*pids, flush=True)
+threading.Event().wait()
+"""
+
+
+@pytest.fixture
+def tree() -> Iterator[tuple[subprocess.Popen[str], set[int]]]:
+    root = subprocess.Popen([sys.executable, "-c", TREE], stdout=subprocess.PIPE, text=True)
+    assert root.stdout is not None
+    try:
+        yield root, set(map(int, root.stdout.readline().split()))
+    finally:
+        kill_family(root.pid)
+        root.communicate()
+
+
+@pytest.mark.parametrize("thorough", [False, True])
+def test_it_sees_all_living_descendants(thorough: bool, tree: tuple[subprocess.Popen[str], set[int]]) -> None:
+    root, pids = tree
+    seen = {process.pid: process for process in family(root.pid, thorough)}
+    assert len(pids) == 6
+    assert pids <= set(seen)
+    assert all(process.rss > 0 and process.group == os.getpgid(root.pid) for process in (seen[pid] for pid in pids))
+    assert pids <= {process.pid for process in family(os.getpid(), thorough)}
+
+
+def test_nobody_survives(tree: tuple[subprocess.Popen[str], set[int]]) -> None:
+    root, pids = tree
+    assert kill_family(root.pid)
+    assert root.wait() < 0
+    assert not any(running(pid) for pid in pids)
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

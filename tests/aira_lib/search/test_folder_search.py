@@ -1,0 +1,274 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aira_lib.search.stage as stage
+from aira_lib import plan, stages
+from aira_lib.agents import Prompt, Reply
+from aira_lib.errors import UserError
+from aira_lib.records import Node, read_rows
+from aira_lib.sandbox import closes_files, isolation
+from aira_lib.search.stage import search
+from aira_lib.settings import Settings
+from aira_lib.spec import AgentSection, CandidateLimits, ProxySection, Study, TaskSection
+from aira_lib.study_file import parse_study
+from tests.aira_lib.search.third_party_folder import NAME, raw_rows, third_party_folder
+from tests.builders import work_in
+
+LIMITS = CandidateLimits(seconds=30, memory_mb=512)
+AGENT = AgentSection(name="greedy-recorded", model="scripted", steps=5, n_drafts=2, limits=LIMITS, record_replies=True)
+
+PROGRAM = """\
+import csv
+FACTOR = {factor}
+def column(split, name):
+    with open(f"data/{{split}}/rows.csv", newline="") as file:
+        return [float(row[name]) for row in csv.DictReader(file)]
+for split, name in (("held_out", "held_out_submission.csv"), ("test", "submission.csv")):
+    areas = column(split, "area"){cut}
+    with open(name, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["{header}"])
+        writer.writerows([FACTOR * area] for area in areas)
+print(len(column("train", "price")), "rows to learn from")
+"""
+
+
+def program(factor: float, header: str = "price", cut: str = "") -> str:
+    return PROGRAM.format(factor=factor, header=header, cut=cut)
+
+
+GOOD, BUGGY, INVALID, MENDED, BETTER = (
+    program(1.0), program(1.0).replace("FACTOR = 1.0", "FACTOR = 1 / 0"), program(2.0, cut="[1:]"), program(2.0),
+    program(3.0),
+)  # fmt: skip
+
+
+class Scripted:
+    name = "scripted"
+
+    def __init__(self, *programs: str) -> None:
+        self.programs, self.prompts = list(programs), list[str]()
+
+    def reply(self, prompt: Prompt, seed: int) -> Reply:
+        self.prompts.append(prompt.text)
+        return Reply(f"A plan.\n```python\n{self.programs[len(self.prompts) - 1]}\n```\n")
+
+
+class Searched:
+    """A finished search and what it was made of."""
+
+    def __init__(self, where: Path, task: TaskSection, agent: AgentSection, *programs: str, **scripts: str) -> None:
+        self.folder, self.shared = third_party_folder(where, **scripts)
+        self.task = task.model_copy(update={"folder": str(self.folder), "name": NAME})
+        self.agent, self.model, self.work = agent, Scripted(*programs), work_in(where / "work")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stage, "model_named", lambda *_: self.model)
+            search(self.task, ProxySection(), agent, 0, self.work, task_data=self.shared)
+        self.nodes = read_rows(self.work.path / "journal.jsonl", Node)
+        self.summary = json.loads((self.work.path / "search.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    where = tmp_path_factory.mktemp("recorded")
+    return Searched(where, TaskSection(), AGENT, GOOD, BUGGY, INVALID, MENDED, BETTER)
+
+
+def without_seconds(nodes: list[Node]) -> list[dict[str, Any]]:
+    return [node.model_dump(exclude={"seconds"}) for node in nodes]
+
+
+def mean_absolute_error(rows: list[dict[str, str]], factor: float) -> float:
+    return sum(abs(factor * float(row["area"]) - float(row["price"])) for row in rows) / len(rows)
+
+
+def test_a_third_party_folder_is_searched_unchanged(recorded: Searched) -> None:
+    good, buggy, invalid, mended, better = recorded.nodes
+    assert [node.operator for node in recorded.nodes] == ["draft", "draft", "debug", "debug", "improve"]
+    assert [node.status for node in recorded.nodes] == ["ok", "failed", "failed", "ok", "ok"]
+    assert "ZeroDivisionError" in buggy.reason
+    assert invalid.reason.startswith("held_out_submission.csv is invalid: exit code 2")
+    assert "expected 10 rows, got 9" in invalid.reason
+    assert invalid.validation is invalid.test is None
+    assert better.parents == (mended.id,)
+    assert {node.design for node in recorded.nodes} == {None}
+    assert not any(node.self_reported for node in recorded.nodes)
+    assert better.gain == pytest.approx(better.validation - mended.validation)  # type: ignore[operator]
+    test = raw_rows(recorded.shared, "test")
+    for node, factor in ((good, 1.0), (mended, 2.0), (better, 3.0)):
+        assert node.test == pytest.approx(mean_absolute_error(test, factor), abs=1e-3)
+        assert "40 rows to learn from" in node.output
+
+
+def test_lower_is_better_where_the_metadata_say_so(recorded: Searched) -> None:
+    summary = recorded.summary
+    assert summary["best"]["step"] == 4
+    assert (summary["task"], summary["metric"]) == (NAME, "MeanAbsoluteError")
+    assert (summary["lower_is_better"], summary["validation"]) == (True, "held-out")
+    assert "layers" not in summary
+    last = recorded.model.prompts[-1]
+    assert "Improve the best program so far" in last
+    assert last.index('"step": 3') < last.index('"step": 0')  # both good programs are told of, the better first
+
+
+def test_prompts_say_what_is_asked_for_and_never_the_test_score(recorded: Searched) -> None:
+    first = recorded.model.prompts[0]
+    for said in ("Predict the price of a house", "./data/held_out", "`held_out_submission.csv`", "lower is better",
+                 "- ./data/train/rows.csv", "numpy (", "machine-learning researcher"):  # fmt: skip
+        assert said in first
+    assert "neural architectures" not in first
+    assert "expected 10 rows, got 9" in recorded.model.prompts[3]
+    for node in recorded.nodes:
+        assert node.test is None or not any(f"{node.test:.6g}" in prompt for prompt in recorded.model.prompts)
+
+
+@pytest.mark.parametrize("cut", [2])
+def test_an_interrupted_search_ends_as_the_recorded_one(recorded: Searched, cut: int, tmp_path: Path) -> None:
+    lines = (recorded.work.path / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    work = work_in(tmp_path)
+    (work.path / "journal.jsonl").write_bytes(b"".join(lines[:cut]) + lines[cut][: 20 * cut])
+    agent = AGENT.model_copy(update={"model": f"replay:{recorded.work.path}", "record_replies": False})
+    search(recorded.task, ProxySection(), agent, 0, work, task_data=recorded.shared)
+    assert without_seconds(read_rows(work.path / "journal.jsonl", Node)) == without_seconds(recorded.nodes)
+
+
+def folder_study(recorded: Searched, **task: Any) -> Study:
+    agent = {"name": AGENT.name, "model": f"replay:{recorded.work.path}", "steps": 1, "n_drafts": 2,
+             "limits": LIMITS.model_dump()}  # fmt: skip
+    return parse_study({"name": "folder", "task": {"folder": str(recorded.folder), **task}, "agents": [agent]}, "test")
+
+
+def test_the_search_stage_makes_a_record_and_later_stages_say_why_not(
+    recorded: Searched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRA_TASK_DATA", str(recorded.shared))
+    study, settings = folder_study(recorded), Settings(store=str(tmp_path))
+    (unit,) = plan.search_units(study)
+    made = stages.run_stage(study, unit, settings)
+    (node,) = read_rows(stages.fetch(made.uri, settings).path / "journal.jsonl", Node)
+    assert without_seconds([node]) == without_seconds(recorded.nodes[:1])
+    assert stages.run_stage(study, unit, settings).reused
+    with pytest.raises(UserError, match="searches a task folder"):
+        plan.archive_unit(study)
+
+
+def test_a_key_depends_on_what_is_in_the_folder_and_not_on_where_it_lies(recorded: Searched, tmp_path: Path) -> None:
+    here, _ = third_party_folder(tmp_path)
+    there, elsewhere = folder_study(recorded), folder_study(recorded, folder=str(here) + "/")
+    assert plan.search_units(there)[0].key == plan.search_units(elsewhere)[0].key
+    assert plan.search_units(there)[0].key != plan.search_units(folder_study(recorded, validation="held-out"))[0].key
+    (here / "utils.py").write_text((here / "utils.py").read_text() + "\n")
+    assert plan.search_units(there)[0].key != plan.search_units(elsewhere)[0].key
+
+
+def test_a_study_names_a_task_or_a_folder(recorded: Searched) -> None:
+    assert Study.model_validate_json(folder_study(recorded).model_dump_json()) == folder_study(recorded)
+    with pytest.raises(UserError, match="not both"):
+        folder_study(recorded, name="NeuralArchitectureSearchMAD2PrimitivesAccuracy")
+    with pytest.raises(UserError, match=r"start from `aira tasks new`"):
+        plan.search_units(folder_study(recorded, folder=str(recorded.shared)))
+    built_in = "aira_lib/tasks/compose/NeuralArchitectureSearchMAD2PrimitivesAccuracy"
+    with pytest.raises(UserError, match="a built-in task; name it instead"):
+        plan.search_units(folder_study(recorded, folder=built_in))
+    with pytest.raises(UserError, match="model offline writes designs only"):
+        search(recorded.task, ProxySection(), AGENT.model_copy(update={"model": "offline"}), 0, recorded.work)
+
+
+SPY = (
+    """
+import glob, os
+for root in ROOTS:
+    for folder, _, files in os.walk(root):
+        for file in files:
+            path = os.path.join(folder, file)
+            text = open(path, errors="replace").read() if os.access(path, os.R_OK) else ""
+            for secret in SECRETS:
+                if secret in text and file != "candidate.py":
+                    print("FOUND", path)
+for pid in glob.glob("/proc/[0-9]*"):
+    for name in ("environ", "cmdline", "cwd/..", "root/tmp"):
+        try:
+            found = os.listdir(f"{pid}/{name}") if "/" in name else open(f"{pid}/{name}").read()
+        except OSError:
+            continue
+        if "task" in found or "shared" in found or "AIRA_TASK_DATA" in found:
+            print("SEEN", pid, name)
+print(sorted(glob.glob("**", recursive=True)))
+"""
+    + GOOD
+)
+
+
+def test_no_label_that_counts_is_within_a_candidates_reach(recorded: Searched, tmp_path: Path) -> None:
+    if not closes_files(isolation()):
+        pytest.skip("this machine cannot close the file system to candidates")
+    secrets = [row["price"] for row in raw_rows(recorded.shared, "test")]
+    secrets += [f"{float(secret):.3f}" for secret in secrets]
+    roots = [str(recorded.shared), str(recorded.folder), str(tmp_path), ".", "..", "/tmp"]
+    spy = SPY.replace("SECRETS", repr(secrets)).replace("ROOTS", repr(roots))
+    (node,) = Searched(tmp_path, TaskSection(), AGENT.model_copy(update={"steps": 1}), spy).nodes
+    assert node.status == "ok", node.reason
+    assert "FOUND" not in node.output
+    assert "SEEN" not in node.output
+    names = ["candidate.py", "data"]
+    names += [f"data/{split}{file}" for split in ("held_out", "test", "train") for file in ("", "/rows.csv")]
+    assert str(names) in node.output
+
+
+def test_candidates_report_their_own_validation_where_the_scorer_allows_no_other(tmp_path: Path) -> None:
+    fixed = """
+import argparse, json
+parser = argparse.ArgumentParser()
+parser.add_argument("--submission-file")
+rows = open(parser.parse_args().submission_file).read().split()[1:]
+if len(rows) != 20:
+    parser.error("20 rows, please")
+if rows[0] == "666":
+    raise LookupError("666")
+print('--- EVALUATION RESULT ---\\n{"MeanAbsoluteError": 0.25}')
+"""
+    write = "open('validation.json', 'w').write('%s')\nopen('submission.csv', 'w').write('price\\n' + '%d\\n' * 20)"
+    programs = [write % (text, value) for text, value in (
+        ('{"validation": 7.5}', 1), ('{"validation": NaN}', 1), ('{"validation": 1}', 666), ("[7.5]", 1),
+    )]  # fmt: skip
+    agent = AGENT.model_copy(update={"steps": 4, "n_drafts": 4, "debug_probability": 0.0})
+    done = Searched(tmp_path, TaskSection(), agent, *programs, evaluate=fixed)
+    good, nan, crashed, listed = done.nodes
+    assert (good.validation, good.test, good.self_reported) == (7.5, 0.25, True)
+    assert nan.reason == "validation.json: nan is not a finite number"
+    assert crashed.reason == "submission.csv could not be scored: evaluate.py: exit code 1: LookupError: 666"
+    assert "one key" in listed.reason
+    assert [node.status for node in done.nodes] == ["ok", "failed", "failed", "failed"]
+    assert done.summary["validation"] == "self-reported"
+    assert "validation fitness as candidates report it" in [entry.what for entry in done.work.stand_ins]
+    assert '{"validation": NUMBER}' in done.model.prompts[0]
+    assert "held_out" not in done.model.prompts[0]
+
+
+@pytest.mark.parametrize(
+    ("scripts", "line"),
+    [
+        ({"prepare": "raise KeyError('houses')"}, r"prepare\.py: exit code 1: KeyError: 'houses'"),
+        ({"evaluate_prepare": "import sys; sys.exit('no labels here')"}, r"evaluate_prepare\.py: .*no labels here"),
+        ({"evaluate": "import a_scorer_nobody_has"}, "install what its scorer needs"),
+        ({"evaluate": "print('nothing')"}, r"no rows can be held out.*printed no line.*validation: self-reported"),
+        ({"evaluate_prepare": "pass"}, "no rows can be held out|wrote no folder test_with_labels"),
+        ({"prepare": "import sys, os; os.makedirs(sys.argv[4] + '/test_with_labels')"}, "which agents would see"),
+    ],
+)
+def test_a_folder_that_cannot_be_searched_stops_the_search_before_a_model_is_asked(
+    scripts: dict[str, str], line: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=line) as error:
+        Searched(tmp_path, TaskSection(validation="held-out"), AGENT, **scripts)
+    assert "\n" not in str(error.value)
+
+
+def test_a_whole_run_of_such_a_study_is_refused_before_it_starts(recorded: Searched) -> None:
+    from aira_lib.launch.estimate import estimate
+
+    with pytest.raises(UserError, match="run its searches alone"):
+        estimate(folder_study(recorded))

@@ -1,0 +1,21 @@
+"""The pipeline with and without pretraining."""
+
+from pathlib import Path
+
+import yaml
+from kfp import compiler
+
+from pipelines.compose.pipeline import compose_pipeline
+
+
+def test_without_pretraining_the_report_gets_no_runs_and_all_else_is_there(tmp_path: Path) -> None:
+    tasks = {}
+    for trains in (True, False):
+        path = tmp_path / f"{trains}.yaml"
+        compiler.Compiler().compile(compose_pipeline(2, trains=trains), str(path))
+        tasks[trains] = next(yaml.safe_load_all(path.read_text()))["root"]["dag"]["tasks"]
+    left_out = set(tasks[True]) - set(tasks[False])
+    assert "list-points" in left_out
+    assert set(tasks[False]) == {*tasks[True]} - left_out
+    runs = tasks[False]["report"]["inputs"]["parameters"]
+    assert runs["trained"] == runs["scores"] == {"runtimeValue": {"constant": []}}
