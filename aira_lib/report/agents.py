@@ -17,7 +17,7 @@ from aira_lib.report.columns import Column, Row, Table
 from aira_lib.report.drawing import DASHES, PALETTE, Figure, render, safe_label
 from aira_lib.report.entries import deviation, mean
 from aira_lib.report.inputs import SearchRun
-from aira_lib.report.searches import by_agent, is_valid, measure
+from aira_lib.report.searches import by_agent, is_valid, is_whole, measure
 
 Floats = NDArray[np.float64]
 AFTER = (10, 25, 50, 100, 200)
@@ -75,8 +75,12 @@ def agents_compared(searches: Sequence[SearchRun], random: Sequence[str]) -> Age
 
 def _curve(nodes: Sequence[Node], lower_is_better: bool) -> Curve:
     sign = -1.0 if lower_is_better else 1.0
-    evaluated = list({node.design: node for node in reversed(nodes) if _was_evaluated(node)}.values())[::-1]
-    values = [sign * (node.validation or 0.0) if is_valid(node) else -np.inf for node in evaluated]
+    first: dict[str | None, Node] = {}
+    for node in nodes:
+        if _was_evaluated(node):
+            first.setdefault(node.design, node)
+    evaluated = list(first.values())
+    values = [sign * (node.validation or 0.0) if is_whole(node) else -np.inf for node in evaluated]
     best = np.maximum.accumulate(np.array(values, dtype=np.float64)) if values else np.empty(0)
     top = evaluated[int(np.argmax(values))] if values and max(values) > -np.inf else None
     return Curve(

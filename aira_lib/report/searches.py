@@ -28,6 +28,11 @@ def is_valid(node: Node) -> bool:
     return node.status == "ok" and node.validation is not None
 
 
+def is_whole(node: Node) -> bool:
+    """Whether a node's fitness is that of a whole training; one that was stopped early competes with none."""
+    return is_valid(node) and (node.evaluation is None or node.evaluation.stopped_at is None)
+
+
 def measure(lower_is_better: bool) -> str:
     """What a fitness of this direction is: MAD tasks have an accuracy, texts a loss."""
     return "loss" if lower_is_better else "accuracy"
@@ -36,7 +41,7 @@ def measure(lower_is_better: bool) -> str:
 def best_node(nodes: Sequence[Node], lower_is_better: bool = False) -> Node | None:
     """The node of best validation fitness, the earliest of equals; test fitness never decides."""
     sign = -1.0 if lower_is_better else 1.0
-    return max(filter(is_valid, nodes), key=lambda n: (sign * (n.validation or 0.0), -n.step), default=None)
+    return max(filter(is_whole, nodes), key=lambda n: (sign * (n.validation or 0.0), -n.step), default=None)
 
 
 def best_of(runs: Sequence[SearchRun]) -> Node | None:
@@ -66,7 +71,7 @@ def dynamics(agent: str, runs: Sequence[SearchRun]) -> Dynamics | None:
 
     A seed that stopped early keeps its best; a seed without any valid node is left out.
     """
-    alive = [run for run in runs if any(map(is_valid, run.nodes))]
+    alive = [run for run in runs if any(map(is_whole, run.nodes))]
     if not alive:
         return None
     steps = sorted({node.step for run in alive for node in run.nodes})
@@ -75,7 +80,7 @@ def dynamics(agent: str, runs: Sequence[SearchRun]) -> Dynamics | None:
     sign = -1.0 if any(run.lower_is_better for run in runs) else 1.0
     best = np.full((len(alive), len(steps)), -np.inf)
     for row, run in enumerate(alive):
-        for node in filter(is_valid, run.nodes):
+        for node in filter(is_whole, run.nodes):
             column = position[node.step]
             best[row, column] = max(best[row, column], sign * (node.validation or 0.0))
     best = np.maximum.accumulate(best, axis=1)
@@ -103,6 +108,7 @@ def search_table(searches: Sequence[SearchRun]) -> Table:
         "Searches by agent. The best of all is chosen by validation fitness; its test fitness was never shown to the "
         "agent. ± is the standard deviation over seeds."
     )
+    caption += stopped_early(searches)
     return Table("searches", caption, columns, rows, "No search has left a journal.")
 
 
@@ -125,6 +131,20 @@ def _agent_row(agent: str, runs: Sequence[SearchRun]) -> Row:
         "best_test": best.test if best else None,
         "best_design": best.design if best else None,
     }
+
+
+def stopped_early(searches: Sequence[SearchRun]) -> str:
+    """A sentence on trainings that were stopped early, where there are any."""
+    scored = {(run.agent, run.seed, n.design): n.evaluation for run in searches for n in run.nodes if n.evaluation}
+    stopped = sum(e.stopped_at is not None for e in scored.values())
+    if not stopped:
+        return ""
+    steps = [e.train_steps for e in scored.values()]
+    spared = 1 - sum(steps) / (max(steps) * len(steps)) if max(steps) else 0.0
+    return (
+        f" The training of {stopped} of {len(scored)} designs was stopped early, which saved {spared:.0%} of the "
+        "optimizer steps; their scores are those of then: they are in no ranking, neither here nor in the archive."
+    )
 
 
 def failure_table(searches: Sequence[SearchRun]) -> Table:
@@ -157,7 +177,7 @@ def steps_table(searches: Sequence[SearchRun]) -> Table:
         best: float | None = None
         better = min if run.lower_is_better else max
         for node in run.nodes:
-            if is_valid(node) and node.validation is not None:
+            if is_whole(node) and node.validation is not None:
                 best = node.validation if best is None else better(best, node.validation)
             rows.append(
                 {

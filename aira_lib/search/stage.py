@@ -89,8 +89,10 @@ def search(
             candidates = _candidates(asked, agent, seed, work, scratch)
             while not over():
                 done = len(journal.nodes)
+                clock.start()
                 node = candidates.make(journal.nodes, steps - done, clock.left, _within(work, done, steps))
                 journal.append(node)
+                clock.stop(node)
                 work.push(JOURNAL)
                 if agent.record_replies:
                     work.push(REPLIES)
@@ -110,15 +112,26 @@ def _within(work: Work, done: int, steps: int) -> Callable[[float, float, str], 
 
 
 class _Clock:
-    """The time left of a search: its budget less what its steps took, those before an interruption included."""
+    """The time left of a search: its budget less what its steps took, those before an interruption included.
+
+    What is between steps is not counted, so that an interrupted search has the time that a whole one has.
+    """
 
     def __init__(self, budget: float, nodes: list[Node]) -> None:
         self.budget = budget - sum(node.seconds for node in nodes)
+        self.started: float | None = None
+
+    def start(self) -> None:
+        """A step begins."""
         self.started = time.monotonic()
+
+    def stop(self, node: Node) -> None:
+        """The step has come to a node."""
+        self.budget, self.started = self.budget - node.seconds, None
 
     def left(self) -> float:
         """Seconds."""
-        return self.budget - (time.monotonic() - self.started)
+        return self.budget if self.started is None else self.budget - (time.monotonic() - self.started)
 
 
 def _candidates(task: Task, agent: AgentSection, seed: int, work: Work, scratch: Path) -> Candidates:

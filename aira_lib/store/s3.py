@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
@@ -32,6 +34,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.loaders import Loader, create_loader
 
 from aira_lib.errors import StoreError
 from aira_lib.store.base import MANIFEST, safe_name
@@ -215,10 +218,18 @@ class S3Store:
             raise StoreError(f"{place}: {_explain(error, self._client.meta.endpoint_url)}") from error
 
 
+@cache
+def _service_data(search_path: str | None) -> Loader:
+    return create_loader(search_path)
+
+
 def _connect(uri: str) -> "S3Client":
     try:
         # A session of its own: the default one keeps the first credentials it met, and is not safe between threads.
-        return boto3.Session().client("s3", config=_CONFIG)
+        # What boto3 knows of the service, half a second of parsing, is the same for all.
+        core = botocore.session.get_session()
+        core.register_component("data_loader", _service_data(core.get_config_variable("data_path")))
+        return boto3.Session(botocore_session=core).client("s3", config=_CONFIG)
     except _CREDENTIAL_ERRORS as error:
         raise StoreError(f"{uri}: {_NO_CREDENTIALS}") from error
     except ValueError as error:

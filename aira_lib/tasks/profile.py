@@ -29,8 +29,8 @@ _PAPER_DCLM = ProxySection(dataset="dclm", epochs=10)
 
 def _laptop_text(dataset: LanguageName, vocab_size: int) -> ProxySection:
     return ProxySection(
-        dataset=dataset, d_model=32, n_heads=2, d_ff=64, d_state=16, ssm_head_dim=32, batch_size=32, precision="fp32", epochs=8,
-        learning_rate=3e-3, retrain_for_test=False,
+        dataset=dataset, d_model=32, n_heads=2, d_ff=64, d_state=16, ssm_head_dim=32, batch_size=32,
+        precision="fp32", epochs=8, learning_rate=3e-3, retrain_for_test=False,
         language=LanguageData(
             tokenizer="words", vocab_size=vocab_size, seq_len=64, train_examples=640, test_examples=256
         ),

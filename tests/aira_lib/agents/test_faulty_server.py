@@ -40,6 +40,14 @@ def test_what_may_pass_is_tried_again_until_the_right_reply(fault: str, monkeypa
     assert all(7 <= wait <= 7.7 for wait in waits) if fault == "429" else waits[0] < 7
 
 
+def test_a_missing_key_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    waits: list[float] = []
+    with pytest.raises(UserError, match=r"^model 'openai/gpt-5': no key; put one into OPENAI_API_KEY$"):
+        LiteLLMModel("openai/gpt-5", 1.0, sleep=waits.append).reply(Prompt("hi"), 3)
+    assert waits == []
+
+
 @pytest.mark.parametrize("fault", ["slow", "trickle"])
 def test_a_call_that_takes_too_long_is_given_up_and_tried_again(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRA_CALL_SECONDS", "1")

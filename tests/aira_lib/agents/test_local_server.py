@@ -1,5 +1,6 @@
 """A server that several processes share: one at a time, gone with the last user, however that one dies."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -50,9 +51,10 @@ def gone(pid: int) -> bool:
             os.kill(pid, 0)
         except ProcessLookupError:
             return True
-        stat = Path(f"/proc/{pid}/stat")
-        if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z":
-            return True  # dead, and not yet collected by whoever adopted it
+        with contextlib.suppress(OSError):
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            if state == "Z" and len(os.listdir(f"/proc/{pid}/task")) == 1:
+                return True  # dead with all its threads, which hold its locks, and not yet collected by who adopted it
         time.sleep(0.05)
     return False
 

@@ -45,7 +45,7 @@ def test_a_weighted_sample_is_the_sample_written_out() -> None:
 
 
 def test_intervals_cover() -> None:
-    """Of two hundred samples of forty designs about 95 % of the intervals hold the truth; at 85 % something is wrong."""
+    """Of two hundred samples of forty designs about 95 % of the intervals hold the truth."""
     random, covered, r = np.random.default_rng(0), 0, 0.6
     truth = 2 / np.pi * np.arcsin(r)  # Kendall's tau of a normal pair
     for sample in range(200):
@@ -93,22 +93,23 @@ def command(*arguments: str) -> str:
     return result.stdout
 
 
-def test_the_commands_from_end_to_end(profile: str, tmp_path: Path) -> None:
+def test_the_commands_from_end_to_end(profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRA_THREADS", "1")
     common = ("--designs", "6", "--store", str(tmp_path / "store"))
-    of_two = ("fidelity", "--small", profile, "--large", "2x", "--seeds", "0,1", *common)
-    assert "12 evaluations (6 designs, seeds 0, 1), 0 found" in command(*of_two, "--dry-run")
+    of_two = ("fidelity", "--small", profile, "--large", "2x", "--seeds", "0", *common)
+    assert "6 evaluations (6 designs, seeds 0), 0 found" in command(*of_two, "--dry-run")
     assert not (tmp_path / "store").exists()
     said = command(*of_two, "--output", str(tmp_path / "out"))
-    assert "24 trained, 0 found" in said
+    assert "12 trained, 0 found" in said
     found = json.loads((tmp_path / "out" / "fidelity.json").read_text())
     assert set(found["correlations"]) == {MEAN, "in-context-recall", "memorization"}
-    assert (found["large_seeds"], found["steps_ratio"], len(found["designs"])) == ([2, 3], 2.0, 6)
+    assert (found["large_seeds"], found["steps_ratio"], len(found["designs"])) == ([1], 2.0, 6)
     small, large = ([each[side][MEAN] for each in found["designs"]] for side in ("small", "large"))
     assert found["correlations"][MEAN]["spearman"]["value"] == pytest.approx(stats.spearmanr(small, large).statistic)
     page = (tmp_path / "out" / "fidelity.html").read_text()
     assert "<svg" in page
     assert "mean over tasks" in page
-    assert "24 found" in command(*of_two, "--dry-run") or "12 found" in command(*of_two, "--dry-run")
+    assert command(*of_two, "--dry-run").count("6 found, about 0 s left") == 2
 
     said = command("stopping", "--profile", profile, "--seeds", "0", *common, "--output", str(tmp_path / "stopping"))
     assert "0 trained, 6 found" in said

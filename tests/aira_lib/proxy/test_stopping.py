@@ -152,3 +152,18 @@ def test_a_search_sets_its_bars_from_the_steps_before(tmp_path: Path) -> None:
     ]
     task._evaluate(("A", "M"), "A-M", nodes, lambda *_: None)
     assert seen[0].stopping.bars == (0.5, 0.75)  # the repeat counts once: of two the better one goes on
+
+
+def test_the_accuracy_that_ranks_is_a_setting_and_both_are_kept() -> None:
+    token, macro = (evaluate(("A", "M"), section(rank_by_accuracy=kind, epochs=2), 1) for kind in ("token", "macro"))
+    assert (token.ranked_by, macro.ranked_by) == ("token", "macro")
+    assert token.validation_accuracies == macro.validation_accuracies
+    assert token.test_accuracies == macro.test_accuracies
+    assert token.validation_by_task == {name: both.token.value for name, both in token.validation_accuracies.items()}
+    assert macro.test_by_task == {name: both.macro.value for name, both in token.test_accuracies.items()}
+    assert token.validation != macro.validation
+
+
+def test_old_records_load() -> None:
+    old = Evaluation.model_validate_json('{"status": "ok", "validation": 0.5, "params": 3}')
+    assert (old.curve, old.stopped_at, old.ranked_by) == ((), None, "")

@@ -40,6 +40,13 @@ def test_only_distinct_designs_that_reached_the_proxy_are_evaluations() -> None:
     assert found.random == ()
 
 
+def test_a_design_counts_where_it_was_evaluated_first() -> None:
+    first, second = nodes(0.5, 0.2)
+    again = first.model_copy(update={"step": 2, "id": "again"})
+    found = agents_compared([SearchRun("a", 0, [first, second, again], 3)], ())
+    assert found.curves["a"][0].best.tolist() == [0.5, 0.5]
+
+
 def test_best_so_far_is_carried_on_and_unknown_before_the_first_valid_design() -> None:
     agents = two_agents()
     np.testing.assert_array_equal(
