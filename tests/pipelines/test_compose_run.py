@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -98,8 +99,10 @@ def test_the_same_study_in_a_bucket(study: Path, finished: Path, s3_uri: str, tm
     from aira_lib.store import open_store
 
     store = open_store(s3_uri)
-    names = [n for n in store.list() if not n.startswith("tiny/report/") and not n.endswith("track.jsonl")]
+    every = store.list()
+    names = [n for n in every if n.startswith("tiny/") and "/report/" not in n and not n.endswith("track.jsonl")]
     here = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
+    assert _evaluations(every) == _evaluations(here) != set()
     wanted = {n for n in here if n.startswith("tiny/") and "/.run/" not in n and not n.startswith("tiny/report/")}
     assert set(names) == {n for n in wanted if not n.endswith("track.jsonl")}
     for name in names:
@@ -116,3 +119,7 @@ def test_a_refusing_bucket_is_one_line(study: Path, s3_env: str) -> None:
     assert done.stderr.startswith("aira: ")
     assert done.stderr.strip().count("\n") == 0
     assert "no-such-bucket" in done.stderr
+
+
+def _evaluations(names: Iterable[str]) -> set[str]:
+    return {name for name in names if name.startswith("evaluations/entries/")}
