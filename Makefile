@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 EXTRAS := kfp,tracking,report,agents,fast,bo,dev
 STUDY ?= pipelines/compose/laptop.yaml
 
-.PHONY: help demo test quick lint benchmark constraints clean
+.PHONY: help demo test coverage quick lint benchmark constraints clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list.
@@ -16,6 +16,9 @@ demo: $(READY) ## Run a whole architecture-discovery study on this machine and o
 	@$(BIN)/aira run $(STUDY)
 
 test: $(READY) lint ## Lint, type-check, check the import rules and run all tests.
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+coverage: $(READY) ## All tests again, twice as long, with the lines that none of them reaches.
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
 
 quick: $(READY) ## The tests that take seconds.
