@@ -78,7 +78,7 @@ class Mamba2(nn.Module):
             return None
         from aira_lib.models.fused import mamba2
 
-        if not mamba2.takes(u.shape[1], self.head_dim):
+        if not mamba2.takes(u.shape[1]):
             return None
         return mamba2.mix(
             self.in_proj(u), self.conv_weight, self.conv_bias, self.dt_bias, -self.A_log.exp(), self.D,

@@ -1,7 +1,7 @@
 """Causal attention with rotary positions, from the fused projection to the mixed values, a head at a time.
 
-Scores of one head stay in the first-level cache and are never written; the backward pass makes them again. Keys and
-values lie transposed, so that every loop runs along the keys, whatever the width of a head.
+Scores of LANES queries stay in the first-level cache and are never written out; the backward pass makes them again.
+Forward every loop runs along the queries of a tile, backward along the keys: so nearly nothing is summed across lanes.
 """
 
 import math
@@ -9,11 +9,22 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from aira_lib.models.fused.jit import LANES, array, compiled, exponential, narrow, over, wide
-from aira_lib.models.fused.tiles import ONE, UNROLL, ZERO, add_outer, products, transpose, weighted_sums
+from aira_lib.models.fused.jit import LANES, array, compiled, exponential, narrow, over, read, write, written
+from aira_lib.models.fused.tiles import (
+    ONE,
+    UNROLL,
+    ZERO,
+    add_outer,
+    load_rows,
+    products,
+    rounded_up,
+    transpose,
+    weighted_sums,
+)
 
 MOST_LENGTH, MOST_HEAD = 512, 32  # beyond these PyTorch's kernel, which works by tiles, is as fast
 _MASKED = np.float32(-1e30)
@@ -21,7 +32,7 @@ _MASKED = np.float32(-1e30)
 
 def takes(length: int, head_dim: int) -> bool:
     """Whether the kernel is the faster one for this shape."""
-    return length <= MOST_LENGTH and head_dim <= MOST_HEAD and head_dim % UNROLL == 0
+    return length <= MOST_LENGTH and head_dim <= MOST_HEAD
 
 
 def attend(heads: Tensor, n_heads: int, n_kv_heads: int, table: Tensor) -> Tensor:
@@ -45,50 +56,39 @@ class _Attend(torch.autograd.Function):
     def forward(ctx: Any, heads: Tensor, n_heads: int, n_kv_heads: int, table: Tensor) -> Tensor:
         heads = heads.contiguous()
         batch, length, _, head_dim = heads.shape
+        table = F.pad(table, (0, -head_dim % UNROLL))
         mixed = heads.new_empty(batch, length, n_heads, head_dim)
-        log_sums = torch.empty(batch, n_heads, length)
-        arrays = [array(t) for t in (heads, table, mixed, log_sums)]
+        softmax = torch.empty(batch, n_heads, 2, length)
+        arrays = [array(t) for t in (heads, table, mixed, softmax)]
         over(batch, lambda first, last: _forward(*arrays, n_kv_heads, first, last), heads.numel())
-        ctx.save_for_backward(heads, table, mixed, log_sums)
+        ctx.save_for_backward(heads, table, mixed, softmax)
         ctx.n_kv_heads = n_kv_heads
         return mixed
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        heads, table, mixed, log_sums = ctx.saved_tensors
+        heads, table, mixed, softmax = ctx.saved_tensors
         grad_heads = torch.empty_like(heads)
-        arrays = [array(t) for t in (heads, table, mixed, log_sums, grad.contiguous(), grad_heads)]
+        arrays = [array(t) for t in (heads, table, mixed, softmax, grad.contiguous(), grad_heads)]
         over(len(heads), lambda first, last: _backward(*arrays, ctx.n_kv_heads, first, last), heads.numel())
         return grad_heads, None, None, None
 
 
 @compiled
-def _load_rotated(heads, b, first, rows, h, table, out):
-    """out[r, c]: the channels of head h at positions first + r, turned by the angles of each."""
-    for r in range(rows):
-        for c in range(0, table.shape[1], 2):
-            x, y = wide(heads[b, first + r, h, c]), wide(heads[b, first + r, h, c + 1])
-            cosine, sine = table[first + r, c], table[first + r, c + 1]
-            out[r, c], out[r, c + 1] = x * cosine - y * sine, x * sine + y * cosine
+def _rotate(rows, table, first, n, sign):
+    """Turn n rows of pairs of channels by their positions' angles, from position `first` on; back with sign -1."""
+    flat, angles = rows.reshape(-1), table[first : first + n].reshape(-1)
+    for pair in range(len(angles) // 2):
+        x, y = flat[2 * pair], flat[2 * pair + 1]
+        cosine, sine = angles[2 * pair], sign * angles[2 * pair + 1]
+        flat[2 * pair], flat[2 * pair + 1] = x * cosine - y * sine, x * sine + y * cosine
 
 
 @compiled
-def _store_unrotated(source, table, heads, b, first, rows, h):
-    """The turn backwards, of gradients [r, c]."""
-    for r in range(rows):
-        for c in range(0, table.shape[1], 2):
-            x, y = source[r, c], source[r, c + 1]
-            cosine, sine = table[first + r, c], table[first + r, c + 1]
-            heads[b, first + r, h, c] = narrow(x * cosine + y * sine, heads[b, 0, 0, 0])
-            heads[b, first + r, h, c + 1] = narrow(y * cosine - x * sine, heads[b, 0, 0, 0])
-
-
-@compiled
-def _load(heads, b, first, rows, h, out):
-    for r in range(rows):
-        for c in range(heads.shape[3]):
-            out[r, c] = wide(heads[b, first + r, h, c])
+def _load_rotated(heads, b, first, n, h, table, out):
+    load_rows(heads[b], first, n, h, out)
+    _rotate(out, table, first, n, ONE)
 
 
 @compiled
@@ -99,109 +99,126 @@ def _store(source, heads, b, first, rows, h):
 
 
 @compiled
-def _softmax(scores, first, rows, n, log_sums, b, h):
-    """Scores of row r's keys up to first + r become weights; the rest up to n becomes 0."""
-    for r in range(rows):
-        for j in range(first + r + 1, n):
-            scores[r, j] = _MASKED
-        highest = _MASKED
-        for j in range(n):
-            highest = max(highest, scores[r, j])
-        total = ZERO
-        for j in range(n):
-            weight = exponential(scores[r, j] - highest)
-            scores[r, j] = weight
-            total += weight
-        log_sums[b, h, first + r] = highest + np.float32(math.log(total))
-        share = ONE / total
-        for j in range(n):
-            scores[r, j] *= share
+def _highest(scores, first, n, highest):
+    """highest[0, r] over the keys j < n of scores[j, r], of which those after the query first + r are masked."""
+    for j in range(first, n):
+        for r in range(j - first):
+            scores[j, r] = _MASKED
+    for r in range(LANES):
+        highest[0, r] = _MASKED
+    _raise_to(scores, n, highest)
 
 
 @compiled
-def _weights_again(scores, first, rows, n, log_sums, b, h):
-    for r in range(rows):
-        log_sum = log_sums[b, h, first + r]
-        for j in range(n):
-            scores[r, j] = exponential(min(scores[r, j] - log_sum, ZERO))
-        for j in range(first + r + 1, n):
-            scores[r, j] = ZERO
+def _raise_to(scores, n, highest):
+    for j in range(0, n, 4):
+        for r in range(LANES):
+            two = max(read(scores, j, r), read(scores, j + 1, r))
+            four = max(two, max(read(scores, j + 2, r), read(scores, j + 3, r)))
+            write(highest, 0, r, max(written(highest, 0, r), four))
 
 
 @compiled
-def _score_gradients(weights, grad_weights, grad, mixed, b, first, h, scale, rows, n):
-    for r in range(rows):
-        mean = ZERO
-        for c in range(grad.shape[1]):
-            mean += grad[r, c] * wide(mixed[b, first + r, h, c])
-        for j in range(n):
-            grad_weights[r, j] = weights[r, j] * (grad_weights[r, j] - mean) * scale
+def _weigh(scores, n, highest, total):
+    """scores[j, r] become exp(scores - highest), and total[0, r] their sums over the keys j < n."""
+    for r in range(LANES):
+        write(total, 0, r, ZERO)
+    for j in range(n):
+        for r in range(LANES):
+            weight = exponential(written(scores, j, r) - read(highest, 0, r))
+            write(scores, j, r, weight)
+            write(total, 0, r, written(total, 0, r) + weight)
 
 
 @compiled
-def _forward(heads, table, mixed, log_sums, n_kv_heads, first, last):
+def _forward(heads, table, mixed, softmax, n_kv_heads, first, last):
     _, length, n_heads, head_dim = mixed.shape
-    padded = (length + LANES - 1) // LANES * LANES
+    padded, width = rounded_up(length, LANES), table.shape[1]
     scale = np.float32(1.0 / math.sqrt(head_dim))
-    keys, values = np.zeros((head_dim, padded), np.float32), np.zeros((head_dim, padded), np.float32)
-    rows_in, weights = np.zeros((padded, head_dim), np.float32), np.zeros((LANES, padded), np.float32)
-    q, out = np.zeros((LANES, head_dim), np.float32), np.zeros((LANES, head_dim), np.float32)
+    keys, values = np.zeros((padded, width), np.float32), np.zeros((padded, width), np.float32)
+    queries, scores = np.zeros((padded, width), np.float32), np.zeros((padded, LANES), np.float32)
+    q, out = np.zeros((width, LANES), np.float32), np.zeros((width, LANES), np.float32)
+    highest, total = np.zeros((1, LANES), np.float32), np.zeros((1, LANES), np.float32)
     group = n_heads // n_kv_heads
     for b in range(first, last):
         for h in range(n_heads):
             if h % group == 0:
                 key_head = n_heads + h // group
-                _load_rotated(heads, b, 0, length, key_head, table, rows_in)
-                transpose(rows_in, keys)
-                _load(heads, b, 0, length, key_head + n_kv_heads, rows_in)
-                transpose(rows_in, values)
+                _load_rotated(heads, b, 0, length, key_head, table, keys)
+                load_rows(heads[b], 0, length, key_head + n_kv_heads, values)
+            _load_rotated(heads, b, 0, length, h, table, queries)
             for t in range(0, length, LANES):
                 n, rows = t + LANES, min(LANES, length - t)
-                _load_rotated(heads, b, t, rows, h, table, q)
-                products(q, keys, scale, rows, n, weights)
-                _softmax(weights, t, rows, n, log_sums, b, h)
-                weighted_sums(weights, values, rows, n, out)
-                _store(out, mixed, b, t, rows, h)
+                transpose(queries[t:n], LANES, q)
+                products(keys, q, scale, n, width, LANES, scores)
+                _highest(scores, t, n, highest)
+                _weigh(scores, n, highest, total)
+                out[:] = ZERO
+                add_outer(scores, values, n, width, LANES, out)
+                for r in range(rows):
+                    share = ONE / total[0, r]
+                    softmax[b, h, 0, t + r], softmax[b, h, 1, t + r] = highest[0, r], share
+                    for c in range(head_dim):
+                        mixed[b, t + r, h, c] = narrow(out[c, r] * share, mixed[0, 0, 0, 0])
 
 
 @compiled
-def _backward(heads, table, mixed, log_sums, grad, grad_heads, n_kv_heads, first, last):
+def _score_gradients(scores, grad_weights, g, mixed, softmax, b, h, first, rows, n, scale):
+    """Row by row: scores become weights, gradients of weights become gradients of scores."""
+    for r in range(rows):
+        highest, share = softmax[b, h, 0, first + r], softmax[b, h, 1, first + r]
+        mean = ZERO
+        for c in range(g.shape[1]):
+            mean += read(g, r, c) * read(mixed, r, c)
+        for j in range(n):
+            weight = exponential(written(scores, r, j) - highest) * share
+            write(scores, r, j, weight)
+            write(grad_weights, r, j, weight * (written(grad_weights, r, j) - mean) * scale)
+        for j in range(first + r + 1, n):
+            scores[r, j], grad_weights[r, j] = ZERO, ZERO
+    for r in range(rows, LANES):  # rows past the end weigh nothing
+        for j in range(n):
+            scores[r, j], grad_weights[r, j] = ZERO, ZERO
+
+
+@compiled
+def _backward(heads, table, mixed, softmax, grad, grad_heads, n_kv_heads, first, last):
     _, length, n_heads, head_dim = mixed.shape
-    padded = (length + LANES - 1) // LANES * LANES
+    padded, width = rounded_up(length, LANES), table.shape[1]
     scale = np.float32(1.0 / math.sqrt(head_dim))
-    keys, values = np.zeros((head_dim, padded), np.float32), np.zeros((head_dim, padded), np.float32)
-    grad_keys, grad_values = np.zeros((head_dim, padded), np.float32), np.zeros((head_dim, padded), np.float32)
-    rows_in = np.zeros((padded, head_dim), np.float32)
+    keys, values = np.zeros((width, padded), np.float32), np.zeros((width, padded), np.float32)
+    grad_keys, grad_values = np.zeros((width, padded), np.float32), np.zeros((width, padded), np.float32)
+    loaded, grad_rows = np.zeros((padded, width), np.float32), np.zeros((padded, width), np.float32)
     weights, scores = np.zeros((LANES, padded), np.float32), np.zeros((LANES, padded), np.float32)
-    q, g = np.zeros((LANES, head_dim), np.float32), np.zeros((LANES, head_dim), np.float32)
-    out = np.zeros((LANES, head_dim), np.float32)
+    q, g = np.zeros((LANES, width), np.float32), np.zeros((LANES, width), np.float32)
+    own, out = np.zeros((LANES, width), np.float32), np.zeros((LANES, width), np.float32)
     group = n_heads // n_kv_heads
     for b in range(first, last):
         for h in range(n_heads):
             key_head = n_heads + h // group
             if h % group == 0:
-                _load_rotated(heads, b, 0, length, key_head, table, rows_in)
-                transpose(rows_in, keys)
-                _load(heads, b, 0, length, key_head + n_kv_heads, rows_in)
-                transpose(rows_in, values)
+                _load_rotated(heads, b, 0, length, key_head, table, loaded)
+                transpose(loaded, length, keys)
+                load_rows(heads[b], 0, length, key_head + n_kv_heads, loaded)
+                transpose(loaded, length, values)
                 grad_keys[:] = ZERO
                 grad_values[:] = ZERO
             for t in range(0, length, LANES):
                 n, rows = t + LANES, min(LANES, length - t)
-                if rows < LANES:  # rows past the end weigh nothing
-                    q[:], g[:], weights[:], scores[:] = ZERO, ZERO, ZERO, ZERO
                 _load_rotated(heads, b, t, rows, h, table, q)
-                _load(grad, b, t, rows, h, g)
-                products(q, keys, scale, rows, n, weights)
-                _weights_again(weights, t, rows, n, log_sums, b, h)
-                products(g, values, ONE, rows, n, scores)
-                _score_gradients(weights, scores, g, mixed, b, t, h, scale, rows, n)
-                add_outer(scores, q, LANES, n, grad_keys)
-                add_outer(weights, g, LANES, n, grad_values)
-                weighted_sums(scores, keys, rows, n, out)
-                _store_unrotated(out, table, grad_heads, b, t, rows, h)
+                load_rows(grad[b], t, rows, h, g)
+                load_rows(mixed[b], t, rows, h, own)
+                products(q, keys, scale, LANES, width, n, weights)
+                products(g, values, ONE, LANES, width, n, scores)
+                _score_gradients(weights, scores, g, own, softmax, b, h, t, rows, n, scale)
+                add_outer(scores, q, LANES, width, n, grad_keys)
+                add_outer(weights, g, LANES, width, n, grad_values)
+                weighted_sums(scores, keys, LANES, n, out)
+                _rotate(out, table, t, rows, -ONE)
+                _store(out, grad_heads, b, t, rows, h)
             if h % group == group - 1:
-                transpose(grad_keys, rows_in)
-                _store_unrotated(rows_in, table, grad_heads, b, 0, length, key_head)
-                transpose(grad_values, rows_in)
-                _store(rows_in, grad_heads, b, 0, length, key_head + n_kv_heads)
+                transpose(grad_keys, width, grad_rows)
+                _rotate(grad_rows, table, 0, length, -ONE)
+                _store(grad_rows, grad_heads, b, 0, length, key_head)
+                transpose(grad_values, width, grad_rows)
+                _store(grad_rows, grad_heads, b, 0, length, key_head + n_kv_heads)

@@ -1,10 +1,10 @@
-"""Mamba-2's short convolution with SiLU, and its time steps by softplus, both from the input projection."""
+"""Mamba-2's short convolution with SiLU, and its time steps by softplus, of one sequence's input projection."""
 
 import math
 
 import numpy as np
 
-from aira_lib.models.fused.jit import compiled, exponential, inlined, narrow, wide
+from aira_lib.models.fused.jit import compiled, exponential, inlined, narrow, read, wide, write, written
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
@@ -16,119 +16,111 @@ def sigmoid(x):
     return (_ONE if x >= 0 else e) / (_ONE + e)
 
 
-@inlined
-def load_row(source, b, t, offset, out):
-    """out[c] = source[b, t, offset + c], widened."""
-    for c in range(len(out)):
-        out[c] = wide(source[b, t, offset + c])
-
-
-@inlined
-def store_row(row, b, t, offset, out):
-    """out[b, t, offset + c] = row[c], narrowed."""
-    for c in range(len(row)):
-        out[b, t, offset + c] = narrow(row[c], out[0, 0, 0])
-
-
 @compiled
-def _load_padded(projected, b, offset, rows):
+def _load_padded(projected, offset, rows):
     """rows[width - 1 + t, c]: the channels to convolve, behind zeros."""
-    before = len(rows) - projected.shape[1]
-    for t in range(projected.shape[1]):
+    before = len(rows) - len(projected)
+    for t in range(before):
         for c in range(rows.shape[1]):
-            rows[before + t, c] = wide(projected[b, t, offset + c])
-
-
-@inlined
-def _convolve(rows, weight, bias, t, out):
-    """out[c] = bias[c] + sum_k weight[k, c] rows[t + k, c]."""
-    for c in range(len(out)):
-        out[c] = bias[c]
-    for k in range(len(weight)):
-        for c in range(len(out)):
-            out[c] += weight[k, c] * rows[t + k, c]
-
-
-@inlined
-def _silu(row):
-    for c in range(len(row)):
-        row[c] *= sigmoid(row[c])
-
-
-@inlined
-def _times_silu_slope(row, before):
-    for c in range(len(row)):
-        s = sigmoid(before[c])
-        row[c] *= s * (_ONE + before[c] * (_ONE - s))
+            write(rows, t, c, _ZERO)
+    for t in range(len(projected)):
+        for c in range(rows.shape[1]):
+            write(rows, before + t, c, wide(read(projected, t, offset + c)))
 
 
 @compiled
-def convolve(projected, weight, bias, dt_bias, offset, xbc, dt, first, last):
-    """Write xbc = silu(causal convolution) and dt = softplus(raw + dt_bias), for the batch rows first to last.
+def _convolve(rows, weight, bias, t, out):
+    """out[0, c] = bias[0, c] + sum_k weight[k, c] rows[t + k, c]."""
+    for c in range(out.shape[1]):
+        write(out, 0, c, read(bias, 0, c) + read(weight, 0, c) * read(rows, t, c))
+    for k in range(1, len(weight)):
+        for c in range(out.shape[1]):
+            write(out, 0, c, written(out, 0, c) + read(weight, k, c) * read(rows, t + k, c))
+
+
+@compiled
+def _store_silu(row, t, out):
+    for c in range(row.shape[1]):
+        u = read(row, 0, c)
+        write(out, t, c, narrow(u * sigmoid(u), written(out, 0, 0)))
+
+
+@compiled
+def convolve(projected, weight, bias, dt_bias, offset, xbc, dt):
+    """Write xbc = silu(causal convolution) and dt = softplus(raw + dt_bias).
 
     Args:
-        projected: [batch, length, offset + channels + heads].
+        projected: [length, offset + channels + heads].
         weight: [width, channels].
-        bias: [channels].
+        bias: [1, channels].
         dt_bias: [heads].
         offset: where the convolved channels begin; the heads' raw dt follow them.
-        xbc: written [batch, length, channels].
-        dt: written [batch, length, heads], fp32.
-        first: of the batch.
-        last: of the batch, excluded.
+        xbc: written [length, channels].
+        dt: written [length, heads], fp32.
     """
-    width, channels = weight.shape
-    heads, length = len(dt_bias), projected.shape[1]
-    rows, out = np.zeros((width - 1 + length, channels), np.float32), np.zeros(channels, np.float32)
-    for b in range(first, last):
-        _load_padded(projected, b, offset, rows)
-        for t in range(length):
-            _convolve(rows, weight, bias, t, out)
-            _silu(out)
-            store_row(out, b, t, 0, xbc)
-            for h in range(heads):
-                raw = wide(projected[b, t, offset + channels + h]) + dt_bias[h]
-                dt[b, t, h] = max(raw, _ZERO) + np.float32(math.log(1.0 + exponential(-abs(raw))))
+    (width, channels), length = weight.shape, len(projected)
+    rows, out = np.empty((width - 1 + length, channels), np.float32), np.empty((1, channels), np.float32)
+    _load_padded(projected, offset, rows)
+    for t in range(length):
+        _convolve(rows, weight, bias, t, out)
+        _store_silu(out, t, xbc)
+        for h in range(len(dt_bias)):
+            raw = wide(projected[t, offset + channels + h]) + dt_bias[h]
+            dt[t, h] = max(raw, _ZERO) + math.log1p(exponential(-abs(raw)))
+
+
+@compiled
+def _times_silu_slope(row, t, grad, grad_bias):
+    """grad[t, c] times silu's slope at row[0, c], added to grad_bias."""
+    for c in range(row.shape[1]):
+        u = read(row, 0, c)
+        s = sigmoid(u)
+        g = written(grad, t, c) * s * (_ONE + u * (_ONE - s))
+        write(grad, t, c, g)
+        write(grad_bias, 0, c, written(grad_bias, 0, c) + g)
+
+
+@compiled
+def _add_taps(grad, rows, t, grad_weight):
+    for k in range(len(grad_weight)):
+        for c in range(grad_weight.shape[1]):
+            write(grad_weight, k, c, written(grad_weight, k, c) + read(grad, t, c) * read(rows, t + k, c))
+
+
+@compiled
+def _correlate(grad, weight, t, out):
+    """out[0, c] = sum_k weight[k, c] grad[t + width - 1 - k, c], of the rows that there are."""
+    last = len(weight) - 1
+    for c in range(out.shape[1]):
+        write(out, 0, c, read(weight, last, c) * read(grad, t, c))
+    for k in range(max(0, t + len(weight) - len(grad)), last):
+        for c in range(out.shape[1]):
+            write(out, 0, c, written(out, 0, c) + read(weight, k, c) * read(grad, t + last - k, c))
+
+
+@compiled
+def _store(row, t, offset, out):
+    for c in range(row.shape[1]):
+        write(out, t, offset + c, narrow(read(row, 0, c), written(out, 0, 0)))
 
 
 @compiled
 def convolve_backward(
-    projected, weight, bias, dt_bias, offset, grad_xbc, grad_dt, grad_projected, grad_weight, grad_bias, first, last
+    projected, weight, bias, dt_bias, offset, grad_xbc, grad_dt, grad_projected, grad_weight, grad_bias, grad_dt_bias
 ):
-    """Gradients of `convolve`; grad_weight [batch, width, channels] and grad_bias [batch, channels + heads] a row.
-
-    grad_xbc and grad_dt are fp32; grad_weight and grad_bias are added to.
-    """
-    width, channels = weight.shape
-    heads, length = len(dt_bias), projected.shape[1]
-    rows, out = np.zeros((width - 1 + length, channels), np.float32), np.zeros(channels, np.float32)
-    grads, row = np.zeros((length + width - 1, channels), np.float32), np.zeros(channels, np.float32)
-    taps, sums = np.zeros((width, channels), np.float32), np.zeros(channels, np.float32)
-    for b in range(first, last):
-        _load_padded(projected, b, offset, rows)
-        taps[:] = _ZERO
-        sums[:] = _ZERO
-        for t in range(length):
-            _convolve(rows, weight, bias, t, out)
-            load_row(grad_xbc, b, t, 0, row)
-            _times_silu_slope(row, out)
-            for c in range(channels):
-                grads[t, c] = row[c]
-                sums[c] += row[c]
-            for k in range(width):
-                for c in range(channels):
-                    taps[k, c] += row[c] * rows[t + k, c]
-        for c in range(channels):
-            grad_bias[b, c] = sums[c]
-        grad_weight[b] = taps
-        for t in range(length):
-            row[:] = _ZERO
-            for k in range(width):
-                for c in range(channels):
-                    row[c] += weight[k, c] * grads[t + (width - 1) - k, c]
-            store_row(row, b, t, offset, grad_projected)
-            for h in range(heads):
-                raw = wide(projected[b, t, offset + channels + h]) + dt_bias[h]
-                grad = grad_dt[b, t, h] * sigmoid(raw)
-                grad_bias[b, channels + h] += grad
-                grad_projected[b, t, offset + channels + h] = narrow(grad, grad_projected[0, 0, 0])
+    """Gradients of `convolve`; those of weight, bias and dt_bias are added to. grad_xbc, fp32, is overwritten."""
+    (width, channels), length = weight.shape, len(projected)
+    rows, out = np.empty((width - 1 + length, channels), np.float32), np.empty((1, channels), np.float32)
+    _load_padded(projected, offset, rows)
+    for t in range(length):
+        _convolve(rows, weight, bias, t, out)
+        _times_silu_slope(out, t, grad_xbc, grad_bias)
+        _add_taps(grad_xbc, rows, t, grad_weight)
+    for t in range(length):
+        _correlate(grad_xbc, weight, t, out)
+        _store(out, t, offset, grad_projected)
+        for h in range(len(dt_bias)):
+            raw = wide(projected[t, offset + channels + h]) + dt_bias[h]
+            grad = grad_dt[t, h] * sigmoid(raw)
+            grad_dt_bias[h] += grad
+            grad_projected[t, offset + channels + h] = narrow(grad, grad_projected[0, 0])

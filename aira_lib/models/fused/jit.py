@@ -1,17 +1,24 @@
 """What the kernels share: numba's options, an exponential that vectorises, bfloat16 as integers, threads.
 
-numba knows no bfloat16: a bf16 tensor travels as int16, is widened when read and rounded when written.
+numba knows no bfloat16: a bf16 tensor travels as int16, is widened when read and rounded when written. Nor does it know
+C's `restrict`: `read` and `write` promise LLVM that within one compiled function what is read is never what is written,
+so that loops are vectorised without a check at each start, which costs more than a short loop does. No array may be
+given to both in one function; `written` takes elements of an array that is written.
 """
 
+import hashlib
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import njit, types
+from numba import config, njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 from torch import Tensor
@@ -21,7 +28,32 @@ LANES = 32
 
 WORTH_A_THREAD = 2**18
 
-compiled = njit(fastmath=True, nogil=True, error_model="numpy", boundscheck=False, cache=True)
+
+def cache_folder(sources: Path) -> Path:
+    """Where machine code is kept that was made of all `*.py` in a folder as they are now.
+
+    numba itself looks at the file of one function alone, and would go on with what it had compiled of another file.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(sources.glob("*.py")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return Path(config.CACHE_DIR or sources / "__pycache__") / f"kernels-{digest.hexdigest()[:16]}"
+
+
+_CACHE = cache_folder(Path(__file__).parent)
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a function at its first call of each kind; the machine code is kept, see `cache_folder`."""
+    given, place = config.CACHE_DIR, _CACHE.parent if _CACHE.parent.exists() else _CACHE.parents[1]
+    if os.access(place, os.W_OK):  # else numba finds another place
+        config.CACHE_DIR = str(_CACHE)
+    try:
+        return njit(fastmath=True, nogil=True, error_model="numpy", boundscheck=False, cache=True)(function)
+    finally:
+        config.CACHE_DIR = given
+
+
 inlined = njit(fastmath=True, nogil=True, error_model="numpy", boundscheck=False, inline="always")
 
 _LOG2_E = np.float32(1.4426950408889634)
@@ -73,6 +105,63 @@ def narrow(context: Any, x: Any, like: Any) -> Any:
         return builder.trunc(builder.lshr(rounded, ir.Constant(word, 16)), ir.IntType(16))
 
     return types.int16(types.float32, types.int16), generate
+
+
+def _disjoint(builder: Any) -> Any:
+    """The mark of elements that are read, by which those written are known to be others.
+
+    The promise is one of a single function, so this one is not to become a part of its callers.
+    """
+    builder.function.attributes.add("noinline")
+    module = builder.module
+    domain = module.add_metadata([ir.MetaDataString(module, "aira.kernels")])
+    return module.add_metadata([module.add_metadata([ir.MetaDataString(module, "aira.read"), domain])])
+
+
+def _element(context: Any, builder: Any, signature: Any, arguments: Any) -> tuple[Any, int]:
+    """Where element [i, j] of a contiguous array lies (i and j are within it), and its size in bytes."""
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    i, j = (context.cast(builder, arguments[at], signature.args[at], types.intp) for at in (1, 2))
+    width = cgutils.unpack_tuple(builder, array.shape)[1]
+    place = builder.add(builder.mul(i, width, flags=("nsw",)), j, flags=("nsw",))
+    return builder.gep(array.data, [place], inbounds=True), signature.args[0].dtype.bitwidth // 8
+
+
+@intrinsic
+def read(context: Any, array: Any, i: Any, j: Any) -> Any:
+    """array[i, j] of a contiguous array of which this function writes nothing."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place, size = _element(context, builder, signature, arguments)
+        value = builder.load(place, align=size)
+        value.set_metadata("alias.scope", _disjoint(builder))
+        return value
+
+    return array.dtype(array, i, j), generate
+
+
+@intrinsic
+def written(context: Any, array: Any, i: Any, j: Any) -> Any:
+    """array[i, j] of a contiguous array that this function writes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place, size = _element(context, builder, signature, arguments)
+        return builder.load(place, align=size)
+
+    return array.dtype(array, i, j), generate
+
+
+@intrinsic
+def write(context: Any, array: Any, i: Any, j: Any, value: Any) -> Any:
+    """array[i, j] = value, in a contiguous array of which this function takes nothing by `read`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place, size = _element(context, builder, signature, arguments)
+        value = context.cast(builder, arguments[3], signature.args[3], signature.args[0].dtype)
+        builder.store(value, place, align=size).set_metadata("noalias", _disjoint(builder))
+        return context.get_dummy_value()
+
+    return types.void(array, i, j, value), generate
 
 
 @inlined

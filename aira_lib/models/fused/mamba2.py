@@ -1,23 +1,26 @@
-"""A Mamba-2 mixer between its two projections: convolution, scan, gate and norm, with one backward pass for all."""
+"""A Mamba-2 mixer between its two projections: convolution, scan, gate and norm, with one backward pass for all.
+
+One sequence goes through all of it before the next, so that what lies between the parts stays in the cache.
+"""
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from aira_lib.models.fused.conv import convolve, convolve_backward
 from aira_lib.models.fused.gate import finish, finish_backward
-from aira_lib.models.fused.jit import array, over
+from aira_lib.models.fused.jit import array, compiled, over
 from aira_lib.models.fused.ssd import scan, scan_backward
-from aira_lib.models.fused.tiles import UNROLL
 
 MOST_LENGTH = 512  # one chunk; a longer sequence is better cut into several, which the plain path does
 
 
-def takes(length: int, head_dim: int) -> bool:
-    """Whether the kernels take this shape."""
-    return length <= MOST_LENGTH and head_dim % UNROLL == 0
+def takes(length: int) -> bool:
+    """Whether the kernels are the faster ones."""
+    return length <= MOST_LENGTH
 
 
 def mix(
@@ -58,62 +61,58 @@ class _Mix(torch.autograd.Function):
         norm_weight: Tensor, groups: int, eps: float,
     ) -> Tensor:  # fmt: skip
         projected, taps = projected.contiguous(), conv_weight.mT.contiguous()
-        batch, length, _ = projected.shape
-        d_ssm, heads = len(norm_weight), len(a)
-        xbc = projected.new_empty(batch, length, len(conv_bias))
+        (batch, length, _), heads, (d_ssm,) = projected.shape, len(a), norm_weight.shape
+        by_channel = skip.repeat_interleave(d_ssm // heads)
+        weights = (taps, conv_bias[None], dt_bias, a, by_channel[None], norm_weight[None])
+        xbc, y, mixed = (projected.new_empty(batch, length, n) for n in (len(conv_bias), d_ssm, d_ssm))
         dt = torch.empty(batch, length, heads)
-        conv = [array(t) for t in (projected, taps, conv_bias, dt_bias)]
-        over(batch, lambda first, last: convolve(*conv, d_ssm, array(xbc), array(dt), first, last), projected.numel())
-        scores = _scores(xbc, d_ssm, groups)
-        y = projected.new_empty(batch, length, d_ssm)
-        scanned = [array(t) for t in (xbc, dt, a, scores, y)]
-        over(batch, lambda first, last: scan(*scanned, first, last), projected.numel())
-        mixed = projected.new_empty(batch, length, d_ssm)
-        ended = [array(t) for t in (y, xbc, projected, skip, norm_weight)]
-        over(batch, lambda first, last: finish(*ended, groups, eps, array(mixed), first, last), projected.numel())
-        ctx.save_for_backward(projected, taps, conv_bias, dt_bias, a, skip, norm_weight, xbc, dt, scores, y)
+        arrays = [array(t) for t in (projected, *weights, xbc, dt, y, mixed)]
+        over(batch, lambda first, last: _forward(*arrays, groups, eps, first, last), projected.numel())
+        ctx.save_for_backward(projected, *weights, xbc, dt, y)
         ctx.groups, ctx.eps = groups, eps
         return mixed
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        projected, taps, conv_bias, dt_bias, a, skip, norm_weight, xbc, dt, scores, y = ctx.saved_tensors
-        batch, (heads, d_ssm, groups) = len(y), (len(a), len(norm_weight), ctx.groups)
-        grad_projected, grad_xbc = torch.empty_like(projected), torch.empty(xbc.shape)
-        grad_y, grad_norm, grad_skip = torch.empty(y.shape), torch.zeros(batch, d_ssm), torch.zeros(batch, heads)
-        ended = [array(t) for t in (grad.contiguous(), grad_y, grad_xbc, grad_projected, grad_norm, grad_skip)]
-        begun = [array(t) for t in (y, xbc, projected, skip, norm_weight)]
-        over(
-            batch, lambda first, last: finish_backward(*begun, groups, ctx.eps, *ended, first, last), projected.numel()
-        )
-        grad_dt, grad_a, grad_scores = torch.empty_like(dt), torch.empty(batch, heads), torch.empty_like(scores)
-        scanned = [array(t) for t in (xbc, dt, a, scores, grad_y, grad_xbc, grad_dt, grad_a, grad_scores)]
-        over(batch, lambda first, last: scan_backward(*scanned, first, last), projected.numel())
-        _scores_backward(xbc, d_ssm, groups, grad_scores, grad_xbc)
-        grad_taps, grad_bias = torch.zeros(batch, *taps.shape), torch.zeros(batch, len(conv_bias) + heads)
-        conv = [array(t) for t in (projected, taps, conv_bias, dt_bias)]
-        convolved = [array(t) for t in (grad_xbc, grad_dt, grad_projected, grad_taps, grad_bias)]
-        over(batch, lambda first, last: convolve_backward(*conv, d_ssm, *convolved, first, last), projected.numel())
-        grad_conv_bias, grad_dt_bias = torch.split(grad_bias.sum(0), [len(conv_bias), heads])
-        sums = [t.sum(0) for t in (grad_a, grad_skip, grad_norm)]
-        return grad_projected, grad_taps.sum(0).mT, grad_conv_bias, grad_dt_bias, *sums, None, None
+        saved = ctx.saved_tensors
+        projected, weights, batch, heads = saved[0], saved[1:7], len(grad), len(saved[4])
+        grad_projected = torch.empty_like(projected)
+        # Sums over a sequence are its own, and added up in one order: the same for any number of threads.
+        sums = [torch.zeros(batch, *weight.shape) for weight in weights]
+        arrays = [array(t) for t in (*saved, grad.contiguous(), grad_projected, *sums)]
+        over(batch, lambda first, last: _backward(*arrays, ctx.groups, ctx.eps, first, last), projected.numel())
+        taps, conv_bias, dt_bias, a, skip, norm_weight = (each.sum(0) for each in sums)
+        of_skip = skip.view(heads, -1).sum(1)
+        return grad_projected, taps.mT, conv_bias[0], dt_bias, a, of_skip, norm_weight[0], None, None
 
 
-def _of_states(xbc: Tensor, d_ssm: int, groups: int) -> tuple[Tensor, Tensor]:
-    """B and C [batch, groups, length, d_state], as views."""
-    states = xbc[..., d_ssm:].unflatten(-1, (2, groups, -1))
-    return states[:, :, 0].transpose(1, 2), states[:, :, 1].transpose(1, 2)
+@compiled
+def _forward(projected, taps, conv_bias, dt_bias, a, skip, norm_weight, xbc, dt, y, mixed, groups, eps, first, last):
+    d_ssm = norm_weight.shape[1]
+    d_state = (taps.shape[1] - d_ssm) // (2 * groups)
+    for b in range(first, last):
+        convolve(projected[b], taps, conv_bias, dt_bias, d_ssm, xbc[b], dt[b])
+        scan(xbc[b], dt[b], a, groups, d_state, y[b])
+        finish(y[b], xbc[b], projected[b], skip, norm_weight, groups, eps, mixed[b])
 
 
-def _scores(xbc: Tensor, d_ssm: int, groups: int) -> Tensor:
-    B, C = _of_states(xbc, d_ssm, groups)
-    return C @ B.mT
-
-
-def _scores_backward(xbc: Tensor, d_ssm: int, groups: int, grad_scores: Tensor, grad_xbc: Tensor) -> None:
-    """Write the gradients of B and C into theirs of xbc."""
-    B, C = _of_states(xbc, d_ssm, groups)
-    grad_B, grad_C = _of_states(grad_xbc, d_ssm, groups)
-    grad_B.copy_(grad_scores.mT @ C)
-    grad_C.copy_(grad_scores @ B)
+@compiled
+def _backward(
+    projected, taps, conv_bias, dt_bias, a, skip, norm_weight, xbc, dt, y, grad, grad_projected,
+    grad_taps, grad_conv_bias, grad_dt_bias, grad_a, grad_skip, grad_norm_weight, groups, eps, first, last,
+):  # fmt: skip
+    d_ssm = norm_weight.shape[1]
+    d_state = (taps.shape[1] - d_ssm) // (2 * groups)
+    grad_y, grad_xbc = np.empty(y[0].shape, np.float32), np.empty(xbc[0].shape, np.float32)
+    grad_dt = np.empty(dt[0].shape, np.float32)
+    for b in range(first, last):
+        finish_backward(
+            y[b], xbc[b], projected[b], skip, norm_weight, groups, eps,
+            grad[b], grad_y, grad_xbc, grad_projected[b], grad_norm_weight[b], grad_skip[b],
+        )  # fmt: skip
+        scan_backward(xbc[b], dt[b], a, groups, d_state, grad_y, grad_xbc, grad_dt, grad_a[b])
+        convolve_backward(
+            projected[b], taps, conv_bias, dt_bias, d_ssm,
+            grad_xbc, grad_dt, grad_projected[b], grad_taps[b], grad_conv_bias[b], grad_dt_bias[b],
+        )  # fmt: skip

@@ -1,184 +1,223 @@
-"""Mamba-2's recurrence over one chunk, as masked products: y_i = sum_j (C_i B_j) exp(s_i - s_j) dt_j x_j.
+"""Mamba-2's recurrence over one sequence, as masked products: y_i = sum_j (C_i B_j) exp(s_i - s_j) dt_j x_j.
 
 s are the running sums of A dt. The decays of a tile are made from sums relative to the tile's first row, so that no
-digits are lost however long the sequence is; the backward pass makes them again.
+digits are lost however long the sequence is; the backward pass makes them again, and C_i B_j too.
 """
 
 import numpy as np
 
-from aira_lib.models.fused.jit import LANES, compiled, exponential, narrow, wide
-from aira_lib.models.fused.tiles import ZERO, add_outer, products, transpose, weighted_sums
+from aira_lib.models.fused.jit import LANES, compiled, exponential, narrow, read, wide, write, written
+from aira_lib.models.fused.tiles import ONE, UNROLL, ZERO, add_outer, products, rounded_up, transpose
+
+_VECTOR = 16  # fp32 numbers; heads have a multiple of it in the buffers
 
 
 @compiled
-def _load_head(xbc, dt, b, h, x, x_dt):
-    """x[p, t] of a head, and the same times dt."""
-    head_dim = x.shape[0]
-    for t in range(xbc.shape[1]):
-        step = dt[b, t, h]
+def _load(source, first, width, out):
+    """out[t, c] = source[t, first + c], c < width."""
+    for t in range(len(source)):
+        for c in range(width):
+            write(out, t, c, wide(read(source, t, first + c)))
+
+
+@compiled
+def _scores(xbc, first, d_state, groups, B, C, transposed, scores):
+    """Load B and C of the group whose B begins at channel `first`; scores[i, j] = C_i B_j up to the diagonal's tile."""
+    _load(xbc, first, d_state, B)
+    _load(xbc, first + groups * d_state, d_state, C)
+    transpose(B, len(xbc), transposed)
+    for t in range(0, len(C), LANES):
+        products(C[t : t + LANES], transposed, ONE, LANES, B.shape[1], t + LANES, scores[t : t + LANES])
+
+
+@compiled
+def _load_head(xbc, dt, h, head_dim, x, x_dt):
+    """x[t, p] of a head, and the same times dt."""
+    for t in range(len(xbc)):
+        step = dt[t, h]
         for p in range(head_dim):
-            value = wide(xbc[b, t, h * head_dim + p])
-            x[p, t] = value
-            x_dt[p, t] = value * step
+            value = wide(read(xbc, t, h * head_dim + p))
+            write(x, t, p, value)
+            write(x_dt, t, p, value * step)
 
 
 @compiled
-def _running_sums(dt, a, b, h, sums):
+def _running_sums(dt, a, h, sums):
     total = 0.0
-    for t in range(dt.shape[1]):
-        total += dt[b, t, h] * a
+    for t in range(len(dt)):
+        total += dt[t, h] * a
         sums[t] = total
-    for t in range(dt.shape[1], len(sums)):
-        sums[t] = total
+    sums[len(dt) :] = total
 
 
 @compiled
-def _decays(sums, first, rows, n, relative, decays):
-    """decays[r, j] = exp(sums[first + r] - sums[j]) for j up to first + r, and 0 after it."""
+def _relative_sums(sums, first, n, relative):
     for j in range(n):
-        relative[j] = np.float32(sums[j] - sums[first])
-    for r in range(rows):
-        own = relative[first + r]
+        relative[0, j] = np.float32(sums[j] - sums[first])
+
+
+@compiled
+def _decays(relative, scores, first, n, decays, weights):
+    """decays[r, j] = exp(sums[first + r] - sums[j]) for j up to first + r, 0 after it; weights: scores times these."""
+    for r in range(LANES):
+        own = read(relative, 0, first + r)
         for j in range(n):
-            decays[r, j] = exponential(min(own - relative[j], ZERO))
+            decay = exponential(min(own - read(relative, 0, j), ZERO))
+            write(decays, r, j, decay)
+            write(weights, r, j, decay * read(scores, r, j))
         for j in range(first + r + 1, n):
-            decays[r, j] = ZERO
+            write(decays, r, j, ZERO)
+            write(weights, r, j, ZERO)
 
 
 @compiled
-def _load_scores(scores, b, g, out):
-    """out[i, j], fp32, up to the diagonal; what lies above it is of no use and stays as it is."""
-    for i in range(scores.shape[2]):
-        for j in range(i + 1):
-            out[i, j] = wide(scores[b, g, i, j])
-
-
-@compiled
-def _times(scores, first, rows, n, decays, weights):
-    """weights[r, j] = scores of C and B times decays."""
+def _store(source, rows, first, h, head_dim, out):
     for r in range(rows):
-        for j in range(n):
-            weights[r, j] = scores[first + r, j] * decays[r, j]
+        for p in range(head_dim):
+            out[first + r, h * head_dim + p] = narrow(source[r, p], out[0, 0])
 
 
 @compiled
-def scan(xbc, dt, a, scores, y, first, last):
-    """Write y [batch, length, heads head_dim] for the batch rows first to last.
+def scan(xbc, dt, a, groups, d_state, y):
+    """Write y [length, heads head_dim].
 
     Args:
-        xbc: x in its first heads x head_dim channels [batch, length, channels].
-        dt: [batch, length, heads], positive.
+        xbc: x in its first heads x head_dim channels, then B and C of all groups [length, channels].
+        dt: [length, heads], positive.
         a: A [heads], negative.
-        scores: C B^T [batch, groups, length, length].
+        groups: of B and C.
+        d_state: of a group's B, and of its C.
         y: written.
-        first: of the batch.
-        last: of the batch, excluded.
     """
-    length, heads = dt.shape[1], dt.shape[2]
-    head_dim = y.shape[2] // heads
-    padded = (length + LANES - 1) // LANES * LANES
-    x, x_dt = np.zeros((head_dim, padded), np.float32), np.zeros((head_dim, padded), np.float32)
-    sums, relative = np.zeros(padded), np.zeros(padded, np.float32)
+    (length, heads), d_ssm = dt.shape, y.shape[1]
+    padded, head_dim, group = rounded_up(length, LANES), d_ssm // heads, heads // groups
+    states, width = rounded_up(d_state, UNROLL), rounded_up(head_dim, _VECTOR)
+    B, C = np.zeros((padded, states), np.float32), np.zeros((padded, states), np.float32)
+    transposed, scores = np.zeros((states, padded), np.float32), np.zeros((padded, padded), np.float32)
+    x, x_dt = np.zeros((padded, width), np.float32), np.zeros((padded, width), np.float32)
+    sums, relative = np.zeros(padded), np.zeros((1, padded), np.float32)
     decays, weights = np.zeros((LANES, padded), np.float32), np.zeros((LANES, padded), np.float32)
-    out = np.zeros((LANES, head_dim), np.float32)
-    own, group = np.zeros((padded, padded), np.float32), heads // scores.shape[1]
-    for b in range(first, last):
-        for h in range(heads):
-            if h % group == 0:
-                _load_scores(scores, b, h // group, own)
-            _load_head(xbc, dt, b, h, x, x_dt)
-            _running_sums(dt, a[h], b, h, sums)
-            for t in range(0, length, LANES):
-                n, rows = t + LANES, min(LANES, length - t)
-                _decays(sums, t, rows, n, relative, decays)
-                _times(own, t, rows, n, decays, weights)
-                weighted_sums(weights, x_dt, rows, n, out)
-                for r in range(rows):
-                    for p in range(head_dim):
-                        y[b, t + r, h * head_dim + p] = narrow(out[r, p], y[0, 0, 0])
+    out = np.zeros((LANES, width), np.float32)
+    for h in range(heads):
+        if h % group == 0:
+            _scores(xbc, d_ssm + h // group * d_state, d_state, groups, B, C, transposed, scores)
+        _load_head(xbc, dt, h, head_dim, x, x_dt)
+        _running_sums(dt, a[h], h, sums)
+        for t in range(0, length, LANES):
+            n = t + LANES
+            _relative_sums(sums, t, n, relative)
+            _decays(relative, scores[t:n], t, n, decays, weights)
+            products(weights, x_dt, ONE, LANES, n, width, out)
+            _store(out, min(LANES, length - t), t, h, head_dim, y)
 
 
 @compiled
-def _gradients_of_tile(decays, weights, grad_weights, grad_scores, first, rows, n, grad_sums):
-    """Add a tile to the gradients of the scores and of the running sums: those in fp64, for they nearly cancel."""
+def _load_gradient(grad_y, first, rows, h, head_dim, g):
+    """g[r, p] of the head's rows; those past the end are 0 and weigh nothing."""
     for r in range(rows):
+        for p in range(head_dim):
+            g[r, p] = grad_y[first + r, h * head_dim + p]
+    g[rows:] = ZERO
+
+
+@compiled
+def _gradients_of_tile(decays, weights, grad_weights, n, grad_scores, grad_sums):
+    """Add a tile to the gradients of the scores and, by column, of the running sums, in fp64: they nearly cancel."""
+    for r in range(LANES):
+        for j in range(n):
+            grad = read(grad_weights, r, j)
+            write(grad_scores, r, j, written(grad_scores, r, j) + grad * read(decays, r, j))
+            write(grad_sums, 0, j, written(grad_sums, 0, j) - np.float64(grad * read(weights, r, j)))
+
+
+@compiled
+def _gradients_of_rows(weights, grad_weights, first, n, grad_sums):
+    """Add what a tile's rows are to the gradients of their own running sums: the same numbers as by column."""
+    for r in range(LANES):
         total = 0.0
         for j in range(n):
-            share = np.float64(grad_weights[r, j]) * np.float64(weights[r, j])
-            grad_scores[first + r, j] += grad_weights[r, j] * decays[r, j]
-            grad_sums[j] -= share
-            total += share
-        grad_sums[first + r] += total
+            total += np.float64(read(grad_weights, r, j) * read(weights, r, j))
+        grad_sums[0, first + r] += total
 
 
 @compiled
-def _gradients_of_head(grad_x_dt, x, dt, a, grad_sums, b, h, grad_xbc, grad_dt):
+def _gradients_of_head(grad_x_dt, x, dt, a, grad_sums, h, head_dim, grad_xbc, grad_dt):
     """Write what a head's tiles came to; returns the gradient of its A."""
-    head_dim, length = x.shape[0], dt.shape[1]
     later, grad_a = 0.0, 0.0
-    for t in range(length - 1, -1, -1):
-        step = dt[b, t, h]
-        later += grad_sums[t]
+    for t in range(len(dt) - 1, -1, -1):
+        step = dt[t, h]
+        later += grad_sums[0, t]
         dot = ZERO
         for p in range(head_dim):
-            dot += grad_x_dt[t, p] * x[p, t]
-            grad_xbc[b, t, h * head_dim + p] += grad_x_dt[t, p] * step
-        grad_dt[b, t, h] = dot + a * later
+            dot += grad_x_dt[t, p] * x[t, p]
+        for p in range(head_dim):
+            grad_xbc[t, h * head_dim + p] += grad_x_dt[t, p] * step
+        grad_dt[t, h] = dot + a * later
         grad_a += step * later
     return grad_a
 
 
 @compiled
-def scan_backward(xbc, dt, a, scores, grad_y, grad_xbc, grad_dt, grad_a, grad_scores, first, last):
+def _gradients_of_states(grad_scores, B, C, first, d_state, groups, grad_B, grad_C, grad_xbc):
+    """Write those of a group's B and C."""
+    grad_B[:] = ZERO
+    for t in range(0, len(C), LANES):
+        n = t + LANES
+        products(grad_scores[t:n], B, ONE, LANES, n, B.shape[1], grad_C[t:n])
+        add_outer(C[t:n], grad_scores[t:n], LANES, n, B.shape[1], grad_B)
+    for t in range(len(grad_xbc)):
+        for s in range(d_state):
+            grad_xbc[t, first + s] = grad_B[t, s]
+        for s in range(d_state):
+            grad_xbc[t, first + groups * d_state + s] = grad_C[t, s]
+
+
+@compiled
+def scan_backward(xbc, dt, a, groups, d_state, grad_y, grad_xbc, grad_dt, grad_a):
     """Gradients of `scan`.
 
     Args:
         xbc: as of `scan`.
         dt: as of `scan`.
         a: as of `scan`.
-        scores: as of `scan`.
+        groups: as of `scan`.
+        d_state: as of `scan`.
         grad_y: like y, fp32.
-        grad_xbc: added to, fp32.
-        grad_dt: written.
-        grad_a: written [batch, heads].
-        grad_scores: written.
-        first: of the batch.
-        last: of the batch, excluded.
+        grad_xbc: fp32; x's channels are added to, B's and C's written.
+        grad_dt: written, fp32.
+        grad_a: added to [heads].
     """
-    length, heads = dt.shape[1], dt.shape[2]
-    head_dim = grad_y.shape[2] // heads
-    padded = (length + LANES - 1) // LANES * LANES
-    x, x_dt = np.zeros((head_dim, padded), np.float32), np.zeros((head_dim, padded), np.float32)
-    grad_x_dt, grad_rows = np.zeros((head_dim, padded), np.float32), np.zeros((padded, head_dim), np.float32)
-    sums, relative = np.zeros(padded), np.zeros(padded, np.float32)
+    (length, heads), d_ssm = dt.shape, grad_y.shape[1]
+    padded, head_dim, group = rounded_up(length, LANES), d_ssm // heads, heads // groups
+    states, width = rounded_up(d_state, UNROLL), rounded_up(head_dim, _VECTOR)
+    B, C = np.zeros((padded, states), np.float32), np.zeros((padded, states), np.float32)
+    grad_B, grad_C = np.zeros((padded, states), np.float32), np.zeros((padded, states), np.float32)
+    transposed, scores = np.zeros((states, padded), np.float32), np.zeros((padded, padded), np.float32)
+    x, x_dt = np.zeros((padded, width), np.float32), np.zeros((padded, width), np.float32)
+    x_dt_transposed, grad_x_dt = np.zeros((width, padded), np.float32), np.zeros((padded, width), np.float32)
+    sums, relative = np.zeros(padded), np.zeros((1, padded), np.float32)
     decays, weights = np.zeros((LANES, padded), np.float32), np.zeros((LANES, padded), np.float32)
-    grad_weights, g = np.zeros((LANES, padded), np.float32), np.zeros((LANES, head_dim), np.float32)
-    grad_sums, grad_own = np.zeros(padded), np.zeros((padded, padded), np.float32)
-    own, group = np.zeros((padded, padded), np.float32), heads // scores.shape[1]
-    for b in range(first, last):
-        for h in range(heads):
-            if h % group == 0:
-                _load_scores(scores, b, h // group, own)
-                grad_own[:] = ZERO
-            _load_head(xbc, dt, b, h, x, x_dt)
-            _running_sums(dt, a[h], b, h, sums)
-            grad_x_dt[:] = ZERO
-            grad_sums[:] = 0.0
-            for t in range(0, length, LANES):
-                n, rows = t + LANES, min(LANES, length - t)
-                if rows < LANES:  # rows past the end weigh nothing
-                    weights[:], g[:] = ZERO, ZERO
-                for r in range(rows):
-                    for p in range(head_dim):
-                        g[r, p] = grad_y[b, t + r, h * head_dim + p]
-                _decays(sums, t, rows, n, relative, decays)
-                _times(own, t, rows, n, decays, weights)
-                products(g, x_dt, np.float32(1), rows, n, grad_weights)
-                add_outer(weights, g, LANES, n, grad_x_dt)
-                _gradients_of_tile(decays, weights, grad_weights, grad_own, t, rows, n, grad_sums)
-            transpose(grad_x_dt, grad_rows)
-            grad_a[b, h] = _gradients_of_head(grad_rows, x, dt, a[h], grad_sums, b, h, grad_xbc, grad_dt)
-            if h % group == group - 1:
-                for i in range(length):
-                    for j in range(length):
-                        grad_scores[b, h // group, i, j] = narrow(grad_own[i, j], grad_scores[0, 0, 0, 0])
+    grad_weights, g = np.zeros((LANES, padded), np.float32), np.zeros((LANES, width), np.float32)
+    grad_sums, grad_scores = np.zeros((1, padded)), np.zeros((padded, padded), np.float32)
+    for h in range(heads):
+        first = d_ssm + h // group * d_state
+        if h % group == 0:
+            _scores(xbc, first, d_state, groups, B, C, transposed, scores)
+            grad_scores[:] = ZERO
+        _load_head(xbc, dt, h, head_dim, x, x_dt)
+        transpose(x_dt, length, x_dt_transposed)
+        _running_sums(dt, a[h], h, sums)
+        grad_x_dt[:] = ZERO
+        grad_sums[:] = 0.0
+        for t in range(0, length, LANES):
+            n = t + LANES
+            _load_gradient(grad_y, t, min(LANES, length - t), h, head_dim, g)
+            _relative_sums(sums, t, n, relative)
+            _decays(relative, scores[t:n], t, n, decays, weights)
+            products(g, x_dt_transposed, ONE, LANES, width, n, grad_weights)
+            add_outer(g, weights, LANES, n, width, grad_x_dt)
+            _gradients_of_tile(decays, weights, grad_weights, n, grad_scores[t:n], grad_sums)
+            _gradients_of_rows(weights, grad_weights, t, n, grad_sums)
+        grad_a[h] += _gradients_of_head(grad_x_dt, x, dt, a[h], grad_sums, h, head_dim, grad_xbc, grad_dt)
+        if h % group == group - 1:
+            _gradients_of_states(grad_scores, B, C, first, d_state, groups, grad_B, grad_C, grad_xbc)

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,7 +59,7 @@ def relative(a: Tensor | None, b: Tensor | None) -> float:
 
 
 @pytest.mark.parametrize("length", [1, 2, 31, 32, 33, 70])
-@pytest.mark.parametrize(("heads", "kv_heads", "head_dim"), [(4, 4, 8), (4, 2, 12), (3, 1, 32)])
+@pytest.mark.parametrize(("heads", "kv_heads", "head_dim"), [(4, 4, 8), (4, 2, 12), (3, 1, 32), (2, 2, 2)])
 def test_attention_equals_the_plain_one(length: int, heads: int, kv_heads: int, head_dim: int) -> None:
     torch.manual_seed(length)
     blocks = pair(Attention, scale(n_heads=heads, n_kv_heads=kv_heads, head_dim=head_dim))
@@ -67,10 +68,10 @@ def test_attention_equals_the_plain_one(length: int, heads: int, kv_heads: int, 
 
 
 @pytest.mark.parametrize("length", [1, 3, 32, 45, 130])
-@pytest.mark.parametrize(("groups", "width"), [(1, 4), (2, 4), (1, 2)])
-def test_mamba2_equals_the_plain_one(length: int, groups: int, width: int) -> None:
+@pytest.mark.parametrize(("groups", "width", "head_dim"), [(1, 4, 16), (2, 4, 16), (1, 2, 32), (1, 1, 4), (4, 3, 2)])
+def test_mamba2_equals_the_plain_one(length: int, groups: int, width: int, head_dim: int) -> None:
     torch.manual_seed(length)
-    blocks = pair(Mamba2, scale(n_groups=groups, d_conv=width))
+    blocks = pair(Mamba2, scale(n_groups=groups, d_conv=width, ssm_head_dim=head_dim))
     found = errors(*blocks, torch.randn(3, length, 32))
     assert len(found) == 10
     for name, error in found.items():
@@ -149,6 +150,22 @@ def test_what_is_not_a_number_is_not_hidden(block: type[nn.Module], broken: floa
     x[0, 5, 3] = broken
     y = block(scale())(x)
     assert not y[0, 5].isfinite().any()
+
+
+def test_machine_code_is_of_all_sources_as_they_are(tmp_path: Path) -> None:
+    from aira_lib.models.fused import jit
+
+    (tmp_path / "a.py").write_text("A = 1\n")
+    (tmp_path / "b.py").write_text("B = 1\n")
+    before = jit.cache_folder(tmp_path)
+    assert jit.cache_folder(tmp_path) == before
+    (tmp_path / "b.py").write_text("B = 2\n")
+    assert jit.cache_folder(tmp_path) != before
+    given = jit.config.CACHE_DIR
+    kernel = jit.compiled(lambda x: x + 1)
+    assert kernel(1) == 2
+    assert kernel.stats.cache_path.startswith(str(jit.cache_folder(Path(jit.__file__).parent)))
+    assert given == jit.config.CACHE_DIR
 
 
 def test_plain_is_used_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
