@@ -6,7 +6,7 @@ from aira_lib.architecture.cost import count, flops_per_token
 from aira_lib.architecture.scales import Scale
 from aira_lib.datasets.language import train_examples
 from aira_lib.datasets.mad import MADTask, settings_for
-from aira_lib.spec import MADTaskName, ProxySection
+from aira_lib.spec import LanguageName, MADTaskName, ProxySection
 
 # FLOPs a second of one CPU thread inside layers of a kind, and the fixed cost of a layer in a step: measured with 16
 # layers at widths 32 and 128 on AVX-512 CPUs; right within a factor of two.
@@ -38,7 +38,7 @@ def language_scale(section: ProxySection) -> Scale:
     return section.scale().model_copy(update={"seq_len": section.language.seq_len, "rope_theta": ROPE_THETA})
 
 
-def scored_scales(section: ProxySection) -> dict[str, Scale]:
+def scored_scales(section: ProxySection) -> dict[MADTaskName | LanguageName, Scale]:
     """What a design is trained and scored on, MAD tasks or one text, with the model's dimensions on each."""
     if section.text:
         return {section.text: language_scale(section)}
@@ -80,18 +80,30 @@ def evaluation_flops(layers: tuple[str, ...], section: ProxySection) -> int:
 
     A forward pass costs a third of a training step.
     """
+    return sum(_flops_by_task(layers, section).values())
+
+
+def _flops_by_task(layers: tuple[str, ...], section: ProxySection) -> dict[MADTaskName | LanguageName, int]:
     trained = 3 * sum(_examples_trained(section)) * section.epochs
     scored = held_out(section) + sample_counts(section)[1]
-    total = 0
-    for scale in scored_scales(section).values():
-        total += (trained + scored) * scale.seq_len * flops_per_token(layers, scale) // 3
-    return total
+    return {
+        name: (trained + scored) * scale.seq_len * flops_per_token(layers, scale) // 3
+        for name, scale in scored_scales(section).items()
+    }
+
+
+def seconds_by_task(layers: tuple[str, ...], section: ProxySection) -> dict[MADTaskName | LanguageName, float]:
+    """Rough seconds of one CPU thread: arithmetic at typical rates and a fixed cost a layer and step."""
+    scales = scored_scales(section)
+    fixed = count_steps(section) / len(scales) * len(layers) * CPU_SECONDS_PER_LAYER_STEP
+    seconds = dict.fromkeys(scales, fixed)
+    for primitive, n in count(layers).items():
+        for name, flops in _flops_by_task((primitive,) * n, section).items():
+            seconds[name] += flops / CPU_FLOPS_PER_SECOND[primitive]
+    return seconds
 
 
 def seconds_estimate(layers: tuple[str, ...], section: ProxySection, threads: int = 1) -> float:
-    """Rough seconds of one evaluation on a CPU: arithmetic at typical rates and a fixed cost a layer and step."""
-    arithmetic = sum(
-        evaluation_flops((primitive,) * n, section) / (CPU_FLOPS_PER_SECOND[primitive] * threads)
-        for primitive, n in count(layers).items()
-    )
-    return arithmetic + count_steps(section) * len(layers) * CPU_SECONDS_PER_LAYER_STEP
+    """Rough seconds of one evaluation on a CPU, whose threads share its tasks."""
+    seconds = seconds_by_task(layers, section)
+    return max(max(seconds.values()), sum(seconds.values()) / threads)

@@ -1,6 +1,7 @@
 """One task of an evaluation, whether a MAD task or a text: its data, its model, and how a model is scored on it."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,7 +32,10 @@ class ScoredTask:
 
 
 class Training:
-    """A model in training on some examples of a task; it can be scored at any epoch, and trained on."""
+    """A model in training on some examples of a task; it can be scored at any epoch, and trained on.
+
+    On a GPU it has a stream of its own, so that several trainings run side by side.
+    """
 
     def __init__(
         self,
@@ -43,10 +47,10 @@ class Training:
         stepped: Callable[[int], None],
     ) -> None:
         self.task, self.epoch = task, 0
-        with torch.random.fork_rng(devices=[]):
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        with torch.random.fork_rng(devices=[]), self._on_stream():
             torch.manual_seed(seed)
-            self.model = task.new_model()
-        self.model.to(device)
+            self.model = task.new_model().to(device)
         self._epochs = epochs(self.model, examples, section, seed, stepped)
 
     def train_to(self, epoch: int) -> None:
@@ -55,10 +59,15 @@ class Training:
         Raises:
             Diverged: see `aira_lib.proxy.train.epochs`.
         """
-        while self.epoch < epoch:
-            next(self._epochs)
-            self.epoch += 1
+        with self._on_stream():
+            while self.epoch < epoch:
+                next(self._epochs)
+                self.epoch += 1
 
     def score(self, examples: Examples) -> Score:
         """The score of the model as it is."""
-        return self.task.score(self.model, examples)
+        with self._on_stream():
+            return self.task.score(self.model, examples)
+
+    def _on_stream(self) -> AbstractContextManager[object]:
+        return torch.cuda.stream(self._stream) if self._stream else nullcontext()

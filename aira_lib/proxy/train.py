@@ -1,7 +1,7 @@
 """Train a small model on the examples of one task, and predict with it."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -9,12 +9,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aira_lib.datasets.mad import Examples
+from aira_lib.models import fused
 from aira_lib.models.language_model import parameter_groups
 from aira_lib.models.mad_model import MADModel
 from aira_lib.models.optimizer import EagerAdamW
+from aira_lib.proxy.graphed import GraphedStep, Step
 from aira_lib.spec import ProxySection
 
 PREDICTION_BATCH = 128
+EPOCHS_AHEAD = 10
+"""Of a GPU, which does not wait for each epoch's loss to be read."""
 
 
 class Diverged(Exception):
@@ -36,55 +40,80 @@ def train(
     Raises:
         Diverged: the loss of an epoch is NaN or infinite.
     """
-    loss = math.nan
+    loss = torch.tensor(math.nan)
     for loss in epochs(model, examples, section, seed, stepped):  # noqa: B007
         pass
-    return loss
+    return loss.item()
 
 
 def epochs(
     model: MADModel, examples: Examples, section: ProxySection, seed: int, stepped: Callable[[int], None]
-) -> Iterator[float]:
+) -> Iterator[Tensor]:
     """Train with AdamW at a constant rate, each epoch in a new order drawn from the seed; yield each epoch's mean loss.
 
     Matrix products have the section's precision. mad-lab configures a cosine schedule that its trainer never attaches,
     so its published runs had a constant rate; no warm-up, no clipping. A last smaller batch is kept. `stepped` is told
     after each epoch how many steps it had. Between epochs the model may be scored: it changes nothing in what follows.
+    On a GPU all data lie on it, and steps are CUDA graphs unless AIRA_KERNELS is "plain".
 
     Raises:
-        Diverged: the loss of an epoch is NaN or infinite.
+        Diverged: the loss of an epoch is NaN or infinite. On a GPU it is noticed up to `EPOCHS_AHEAD` epochs later, but
+            before a rung or the end.
     """
     device = next(model.parameters()).device
-    inputs, targets = (torch.from_numpy(a).to(device) for a in (examples.inputs, examples.targets))
-    optimizer = EagerAdamW(parameter_groups(model, section.weight_decay), lr=section.learning_rate, fused=True)
-    order = torch.Generator().manual_seed(seed)
-    for epoch in range(section.epochs):
+    step = _step(model, examples, section, device)
+    random = torch.Generator().manual_seed(seed)
+    read_after = {*section.rungs, section.epochs}
+    unread: list[Tensor] = []
+    for epoch in range(1, section.epochs + 1):
         model.train()
-        batches = torch.split(torch.randperm(len(inputs), generator=order).to(device), section.batch_size)
-        loss = _epoch(model, optimizer, [(inputs[rows], targets[rows]) for rows in batches], section.precision)
-        if not math.isfinite(loss):
-            raise Diverged(f"the loss became {loss} in epoch {epoch + 1} of {section.epochs}")
+        order = torch.randperm(len(examples.inputs), generator=random).to(device)
+        batches = torch.split(order, section.batch_size)
+        loss = _mean_loss(step, batches)
+        unread.append(loss)
+        if device.type == "cpu" or len(unread) == EPOCHS_AHEAD or epoch in read_after:
+            _require_numbers(unread, epoch, section.epochs)
+            unread.clear()
         stepped(len(batches))
         yield loss
+
+
+def _step(model: MADModel, examples: Examples, section: ProxySection, device: torch.device) -> Step:
+    """A training step on the rows of a batch."""
+    inputs, targets = (torch.from_numpy(a).to(device) for a in (examples.inputs, examples.targets))
+    optimizer = EagerAdamW(
+        parameter_groups(model, section.weight_decay), lr=section.learning_rate, fused=True,
+        capturable=device.type == "cuda",
+    )  # fmt: skip
+
+    def step(rows: Tensor) -> Tensor:
+        optimizer.zero_grad()
+        with rounded(device, section.precision):
+            loss = model.loss(inputs[rows], targets[rows])
+        torch.autograd.backward(loss)
+        optimizer.step()
+        return loss.detach()
+
+    return GraphedStep(step) if device.type == "cuda" and not fused.plain() else step
+
+
+def _mean_loss(step: Step, batches: Sequence[Tensor]) -> Tensor:
+    total = torch.zeros((), device=batches[0].device)
+    for rows in batches:
+        total += step(rows)
+    return total / len(batches)
+
+
+def _require_numbers(losses: list[Tensor], epoch: int, epochs: int) -> None:
+    """Losses of the last epochs, up to this one."""
+    for at, loss in enumerate(torch.stack(losses).tolist(), epoch - len(losses) + 1):
+        if not math.isfinite(loss):
+            raise Diverged(f"the loss became {loss} in epoch {at} of {epochs}")
 
 
 def rounded(device: torch.device, precision: str) -> torch.autocast:
     """The context in which matrix products have a precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-
-
-def _epoch(
-    model: MADModel, optimizer: torch.optim.Optimizer, batches: list[tuple[Tensor, Tensor]], precision: str
-) -> float:
-    total = torch.zeros((), device=batches[0][0].device)
-    for inputs, targets in batches:
-        optimizer.zero_grad()
-        with rounded(inputs.device, precision):
-            loss = model.loss(inputs, targets)
-        torch.autograd.backward(loss)
-        optimizer.step()
-        total += loss.detach()
-    return total.item() / len(batches)
 
 
 @torch.no_grad()

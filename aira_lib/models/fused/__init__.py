@@ -15,10 +15,15 @@ from torch import Tensor
 KERNELS_VARIABLE = "AIRA_KERNELS"
 
 
+def plain() -> bool:
+    """Whether AIRA_KERNELS asks for plain PyTorch."""
+    return os.environ.get(KERNELS_VARIABLE) == "plain"
+
+
 @cache
 def installed() -> bool:
     """Whether the kernels can be compiled here: numba is installed and AIRA_KERNELS is not "plain"."""
-    return os.environ.get(KERNELS_VARIABLE, "fused") != "plain" and find_spec("numba") is not None
+    return not plain() and find_spec("numba") is not None
 
 
 def usable(x: Tensor, kernel: str) -> bool:

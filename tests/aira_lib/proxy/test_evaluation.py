@@ -7,7 +7,10 @@ import torch
 
 from aira_lib.architecture.cost import params
 from aira_lib.errors import UserError
-from aira_lib.proxy import count_steps, evaluate, evaluation, evaluation_flops, scored_task, seconds_estimate
+from aira_lib.models.mad_model import mad_model
+from aira_lib.proxy import count_steps, evaluate, evaluation_flops, scored_task, seconds_estimate
+from aira_lib.proxy.cost import task_scale, task_settings
+from aira_lib.proxy.course import task_data
 from aira_lib.proxy.train import epochs, predict, train
 from aira_lib.spec import ProxySection
 
@@ -125,6 +128,11 @@ def test_flops_by_hand() -> None:
     forward = 2 * 2 * 32 * 64 * 8  # two matrices, multiply and add, 8 positions
     assert evaluation_flops(("M",), chosen) == forward * (3 * 28 * 2 + 12 + 16)
     assert seconds_estimate(("M", "M"), chosen) > seconds_estimate(("M",), chosen) > 0
+    both = section("compression", "memorization", retrain_for_test=False)
+    alone = max(seconds_estimate(("M",), section(name, retrain_for_test=False)) for name in both.tasks)
+    one, two, three = (seconds_estimate(("M",), both, threads) for threads in (1, 2, 3))
+    assert one > two >= alone  # a task is not shared
+    assert three == alone
 
 
 def test_prediction_is_the_likeliest_token_whatever_the_batch() -> None:
@@ -142,9 +150,9 @@ def test_prediction_is_the_likeliest_token_whatever_the_batch() -> None:
 
 def test_training_reports_the_last_epochs_loss() -> None:
     chosen = section("memorization", epochs=3, retrain_for_test=False)
-    settings = evaluation.task_settings(chosen, "memorization")
-    data = evaluation.task_data(settings, 40, 16, 0.3, 0)
+    settings = task_settings(chosen, "memorization")
+    data = task_data(settings, 40, 16, 0.3, 0)
     torch.manual_seed(0)
-    model = evaluation.mad_model("memorization", ("A",), evaluation.task_scale(chosen, settings))
+    model = mad_model("memorization", ("A",), task_scale(chosen, settings))
     loss = train(model, data.train, chosen, seed=0)
     assert 0 < loss < math.log(16) + 0.1
