@@ -7,6 +7,7 @@ kept do not change the results, so they are not part of it (see `aira_lib.launch
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -105,6 +106,9 @@ class ProxySection(Section):
     expand: int = Field(2, ge=1)
     ssm_head_dim: int = Field(32, ge=1)
     n_groups: int = Field(1, ge=1)
+    full_width_layers: int | None = Field(None, ge=1)
+    """Composer's width scaling: designs with more layers than this are narrower, so that all have about as many
+    parameters. Its source says that the width of primitives shrinks with depth, and no rule: see `at_depth`."""
     train_examples: int = Field(800, ge=4)
     test_examples: int = Field(1280, ge=1)
     validation_fraction: float = Field(0.3, gt=0, lt=1)
@@ -152,6 +156,23 @@ class ProxySection(Section):
     def text(self) -> LanguageName | None:
         """The text that a language-model proxy learns; None on MAD."""
         return None if self.dataset is None or self.dataset == "mad" else self.dataset
+
+    def at_depth(self, n_layers: int) -> "ProxySection":
+        """The section with the dimensions that a design of so many layers has, and no `full_width_layers`.
+
+        d_model and d_ff shrink with the square root of the depth, as matrices have the square of a width. The widths of
+        heads stay and their numbers shrink; d_model is rounded to what both kinds of heads divide.
+        """
+        if self.full_width_layers is None:
+            return self
+        share = min(1.0, (self.full_width_layers / n_layers) ** 0.5)
+        head_dim, ssm_step = self.d_model // self.n_heads, self.ssm_head_dim // math.gcd(self.expand, self.ssm_head_dim)
+        step = math.lcm(head_dim, ssm_step)
+        width = max(1, round(share * self.d_model / step)) * step if share < 1 else self.d_model
+        sizes = {
+            "d_model": width, "n_heads": width // head_dim, "d_ff": max(8, round(self.d_ff * width / self.d_model)),
+        }  # fmt: skip
+        return self.model_copy(update={**sizes, "full_width_layers": None})
 
     def scale(self) -> Scale:
         """The proxy model's dimensions as a `Scale` (its vocabulary and length are each task's own)."""

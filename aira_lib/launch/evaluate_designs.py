@@ -95,7 +95,7 @@ class _Asked:
             "profile": self.profile,
             "seed": self.seed,
             "found": there,
-            "params": params(layers, self.section.scale())[0],
+            "params": params(layers, self.section.at_depth(len(layers)).scale())[0],
             "steps": count_steps(self.section),
             "flops": evaluation_flops(layers, self.section),
             "seconds": 0.0 if there else seconds_estimate(layers, self.section, self.threads),

@@ -1,42 +1,77 @@
 """The commands `aira proxy fidelity` and `aira proxy stopping`: score, compare, print, write."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from aira_lib.architecture.pattern import render
 from aira_lib.errors import UserError
-from aira_lib.launch.fidelity_page import fidelity_lines, rank_figure, stopping_lines, write_page
+from aira_lib.launch.fidelity_page import fidelity_lines, rank_figure, stopping_lines, together_lines, write_page
 from aira_lib.launch.fidelity_run import Contestant, Plan, planned
 from aira_lib.proxy.cost import count_steps
-from aira_lib.proxy.fidelity import MEAN, Fidelity, StoppingFidelity, compare, correlations, regret, stopping_fidelity
-from aira_lib.records import Evaluation
+from aira_lib.proxy.fidelity import (
+    MEAN,
+    Fidelity,
+    StoppingFidelity,
+    compare,
+    correlations,
+    regret,
+    stopping_fidelity,
+    together,
+)
+from aira_lib.records import Evaluation, Row
 from aira_lib.settings import Settings
+from aira_lib.spec import DEFAULT_TASK
+from aira_lib.tasks import task_named
 
 
 def measure_fidelity(
-    small: str | None, large: str, designs: str, seeds: str, task: str | None, output: Path, dry_run: bool,
+    small: str | None, large: str, designs: str, seeds: str, tasks: Sequence[str], output: Path, dry_run: bool,
     store: str | None,
 ) -> None:  # fmt: skip
     """See `aira_lib.launch.proxy_commands.fidelity`."""
-    plan = planned(designs, small, large, _seeds(seeds), Settings.from_environment(store), task)
+    settings = Settings.from_environment(store)
+    plans = {
+        task_named(task).dataset: planned(designs, small, large, _seeds(seeds), settings, task)
+        for task in tasks or [DEFAULT_TASK]
+    }
+    first = next(iter(plans.values()))
+    for data_set, plan in plans.items():
+        if plan.designs != first.designs:
+            raise UserError(f"--task: the task on {data_set} has other layers than that on {next(iter(plans))}")
     if dry_run:
-        print(plan.outlook())
+        print("\n".join(f"{data_set}: {plan.outlook()}" for data_set, plan in plans.items()))
         return
-    a, b = plan.evaluations()
-    found = _compared(plan, a, b)
+    found = {data_set: _compared(plan, *plan.evaluations()) for data_set, plan in plans.items()}
+    lines = [line for each in found.values() for line in _lines(each)]
+    record: Row = found[next(iter(found))]
+    if len(found) > 1:
+        try:
+            record = together(found)
+        except ValueError as error:
+            raise UserError(f"--designs {designs}: {error}; what was scored is in the store") from None
+        lines += together_lines(record)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "fidelity.json").write_text(record.json_line(), encoding="utf-8")
+    figures = []
+    try:
+        figures = [(data_set, rank_figure(each)) for data_set, each in found.items() if each.designs]
+    except ModuleNotFoundError:
+        lines.append("There is no figure: it needs matplotlib, in the extra report.")
+    for data_set, figure in figures:
+        name = "fidelity.svg" if len(found) == 1 else f"fidelity-{data_set}.svg"
+        (output / name).write_text(figure.svg, encoding="utf-8")
+    a, b = first.contestants
+    page = write_page(output, f"Proxy fidelity: {a.name} against {b.name}", lines, [figure for _, figure in figures])
+    uses = [plan.store.use for plan in plans.values()]
+    trained, there = sum(use.trained for use in uses), sum(use.found for use in uses)
+    print("\n".join([*lines, "", f"{trained} trained, {there} found; page: {page}"]))
+
+
+def _lines(found: Fidelity) -> list[str]:
     lines = fidelity_lines(found)
     if found.stopping:
         lines += ["", *stopping_lines(found.stopping)]
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "fidelity.json").write_text(found.json_line(), encoding="utf-8")
-    figure = None
-    if found.designs:
-        try:
-            figure = rank_figure(found)
-            (output / "fidelity.svg").write_text(figure.svg, encoding="utf-8")
-        except ModuleNotFoundError:
-            lines.append("There is no figure: it needs matplotlib, in the extra report.")
-    page = write_page(output, f"Proxy fidelity: {found.small} against {found.large}", lines, figure)
-    print("\n".join([*lines, "", f"{plan.store.use.trained} trained, {plan.store.use.found} found; page: {page}"]))
+    return [*lines, ""]
 
 
 def measure_stopping(
@@ -51,7 +86,7 @@ def measure_stopping(
     lines = stopping_lines(found)
     output.mkdir(parents=True, exist_ok=True)
     (output / "fidelity.json").write_text(found.json_line(), encoding="utf-8")
-    page = write_page(output, f"Stopping early: {plan.contestants[0].name}", lines, None)
+    page = write_page(output, f"Stopping early: {plan.contestants[0].name}", lines, [])
     print("\n".join([*lines, "", f"{plan.store.use.trained} trained, {plan.store.use.found} found; page: {page}"]))
 
 

@@ -1,12 +1,12 @@
 """What `aira proxy fidelity` and `aira proxy stopping` found: as text, as a figure of ranks, as a page of its own."""
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aira_lib.proxy.correlation import RankCorrelation
-from aira_lib.proxy.fidelity import MEAN, Fidelity, StoppingFidelity
+from aira_lib.proxy.fidelity import MEAN, Fidelity, FidelityTogether, StoppingFidelity
 from aira_lib.records import Estimate
 
 if TYPE_CHECKING:
@@ -29,6 +29,17 @@ def fidelity_lines(found: Fidelity) -> list[str]:
     if found.regret is not None:
         lines.append(f"\nTaking the small one's best design loses {found.regret:.4f} in the large one.")
     return lines
+
+
+def together_lines(found: FidelityTogether) -> list[str]:
+    """Data sets and their combination as lines of text."""
+    return [
+        f"{len(found.data_sets)} data sets, each by its mean over tasks, and together by the mean of a design's ranks "
+        f"({found.together.n} designs):",
+        f"{'':<26}  {'Spearman (95 %)':<26}Kendall (95 %)",
+        *(_row(name, each.correlations[MEAN]) for name, each in found.data_sets.items()),
+        _row("together", found.together),
+    ]
 
 
 def stopping_lines(found: StoppingFidelity) -> list[str]:
@@ -68,10 +79,10 @@ def _list(seeds: tuple[int, ...]) -> str:
     return ", ".join(map(str, seeds))
 
 
-def write_page(folder: Path, title: str, lines: list[str], figure: "Figure | None") -> Path:
+def write_page(folder: Path, title: str, lines: list[str], figures: "Sequence[Figure]") -> Path:
     """Write a page that opens offline; gives its path."""
     page = folder / "fidelity.html"
-    drawn = figure.inline() if figure else ""
+    drawn = "".join(figure.inline() for figure in figures)
     body = html.escape("\n".join(lines))
     page.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'

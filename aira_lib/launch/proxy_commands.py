@@ -61,15 +61,21 @@ def fidelity(
     ] = "4x",
     designs: Designs = "24",
     seeds: Seeds = "",
-    task: Task = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(help="The task whose data and primitives count; several compare data sets. Default: MAD."),
+    ] = None,
     output: Output = Path("fidelity"),
     dry_run: DryRun = False,
     store: Store = None,
 ) -> None:
-    """Measure how well a proxy ranks designs against a larger or longer one: by task, and by their mean."""
+    """Measure how well a proxy ranks designs against a larger or longer one.
+
+    By task and for their mean; with --task given several times, by data set and for all together.
+    """
     from aira_lib.launch.fidelity_commands import measure_fidelity
 
-    measure_fidelity(small, large, designs, seeds, task, output, dry_run, store)
+    measure_fidelity(small, large, designs, seeds, task or [], output, dry_run, store)
 
 
 @app.command()

@@ -80,7 +80,7 @@ def evaluation_flops(layers: tuple[str, ...], section: ProxySection) -> int:
 
     A forward pass costs a third of a training step.
     """
-    return sum(_flops_by_task(layers, section).values())
+    return sum(_flops_by_task(layers, section.at_depth(len(layers))).values())
 
 
 def _flops_by_task(layers: tuple[str, ...], section: ProxySection) -> dict[MADTaskName | LanguageName, int]:
@@ -94,6 +94,7 @@ def _flops_by_task(layers: tuple[str, ...], section: ProxySection) -> dict[MADTa
 
 def seconds_by_task(layers: tuple[str, ...], section: ProxySection) -> dict[MADTaskName | LanguageName, float]:
     """Rough seconds of one CPU thread: arithmetic at typical rates and a fixed cost a layer and step."""
+    section = section.at_depth(len(layers))
     scales = scored_scales(section)
     fixed = count_steps(section) / len(scales) * len(layers) * CPU_SECONDS_PER_LAYER_STEP
     seconds = dict.fromkeys(scales, fixed)

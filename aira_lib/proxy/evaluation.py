@@ -51,6 +51,7 @@ def evaluate(
         UserError: a difficulty that a task's definition cannot meet.
     """
     started = time.monotonic()
+    section = section.at_depth(len(layers))
     torch.set_num_threads(threads)
     place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     steps = _Steps(progress, count_steps(section))

@@ -4,8 +4,10 @@ Designs that fail in either are left out and counted. Designs are the independen
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aira_lib.proxy.correlation import RankCorrelation, rank_correlation
 from aira_lib.proxy.stopping import replay, saved, whole
@@ -76,6 +78,37 @@ class Fidelity(Row):
     steps_ratio: float
     directions: tuple[int, int] = (1, 1)
     stopping: StoppingFidelity | None = None
+
+
+class FidelityTogether(Row):
+    """A proxy on several data sets, by data set, and for the mean of a design's ranks over them."""
+
+    data_sets: dict[str, Fidelity]
+    together: RankCorrelation
+
+
+def together(data_sets: Mapping[str, Fidelity]) -> FidelityTogether:
+    """Combine data sets by ranks, which need no common unit; designs that fail in one are left out.
+
+    Raises:
+        ValueError: less than two designs are scored in all.
+    """
+    scored = [{each.design for each in found.designs} for found in data_sets.values()]
+    common = sorted(set.intersection(*scored))
+    if len(common) < 2:
+        raise ValueError("less than two designs are scored in all data sets")
+    small, large = (
+        np.mean([_ranks(found, side, common) for found in data_sets.values()], axis=0) for side in ("small", "large")
+    )
+    return FidelityTogether(data_sets=dict(data_sets), together=rank_correlation(small, large))
+
+
+def _ranks(found: Fidelity, side: Literal["small", "large"], designs: Sequence[str]) -> NDArray[np.float64]:
+    """Average ranks of designs by the mean over a data set's tasks; the larger the better."""
+    scores = {each.design: getattr(each, side)[MEAN] for each in found.designs}
+    sign = found.directions[0 if side == "small" else 1]
+    values = np.array([sign * scores[design] for design in designs])
+    return np.array([(values < value).sum() + ((values == value).sum() - 1) / 2 for value in values], np.float64)
 
 
 def by_task(evaluations: Sequence[Evaluation]) -> dict[str, float] | None:

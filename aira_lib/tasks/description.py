@@ -60,15 +60,16 @@ def description(task: SearchTask, n_layers: int, proxy: ProxySection) -> str:
 
     The seed of the data is not told.
     """
+    scaled = proxy.at_depth(n_layers)
     example = [task.primitives[i % 2] for i in range(n_layers)]
     ssm = f", Mamba-2 state {proxy.d_state}, expansion {proxy.expand}" if "Mb" in task.primitives else ""
     return _TEXT.format(
         model="language model as good as" if proxy.text else "sequence model as accurate as",
         n_layers=n_layers,
         primitives="\n".join(f"- `{symbol}`: {PRIMITIVE_NAMES[symbol]}" for symbol in task.primitives),
-        d_model=proxy.d_model,
-        n_heads=proxy.n_heads,
-        d_ff=proxy.d_ff,
+        d_model=scaled.d_model,
+        n_heads=scaled.n_heads,
+        d_ff=scaled.d_ff,
         ssm=ssm,
         n_primitives=len(task.primitives),
         n_designs=len(task.primitives) ** n_layers,

@@ -6,8 +6,8 @@ round searches are repeated over all that is not settled yet. So a round's best 
 round, and every evaluation costs the same (the source's shorter models cost less). The source gives each round all 2^n
 designs; here it gets `TRIALS_A_ROUND` at most, and Bayesian optimisation chooses them. With 4 layers and 25 trials a
 round a design of 16 layers takes the source's 100 trials; what a budget has left then goes into a search of all layers
-at once. The source also shrinks the width of primitives with depth in its proxy; that is no part of a search, and the
-proxy here has one width.
+at once. The source also shrinks the width of primitives with depth in its proxy; that is no part of a search, but
+a setting of the proxy, `full_width_layers`.
 """
 
 from collections.abc import Callable

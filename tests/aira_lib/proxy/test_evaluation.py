@@ -156,3 +156,33 @@ def test_training_reports_the_last_epochs_loss() -> None:
     model = mad_model("memorization", ("A",), task_scale(chosen, settings))
     loss = train(model, data.train, chosen, seed=0)
     assert 0 < loss < math.log(16) + 0.1
+
+
+@pytest.mark.parametrize("n_layers", [6, 7, 12, 16, 24, 40])
+@pytest.mark.parametrize("primitive", ["A", "M", "Mb"])
+def test_scaled_widths_keep_the_parameters(n_layers: int, primitive: str) -> None:
+    """Of the paper's proxy, as near as steps of 16 channels allow (half of one is 15 % of a matrix at width 56)."""
+    scaled = ProxySection(full_width_layers=6)
+    deep = scaled.at_depth(n_layers)
+    whole, _ = params((primitive,) * 6, ProxySection().scale())
+    shrunk, _ = params((primitive,) * n_layers, deep.scale())
+    # B, C and the convolution of a Mamba-2 layer do not shrink with the square.
+    assert abs(shrunk / whole - 1) < (0.9 if primitive == "Mb" else 0.3)
+    assert deep.d_model // deep.n_heads == 8
+    assert deep.expand * deep.d_model % deep.ssm_head_dim == 0
+    assert deep.full_width_layers is None
+    if n_layers == 6:
+        assert deep == ProxySection()
+
+
+def test_no_design_is_wider_than_the_section_says() -> None:
+    assert ProxySection(full_width_layers=6).at_depth(3) == ProxySection()
+    assert ProxySection().at_depth(40) == ProxySection()
+
+
+def test_an_evaluation_has_the_scaled_width() -> None:
+    chosen = section("memorization", full_width_layers=1, ssm_head_dim=16, n_heads=4)
+    deep, plain = ("M", "A", "M", "A"), section("memorization", ssm_head_dim=16, n_heads=4)
+    result = evaluate(deep, chosen, 0)
+    assert result.params == params(deep, plain.model_copy(update={"d_model": 16, "n_heads": 2, "d_ff": 32}).scale())[0]
+    assert evaluation_flops(deep, chosen) < evaluation_flops(deep, plain) / 3

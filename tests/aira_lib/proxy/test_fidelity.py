@@ -15,7 +15,7 @@ from aira_lib.cli import app
 from aira_lib.errors import UserError
 from aira_lib.launch.fidelity_run import random_designs
 from aira_lib.proxy.correlation import _kendall, _spearman, rank_correlation
-from aira_lib.proxy.fidelity import MEAN, Compared, correlations, regret
+from aira_lib.proxy.fidelity import MEAN, Compared, Fidelity, correlations, regret, together
 from tests.builders import TINY_STUDY
 
 pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(-3, 3)), min_size=2, max_size=30)
@@ -70,6 +70,33 @@ def test_directions_turn_a_loss_into_a_rank() -> None:
     assert found[MEAN].spearman is not None
     assert found[MEAN].spearman.value == pytest.approx(1)
     assert regret({"x": 1.0, "y": 2.0}, {"x": 0.75, "y": 0.5}) == 0.25
+
+
+def fidelity_of(small: list[float], large: list[float], direction: int) -> Fidelity:
+    designs = tuple(
+        Compared(design=f"d{i}", small={MEAN: a}, large={MEAN: b})
+        for i, (a, b) in enumerate(zip(small, large, strict=True))
+    )
+    return Fidelity(
+        small="s", large="l", small_seeds=(0,), large_seeds=(1,), ranked_by="x", failed=0, designs=designs,
+        correlations={}, regret=None, steps_ratio=4.0, directions=(direction, direction),
+    )  # fmt: skip
+
+
+def test_data_sets_are_combined_by_ranks() -> None:
+    """Units and directions do not matter; ranks are scipy's."""
+    random = np.random.default_rng(0)
+    accuracy, loss = random.integers(6, size=(2, 12)) / 7.0, 100 * random.random((2, 13))
+    found = together({"mad": fidelity_of(*accuracy.tolist(), 1), "dclm": fidelity_of(*loss.tolist(), -1)})
+    order = [int(name[1:]) for name in sorted(f"d{i}" for i in range(12))]  # d12 is scored in one alone
+    ranks = [
+        stats.rankdata(accuracy[side][order]) + stats.rankdata(-loss[side][order]) for side in (0, 1)
+    ]  # fmt: skip
+    assert found.together.n == 12
+    assert found.together.spearman is not None
+    assert found.together.spearman.value == pytest.approx(stats.spearmanr(*ranks).statistic)
+    with pytest.raises(ValueError, match="less than two"):
+        together({"a": fidelity_of([1.0], [2.0], 1)})
 
 
 def test_random_designs_are_distinct_and_grow() -> None:
