@@ -9,9 +9,10 @@ from aira_lib.datasets.mad import MADTask, settings_for
 from aira_lib.spec import LanguageName, MADTaskName, ProxySection
 
 # FLOPs a second of one CPU thread inside layers of a kind, and the fixed cost of a layer in a step: measured with 16
-# layers at widths 32 and 128 on AVX-512 CPUs; right within a factor of two.
-CPU_FLOPS_PER_SECOND = {"A": 2e10, "M": 4e10, "Mb": 1.3e10}
-CPU_SECONDS_PER_LAYER_STEP = 3e-4
+# layers at widths 32 (fp32) and 128 (bf16) on AVX-512 CPUs, with the extra `fast`; right within a factor of two. Plain
+# fp32 PyTorch takes three to five times as long at width 128.
+CPU_FLOPS_PER_SECOND = {"A": 9e10, "M": 1.8e11, "Mb": 9e10}
+CPU_SECONDS_PER_LAYER_STEP = {"A": 1.5e-3, "M": 1.3e-3, "Mb": 2.6e-3}
 
 # mad-lab's rotary base; `Scale` defaults to that of long-context language models.
 ROPE_THETA = 10_000.0
@@ -96,7 +97,8 @@ def seconds_by_task(layers: tuple[str, ...], section: ProxySection) -> dict[MADT
     """Rough seconds of one CPU thread: arithmetic at typical rates and a fixed cost a layer and step."""
     section = section.at_depth(len(layers))
     scales = scored_scales(section)
-    fixed = count_steps(section) / len(scales) * len(layers) * CPU_SECONDS_PER_LAYER_STEP
+    steps = count_steps(section) / len(scales)
+    fixed = steps * sum(n * CPU_SECONDS_PER_LAYER_STEP[primitive] for primitive, n in count(layers).items())
     seconds = dict.fromkeys(scales, fixed)
     for primitive, n in count(layers).items():
         for name, flops in _flops_by_task((primitive,) * n, section).items():
