@@ -83,7 +83,7 @@ def _received(connection: Connection) -> Any:
     try:
         return connection.recv()
     except (EOFError, ConnectionError):
-        raise TrainingFailed("a process of the evaluation was killed, perhaps for lack of memory") from None
+        raise TrainingFailed("a process of the evaluation was killed, perhaps out of memory") from None
 
 
 def _shared(seconds: dict[Name, float], names: tuple[Name, ...], workers: int) -> list[tuple[Name, ...]]:

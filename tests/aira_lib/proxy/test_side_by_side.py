@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from aira_lib.errors import UserError
+from aira_lib.evaluations.store import _depends_on_machine
 from aira_lib.proxy import evaluate, evaluation, side_by_side
 from aira_lib.records import Evaluation
 from aira_lib.spec import ProxySection
@@ -94,7 +95,8 @@ def test_a_killed_process_is_a_result_with_a_reason(shared: list[int]) -> None:
 
     failed = evaluate(("A",), section(epochs=300), 0, threads=2, progress=kill)
     assert (failed.status, failed.validation) == ("failed", None)
-    assert "was killed" in failed.reason
+    assert failed.reason.endswith("was killed, perhaps out of memory")
+    assert _depends_on_machine(failed)  # and so is not kept
     assert evaluate(("A",), section(), 0, threads=2).status == "ok"
 
 
