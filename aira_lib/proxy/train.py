@@ -67,7 +67,7 @@ def epochs(
     unread: list[Tensor] = []
     for epoch in range(1, section.epochs + 1):
         model.train()
-        order = torch.randperm(len(examples.inputs), generator=random).to(device)
+        order = torch.randperm(len(examples.inputs), generator=random).to(device, non_blocking=True)
         batches = torch.split(order, section.batch_size)
         loss = _mean_loss(step, batches)
         unread.append(loss)
