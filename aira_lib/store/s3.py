@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -35,6 +35,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.loaders import Loader, create_loader
+from s3transfer.exceptions import S3DownloadFailedError
 
 from aira_lib.errors import StoreError
 from aira_lib.store.base import MANIFEST, safe_name
@@ -43,6 +44,7 @@ from aira_lib.store.local import disk_errors, replacing
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+READS = 5  # of an object that is replaced while it is read
 PAGE = 1000  # names in one answer to a listing, S3's own maximum
 
 _CONFIG = Config(
@@ -114,7 +116,7 @@ class S3Store:
         """Return the bytes of an object."""
         buffer = io.BytesIO()
         with self._refusals(name):
-            self._client.download_fileobj(self.bucket, self._key(name), buffer, Config=_TRANSFER)
+            self._download(name, buffer)
         return buffer.getvalue()
 
     def write(self, name: str, data: bytes) -> None:
@@ -167,7 +169,19 @@ class S3Store:
         """Download an object to a file."""
         # Not download_file: its temporary files have names that are not recognised as such after a crash.
         with replacing(path) as handle, self._refusals(name):
-            self._client.download_fileobj(self.bucket, self._key(name), handle, Config=_TRANSFER)
+            self._download(name, handle)
+
+    def _download(self, name: str, handle: IO[bytes]) -> None:
+        """Write an object to an empty file. One that is replaced between two of its parts is read again."""
+        for _ in range(READS):
+            try:
+                return self._client.download_fileobj(self.bucket, self._key(name), handle, Config=_TRANSFER)
+            except S3DownloadFailedError:
+                handle.seek(0)
+                handle.truncate()
+        raise StoreError(
+            f"{self.uri}/{name} was replaced each of the {READS} times it was read; what writes it so often?"
+        )
 
     def list(self, prefix: str = "") -> list[str]:
         """Return all names in a folder, sorted; markers of empty folders are not names."""

@@ -4,7 +4,9 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from aira_lib.errors import StoreError
 from aira_lib.store import Store, open_store
 from aira_lib.store.base import is_temporary, safe_name
 from aira_lib.store.local import disk_errors
+from aira_lib.store.s3 import READS, S3Store
 
 COMPONENT = st.one_of(
     st.text(
@@ -68,9 +71,35 @@ def test_check_leaves_nothing(store: Store) -> None:
     assert store.list() == []
 
 
-def test_more_names_than_a_page(s3_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import boto3
+@pytest.mark.parametrize("replaced", [1, READS])
+def test_an_object_that_is_replaced_while_it_is_read(s3_uri: str, tmp_path: Path, replaced: int) -> None:
+    """Its parts come one by one; the second reading is whole, or there is one line."""
+    size, bucket = 20 * 2**20, s3_uri.split("/")[2]
+    store, other = open_store(s3_uri), boto3.client("s3")
+    assert isinstance(store, S3Store)
+    store.write("large", bytes(size))
+    seen: list[str] = []
 
+    def replace(params: dict[str, Any], **_: Any) -> None:
+        """Before a second part is asked for under a tag, another object takes its place."""
+        tag = params["headers"].get("If-Match", "")
+        if tag and tag not in seen and len(seen) < replaced:
+            seen.append(tag)
+            other.put_object(Bucket=bucket, Key="runs/large", Body=bytes([len(seen)]) * size)
+
+    store._client.meta.events.register("before-call.s3.GetObject", replace)
+    if replaced < READS:
+        assert store.read("large") == bytes([1]) * size
+        store.get("large", tmp_path / "large")
+        assert (tmp_path / "large").read_bytes() == bytes([1]) * size
+    else:
+        with pytest.raises(StoreError) as error:
+            store.read("large")
+        one_line(error, "large", "replaced each of the 5 times")
+    assert len(seen) == replaced
+
+
+def test_more_names_than_a_page(s3_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aira_lib.store.s3.PAGE", 3)
 
     bucket, client = s3_uri.split("/")[2], boto3.client("s3")
