@@ -30,9 +30,11 @@ def measure_fidelity(
 ) -> None:  # fmt: skip
     """See `aira_lib.launch.proxy_commands.fidelity`."""
     settings = Settings.from_environment(store)
+    names = {task_named(task).dataset: task for task in tasks or [DEFAULT_TASK]}
+    if tasks and len(names) < len(tasks):
+        raise UserError(f"--task: {len(tasks)} tasks on {len(names)} data sets; name one for each data set")
     plans = {
-        task_named(task).dataset: planned(designs, small, large, _seeds(seeds), settings, task)
-        for task in tasks or [DEFAULT_TASK]
+        data_set: planned(designs, small, large, _seeds(seeds), settings, task) for data_set, task in names.items()
     }
     first = next(iter(plans.values()))
     for data_set, plan in plans.items():

@@ -18,6 +18,7 @@ from aira_lib.proxy.correlation import _kendall, _spearman, rank_correlation
 from aira_lib.proxy.fidelity import MEAN, Compared, Fidelity, correlations, regret, together
 from tests.builders import TINY_STUDY
 
+MAD2, MAD3 = "NeuralArchitectureSearchMAD2PrimitivesAccuracy", "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
 pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(-3, 3)), min_size=2, max_size=30)
 
 
@@ -152,6 +153,7 @@ def test_a_mistake_is_the_users(profile: str, tmp_path: Path) -> None:
         (("--seeds", "0,x"), "whole numbers"),
         (("--large", profile), "same proxy"),
         (("--large", "papr"), "unknown profile"),
+        (("--task", MAD2, "--task", MAD3), "2 tasks on 1 data sets"),
     ):
         with pytest.raises(UserError, match=told):
             CliRunner().invoke(
