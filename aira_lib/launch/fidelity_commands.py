@@ -44,7 +44,7 @@ def measure_fidelity(
         print("\n".join(f"{data_set}: {plan.outlook()}" for data_set, plan in plans.items()))
         return
     found = {data_set: _compared(plan, *plan.evaluations()) for data_set, plan in plans.items()}
-    lines = [line for each in found.values() for line in _lines(each)]
+    lines = [line for name, each in found.items() for line in ([name.upper()] * (len(found) > 1) + _lines(each))]
     record: Row = found[next(iter(found))]
     if len(found) > 1:
         try:
