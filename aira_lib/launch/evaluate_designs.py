@@ -13,13 +13,14 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from aira_lib.architecture.cost import params
 from aira_lib.architecture.pattern import Layers, parse, render
+from aira_lib.datasets.language import stand_in
 from aira_lib.errors import UserError
 from aira_lib.evaluations import EvaluationStore
 from aira_lib.evaluations.key import key_of
 from aira_lib.evaluations.store import Answer
 from aira_lib.launch.console import result_console
 from aira_lib.launch.display import duration
-from aira_lib.records import Evaluation
+from aira_lib.records import Evaluation, StandIn
 from aira_lib.settings import Settings
 from aira_lib.spec import DEFAULT_TASK, ProxySection
 from aira_lib.tasks import proxy_for, task_named
@@ -72,6 +73,8 @@ def evaluate_designs(
     elif dry_run:
         _print_outlook(rows, store.store.uri)
     else:
+        if asked.stand_in:
+            print(f"STAND-IN: {asked.stand_in.what}, in the place of {asked.stand_in.instead_of}")
         print(f"{_counts(rows)}; store: {store.store.uri}")
 
 
@@ -84,6 +87,11 @@ class _Asked:
     seed: int
     threads: int
     profile: str
+
+    @property
+    def stand_in(self) -> StandIn | None:
+        """The text that takes the place of the data set's own."""
+        return stand_in(self.section.text, self.section.language) if self.section.text else None
 
     def outlook(self, layers: Layers) -> dict[str, Any]:
         """What scoring a design would take."""
@@ -109,6 +117,7 @@ class _Asked:
             **answer.evaluation.model_dump(mode="json"),
             "seconds_trained": answer.entry.evaluation.seconds if answer.entry else answer.evaluation.seconds,
             "made": made,
+            "stand_in": self.stand_in.model_dump() if self.stand_in else None,
         }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aira_lib.architecture.pattern import render
+from aira_lib.datasets.language import stand_in
 from aira_lib.errors import UserError
 from aira_lib.launch.fidelity_page import fidelity_lines, rank_figure, stopping_lines, together_lines, write_page
 from aira_lib.launch.fidelity_run import Contestant, Plan, planned
@@ -18,7 +19,7 @@ from aira_lib.proxy.fidelity import (
     stopping_fidelity,
     together,
 )
-from aira_lib.records import Evaluation, Row
+from aira_lib.records import Evaluation, Row, StandIn
 from aira_lib.settings import Settings
 from aira_lib.spec import DEFAULT_TASK
 from aira_lib.tasks import task_named
@@ -104,8 +105,14 @@ def _compared(plan: Plan, small: list[list[Evaluation]], large: list[list[Evalua
         small=a.name, large=b.name, small_seeds=a.seeds, large_seeds=b.seeds, ranked_by=_ranked_by(a, b),
         failed=len(plan.designs) - len(designs), designs=tuple(designs), correlations=correlations(designs, directions),
         regret=regret(*goodness), steps_ratio=count_steps(b.section) / count_steps(a.section), directions=directions,
-        stopping=_stopping(a, small),
+        stopping=_stopping(a, small), stand_ins=_stand_ins(a, b),
     )  # fmt: skip
+
+
+def _stand_ins(*contestants: Contestant) -> tuple[StandIn, ...]:
+    """Texts that stand in for others, each once."""
+    texts = [stand_in(c.section.text, c.section.language) for c in contestants if c.section.text]
+    return tuple(dict.fromkeys(text for text in texts if text))
 
 
 def _stopping(contestant: Contestant, evaluations: list[list[Evaluation]]) -> StoppingFidelity:

@@ -22,6 +22,7 @@ def fidelity_lines(found: Fidelity) -> list[str]:
     lines = [
         f"{found.small} against {found.large}: {len(found.designs)} designs, {seeds}{failed}",
         f"Ranked by {found.ranked_by}. The large one trains {found.steps_ratio:.3g} times as many steps.",
+        *(f"STAND-IN: {each.what}, in the place of {each.instead_of}" for each in found.stand_ins),
         "",
         f"{'':<26}  {'Spearman (95 %)':<26}Kendall (95 %)",
         *(_row(task, each) for task, each in found.correlations.items()),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aira_lib.proxy.correlation import RankCorrelation, rank_correlation
 from aira_lib.proxy.stopping import replay, saved, whole
-from aira_lib.records import Evaluation, Row
+from aira_lib.records import Evaluation, Row, StandIn
 from aira_lib.spec import ProxySection
 
 MEAN = "mean over tasks"
@@ -78,6 +78,7 @@ class Fidelity(Row):
     steps_ratio: float
     directions: tuple[int, int] = (1, 1)
     stopping: StoppingFidelity | None = None
+    stand_ins: tuple[StandIn, ...] = ()
 
 
 class FidelityTogether(Row):

@@ -18,6 +18,7 @@ from aira_lib.proxy.correlation import _kendall, _spearman, rank_correlation
 from aira_lib.proxy.fidelity import MEAN, Compared, Fidelity, correlations, regret, together
 from tests.builders import TINY_STUDY
 
+DCLM = "NeuralArchitectureSearchDCLM2PrimitivesLoss"
 MAD2, MAD3 = "NeuralArchitectureSearchMAD2PrimitivesAccuracy", "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
 pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(-3, 3)), min_size=2, max_size=30)
 
@@ -98,6 +99,29 @@ def test_data_sets_are_combined_by_ranks() -> None:
     assert found.together.spearman.value == pytest.approx(stats.spearmanr(*ranks).statistic)
     with pytest.raises(ValueError, match="less than two"):
         together({"a": fidelity_of([1.0], [2.0], 1)})
+
+
+def test_a_stand_in_is_named(tmp_path: Path) -> None:
+    study = {**TINY_STUDY, "task": {"name": DCLM, "layers": 2}}
+    study["proxy"] = {
+        **{k: v for k, v in TINY_STUDY["proxy"].items() if k not in ("tasks", "difficulty")}, "epochs": 1,
+        "language": {
+            "tokenizer": "words", "vocab_size": 64, "seq_len": 16, "train_examples": 32, "test_examples": 8
+        },
+    }  # fmt: skip
+    (tmp_path / "text.yaml").write_text(yaml.safe_dump(study))
+    (tmp_path / "designs").write_text("A-M\n2A\n2M\n")
+    common = ("--task", DCLM, "--store", str(tmp_path / "store"))
+    said = command(
+        "fidelity", "--small", str(tmp_path / "text.yaml"), "--large", "2x", "--designs", str(tmp_path / "designs"),
+        "--output", str(tmp_path / "out"), *common,
+    )  # fmt: skip
+    assert "STAND-IN: " in said
+    assert "standard library" in said
+    assert "STAND-IN" in (tmp_path / "out" / "fidelity.html").read_text()
+    (named,) = json.loads((tmp_path / "out" / "fidelity.json").read_text())["stand_ins"]
+    said = command("evaluate", "A-M", "--profile", str(tmp_path / "text.yaml"), "--seed", "12345", *common)
+    assert f"STAND-IN: {named['what']}" in said
 
 
 def test_random_designs_are_distinct_and_grow() -> None:
