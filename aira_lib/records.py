@@ -43,6 +43,9 @@ class StandIn(Row):
     instead_of: str
     detail: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.what}, in the place of {self.instead_of}"
+
 
 class FileEntry(Row):
     """One file of a record."""

@@ -108,7 +108,8 @@ class ProxySection(Section):
     n_groups: int = Field(1, ge=1)
     full_width_layers: int | None = Field(None, ge=1)
     """Composer's width scaling: designs with more layers than this are narrower, so that all have about as many
-    parameters. Its source says that the width of primitives shrinks with depth, and no rule: see `at_depth`."""
+    parameters (of Mamba-2 up to 1.4 times as many). Its source says that the width of primitives shrinks with depth,
+    and no rule: see `at_depth`."""
     train_examples: int = Field(800, ge=4)
     test_examples: int = Field(1280, ge=1)
     validation_fraction: float = Field(0.3, gt=0, lt=1)

@@ -74,7 +74,7 @@ def evaluate_designs(
         _print_outlook(rows, store.store.uri)
     else:
         if asked.stand_in:
-            print(f"STAND-IN: {asked.stand_in.what}, in the place of {asked.stand_in.instead_of}")
+            print(f"STAND-IN: {asked.stand_in}")
         print(f"{_counts(rows)}; store: {store.store.uri}")
 
 

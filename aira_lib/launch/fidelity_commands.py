@@ -1,12 +1,20 @@
 """The commands `aira proxy fidelity` and `aira proxy stopping`: score, compare, print, write."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aira_lib.architecture.pattern import render
 from aira_lib.datasets.language import stand_in
 from aira_lib.errors import UserError
-from aira_lib.launch.fidelity_page import fidelity_lines, rank_figure, stopping_lines, together_lines, write_page
+from aira_lib.launch.fidelity_page import (
+    fidelity_lines,
+    rank_figure,
+    stand_in_lines,
+    stopping_lines,
+    together_lines,
+    write_page,
+)
 from aira_lib.launch.fidelity_run import Contestant, Plan, planned
 from aira_lib.proxy.cost import count_steps
 from aira_lib.proxy.fidelity import (
@@ -24,29 +32,22 @@ from aira_lib.settings import Settings
 from aira_lib.spec import DEFAULT_TASK
 from aira_lib.tasks import task_named
 
+if TYPE_CHECKING:
+    from aira_lib.report.drawing import Figure
+
 
 def measure_fidelity(
     small: str | None, large: str, designs: str, seeds: str, tasks: Sequence[str], output: Path, dry_run: bool,
     store: str | None,
 ) -> None:  # fmt: skip
     """See `aira_lib.launch.proxy_commands.fidelity`."""
-    settings = Settings.from_environment(store)
-    names = {task_named(task).dataset: task for task in tasks or [DEFAULT_TASK]}
-    if tasks and len(names) < len(tasks):
-        raise UserError(f"--task: {len(tasks)} tasks on {len(names)} data sets; name one for each data set")
-    plans = {
-        data_set: planned(designs, small, large, _seeds(seeds), settings, task) for data_set, task in names.items()
-    }
-    first = next(iter(plans.values()))
-    for data_set, plan in plans.items():
-        if plan.designs != first.designs:
-            raise UserError(f"--task: the task on {data_set} has other layers than that on {next(iter(plans))}")
+    plans = _plans(small, large, designs, seeds, tasks, Settings.from_environment(store))
     if dry_run:
         print("\n".join(f"{data_set}: {plan.outlook()}" for data_set, plan in plans.items()))
         return
     found = {data_set: _compared(plan, *plan.evaluations()) for data_set, plan in plans.items()}
     lines = [line for name, each in found.items() for line in ([name.upper()] * (len(found) > 1) + _lines(each))]
-    record: Row = found[next(iter(found))]
+    record: Row = next(iter(found.values()))
     if len(found) > 1:
         try:
             record = together(found)
@@ -55,19 +56,45 @@ def measure_fidelity(
         lines += together_lines(record)
     output.mkdir(parents=True, exist_ok=True)
     (output / "fidelity.json").write_text(record.json_line(), encoding="utf-8")
-    figures = []
+    figures: list[Figure] = []
     try:
-        figures = [(data_set, rank_figure(each)) for data_set, each in found.items() if each.designs]
+        figures = _figures(found, output)
     except ModuleNotFoundError:
         lines.append("There is no figure: it needs matplotlib, in the extra report.")
-    for data_set, figure in figures:
-        name = "fidelity.svg" if len(found) == 1 else f"fidelity-{data_set}.svg"
-        (output / name).write_text(figure.svg, encoding="utf-8")
-    a, b = first.contestants
-    page = write_page(output, f"Proxy fidelity: {a.name} against {b.name}", lines, [figure for _, figure in figures])
+    page = write_page(output, "Proxy fidelity: {} against {}".format(*_titles(plans)), lines, figures)
     uses = [plan.store.use for plan in plans.values()]
     trained, there = sum(use.trained for use in uses), sum(use.found for use in uses)
     print("\n".join([*lines, "", f"{trained} trained, {there} found; page: {page}"]))
+
+
+def _plans(
+    small: str | None, large: str, designs: str, seeds: str, tasks: Sequence[str], settings: Settings
+) -> dict[str, Plan]:
+    """What there is to score, by data set, in the order of the tasks."""
+    names = {task_named(task).dataset: task for task in tasks or [DEFAULT_TASK]}
+    if tasks and len(names) < len(tasks):
+        raise UserError(f"--task: {len(tasks)} tasks on {len(names)} data sets; name one for each data set")
+    plans = {
+        data_set: planned(designs, small, large, _seeds(seeds), settings, task) for data_set, task in names.items()
+    }
+    first, *others = plans
+    for data_set in others:
+        if plans[data_set].designs != plans[first].designs:
+            raise UserError(f"--task: the task on {data_set} has other layers than that on {first}")
+    return plans
+
+
+def _titles(plans: Mapping[str, Plan]) -> list[str]:
+    return [each.name for each in next(iter(plans.values())).contestants]
+
+
+def _figures(found: Mapping[str, Fidelity], output: Path) -> "list[Figure]":
+    """Write a figure of ranks for each data set."""
+    figures = {data_set: rank_figure(each) for data_set, each in found.items() if each.designs}
+    for data_set, figure in figures.items():
+        name = "fidelity.svg" if len(found) == 1 else f"fidelity-{data_set}.svg"
+        (output / name).write_text(figure.svg, encoding="utf-8")
+    return list(figures.values())
 
 
 def _lines(found: Fidelity) -> list[str]:
@@ -86,7 +113,7 @@ def measure_stopping(
         print(plan.outlook())
         return
     found = _stopping(plan.contestants[0], plan.evaluations()[0])
-    lines = stopping_lines(found)
+    lines = [*stand_in_lines(found.stand_ins), *stopping_lines(found)]
     output.mkdir(parents=True, exist_ok=True)
     (output / "fidelity.json").write_text(found.json_line(), encoding="utf-8")
     page = write_page(output, f"Stopping early: {plan.contestants[0].name}", lines, [])
@@ -117,7 +144,8 @@ def _stand_ins(*contestants: Contestant) -> tuple[StandIn, ...]:
 
 def _stopping(contestant: Contestant, evaluations: list[list[Evaluation]]) -> StoppingFidelity:
     """One seed of each design: a search trains it once."""
-    return stopping_fidelity([seeds[0] for seeds in evaluations], contestant.section)
+    found = stopping_fidelity([seeds[0] for seeds in evaluations], contestant.section)
+    return found.model_copy(update={"stand_ins": _stand_ins(contestant)})
 
 
 def _ranked_by(*contestants: Contestant) -> str:

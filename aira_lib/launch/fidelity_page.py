@@ -1,13 +1,13 @@
 """What `aira proxy fidelity` and `aira proxy stopping` found: as text, as a figure of ranks, as a page of its own."""
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aira_lib.proxy.correlation import RankCorrelation
-from aira_lib.proxy.fidelity import MEAN, Fidelity, FidelityTogether, StoppingFidelity
-from aira_lib.records import Estimate
+from aira_lib.proxy.fidelity import MEAN, SIDES, Fidelity, FidelityTogether, StoppingFidelity, goodness_ranks
+from aira_lib.records import Estimate, StandIn
 
 if TYPE_CHECKING:
     from aira_lib.report.drawing import Figure
@@ -22,7 +22,7 @@ def fidelity_lines(found: Fidelity) -> list[str]:
     lines = [
         f"{found.small} against {found.large}: {len(found.designs)} designs, {seeds}{failed}",
         f"Ranked by {found.ranked_by}. The large one trains {found.steps_ratio:.3g} times as many steps.",
-        *(f"STAND-IN: {each.what}, in the place of {each.instead_of}" for each in found.stand_ins),
+        *stand_in_lines(found.stand_ins),
         "",
         f"{'':<26}  {'Spearman (95 %)':<26}Kendall (95 %)",
         *(_row(task, each) for task, each in found.correlations.items()),
@@ -30,6 +30,11 @@ def fidelity_lines(found: Fidelity) -> list[str]:
     if found.regret is not None:
         lines.append(f"\nTaking the small one's best design loses {found.regret:.4f} in the large one.")
     return lines
+
+
+def stand_in_lines(stand_ins: Sequence[StandIn]) -> list[str]:
+    """What stands in for something else, a line each."""
+    return [f"STAND-IN: {each}" for each in stand_ins]
 
 
 def together_lines(found: FidelityTogether) -> list[str]:
@@ -106,7 +111,7 @@ def rank_figure(found: Fidelity) -> "Figure":
     def draw(canvas: Canvas) -> None:
         axes = np.atleast_1d(canvas.subplots(rows, min(4, len(tasks)), squeeze=False).ravel())
         for panel, task in zip(axes, tasks, strict=False):
-            x, y = _ranks(found, task)
+            x, y = (goodness_ranks(found, side, task, [each.design for each in found.designs]) for side in SIDES)
             panel.plot([1, len(x)], [1, len(x)], color="#8c959f", linewidth=0.8)
             panel.scatter(x, y, s=14, color=PALETTE[0])
             rho = found.correlations[task].spearman
@@ -117,10 +122,3 @@ def rank_figure(found: Fidelity) -> "Figure":
         canvas.supylabel(f"rank in {found.large}", fontsize=9)
 
     return render("fidelity", 2.6 * min(4, len(tasks)), 2.7 * rows + 0.3, draw)
-
-
-def _ranks(found: Fidelity, task: str) -> Iterator[list[float]]:
-    """Average ranks, 1 the best: in the small proxy, then in the large one."""
-    for side, sign in (("small", found.directions[0]), ("large", found.directions[1])):
-        values = [sign * getattr(each, side)[task] for each in found.designs]
-        yield [1 + sum((v > w) + 0.5 * (v == w) for v in values) - 0.5 for w in values]

@@ -60,6 +60,12 @@ def _centred_ranks(values: Values, weights: Values) -> Values:
     return weights @ np.sign(values[None, :] - values[:, None]) / 2
 
 
+def average_ranks(values: Values) -> Values:
+    """Ranks [designs], 1 for the largest value; equal values share the mean of theirs."""
+    (centred,) = _centred_ranks(values, np.ones((1, len(values))))
+    return np.asarray((len(values) + 1) / 2 - centred, np.float64)
+
+
 def _kendall(x: Values, y: Values, weights: Values) -> Values:
     """Tau-b of each row of weights, see `_spearman`."""
     a, b = (np.sign(values[None, :] - values[:, None]) for values in (x, y))

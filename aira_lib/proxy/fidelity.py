@@ -9,12 +9,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aira_lib.proxy.correlation import RankCorrelation, rank_correlation
+from aira_lib.proxy.correlation import RankCorrelation, average_ranks, rank_correlation
 from aira_lib.proxy.stopping import replay, saved, whole
 from aira_lib.records import Evaluation, Row, StandIn
 from aira_lib.spec import ProxySection
 
 MEAN = "mean over tasks"
+Side = Literal["small", "large"]
+SIDES: tuple[Side, Side] = ("small", "large")
 _ORDERS = 100  # in which designs may have come
 
 
@@ -57,6 +59,7 @@ class StoppingFidelity(Row):
     epochs: int
     rungs: tuple[RungFidelity, ...]
     rules: tuple[RuleFidelity, ...]
+    stand_ins: tuple[StandIn, ...] = ()
 
 
 class Fidelity(Row):
@@ -99,17 +102,16 @@ def together(data_sets: Mapping[str, Fidelity]) -> FidelityTogether:
     if len(common) < 2:
         raise ValueError("less than two designs are scored in all data sets")
     small, large = (
-        np.mean([_ranks(found, side, common) for found in data_sets.values()], axis=0) for side in ("small", "large")
+        np.mean([goodness_ranks(found, side, MEAN, common) for found in data_sets.values()], axis=0) for side in SIDES
     )
     return FidelityTogether(data_sets=dict(data_sets), together=rank_correlation(small, large))
 
 
-def _ranks(found: Fidelity, side: Literal["small", "large"], designs: Sequence[str]) -> NDArray[np.float64]:
-    """Average ranks of designs by the mean over a data set's tasks; the larger the better."""
-    scores = {each.design: getattr(each, side)[MEAN] for each in found.designs}
+def goodness_ranks(found: Fidelity, side: Side, task: str, designs: Sequence[str]) -> NDArray[np.float64]:
+    """Ranks of designs by a task, 1 the best, in one of the two proxies."""
+    scores = {each.design: getattr(each, side)[task] for each in found.designs}
     sign = found.directions[0 if side == "small" else 1]
-    values = np.array([sign * scores[design] for design in designs])
-    return np.array([(values < value).sum() + ((values == value).sum() - 1) / 2 for value in values], np.float64)
+    return average_ranks(np.array([sign * scores[design] for design in designs]))
 
 
 def by_task(evaluations: Sequence[Evaluation]) -> dict[str, float] | None:

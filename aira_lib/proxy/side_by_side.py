@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from aira_lib.architecture.pattern import Layers
+from aira_lib.models import fused
 from aira_lib.proxy.cost import scored_scales, seconds_by_task, seconds_estimate
 from aira_lib.proxy.course import Name, Scores, Stepped, TrainingFailed
 from aira_lib.spec import ProxySection
@@ -98,7 +99,7 @@ class _Worker:
     """A process that trains; see `aira_lib.proxy.worker`."""
 
     def __init__(self, threads: int) -> None:
-        self.threads = threads
+        self.serves = _served(threads)
         self.connection, other = Pipe()
         with other:
             self.process = subprocess.Popen(
@@ -113,12 +114,17 @@ class _Worker:
         self.connection.close()
 
 
+def _served(threads: int) -> tuple[int, bool]:
+    """What a process was started for and does not change: a training has to be the same here and there."""
+    return threads, fused.plain()
+
+
 _alive: dict[int, _Worker] = {}
 
 
 def _worker(number: int, threads: int) -> _Worker:
     known = _alive.get(number)
-    if known is None or known.threads != threads or known.process.poll() is not None:
+    if known is None or known.serves != _served(threads) or known.process.poll() is not None:
         if known is not None:
             known.end()
         _alive[number] = _Worker(threads)

@@ -61,7 +61,7 @@ def _proxy_data(proxy: ProxySection) -> str:
         ranks = f"ranked by {proxy.rank_by_accuracy} accuracy"
         return f"{len(proxy.tasks)} MAD tasks ({', '.join(proxy.tasks)}); width {proxy.d_model}; {ranks}"
     replaced = stand_in(proxy.text, proxy.language)
-    what = f"{replaced.what}, in the place of {TITLES[proxy.text]}" if replaced else TITLES[proxy.text]
+    what = str(replaced or TITLES[proxy.text])
     return f"{what}; {proxy.language.tokenizer}, {proxy.language.seq_len} a sample; width {proxy.d_model}"
 
 

@@ -78,6 +78,23 @@ def _store(source, rows, first, h, head_dim, out):
 
 
 @compiled
+def _state_buffers(length, d_state):
+    """For a group: B, C, B transposed, and the scores."""
+    padded, states = rounded_up(length, LANES), rounded_up(d_state, UNROLL)
+    rows, other = np.zeros((padded, states), np.float32), np.zeros((padded, states), np.float32)
+    return rows, other, np.zeros((states, padded), np.float32), np.zeros((padded, padded), np.float32)
+
+
+@compiled
+def _head_buffers(length, head_dim):
+    """For a head: x, x times dt, the running sums, those relative to a tile; for a tile: decays and weights."""
+    padded, width = rounded_up(length, LANES), rounded_up(head_dim, _VECTOR)
+    x, x_dt = np.zeros((padded, width), np.float32), np.zeros((padded, width), np.float32)
+    decays, weights = np.zeros((LANES, padded), np.float32), np.zeros((LANES, padded), np.float32)
+    return x, x_dt, np.zeros(padded), np.zeros((1, padded), np.float32), decays, weights
+
+
+@compiled
 def scan(xbc, dt, a, groups, d_state, y):
     """Write y [length, heads head_dim].
 
@@ -90,13 +107,10 @@ def scan(xbc, dt, a, groups, d_state, y):
         y: written.
     """
     (length, heads), d_ssm = dt.shape, y.shape[1]
-    padded, head_dim, group = rounded_up(length, LANES), d_ssm // heads, heads // groups
-    states, width = rounded_up(d_state, UNROLL), rounded_up(head_dim, _VECTOR)
-    B, C = np.zeros((padded, states), np.float32), np.zeros((padded, states), np.float32)
-    transposed, scores = np.zeros((states, padded), np.float32), np.zeros((padded, padded), np.float32)
-    x, x_dt = np.zeros((padded, width), np.float32), np.zeros((padded, width), np.float32)
-    sums, relative = np.zeros(padded), np.zeros((1, padded), np.float32)
-    decays, weights = np.zeros((LANES, padded), np.float32), np.zeros((LANES, padded), np.float32)
+    head_dim, group = d_ssm // heads, heads // groups
+    B, C, transposed, scores = _state_buffers(length, d_state)
+    x, x_dt, sums, relative, decays, weights = _head_buffers(length, head_dim)
+    width = x.shape[1]
     out = np.zeros((LANES, width), np.float32)
     for h in range(heads):
         if h % group == 0:
@@ -188,15 +202,12 @@ def scan_backward(xbc, dt, a, groups, d_state, grad_y, grad_xbc, grad_dt, grad_a
         grad_a: added to [heads].
     """
     (length, heads), d_ssm = dt.shape, grad_y.shape[1]
-    padded, head_dim, group = rounded_up(length, LANES), d_ssm // heads, heads // groups
-    states, width = rounded_up(d_state, UNROLL), rounded_up(head_dim, _VECTOR)
-    B, C = np.zeros((padded, states), np.float32), np.zeros((padded, states), np.float32)
-    grad_B, grad_C = np.zeros((padded, states), np.float32), np.zeros((padded, states), np.float32)
-    transposed, scores = np.zeros((states, padded), np.float32), np.zeros((padded, padded), np.float32)
-    x, x_dt = np.zeros((padded, width), np.float32), np.zeros((padded, width), np.float32)
+    head_dim, group = d_ssm // heads, heads // groups
+    B, C, transposed, scores = _state_buffers(length, d_state)
+    x, x_dt, sums, relative, decays, weights = _head_buffers(length, head_dim)
+    padded, width = x.shape
+    grad_B, grad_C = np.zeros(B.shape, np.float32), np.zeros(C.shape, np.float32)
     x_dt_transposed, grad_x_dt = np.zeros((width, padded), np.float32), np.zeros((padded, width), np.float32)
-    sums, relative = np.zeros(padded), np.zeros((1, padded), np.float32)
-    decays, weights = np.zeros((LANES, padded), np.float32), np.zeros((LANES, padded), np.float32)
     grad_weights, g = np.zeros((LANES, padded), np.float32), np.zeros((LANES, width), np.float32)
     grad_sums, grad_scores = np.zeros((1, padded)), np.zeros((padded, padded), np.float32)
     for h in range(heads):

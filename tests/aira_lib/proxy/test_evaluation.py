@@ -161,13 +161,13 @@ def test_training_reports_the_last_epochs_loss() -> None:
 @pytest.mark.parametrize("n_layers", [6, 7, 12, 16, 24, 40])
 @pytest.mark.parametrize("primitive", ["A", "M", "Mb"])
 def test_scaled_widths_keep_the_parameters(n_layers: int, primitive: str) -> None:
-    """Of the paper's proxy, as near as steps of 16 channels allow (half of one is 15 % of a matrix at width 56)."""
+    """Of the paper's proxy, as near as steps of 16 channels allow; unscaled they would grow with the depth."""
     scaled = ProxySection(full_width_layers=6)
     deep = scaled.at_depth(n_layers)
     whole, _ = params((primitive,) * 6, ProxySection().scale())
     shrunk, _ = params((primitive,) * n_layers, deep.scale())
     # B, C and the convolution of a Mamba-2 layer do not shrink with the square.
-    assert abs(shrunk / whole - 1) < (0.9 if primitive == "Mb" else 0.3)
+    assert abs(shrunk / whole - 1) < (0.45 if primitive == "Mb" else 0.15)
     assert deep.d_model // deep.n_heads == 8
     assert deep.expand * deep.d_model % deep.ssm_head_dim == 0
     assert deep.full_width_layers is None

@@ -122,6 +122,8 @@ def test_a_stand_in_is_named(tmp_path: Path) -> None:
     (named,) = json.loads((tmp_path / "out" / "fidelity.json").read_text())["stand_ins"]
     said = command("evaluate", "A-M", "--profile", str(tmp_path / "text.yaml"), "--seed", "12345", *common)
     assert f"STAND-IN: {named['what']}" in said
+    of_one = ("--profile", str(tmp_path / "text.yaml"), "--designs", str(tmp_path / "designs"))
+    assert "STAND-IN" in command("stopping", *of_one, "--output", str(tmp_path / "stopping"), *common)
 
 
 def test_random_designs_are_distinct_and_grow() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from aira_lib.errors import UserError
 from aira_lib.evaluations.store import _depends_on_machine
+from aira_lib.models.fused import KERNELS_VARIABLE
 from aira_lib.proxy import evaluate, evaluation, side_by_side
 from aira_lib.records import Evaluation
 from aira_lib.spec import ProxySection
@@ -65,6 +66,17 @@ def test_it_is_the_same_evaluation(changes: dict[str, Any], shared: list[int]) -
     assert list(together.validation_by_task) == list(DIFFICULTY)
     assert seen[-1][:2] == (together.train_steps, together.train_steps)
     assert {note for _, _, note in seen} == set(DIFFICULTY)
+
+
+def test_processes_compute_as_this_one_would(shared: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other kernels or threads are other processes; else they stay."""
+    seen = []
+    for kernels in ("fused", "fused", "plain"):
+        monkeypatch.setenv(KERNELS_VARIABLE, kernels)
+        evaluate(("A",), section(), 0, threads=2)
+        seen.append({worker.process.pid for worker in side_by_side._alive.values()})
+    assert seen[0] == seen[1]
+    assert not seen[1] & seen[2]
 
 
 def test_stopping_early_is_decided_over_all_tasks(shared: list[int]) -> None:
