@@ -4,7 +4,6 @@ It finds the record if it was made before, else makes it in a workplace that sur
 with the manifest last. The adapters below hand each stage its part of the study and its input records.
 """
 
-import os
 import platform
 import subprocess
 import time
@@ -16,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from aira_lib import __version__, plan
+from aira_lib.device import cores
 from aira_lib.errors import UserError, from_os_error
 from aira_lib.plan import Unit
 from aira_lib.records import (
@@ -179,7 +179,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": version("torch"),
         "numpy": version("numpy"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{platform.machine()}, {cores()} cores",
     }
 
 

@@ -6,7 +6,6 @@ program. In a study `model: smollm2`; for other clients `aira models serve smoll
 """
 
 import importlib.util
-import os
 import socket
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any
 from aira_lib.agents.llm import SMOLLM2, LiteLLMModel, Reply
 from aira_lib.agents.local_server import SharedServer, offer
 from aira_lib.agents.prompt import Prompt
+from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, UserError
 from aira_lib.settings import Settings
 
@@ -91,7 +91,7 @@ def _app(path: Path) -> Any:
     from llama_cpp.server.settings import ModelSettings, ServerSettings
 
     # Its threads wait for each other by spinning: with one for every core, any other load brings it to a crawl.
-    threads = max(1, len(os.sched_getaffinity(0)) // 2)
+    threads = max(1, cores() // 2)
     model = ModelSettings(
         model=str(path), model_alias=SMOLLM2, n_ctx=CONTEXT, n_threads=threads, n_threads_batch=threads, verbose=False
     )

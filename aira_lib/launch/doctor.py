@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from rich.console import Console
 from rich.table import Table
 
+from aira_lib.device import cores
 from aira_lib.sandbox import closes_files, isolation, refusals
 
 # extra -> (packages, what they are for)
@@ -82,8 +83,8 @@ def _mamba_kernels() -> tuple[bool, str]:
 def _cores() -> tuple[bool, str]:
     import torch
 
-    cores = len(os.sched_getaffinity(0))
-    return cores > 1, f"{cores} cores; vector instructions: {torch.backends.cpu.get_cpu_capability()}"
+    available = cores()
+    return available > 1, f"{available} cores; vector instructions: {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _isolation() -> tuple[bool, str]:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from aira_lib.architecture.cost import params
 from aira_lib.architecture.pattern import Layers, parse, render
 from aira_lib.datasets.language import stand_in
+from aira_lib.device import cores
 from aira_lib.errors import UserError
 from aira_lib.evaluations import EvaluationStore
 from aira_lib.evaluations.key import key_of
@@ -65,7 +66,7 @@ def evaluate_designs(
     if settings.shared_evaluations is None:
         raise UserError("AIRA_EVALUATIONS is none; unset it, or name the store that keeps the scores")
     store = EvaluationStore(settings.shared_evaluations, evaluate, ASKED_BY)
-    threads = settings.threads if os.environ.get("AIRA_THREADS") else len(os.sched_getaffinity(0))
+    threads = settings.threads if os.environ.get("AIRA_THREADS") else cores()
     asked = _Asked(store, section, section.seed if seed is None else seed, threads, profile)
     rows = [asked.outlook(layers) for layers in designs] if dry_run else _scored(asked, designs, as_json)
     if as_json:

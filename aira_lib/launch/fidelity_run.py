@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from aira_lib.architecture.pattern import Layers, render
+from aira_lib.device import cores
 from aira_lib.errors import UserError
 from aira_lib.evaluations import EvaluationStore
 from aira_lib.evaluations.key import key_of
@@ -129,7 +130,7 @@ def planned(
     foreign = sorted({primitive for layers in drawn for primitive in layers} - set(task.primitives))
     if foreign:
         raise UserError(f"{designs} has {', '.join(foreign)}, which task {task.name} does not have")
-    threads = settings.threads if os.environ.get("AIRA_THREADS") else len(os.sched_getaffinity(0))
+    threads = settings.threads if os.environ.get("AIRA_THREADS") else cores()
     return Plan(EvaluationStore(settings.shared_evaluations, evaluate, ASKED_BY), drawn, contestants, threads)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from aira_lib.device import cores
 from aira_lib.errors import UserError
 from aira_lib.launch.console import result_console
 from aira_lib.launch.display import duration
@@ -82,10 +83,10 @@ def _study_of_file(path: str, options: SearchOptions) -> Study:
 
 def _run_of(study: Study, settings: Settings, workers: int | None, tracking: str | None) -> LocalRun:
     """The searches on this machine: all its cores, shared evenly, unless AIRA_THREADS says how many a search gets."""
-    cores = len(os.sched_getaffinity(0))
-    at_once = min(workers or cores, sum(len(agent.seeds) for agent in study.agents))
+    available = cores()
+    at_once = min(workers or available, sum(len(agent.seeds) for agent in study.agents))
     if not os.environ.get("AIRA_THREADS"):
-        settings = replace(settings, threads=max(1, cores // at_once))
+        settings = replace(settings, threads=max(1, available // at_once))
     return LocalRun(study, settings, at_once, tracking_uri(tracking, settings))
 
 

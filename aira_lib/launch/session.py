@@ -16,6 +16,7 @@ from rich.table import Table
 
 from aira_lib import plan
 from aira_lib.agents import model_named
+from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, UserError
 from aira_lib.launch.display import duration, tally
 from aira_lib.launch.estimate import GPU_FLOPS_PER_SECOND, StageEstimate, estimate
@@ -37,7 +38,7 @@ def run_study(
 ) -> int:
     """Run (or only plan) a study and say what came of it; returns the exit code."""
     console = Console()
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or cores()
     show_plan(console, study, settings, workers)
     if dry_run:
         return 0

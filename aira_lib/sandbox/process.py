@@ -35,6 +35,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from aira_lib.device import cores
 from aira_lib.errors import UserError
 from aira_lib.sandbox.artefacts import used_bytes
 from aira_lib.sandbox.family import Process, family, kill_family, memory, unlinked
@@ -137,9 +138,8 @@ def _copy_protected(source: Path, target: Path) -> None:
 
 def _rlimits(limits: CandidateLimits, seconds: float, gpu: Gpu = NO_GPU) -> dict[str, int]:
     """Limits that the kernel holds for each process. CUDA reserves more address space than any machine has memory."""
-    cores = os.cpu_count() or 1
     rlimits = {
-        "RLIMIT_CPU": math.ceil(seconds * cores) + 2,
+        "RLIMIT_CPU": math.ceil(seconds * cores()) + 2,
         "RLIMIT_FSIZE": limits.disk_mb * _MB,
         "RLIMIT_NOFILE": 1024 if gpu.devices else 256,
         "RLIMIT_CORE": 0,

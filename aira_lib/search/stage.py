@@ -1,7 +1,6 @@
 """The search stage: one agent, one seed, one task; a journal of everything it tried."""
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from aira_lib.agents import Journal, best_node, model_named, total_steps
 from aira_lib.agents.ledger import spent, used_up
 from aira_lib.agents.llm import OFFLINE, REPLAY, SMOLLM2
 from aira_lib.agents.replay import REPLIES, RecordingModel
+from aira_lib.device import cores
 from aira_lib.errors import UserError
 from aira_lib.proxy import evaluate as proxy_evaluate
 from aira_lib.records import PAGE, Node
@@ -138,7 +138,7 @@ def _candidates(task: Task, agent: AgentSection, seed: int, work: Work, scratch:
     model = model_named(agent.model, agent.temperature, agent.reasoning_effort)
     if agent.record_replies:
         model = RecordingModel(model, work.path / REPLIES)
-    return Candidates(task=task, agent=agent, seed=seed, model=model, scratch=scratch, cores=os.cpu_count() or 1)
+    return Candidates(task=task, agent=agent, seed=seed, model=model, scratch=scratch, cores=cores())
 
 
 def _log_choices(searched: SearchTask, task: TaskSection, agent: AgentSection, seed: int, work: Work) -> None:

@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from aira_lib.models import fused
+from aira_lib.device import KERNELS_VARIABLE
 from aira_lib.models.mad_model import mad_model
 from aira_lib.proxy import evaluate
 from aira_lib.proxy.cost import held_out, task_scale, task_settings
@@ -175,7 +175,7 @@ def measure(design: str, section: ProxySection) -> None:
     one = section.model_copy(update={"tasks": section.tasks[:1], "epochs": math.ceil(section.epochs / 10)})
     seconds = {}
     for kernels in ("plain", "fused"):
-        os.environ[fused.KERNELS_VARIABLE] = kernels
+        os.environ[KERNELS_VARIABLE] = kernels
         started = time.perf_counter()
         evaluate(layers, one, 0)
         seconds[kernels] = time.perf_counter() - started

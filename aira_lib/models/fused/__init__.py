@@ -7,12 +7,11 @@ Nothing here is imported unless `usable` said so; the plain code stays the refer
 
 import os
 from functools import cache
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
-KERNELS_VARIABLE = "AIRA_KERNELS"
+from aira_lib.device import KERNELS_VARIABLE, kernels
 
 
 def plain() -> bool:
@@ -23,7 +22,7 @@ def plain() -> bool:
 @cache
 def installed() -> bool:
     """Whether the kernels can be compiled here: numba is installed and AIRA_KERNELS is not "plain"."""
-    return not plain() and find_spec("numba") is not None
+    return kernels("cpu") == "fused"
 
 
 def usable(x: Tensor, kernel: str) -> bool:

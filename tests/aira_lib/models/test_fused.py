@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aira_lib.architecture.scales import Scale
+from aira_lib.device import KERNELS_VARIABLE
 from aira_lib.models import fused
 from aira_lib.models.attention import Attention
 from aira_lib.models.language_model import LanguageModel, RMSNorm
@@ -178,6 +179,6 @@ def test_plain_is_used_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
         "s = ProxySection().scale(); print(Mamba2(s)(torch.randn(1, 4, s.d_model)).shape, 'numba' in sys.modules)"
     )
     for variable, loaded in (("plain", False), ("fused", True)):
-        monkeypatch.setenv(fused.KERNELS_VARIABLE, variable)
+        monkeypatch.setenv(KERNELS_VARIABLE, variable)
         said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         assert said.strip().endswith(str(loaded))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aira_lib.models import fused
+from aira_lib.device import KERNELS_VARIABLE
 from aira_lib.proxy import evaluate
 from aira_lib.proxy.graphed import PLAIN_STEPS, GraphedStep
 from aira_lib.tasks.profile import LAPTOP
@@ -71,7 +71,7 @@ def test_graphs_change_nothing(layers: tuple[str, ...], monkeypatch: pytest.Monk
         pytest.skip("no CUDA device")
     results = []
     for kernels in ("plain", "fused"):
-        monkeypatch.setenv(fused.KERNELS_VARIABLE, kernels)
+        monkeypatch.setenv(KERNELS_VARIABLE, kernels)
         results.append(evaluate(layers, LAPTOP, 0, device="cuda"))
     plain, graphed = results
     assert graphed.status == "ok"

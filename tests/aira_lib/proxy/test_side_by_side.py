@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from aira_lib.device import KERNELS_VARIABLE
 from aira_lib.errors import UserError
 from aira_lib.evaluations.store import _depends_on_machine
-from aira_lib.models.fused import KERNELS_VARIABLE
 from aira_lib.proxy import evaluate, evaluation, side_by_side
 from aira_lib.records import Evaluation
 from aira_lib.spec import ProxySection

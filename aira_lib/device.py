@@ -1,0 +1,74 @@
+"""What this process computes on: the device, the kernels, the cores. Asked in one place, so that all stages agree.
+
+Kinds of device and kernels are part of the keys of records (see `aira_lib.plan`): a GPU, or fused kernels in bf16, give
+other last digits, and a training that amplifies them another score.
+"""
+
+import os
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from aira_lib.errors import UserError
+
+DEVICE_VARIABLE = "AIRA_DEVICE"
+KERNELS_VARIABLE = "AIRA_KERNELS"
+DeviceKind = Literal["cpu", "cuda"]
+Kernels = Literal["torch", "fused", "mamba-ssm"]
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def device() -> str:
+    """The device to compute on, as PyTorch names it: AIRA_DEVICE, else "cuda" where there is one, else "cpu".
+
+    Raises:
+        UserError: AIRA_DEVICE names no device that is known.
+    """
+    named = os.environ.get(DEVICE_VARIABLE)
+    if not named:
+        return "cuda" if _has_cuda() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", named):
+        raise UserError(f"{DEVICE_VARIABLE}={named!r}: no such device; valid: cpu, cuda, cuda:N")
+    return named
+
+
+def device_kind() -> DeviceKind:
+    """The kind of `device`."""
+    return "cpu" if device() == "cpu" else "cuda"
+
+
+def kernels(kind: DeviceKind) -> Kernels:
+    """Which kernels compute the slow parts of models on a kind of device; AIRA_KERNELS=plain asks for PyTorch's own."""
+    if os.environ.get(KERNELS_VARIABLE) == "plain":
+        return "torch"
+    if kind == "cpu":
+        return "fused" if find_spec("numba") else "torch"
+    return "mamba-ssm" if find_spec("mamba_ssm") else "torch"
+
+
+def cores() -> int:
+    """Cores that this process may use: those it is bound to, and no more than its container's share of time."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(bound, _quota() or bound))
+
+
+def _quota() -> int | None:
+    """Whole cores that the control group of a container grants, at least one; None: no limit."""
+    try:
+        time, period = _QUOTA.read_text().split()
+    except (OSError, ValueError):
+        return None
+    return None if time == "max" else max(1, int(time) // int(period))
+
+
+@cache
+def _has_cuda() -> bool:
+    """Whether PyTorch finds a CUDA device; it is not imported, a second, where the machine has no such device."""
+    if not any(Path("/dev").glob("nvidia[0-9]*")) and not Path("/dev/dxg").exists():
+        return False
+    import torch
+
+    return torch.cuda.is_available()
