@@ -1,0 +1,90 @@
+"""Growth points: named entries of one kind (primitives, stages, task families, ...), added in one place each.
+
+An entry of your own needs no change of this package: a module that adds it is imported before the first look-up where
+it is named in AIRA_PLUGINS (`my_package.primitives,other`), or where an installed package has an entry point of the
+group `aira` that names it. Processes that a study starts inherit the variable, so they have the entry, too.
+"""
+
+import os
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from aira_lib.errors import UserError, nearest
+
+PLUGINS_VARIABLE = "AIRA_PLUGINS"
+ENTRY_POINTS = "aira"
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Entries of one kind by name, in the order in which they were added."""
+
+    def __init__(self, kind: str) -> None:
+        """Begin an empty one; `kind` is what error lines call an entry, such as "primitive"."""
+        self.kind = kind
+        self._entries: dict[str, T] = {}
+
+    def add(self, name: str, entry: T) -> T:
+        """Add an entry and return it.
+
+        Raises:
+            ValueError: the name is taken.
+        """
+        if name in self._entries:
+            raise ValueError(f"there is a {self.kind} {name!r} already")
+        self._entries[name] = entry
+        return entry
+
+    def named(self, name: str) -> T:
+        """The entry of a name.
+
+        Raises:
+            UserError: there is none; the line gives the nearest name.
+        """
+        if name not in self:
+            raise UserError(f"unknown {self.kind} {name!r}{nearest(name, self.names())}")
+        return self._entries[name]
+
+    def names(self) -> tuple[str, ...]:
+        """All names."""
+        return tuple(self)
+
+    def entries(self) -> tuple[T, ...]:
+        """All entries."""
+        load_plugins()
+        return tuple(self._entries.values())
+
+    def __contains__(self, name: object) -> bool:
+        load_plugins()
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        load_plugins()
+        return iter(tuple(self._entries))
+
+
+def load_plugins() -> None:
+    """Import the modules of AIRA_PLUGINS and those that installed packages offer, once.
+
+    Raises:
+        UserError: one of them cannot be imported.
+    """
+    _load(os.environ.get(PLUGINS_VARIABLE, ""))
+
+
+@cache
+def _load(named: str) -> None:
+    for name in filter(None, map(str.strip, named.split(","))):
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise UserError(f"{PLUGINS_VARIABLE} names {name!r}, which cannot be imported: {error}") from None
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            point.load()
+        except ImportError as error:
+            raise UserError(f"the entry point {point.value!r} of a package cannot be imported: {error}") from None
