@@ -32,7 +32,7 @@ def test_a_name_is_added_once():
 
 def test_a_module_named_in_the_environment_is_imported_before_a_look_up(tmp_path, monkeypatch):
     (tmp_path / "numbers_of_mine.py").write_text(
-        "from tests.aira_lib.test_registry import SHARED\nSHARED.add('seven', 7)\n"
+        f"from {__name__} import SHARED\nSHARED.add('seven', 7)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("AIRA_PLUGINS", "numbers_of_mine")
