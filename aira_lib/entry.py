@@ -37,7 +37,7 @@ def run_text(stage: StageName, study: str, store: str, unit: str = "", inputs: S
     with one_line_errors():
         spec = parse_study(json.loads(study), "the study")
         chosen, records = unit_of(stage, spec, unit, inputs, settings)
-        return run_stage(spec, chosen, settings, records).uri
+        return run_stage(spec, chosen, settings, records, print).uri
 
 
 def unit_of(

@@ -1,9 +1,9 @@
 """The records that stages exchange: the only shared types, plain data on disk, versioned.
 
 A record is a folder in the store whose `manifest.json` is written last: without it the record does not exist.
-Everything in a record but the fields named `seconds`, `created`, `evaluations_trained` and `evaluations_found` and the
-file `track.jsonl` is a function of the study alone: an interrupted and resumed run leaves the same bytes as an
-uninterrupted one.
+Everything in a record but the fields named `seconds`, `created`, `attempt`, `evaluations_trained` and
+`evaluations_found` and the file `track.jsonl` is a function of the study alone: an interrupted and resumed run leaves
+the same bytes as an uninterrupted one.
 """
 
 import json
@@ -56,7 +56,10 @@ class FileEntry(Row):
 
 
 class Manifest(Row):
-    """What a record is, what made it and which files it has. Written last."""
+    """What a record is, what made it and which files it has. Written last.
+
+    `attempt` is the subfolder of the files, that of the attempt at making the record that came to its end.
+    """
 
     stage: StageName
     version: int
@@ -68,6 +71,7 @@ class Manifest(Row):
     inputs: tuple[str, ...] = ()
     stand_ins: tuple[StandIn, ...] = ()
     versions: dict[str, str] = {}
+    attempt: str = ""
     files: tuple[FileEntry, ...] = ()
     seconds: float = 0.0
     created: str = ""

@@ -30,7 +30,7 @@ from aira_lib.records import (
 )
 from aira_lib.settings import Settings, task_data_folder
 from aira_lib.spec import Study, digest
-from aira_lib.store import RecordFolder, open_store
+from aira_lib.store import Attempt, Holder, LostClaim, RecordFolder, open_store
 from aira_lib.tasks import task_named
 from aira_lib.track.follow import RUN_NAME_TAG, RUN_TAG, followed
 from aira_lib.track.log import TrackLog
@@ -47,14 +47,21 @@ class Made:
     reused: bool
 
 
-def run_stage(study: Study, unit: Unit, settings: Settings, inputs: Sequence[str] = ()) -> Made:
-    """Make the record of one unit, or find it.
+def run_stage(
+    study: Study,
+    unit: Unit,
+    settings: Settings,
+    inputs: Sequence[str] = (),
+    say: Callable[[str], None] = lambda line: None,
+) -> Made:
+    """Make the record of one unit, or find it; waits while another process makes it.
 
     Args:
         study: the whole study.
         unit: what to make (see `aira_lib.plan`).
         settings: where and with how much of the machine.
         inputs: URIs of the input records, as returned for the units before.
+        say: told who is waited for.
 
     Raises:
         UserError: anything a user can mend; the unit's files stay for the next attempt.
@@ -62,12 +69,8 @@ def run_stage(study: Study, unit: Unit, settings: Settings, inputs: Sequence[str
     store = open_store(settings.store)
     folder = RecordFolder(store, unit.folder(study))
     progress = ProgressFile(settings.progress, unit.stage, unit.name)
-    uri = f"{store.uri}/{unit.folder(study)}"
-    if folder.manifest() is not None:
-        progress.finish("reused")
-        return Made(uri, reused=True)
     try:
-        _make(study, unit, settings, folder, progress, [fetch(i, settings) for i in inputs])
+        made = folder.manifest() is None and _claim(study, unit, settings, folder, progress, inputs, say)
     except UserError as error:
         progress.fail(str(error), mendable=True)
         raise
@@ -78,8 +81,32 @@ def run_stage(study: Study, unit: Unit, settings: Settings, inputs: Sequence[str
     except Exception as error:
         progress.fail(f"{type(error).__name__}: {error}", mendable=False)
         raise
-    progress.finish("done")
-    return Made(uri, reused=False)
+    progress.finish("done" if made else "reused")
+    return Made(folder.uri, reused=not made)
+
+
+def _claim(
+    study: Study, unit: Unit, settings: Settings, folder: RecordFolder, progress: ProgressFile, inputs: Sequence[str],
+    say: Callable[[str], None],
+) -> bool:  # fmt: skip
+    """Be the one who makes the record, or wait for who does; whether it was made here."""
+    heard: set[Holder | None] = set()
+
+    def waiting(holder: Holder | None) -> None:
+        line = f"waiting for {holder or 'another process'}, which makes it"
+        progress.update(0, 0, line)
+        if holder not in heard:
+            heard.add(holder)
+            say(f"{unit.stage} {unit.name}: {line}")
+
+    while True:
+        try:
+            with folder.claim(settings.scratch, (PAGE,), waiting) as attempt:
+                if attempt:
+                    _make(study, unit, settings, attempt, progress, [fetch(i, settings) for i in inputs])
+                return attempt is not None
+        except LostClaim:
+            say(f"{unit.stage} {unit.name}: another process has taken over, perhaps since this one had stood still")
 
 
 @dataclass(frozen=True)
@@ -112,12 +139,12 @@ def _split(uri: str, store_uri: str) -> tuple[str, str, str]:
 
 
 def _make(
-    study: Study, unit: Unit, settings: Settings, folder: RecordFolder, progress: ProgressFile, inputs: list[Input]
+    study: Study, unit: Unit, settings: Settings, attempt: Attempt, progress: ProgressFile, inputs: list[Input]
 ) -> None:
     started = time.monotonic()
-    path = folder.workspace(settings.scratch)
+    path = attempt.path
     log = TrackLog(path / "track.jsonl")
-    work = Work(path, log, folder.push, progress.update, settings.threads, evaluations=settings.shared_evaluations)
+    work = Work(path, log, attempt.push, progress.update, settings.threads, evaluations=settings.shared_evaluations)
     for entry in (entry for record in inputs for entry in record.manifest.stand_ins):
         work.stand_in(**entry.model_dump())
     log.tags(_tags(study, unit))
@@ -125,7 +152,7 @@ def _make(
     with followed(settings.tracking, study.name, digest(study), log.path, last=unit.stage == "report"):
         STAGES[unit.stage](study, unit, inputs, work)
         log.status("finished")
-    folder.commit(_manifest(study, unit, work.stand_ins, time.monotonic() - started), leave_out=(PAGE,))
+    attempt.commit(_manifest(study, unit, work.stand_ins, time.monotonic() - started))
 
 
 def _tags(study: Study, unit: Unit) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-TIMES = {"seconds", "created", "timings", "evaluations_trained", "evaluations_found"}
+TIMES = {"seconds", "created", "timings", "attempt", "evaluations_trained", "evaluations_found"}
 
 
 def record_tree(root: Path) -> dict[str, Any]:
@@ -15,18 +15,23 @@ def record_tree(root: Path) -> dict[str, Any]:
     for manifest in sorted(root.rglob("manifest.json")):
         if "checkpoints" in manifest.parts:
             continue
-        entry = json.loads(manifest.read_text())
+        entry, folder = json.loads(manifest.read_text()), files_of(manifest)
         names = [file["name"] for file in entry.pop("files")]
         tree[str(manifest.relative_to(root))] = (_timeless(entry), sorted(names))
         for name in names:
-            path = manifest.parent / name
+            path = folder / name
             if (
                 name not in {"track.jsonl", "tables/cost.csv"}
                 and not name.startswith("report.")
                 and not name.endswith("/manifest.json")
             ):
-                tree[str(path.relative_to(root))] = _content(path)
+                tree[str((manifest.parent / name).relative_to(root))] = _content(path)
     return tree
+
+
+def files_of(manifest: Path) -> Path:
+    """The folder with the files of a finished record in a folder."""
+    return manifest.parent / str(json.loads(manifest.read_text())["attempt"])
 
 
 def _content(path: Path) -> Any:

@@ -30,7 +30,7 @@ from aira_lib.evaluations.key import EvaluationKey, key_of
 from aira_lib.evaluations.key import platform as computing
 from aira_lib.records import Evaluation, Row
 from aira_lib.spec import ProxySection, canonical_json
-from aira_lib.store import open_store
+from aira_lib.store import Holder, open_store
 from aira_lib.store.lease import SECONDS, lease
 
 ENTRIES, SETTINGS, USE, LEASES = "entries", "settings", "use", "leases"
@@ -155,7 +155,7 @@ class EvaluationStore:
         return None
 
     def _lease(self, key: str, progress: Progress) -> Any:
-        def enough() -> bool:
+        def enough(holder: Holder | None) -> bool:
             progress(0, 1, WAITING)
             return self.find(key) is not None
 

@@ -1,6 +1,5 @@
 """All entries of a store at once: read, chosen, counted, written as Parquet."""
 
-import hashlib
 import json
 import logging
 from collections import Counter
@@ -17,7 +16,6 @@ from aira_lib.errors import PatternError
 from aira_lib.evaluations.entry import Damaged, StoredEvaluation, decode, encode
 from aira_lib.evaluations.store import ENTRIES, USE, Use
 from aira_lib.store import Store
-from aira_lib.store.local import write_file
 
 _AT_ONCE = 16  # requests to a bucket
 _log = logging.getLogger(__name__)
@@ -34,31 +32,23 @@ def read_entries(store: Store, cache: Path) -> list[StoredEvaluation]:
         StoreError: the store refuses.
     """
     names = store.list(ENTRIES)
-    copies = cache / "evaluations" / hashlib.sha256(store.uri.encode()).hexdigest()[:16]
-    if store.folder(ENTRIES) is not None:
-        found = [_read(store, name, None) for name in names]
-    else:
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = list(pool.map(lambda name: _read(store, name, copies / name), names))
+    copies = store.local(ENTRIES, cache).parent
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = list(pool.map(lambda name: _read(store, name, copies / name), names))
     return [entry for entry in found if entry]
 
 
-def _read(store: Store, name: str, copy: Path | None) -> StoredEvaluation | None:
+def _read(store: Store, name: str, copy: Path) -> StoredEvaluation | None:
     key = Path(name).stem
-    if copy and copy.is_file():
+    for last in (False, True):
+        if last or not copy.is_file():
+            store.get(name, copy)
         try:
             return decode(copy.read_bytes(), key)
-        except Damaged:
-            pass  # it is fetched anew
-    data = store.read(name)
-    try:
-        entry = decode(data, key)
-    except Damaged as damage:
-        _log.warning("%s/%s: %s; it is left out", store.uri, name, damage)
-        return None
-    if copy:
-        write_file(copy, data)
-    return entry
+        except Damaged as damage:
+            if last:  # a damaged copy was fetched anew
+                _log.warning("%s/%s: %s; it is left out", store.uri, name, damage)
+    return None
 
 
 def read_uses(store: Store) -> list[Use]:

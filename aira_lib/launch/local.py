@@ -44,10 +44,7 @@ class LocalRun:
     @property
     def folder(self) -> Path:
         """Local working files: lock, log, progress. Nothing in it is a result."""
-        store = open_store(self.settings.store)
-        local = store.uri.startswith("file://")
-        root = Path(store.uri.removeprefix("file://")) if local else self.settings.scratch
-        return root / self.study.name / ".run"
+        return open_store(self.settings.store).local(self.study.name, self.settings.scratch) / ".run"
 
 
 class PipelineFailed(Exception):
@@ -131,7 +128,7 @@ def follow_logs(run: LocalRun) -> Follower | None:
     if run.tracking is None:
         return None
     root = run.folder.parent
-    return Follower(run.tracking, run.study.name, digest(run.study), lambda: root.glob(f"*/*/{LOG_NAME}"))
+    return Follower(run.tracking, run.study.name, digest(run.study), lambda: root.glob(f"*/*/*/{LOG_NAME}"))
 
 
 def _command(run: LocalRun) -> list[str]:

@@ -12,7 +12,7 @@ from aira_lib.records import Node
 from aira_lib.search.page import render_run
 from aira_lib.settings import Settings
 from aira_lib.spec import Study
-from aira_lib.store import Store, open_store
+from aira_lib.store import RecordFolder, Store, open_store
 from aira_lib.tasks.section import task_of
 
 JOURNAL = "journal.jsonl"  # as the search stage names it; that stage imports PyTorch, which nobody here needs
@@ -24,7 +24,7 @@ def read_nodes(store: Store, study: Study, unit: Unit) -> list[Node]:
     Raises:
         StoreError: the store refuses, or a whole line is no node.
     """
-    name = f"{unit.folder(study)}/{JOURNAL}"
+    name = f"{RecordFolder(store, unit.folder(study)).files()}/{JOURNAL}"
     if not store.exists(name):
         return []
     content = store.read(name)

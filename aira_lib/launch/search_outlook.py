@@ -1,7 +1,6 @@
 """What a search will take, before it starts: nodes, time, money, and where its results go. Nothing is measured."""
 
 import math
-from pathlib import Path
 
 from rich.console import Console
 
@@ -39,10 +38,8 @@ def show_outlook(console: Console, run: LocalRun) -> None:
 
 
 def page_place(run: LocalRun, unit: plan.Unit) -> str:
-    """Where a search's page is: a path where the store is a folder, else a name in the store."""
-    store = open_store(run.settings.store)
-    folder: Path | None = store.folder(unit.folder(run.study))
-    return str(folder / PAGE) if folder else f"{store.uri}/{unit.folder(run.study)}/{PAGE}"
+    """Where a search's page is."""
+    return open_store(run.settings.store).shown(f"{unit.folder(run.study)}/{PAGE}")
 
 
 def _agent_line(agent: AgentSection) -> str:

@@ -4,10 +4,8 @@ Only journals and manifests are read, so it does not matter what runs the search
 cluster that keeps its records in this store. Nothing is ever written.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from aira_lib import plan
 from aira_lib.agents import next_step, total_steps
@@ -18,7 +16,7 @@ from aira_lib.plan import Unit
 from aira_lib.records import Node
 from aira_lib.settings import Settings
 from aira_lib.spec import AgentSection, Study
-from aira_lib.store import RecordFolder, Store, open_store
+from aira_lib.store import RecordFolder, open_store
 from aira_lib.tasks.section import task_of
 
 _RECENT = 20  # nodes by which the speed of a search is judged
@@ -33,7 +31,7 @@ class Watched:
         nodes: What it has finished, in the order of steps.
         steps: How many nodes it may have.
         finished: Whether its record is complete.
-        quiet: Seconds since its last node; None where the store does not tell.
+        quiet: Seconds since its last node; None where there is none.
         hours: Its budget of time; None where it does not matter.
         at_hand: The operator of the node that is being made; empty where nothing is.
         said: The state in a word, from who runs it; empty where it is judged by the journal.
@@ -96,7 +94,7 @@ def seconds_left(searches: Sequence[Watched], workers: int | None = None) -> flo
 
 
 class Lookout:
-    """Looks at all searches of a study; what was read once is not read again where the store is a folder."""
+    """Looks at all searches of a study; what was read once is not read again."""
 
     def __init__(self, study: Study, settings: Settings) -> None:
         """Open the store.
@@ -122,8 +120,9 @@ class Lookout:
     def _look_at(self, unit: Unit, agent: AgentSection, seed: int) -> Watched:
         # The manifest first: a search that ends in between is then shown as running once more, never cut short.
         folder, steps = unit.folder(self._study), total_steps(agent)
-        finished = RecordFolder(self._store, folder).manifest() is not None
-        growing = self._growing.setdefault(unit.name, _Growing(self._store, f"{folder}/{JOURNAL}"))
+        record = RecordFolder(self._store, folder)
+        finished = record.manifest() is not None
+        growing = self._growing.setdefault(unit.name, _Growing(record))
         nodes = growing.read()
         at_hand = ""
         if not finished and len(nodes) < steps:
@@ -136,40 +135,25 @@ class Lookout:
 
 
 class _Growing:
-    """A journal that grows: only what was added since is read (from a folder) and parsed (from any store)."""
+    """A journal that grows, from one attempt at its search to the next; only what was added since is read."""
 
-    def __init__(self, store: Store, name: str) -> None:
-        self._store, self._name = store, name
-        folder, _, file = name.rpartition("/")
-        parent = store.folder(folder)
-        self._path: Path | None = parent / file if parent else None
+    def __init__(self, record: RecordFolder) -> None:
+        self._record, self._name = record, ""
         self._nodes: tuple[Node, ...] = ()
         self._offset = 0
 
     def read(self) -> tuple[Node, ...]:
         """All nodes so far; a line that is being written is left alone."""
-        added = self._added()
+        self._name = f"{self._record.files()}/{JOURNAL}"
+        added = self._record.store.read_from(self._name, self._offset)
+        if not added and not self._record.store.exists(self._name):
+            self._nodes, self._offset = (), 0  # it was removed: what comes is another search
         whole = added[: added.rfind(b"\n") + 1]
-        place = f"{self._store.uri}/{self._name}"
+        place = f"{self._record.store.uri}/{self._name}"
         self._nodes += tuple(parse_nodes(whole, place, first=len(self._nodes) + 1))
         self._offset += len(whole)
         return self._nodes
 
     def quiet(self) -> float | None:
-        """Seconds since it grew, where the store tells."""
-        try:
-            return max(0.0, time.time() - self._path.stat().st_mtime) if self._path else None
-        except OSError:
-            return None
-
-    def _added(self) -> bytes:
-        if not self._store.exists(self._name):
-            self._nodes, self._offset = (), 0  # it was removed: what comes is another search
-            return b""
-        if self._path is None:
-            return self._store.read(self._name)[self._offset :]
-        with self._path.open("rb") as file:
-            if file.seek(0, 2) < self._offset:
-                self._nodes, self._offset = (), 0
-            file.seek(self._offset)
-            return file.read()
+        """Seconds since it grew; None where there is none."""
+        return self._record.store.age(self._name)

@@ -8,6 +8,7 @@ import tempfile
 import time
 import webbrowser
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -133,9 +134,7 @@ def tracking_uri(given: str | None, settings: Settings) -> str | None:
         return None
     if given:
         return given
-    store = open_store(settings.store).uri
-    folder = Path(store.removeprefix("file://")) if store.startswith("file://") else Path("runs").absolute()
-    return f"sqlite:///{folder}/mlflow.db"
+    return f"sqlite:///{open_store(settings.store).local('mlflow.db', settings.scratch)}"
 
 
 def run_one_stage(stage: StageName, study: Study, name: str | None, settings: Settings) -> None:
@@ -147,7 +146,7 @@ def run_one_stage(stage: StageName, study: Study, name: str | None, settings: Se
     console = Console()
     for unit, inputs in _units(stage, study, name, settings):
         started = time.monotonic()
-        made = run_stage(study, unit, settings, inputs)
+        made = run_stage(study, unit, settings, inputs, partial(console.print, highlight=False, soft_wrap=True))
         how = "was there already" if made.reused else f"made in {duration(time.monotonic() - started)}"
         console.print(f"{stage} {unit.name}: {how}\n  {made.uri}", highlight=False, soft_wrap=True)
 

@@ -1,22 +1,73 @@
-"""What a store is, how its names look and how one is opened from a URI.
+"""What a store is, how its names look, and what it is to hold one of its names alone.
 
 Names are relative POSIX paths of printable characters. A name with a component that ends in ``.tmp`` belongs to a
 write in progress: stores refuse and never list such names.
 """
 
-import re
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
-from aira_lib.errors import StoreError, nearest
+from aira_lib.errors import StoreError
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp"
-SCHEMES = ("file", "s3")
 # S3 keys hold at most 1,024 bytes including the store's prefix; file systems hold 255 a component.
 MAX_NAME_BYTES = 800
 MAX_COMPONENT_BYTES = 255
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a name alone, and since when (UTC)."""
+
+    host: str
+    process: int
+    since: str
+
+    @classmethod
+    def here(cls) -> "Holder":
+        """This process, from now on."""
+        return cls(platform.node(), os.getpid(), datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @classmethod
+    def read(cls, content: bytes) -> "Holder | None":
+        """What `content` wrote; None for anything else, such as a file that is being written."""
+        try:
+            fields = json.loads(content)
+            return cls(str(fields["host"]), int(fields["process"]), str(fields["since"]))
+        except (ValueError, LookupError, TypeError):
+            return None
+
+    def content(self) -> dict[str, object]:
+        """Plain data that `read` reads."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host}, since {self.since}"
+
+
+class Held(Protocol):
+    """A name of a store that this process holds alone; see `aira_lib.store.lease`."""
+
+    def lost(self) -> bool:
+        """Whether another took it over, as far as is known here; nothing is asked."""
+
+    def confirm(self) -> bool:
+        """Ask the store whether it is still held; after True nobody takes it over for as long as it was granted."""
+
+    def take_over(self, folder: str, to: str) -> None:
+        """Give the files of an earlier holder's folder another name.
+
+        Where that holder is only silent, not known to be dead, they stay under the old one, too.
+        """
+
+    def release(self) -> None:
+        """Let others have it."""
 
 
 class Store(Protocol):
@@ -29,11 +80,20 @@ class Store(Protocol):
     def uri(self) -> str:
         """Where the store is, as `open_store` takes it."""
 
+    def shown(self, name: str) -> str:
+        """Return where a name is, as a person opens it: a path, or a URI."""
+
     def read(self, name: str) -> bytes:
         """Return the bytes of a name."""
 
+    def read_from(self, name: str, offset: int) -> bytes:
+        """Return the bytes of a name from an offset on; none where it is not longer, or absent."""
+
     def write(self, name: str, data: bytes) -> None:
         """Set the bytes of a name."""
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Set the bytes of a name that has none; False, and nothing happens, where it has some."""
 
     def put(self, path: Path, name: str) -> None:
         """Copy a local file into the store."""
@@ -47,11 +107,23 @@ class Store(Protocol):
     def exists(self, name: str) -> bool:
         """Say whether a name (not a folder) has bytes."""
 
+    def age(self, name: str) -> float | None:
+        """Return the seconds since a name was written; None where it is absent."""
+
     def remove(self, name: str) -> None:
         """Remove a name or a whole folder, manifests first; removing nothing is fine."""
 
-    def folder(self, prefix: str) -> Path | None:
-        """Return the local folder that a prefix is, or None where the store is not a file system."""
+    def local(self, prefix: str, scratch: Path) -> Path:
+        """Return the local folder of a prefix: itself, or below `scratch`, apart from other stores', a copy's place.
+
+        A copy is made by `get` and `put`, which do nothing where they would copy a file onto itself.
+        """
+
+    def take(self, name: str, holder: Holder, seconds: float) -> Held | None:
+        """Hold a name alone, granted for `seconds` at a time; None while another process holds it."""
+
+    def holder(self, name: str) -> Holder | None:
+        """Return who holds a name; None where nobody does, or it does not say."""
 
     def check(self) -> None:
         """Fail now rather than hours later: write and remove a probe."""
@@ -82,40 +154,3 @@ def safe_name(*parts: str) -> str:
         return name
     shown = name if len(name) <= 80 else name[:77] + "..."
     raise StoreError(f"store name {shown!r} {problem}; choose another name")
-
-
-def open_store(uri: str) -> Store:
-    """Open a store: ``runs``, ``/abs/path``, ``file:///abs/path`` or ``s3://bucket/prefix``.
-
-    S3 takes endpoint, region and credentials where boto3 does (AWS_ENDPOINT_URL, AWS_PROFILE, ...). Nothing is
-    created or contacted yet: `Store.check` does that.
-
-    Raises:
-        StoreError: the scheme is unknown, or the URI names no folder or bucket.
-    """
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", uri)
-    if not scheme:
-        return _file_store(Path(uri).expanduser(), uri)
-    if scheme[1] not in SCHEMES:
-        raise StoreError(f"store {uri!r}: unknown scheme {scheme[1]!r}{nearest(scheme[1], SCHEMES)}")
-    parts = urlsplit(uri)
-    if scheme[1] == "file":
-        if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-            raise StoreError(f"store {uri!r}: a file URI has three slashes and an absolute path, file:///path")
-        return _file_store(Path(unquote(parts.path)), uri)
-    if "@" in parts.netloc:
-        raise StoreError("store s3://...@...: keys do not belong in a URI; set AWS_ACCESS_KEY_ID, or AWS_PROFILE")
-    if not parts.netloc or parts.query or parts.fragment:
-        raise StoreError(f"store {uri!r}: an S3 store is written s3://bucket/prefix")
-    from aira_lib.store.s3 import S3Store  # boto3 takes half a second to import
-
-    prefix = parts.path.strip("/")
-    return S3Store(parts.netloc, safe_name(prefix) if prefix else "")
-
-
-def _file_store(path: Path, uri: str) -> Store:
-    from aira_lib.store.local import FileStore
-
-    if not uri.strip():
-        raise StoreError("store '': an empty text names no folder; name one such as runs")
-    return FileStore(path)

@@ -17,8 +17,7 @@ from pydantic import ValidationError
 
 from aira_lib.records import FileEntry
 from aira_lib.store.base import MANIFEST
-from aira_lib.store.local import disk_errors, replacing, write_file
-from aira_lib.store.record import file_entry
+from aira_lib.store.files import disk_errors, file_entry, replacing, write_file
 
 FOLDER = "checkpoints"
 STATE = "state.pt"

@@ -1,63 +1,18 @@
-"""A store on a file system, and the two things it rests on: files that appear whole, and disk errors in one line."""
+"""A store on a file system: a name is a file in a folder."""
 
+import errno
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
-from aira_lib.errors import StoreError, from_os_error
-from aira_lib.store.base import MANIFEST, TEMPORARY, is_temporary, safe_name
-
-
-@contextmanager
-def disk_errors(place: str | Path) -> Iterator[None]:
-    """Turn what a disk refuses into one line; other errors pass, for they are bugs.
-
-    Raises:
-        StoreError: no space, no permission, a read-only disk and their kin inside the block.
-    """
-    try:
-        yield
-    except OSError as error:
-        mendable = from_os_error(error, place)
-        if mendable is None:
-            raise
-        raise mendable from error
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a new file that takes the place of `path` at the end of the block, on disk and whole; else nothing changes.
-
-    Raises:
-        StoreError: the disk refuses.
-    """
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.parent / f".{secrets.token_hex(8)}{TEMPORARY}"
-        try:
-            with temporary.open("xb") as handle:
-                yield handle
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a whole local file, atomically and durably.
-
-    Raises:
-        StoreError: the disk refuses.
-    """
-    with replacing(path) as handle:
-        handle.write(data)
+from aira_lib.errors import StoreError
+from aira_lib.store.base import MANIFEST, TEMPORARY, Held, Holder, is_temporary, safe_name
+from aira_lib.store.files import disk_errors, replacing, sync_file, write_file
+from aira_lib.store.flock import holder_of, take_lock
 
 
 class FileStore:
@@ -71,21 +26,50 @@ class FileStore:
         """The folder as a file URI."""
         return self.root.as_uri()
 
+    def shown(self, name: str) -> str:
+        """Return the path of a file."""
+        return str(self._path(name))
+
     def read(self, name: str) -> bytes:
         """Return the bytes of a name."""
         with self._present(name) as path:
             return path.read_bytes()
 
+    def read_from(self, name: str, offset: int) -> bytes:
+        """Return the bytes of a name from an offset on."""
+        path = self._path(name)
+        try:
+            with disk_errors(path), path.open("rb") as file:
+                file.seek(offset)
+                return file.read()
+        except FileNotFoundError:
+            return b""
+
     def write(self, name: str, data: bytes) -> None:
         """Set the bytes of a name."""
         write_file(self._path(name), data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Set the bytes of a name that has none."""
+        path = self._path(name)
+        temporary = path.parent / f".{secrets.token_hex(8)}{TEMPORARY}"
+        with disk_errors(path):
+            write_file(temporary, data)
+            try:
+                _name_first(temporary, path)
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink(missing_ok=True)
+        sync_file(path)
+        return True
 
     def put(self, path: Path, name: str) -> None:
         """Copy a local file into the store; a file that is already there is only made durable."""
         target = self._path(name)
         with disk_errors(target):
             if target.exists() and target.samefile(path):
-                return _sync_file(target)
+                return sync_file(target)
         with path.open("rb") as source, replacing(target) as handle:
             shutil.copyfileobj(source, handle, 1 << 20)
 
@@ -121,9 +105,26 @@ class FileStore:
                     manifest.unlink()
                 shutil.rmtree(path)
 
-    def folder(self, prefix: str) -> Path | None:
+    def local(self, prefix: str, scratch: Path) -> Path:
         """Return the folder itself."""
         return self._path(prefix)
+
+    def take(self, name: str, holder: Holder, seconds: float) -> Held | None:
+        """Hold a file alone; see `aira_lib.store.flock`. The kernel knows when its holder is dead: no time counts."""
+        return take_lock(self.root, name, holder)
+
+    def holder(self, name: str) -> Holder | None:
+        """Return who holds a file."""
+        with disk_errors(self._path(name)):
+            return holder_of(self._path(name))
+
+    def age(self, name: str) -> float | None:
+        """Return the seconds since a file was written."""
+        try:
+            with disk_errors(self._path(name)):
+                return max(0.0, time.time() - self._path(name).stat().st_mtime)
+        except FileNotFoundError:
+            return None
 
     def check(self) -> None:
         """Write and remove a probe."""
@@ -147,22 +148,17 @@ class FileStore:
             raise StoreError(f"{path}: no such file in the store; was the record removed or moved?") from None
 
 
+def _name_first(source: Path, target: Path) -> None:
+    """Give a file a second name, which must be free; where the file system has no such names, its content once more."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK):
+            raise
+        with source.open("rb") as content, target.open("xb") as handle:
+            shutil.copyfileobj(content, handle)
+
+
 def _unless_absent(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
         raise error
-
-
-def _sync_file(path: Path) -> None:
-    with path.open("rb") as handle:
-        os.fsync(handle.fileno())
-    _sync_folder(path.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    # A rename is durable once its folder is; where folders cannot be opened (Windows) there is nothing to do.
-    if os.name == "posix":
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

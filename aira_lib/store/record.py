@@ -1,40 +1,26 @@
-"""A record in a store: a folder that exists once its manifest does, and the local folder where it is worked on.
+"""A record in a store: a folder that exists once its manifest does. Whoever makes it claims it first."""
 
-A folder without a manifest is unfinished work: the files that were pushed to it are what a resumed stage starts from.
-"""
-
-import hashlib
-import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from aira_lib.errors import StoreError, nearest
-from aira_lib.records import FileEntry, Manifest
-from aira_lib.store.base import MANIFEST, TEMPORARY, Store, is_temporary, safe_name
-from aira_lib.store.local import disk_errors
+from aira_lib.records import Manifest
+from aira_lib.store.attempt import Attempt, LostClaim, attempts_in, matches
+from aira_lib.store.base import MANIFEST, Holder, Store, safe_name
+from aira_lib.store.lease import SECONDS, lease
 
-
-def file_entry(path: Path, name: str) -> FileEntry:
-    """Measure a file: its size in bytes and its SHA-256."""
-    with path.open("rb") as handle:
-        sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
-        return FileEntry(name=name, bytes=handle.tell(), sha256=sha256)
+LEASE = "lease"
 
 
 class RecordFolder:
-    """One record, named by its prefix in a store.
-
-    On a file system the work happens in the record's own folder. Elsewhere it happens in a scratch folder, and
-    `push` and `commit` copy from it; the scratch folder may be lost at any time.
-    """
+    """One record, named by its prefix in a store."""
 
     def __init__(self, store: Store, prefix: str) -> None:
         self.store = store
         self.prefix = safe_name(prefix)
-        self._path: Path | None = None
-        self._stored: dict[str, FileEntry] = {}  # what the store is known to hold, where that is not the workspace
 
     @property
     def uri(self) -> str:
@@ -55,71 +41,60 @@ class RecordFolder:
         except ValidationError:
             raise StoreError(f"{self.uri}/{MANIFEST}: not a manifest; remove {self.uri} to make it again") from None
 
-    def workspace(self, scratch: Path) -> Path:
-        """Return the local folder to work in, holding what an interrupted attempt pushed.
+    def files(self) -> str:
+        """Return the folder of the record's files, or, while it is not finished, of those that its last attempt has."""
+        manifest = self.manifest()
+        if manifest:
+            return _folder_of(self.prefix, manifest)
+        begun = attempts_in(self.store, self.prefix)
+        return safe_name(self.prefix, begun[-1]) if begun else self.prefix
 
-        Where the store is not a file system, the folder below `scratch` is made equal to the store's: local files
-        that were not pushed are dropped, for another machine may have gone on since.
+    def holder(self) -> Holder | None:
+        """Return who makes the record at this moment, if it says so."""
+        return self.store.holder(safe_name(self.prefix, LEASE))
 
-        Raises:
-            StoreError: the record is finished already, or store or disk refuse.
-        """
-        self._refuse_second()
-        here = self.store.folder(self.prefix)
-        self._path = here or scratch / self.prefix
-        self._stored.clear()
-        with disk_errors(self._path):
-            if here is None and self._path.exists():
-                shutil.rmtree(self._path)
-            self._path.mkdir(parents=True, exist_ok=True)
-            for leftover in sorted(self._path.rglob(f"*{TEMPORARY}"), reverse=True):
-                _remove(leftover)
-        if here is None:
-            for name in self._names_in_store():
-                self.store.get(safe_name(self.prefix, name), self._path / name)
-                self._stored[name] = file_entry(self._path / name, name)
-        return self._path
-
-    def push(self, name: str) -> None:
-        """Make the store's copy of one file equal to the workspace's: copied, or removed when it is gone there.
-
-        Raises:
-            StoreError: store or disk refuse.
-        """
-        path, full = self._workspace / name, safe_name(self.prefix, name)
-        if not path.exists():
-            self.store.remove(full)
-            self._stored.pop(name, None)
-        elif self.store.folder(self.prefix):
-            self.store.put(path, full)
-        else:
-            self._upload(file_entry(path, name))
-
-    def commit(self, manifest: Manifest, leave_out: Collection[str] = ()) -> Manifest:
-        """Finish the record: store all files of the workspace, then the manifest that lists them.
+    @contextmanager
+    def claim(
+        self,
+        scratch: Path,
+        views: Collection[str] = (),
+        waiting: Callable[[Holder | None], None] = lambda holder: None,
+        seconds: float = SECONDS,
+    ) -> Iterator[Attempt | None]:
+        """Be the one who makes the record while the block runs; waits while another does.
 
         Args:
-            manifest: all of the manifest but its files.
-            leave_out: names of files or folders that are no part of the record.
+            scratch: for local files of a store that is no folder.
+            views: see `Attempt`.
+            waiting: told now and then who makes it.
+            seconds: see `aira_lib.store.lease`.
 
-        Returns:
-            The manifest with its files: regular files only, sorted by name, temporary ones skipped.
+        Yields:
+            The attempt, which holds the files of an interrupted one; None where the record is finished.
 
         Raises:
-            StoreError: the record is finished already, or store or disk refuse.
+            LostClaim: another has taken over, or has finished the record; nothing of this attempt counts.
+            StoreError: store or disk refuse.
         """
-        self._refuse_second()
-        with disk_errors(self._workspace):
-            files = tuple(file_entry(self._workspace / name, name) for name in _names(self._workspace, leave_out))
-        for entry in files:
-            if self.store.folder(self.prefix):
-                self.store.put(self._workspace / entry.name, safe_name(self.prefix, entry.name))
-            else:
-                self._upload(entry)
-        self._remove_strays({entry.name for entry in files}, leave_out)
-        finished = manifest.model_copy(update={"files": files})
-        self.store.write(safe_name(self.prefix, MANIFEST), finished.json_line().encode())
-        return finished
+
+        def finished(holder: Holder | None) -> bool:
+            waiting(holder)
+            return self.manifest() is not None
+
+        with lease(self.store, safe_name(self.prefix, LEASE), finished, seconds) as held:
+            if held is None or self.manifest() is not None:
+                yield None
+                return
+            attempt = Attempt(self.store, self.prefix, held, scratch, views)
+            try:
+                attempt.begin()
+                yield attempt
+            except Exception as error:
+                # Who has won clears away the files of the others, which fail at whatever they were doing then.
+                if not held.lost() and self.manifest() is None:
+                    raise
+                attempt.discard()
+                raise LostClaim from error
 
     def fetch(self, scratch: Path, only: Collection[str] | None = None) -> Path:
         """Return a local folder with the files of a finished record, each verified by size and SHA-256.
@@ -138,61 +113,17 @@ class RecordFolder:
         for name in only or ():
             if name not in entries:
                 raise StoreError(f"{self.uri}: the record has no file {name!r}{nearest(name, entries)}")
-        here = self.store.folder(self.prefix)
-        path = here or scratch / self.prefix
+        folder = _folder_of(self.prefix, manifest)
+        path = self.store.local(folder, scratch)
         for name in entries if only is None else only:
-            whole = _matches(path / name, entries[name])
-            if not whole and here is None:
-                self.store.get(safe_name(self.prefix, name), path / name)
-                whole = _matches(path / name, entries[name])
-            if not whole:
-                raise StoreError(f"{self.uri}/{name}: differs from its manifest; remove {self.uri} to make it again")
+            if not matches(path / name, entries[name]):
+                self.store.get(safe_name(folder, name), path / name)
+                if not matches(path / name, entries[name]):
+                    raise StoreError(
+                        f"{self.uri}/{name}: differs from its manifest; remove {self.uri} to make it again"
+                    )
         return path
 
-    @property
-    def _workspace(self) -> Path:
-        if self._path is None:
-            raise RuntimeError(f"workspace() of {self.prefix} was not asked for")
-        return self._path
 
-    def _refuse_second(self) -> None:
-        if self.store.exists(safe_name(self.prefix, MANIFEST)):
-            raise StoreError(f"{self.uri}: this record is finished; remove it first to make it again")
-
-    def _upload(self, entry: FileEntry) -> None:
-        if self._stored.get(entry.name) != entry:
-            self.store.put(self._workspace / entry.name, safe_name(self.prefix, entry.name))
-            self._stored[entry.name] = entry
-
-    def _names_in_store(self) -> list[str]:
-        return [name[len(self.prefix) + 1 :] for name in self.store.list(self.prefix)]
-
-    def _remove_strays(self, wanted: Collection[str], leave_out: Collection[str]) -> None:
-        """Remove what was pushed once and has left the workspace since."""
-        if self.store.folder(self.prefix) is None:
-            for name in self._names_in_store():
-                if name not in wanted and not _left_out(name, leave_out):
-                    self.store.remove(safe_name(self.prefix, name))
-
-
-def _names(folder: Path, leave_out: Collection[str]) -> Iterator[str]:
-    names = (
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and not path.is_symlink()
-    )
-    return (name for name in sorted(names) if not is_temporary(name) and not _left_out(name, leave_out))
-
-
-def _left_out(name: str, leave_out: Collection[str]) -> bool:
-    return any(name == each or name.startswith(f"{each}/") for each in leave_out)
-
-
-def _matches(path: Path, entry: FileEntry) -> bool:
-    with disk_errors(path):
-        return path.is_file() and path.stat().st_size == entry.bytes and file_entry(path, entry.name) == entry
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+def _folder_of(record: str, manifest: Manifest) -> str:
+    return safe_name(record, manifest.attempt) if manifest.attempt else record

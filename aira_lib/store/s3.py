@@ -5,11 +5,11 @@ short stays invisible (let a lifecycle rule of the bucket clear such parts). Con
 the records' manifests, not by optional checksums that older compatible servers refuse.
 """
 
+import hashlib
 import io
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
@@ -38,8 +38,9 @@ from botocore.loaders import Loader, create_loader
 from s3transfer.exceptions import S3DownloadFailedError
 
 from aira_lib.errors import StoreError
-from aira_lib.store.base import MANIFEST, safe_name
-from aira_lib.store.local import disk_errors, replacing
+from aira_lib.store.base import MANIFEST, Held, Holder, safe_name
+from aira_lib.store.files import disk_errors, replacing
+from aira_lib.store.s3_lease import Tagged, take_object
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -90,15 +91,6 @@ _CREDENTIAL_ERRORS = (
 )
 
 
-@dataclass(frozen=True)
-class Tagged:
-    """An object's bytes, the tag that its next write changes, and the seconds since it was written."""
-
-    data: bytes
-    tag: str
-    age: float
-
-
 class S3Store:
     """The objects of a bucket below a prefix as a store."""
 
@@ -112,6 +104,10 @@ class S3Store:
         """Bucket and prefix as an S3 URI."""
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
+    def shown(self, name: str) -> str:
+        """Return the URI of an object."""
+        return f"{self.uri}/{safe_name(name)}"
+
     def read(self, name: str) -> bytes:
         """Return the bytes of an object."""
         buffer = io.BytesIO()
@@ -119,12 +115,27 @@ class S3Store:
             self._download(name, buffer)
         return buffer.getvalue()
 
+    def read_from(self, name: str, offset: int) -> bytes:
+        """Return the bytes of an object from an offset on."""
+        place: Any = {"Bucket": self.bucket, "Key": self._key(name)}
+        with self._refusals(name):
+            try:
+                return self._client.get_object(**place, Range=f"bytes={offset}-")["Body"].read()
+            except ClientError as error:
+                if _code(error) in ("NoSuchKey", "InvalidRange", "416"):
+                    return b""
+                raise
+
     def write(self, name: str, data: bytes) -> None:
         """Set the bytes of an object."""
         with self._refusals(name):
             self._client.put_object(Bucket=self.bucket, Key=self._key(name), Body=data)
 
-    def read_tagged(self, name: str) -> "Tagged | None":
+    def create(self, name: str, data: bytes) -> bool:
+        """Set the bytes of an object that is not there; on a server that knows no conditions, in any case."""
+        return self.write_if(name, data, None) is not None
+
+    def read_tagged(self, name: str) -> Tagged | None:
         """Return an object with its tag, for `write_if`; None where there is none."""
         with self._refusals(name):
             try:
@@ -210,9 +221,30 @@ class S3Store:
             for each in (*inside, name):
                 self._client.delete_object(Bucket=self.bucket, Key=self._key(each))
 
-    def folder(self, prefix: str) -> Path | None:
-        """Return None: objects are not local files."""
-        return None
+    def copy(self, name: str, to: str) -> None:
+        """Give the bytes of an object another name, too; they stay on the server."""
+        source: Any = {"Bucket": self.bucket, "Key": self._key(name)}
+        with self._refusals(name):
+            self._client.copy(source, self.bucket, self._key(to), Config=_TRANSFER)
+
+    def local(self, prefix: str, scratch: Path) -> Path:
+        """Return the place of a copy, apart from those of other buckets, prefixes and servers."""
+        place = f"{self._client.meta.endpoint_url} {self.uri}"
+        return scratch / hashlib.sha256(place.encode()).hexdigest()[:16] / safe_name(prefix)
+
+    def take(self, name: str, holder: Holder, seconds: float) -> Held | None:
+        """Hold an object alone; see `aira_lib.store.s3_lease`."""
+        return take_object(self, name, holder, seconds)
+
+    def holder(self, name: str) -> Holder | None:
+        """Return who holds an object."""
+        there = self.read_tagged(name)
+        return Holder.read(there.data) if there else None
+
+    def age(self, name: str) -> float | None:
+        """Return the seconds since an object was written, by the server's clock."""
+        there = self.read_tagged(name)
+        return there.age if there else None
 
     def check(self) -> None:
         """Write and remove a probe."""

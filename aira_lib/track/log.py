@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from aira_lib.store.local import disk_errors
+from aira_lib.store.files import disk_errors
 
 Kind = Literal["params", "metrics", "tags", "artifact", "status"]
 RunStatus = Literal["running", "finished", "failed"]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aira_lib.errors import MissingDependency
-from aira_lib.store.record import file_entry
+from aira_lib.store.files import file_entry
 from aira_lib.track.log import Event, RunStatus, read_events
 
 KEY_TAG = "aira.key"

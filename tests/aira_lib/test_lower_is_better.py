@@ -20,6 +20,7 @@ from aira_lib.report.tables import best_archive_rows, best_designs_table
 from aira_lib.spec import AggregateSection, Study, canonical_json
 from aira_lib.tasks import description, proxy_for, task_named
 from tests.builders import TINY_STUDY, node, tiny_study, work_in
+from tests.record_tree import files_of
 
 TASK = "NeuralArchitectureSearchBabiStories2PrimitivesLoss"
 TEXT = {"tokenizer": "words", "vocab_size": 64, "seq_len": 16, "train_examples": 60, "test_examples": 20}
@@ -73,7 +74,7 @@ def test_stand_ins_are_named_and_the_report_ranks_by_loss(store: Path, tmp_path:
     manifests = [read_row(path, Manifest) for path in sorted(store.rglob("manifest.json"))]
     for manifest in manifests:
         assert "BabiStories" in [entry.instead_of for entry in manifest.stand_ins]
-    records = [(read_row(path, Manifest), path.parent) for path in sorted(store.rglob("manifest.json"))]
+    records = [(read_row(path, Manifest), files_of(path)) for path in sorted(store.rglob("manifest.json"))]
     stand_ins = [StandIn(**dict(entry)) for entry in manifests[0].stand_ins]
     work = work_in(tmp_path)
     report(study(), gather(records, stand_ins, {}), work)

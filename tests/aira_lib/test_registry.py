@@ -31,9 +31,7 @@ def test_a_name_is_added_once():
 
 
 def test_a_module_named_in_the_environment_is_imported_before_a_look_up(tmp_path, monkeypatch):
-    (tmp_path / "numbers_of_mine.py").write_text(
-        f"from {__name__} import SHARED\nSHARED.add('seven', 7)\n"
-    )
+    (tmp_path / "numbers_of_mine.py").write_text(f"from {__name__} import SHARED\nSHARED.add('seven', 7)\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("AIRA_PLUGINS", "numbers_of_mine")
     assert SHARED.named("seven") == 7

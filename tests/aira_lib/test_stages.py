@@ -20,7 +20,7 @@ from aira_lib.spec import canonical_json
 from aira_lib.store import open_store
 from tests.builders import TINY_STUDY, tiny_study
 from tests.drive_study import drive
-from tests.record_tree import record_tree
+from tests.record_tree import files_of, record_tree
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,7 +60,7 @@ def test_stand_ins_reach_the_report(whole: Path) -> None:
     (path,) = (whole / "tiny/report").glob("*/manifest.json")
     instead_of = {entry.instead_of for entry in Manifest.model_validate_json(path.read_text()).stand_ins}
     assert instead_of >= {"a large language model", "DCLM-Baseline with the Llama 3 tokenizer"}
-    page = (path.parent / "report.html").read_text()
+    page = (files_of(path) / "report.html").read_text()
     assert all(words in page for words in ("offline agent", "standard library", "Llama 3.2"))
 
 

@@ -95,10 +95,11 @@ def search(nodes: int, path: Path) -> list[Cost]:
         if done == int(done) and done > len(ends):
             ends.append(Cost.now() - model.spent)
 
-    folder = RecordFolder(open_store(str(path)), RECORD)
-    work = Work(folder.workspace(path), SilentLog(), folder.push, progress)
     proxy = ProxySection(tasks=("memorization",), train_examples=10, test_examples=4)
-    stage.search(TaskSection(layers=16), proxy, agent, 0, work, Timed.evaluate)
+    with RecordFolder(open_store(str(path)), RECORD).claim(path) as attempt:
+        assert attempt
+        work = Work(attempt.path, SilentLog(), attempt.push, progress)
+        stage.search(TaskSection(layers=16), proxy, agent, 0, work, Timed.evaluate)
     return [after - before for before, after in pairwise(ends)]
 
 
@@ -116,7 +117,7 @@ def empty_candidate() -> Cost:
 def resume(path: Path) -> tuple[int, float]:
     """Nodes of a journal, and milliseconds to open it and decide the next step."""
     started = time.perf_counter()
-    nodes = Journal(path / RECORD / stage.JOURNAL).nodes
+    nodes = Journal(next((path / RECORD).glob(f"*/{stage.JOURNAL}"))).nodes
     next_step(nodes, AgentSection(steps=len(nodes) + 1), step_rng(0, len(nodes)))
     return len(nodes), 1e3 * (time.perf_counter() - started)
 

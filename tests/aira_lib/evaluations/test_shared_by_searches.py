@@ -13,7 +13,7 @@ from aira_lib.errors import PatternError, UserError
 from aira_lib.settings import Settings
 from aira_lib.spec import Study, canonical_json
 from tests.builders import tiny_study
-from tests.record_tree import record_tree
+from tests.record_tree import files_of, record_tree
 
 UNIT = "greedy-offline.s0"
 
@@ -22,7 +22,8 @@ def run(study: Study, store: Path) -> dict[str, Any]:
     """Make the study's first search; its summary."""
     unit = next(unit for unit in plan.search_units(study) if unit.name == UNIT)
     stages.run_stage(study, unit, Settings(store=str(store)))
-    found: dict[str, Any] = json.loads((store / unit.folder(study) / "search.json").read_text())
+    files = files_of(store / unit.folder(study) / "manifest.json")
+    found: dict[str, Any] = json.loads((files / "search.json").read_text())
     return found
 
 

@@ -63,17 +63,17 @@ def test_a_lease_is_refused_while_it_is_held_and_free_after_an_error(store_uri: 
     store = open_store(store_uri)
 
     def fails() -> None:
-        with lease(store, "leases/a", lambda: False) as mine:
+        with lease(store, "leases/a", lambda holder: False) as mine:
             assert mine
-            with lease(store, "leases/a", lambda: True) as second:
+            with lease(store, "leases/a", lambda holder: True) as second:
                 assert not second
-            with lease(store, "leases/b", lambda: True) as other:
+            with lease(store, "leases/b", lambda holder: True) as other:
                 assert other
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fails()
-    with lease(store, "leases/a", lambda: True) as again:
+    with lease(store, "leases/a", lambda holder: True) as again:
         assert again
 
 

@@ -156,7 +156,7 @@ def test_killed_again_and_again_it_ends_as_if_it_had_not_been(
     store = tmp_path / "runs"
 
     def nodes(seed: int) -> int:
-        return sum(path.read_bytes().count(b"\n") for path in store.glob(f"*/search/*.s{seed}-*/journal.jsonl"))
+        return sum(path.read_bytes().count(b"\n") for path in store.glob(f"*/search/*.s{seed}-*/*/journal.jsonl"))
 
     process = start(*options(profile, store))  # one search is killed: the other one goes on, and the command says so
     wait_for(lambda: nodes(0) >= 1, process)

@@ -19,7 +19,6 @@ from aira_lib.search import stage
 from aira_lib.settings import Settings
 from aira_lib.spec import Study, canonical_json
 from aira_lib.store import RecordFolder, open_store
-from aira_lib.store.local import FileStore
 from aira_lib.study_file import parse_study
 from tests.builders import TINY_STUDY, node
 
@@ -52,10 +51,10 @@ def write(path: Path, nodes: list[Node], torn: str = "") -> None:
 def finish(study: Study, settings: Settings, number: int = 0) -> None:
     unit = plan.search_units(study)[number]
     folder = RecordFolder(open_store(settings.store), unit.folder(study))
-    folder.workspace(Path(settings.store))
-    folder.commit(
-        Manifest(stage="search", version=1, unit=unit.name, key=unit.key, study=study.name, spec_digest="", section={})
+    made = Manifest(
+        stage="search", version=1, unit=unit.name, key=unit.key, study=study.name, spec_digest="", section={}
     )
+    folder.store.write(f"{folder.prefix}/manifest.json", made.json_line().encode())
 
 
 def printed(study: Study, settings: Settings) -> str:
@@ -119,20 +118,19 @@ def test_what_is_finished_is_read_once(study: Study, settings: Settings, monkeyp
     assert len(lookout.look()[0].nodes) == 2
 
 
-@pytest.mark.parametrize("of_file", [True, False])
 def test_what_a_journal_gained_is_what_a_fresh_look_sees(
-    of_file: bool, study: Study, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    store_uri: str, study: Study, settings: Settings, tmp_path: Path
 ) -> None:
-    if not of_file:
-        monkeypatch.setattr(FileStore, "folder", lambda store, prefix: None)
+    settings = replace(settings, store=store_uri)
+    store, name = open_store(store_uri), f"{plan.search_units(study)[0].folder(study)}/{JOURNAL}"
     nodes = [node(i, "M", i / 10, plan="é\u2028" * i) for i in range(6)]
     whole = "".join(each.json_line() for each in nodes).encode()
-    path, lookout = journal(study, settings), Lookout(study, settings)
+    lookout = Lookout(study, settings)
     for end in (0, 1, 400, 401, len(whole) - 1, len(whole)):
-        path.write_bytes(whole[:end])
+        store.write(name, whole[:end])
         seen = lookout.look()[0].nodes
         assert seen == Lookout(study, settings).look()[0].nodes == tuple(nodes[: whole[:end].count(b"\n")])
-    path.unlink()
+    store.remove(name)
     assert lookout.look()[0].nodes == ()
 
 

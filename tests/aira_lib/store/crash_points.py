@@ -20,7 +20,7 @@ from typing import Any
 import aira_lib.store
 from aira_lib.records import Manifest
 from aira_lib.store import RecordFolder, Store, checkpoint, open_store
-from aira_lib.store.local import write_file
+from aira_lib.store.files import write_file
 
 SOURCES = str(Path(aira_lib.store.__file__).parent)
 MANIFEST = Manifest(stage="pretrain", version=1, unit="p", key="k", study="s", spec_digest="d", section={})
@@ -35,14 +35,22 @@ def stage(uri: str, prefix: str, scratch: Path) -> Manifest:
     folder = RecordFolder(open_store(uri), prefix)
     if finished := folder.manifest():
         return finished
-    path = folder.workspace(scratch)
-    found = checkpoint.latest(path)
-    for step in range(found[0] + 1 if found else 1, STEPS + 1):
-        write_file(path / "journal", journal(step))
-        folder.push("journal")
-        checkpoint.save(path, folder.push, step, {"weights": torch.full((100,), float(step))})
-    checkpoint.prune(path, folder.push)
-    return folder.commit(MANIFEST)
+    with folder.claim(scratch, seconds=0.5) as attempt:
+        if attempt is None:
+            return finished_record(folder)
+        found = checkpoint.latest(attempt.path)
+        for step in range(found[0] + 1 if found else 1, STEPS + 1):
+            write_file(attempt.path / "journal", journal(step))
+            attempt.push("journal")
+            checkpoint.save(attempt.path, attempt.push, step, {"weights": torch.full((100,), float(step))})
+        checkpoint.prune(attempt.path, attempt.push)
+        return attempt.commit(MANIFEST)
+
+
+def finished_record(folder: RecordFolder) -> Manifest:
+    manifest = folder.manifest()
+    assert manifest
+    return manifest
 
 
 def journal(step: int) -> bytes:
@@ -51,10 +59,11 @@ def journal(step: int) -> bytes:
 
 def check_visible(store: Store, prefix: str, scratch: Path) -> None:
     """Whatever can be seen is whole."""
-    names = store.list(prefix)
     folder = RecordFolder(store, prefix)
     if folder.manifest():
         assert len(os.listdir(folder.fetch(scratch))) >= 2
+    prefix = folder.files()
+    names = store.list(prefix)
     if f"{prefix}/journal" in names:
         assert store.read(f"{prefix}/journal") in map(journal, range(1, STEPS + 1))
     for name in names:
@@ -113,9 +122,12 @@ def crash_at_lines(uri: str, scratch: Path, stride: int) -> int:
         second = 1 + line * 7 % 997
         kills += killed(dying_at(second, lambda: stage(uri, prefix, scratch)), lambda child: None)  # noqa: B023
         shutil.rmtree(scratch, ignore_errors=True)
-        assert stage(uri, prefix, scratch) == reference, f"killed at line {line}, then {second}"
-        names = [name.removeprefix(f"{prefix}/") for name in open_store(uri).list(prefix)]
-        assert names == sorted([*(entry.name for entry in reference.files), "manifest.json"])
+        made = stage(uri, prefix, scratch)
+        same = {"attempt": reference.attempt}
+        assert made.model_copy(update=same) == reference, f"killed at line {line}, then {second}"
+        files = f"{prefix}/{made.attempt}"
+        names = [name.removeprefix(f"{files}/") for name in open_store(uri).list(files)]
+        assert names == sorted(entry.name for entry in reference.files)
         line += stride
 
 

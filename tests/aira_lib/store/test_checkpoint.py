@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,22 @@ class Machine:
     """A record's workspace on a machine whose scratch folder may be lost."""
 
     def __init__(self, uri: str, scratch: Path) -> None:
-        self.uri, self.scratch = uri, scratch
+        self.uri, self.scratch, self.stack = uri, scratch, ExitStack()
         self.start_again()
 
     def start_again(self) -> None:
+        self.stack.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.folder = RecordFolder(open_store(self.uri), "study/pretrain/p-1")
-        self.path = self.folder.workspace(self.scratch)
+        self.attempt = self.stack.enter_context(self.folder.claim(self.scratch))
+        self.path = self.attempt.path
 
     def save(self, step: int, **state: Any) -> None:
-        checkpoint.save(self.path, self.folder.push, step, {"step": step, **state})
+        checkpoint.save(self.path, self.attempt.push, step, {"step": step, **state})
 
     def names(self) -> list[str]:
-        prefix = "study/pretrain/p-1/checkpoints/"
-        return [name.removeprefix(prefix) for name in self.folder.store.list("study")]
+        prefix = f"study/pretrain/p-1/{self.attempt.name}/checkpoints/"
+        return [name.removeprefix(prefix) for name in self.folder.store.list(prefix.rstrip("/"))]
 
 
 @pytest.fixture
@@ -55,9 +58,9 @@ def test_the_newest_two_are_kept_and_the_newest_is_resumed(machine: Machine) -> 
     assert found is not None
     assert found[0] == found[1]["step"] == 30
     assert found[1]["weights"].tolist() == [30.0] * 3
-    checkpoint.prune(machine.path, machine.folder.push)
+    checkpoint.prune(machine.path, machine.attempt.push)
     assert machine.names() == whole(30)
-    names = [entry.name for entry in machine.folder.commit(MANIFEST).files]
+    names = [entry.name for entry in machine.attempt.commit(MANIFEST).files]
     assert names == [f"checkpoints/{name}" for name in whole(30)]
     fetched = machine.folder.fetch(machine.scratch / "elsewhere")
     assert checkpoint.latest(fetched)[0] == 30  # type: ignore[index]
@@ -141,7 +144,7 @@ def train(machine: Machine, steps: int, stop_at: int | None = None) -> None:
                 "model": model.state_dict(), "optimizer": optimizer.state_dict(), "rng": torch.get_rng_state(),
                 "curve": curve, "step": step + 1, "lr": optimizer.param_groups[0]["lr"],
             }  # fmt: skip
-            checkpoint.save(machine.path, machine.folder.push, step + 1, state)
+            checkpoint.save(machine.path, machine.attempt.push, step + 1, state)
 
 
 def test_a_resumed_run_ends_with_the_same_bytes(machine: Machine, tmp_path: Path) -> None:
@@ -152,8 +155,8 @@ def test_a_resumed_run_ends_with_the_same_bytes(machine: Machine, tmp_path: Path
         machine.start_again()
     train(machine, 11)
     for each in (straight, machine):
-        checkpoint.prune(each.path, each.folder.push)
-    assert straight.folder.commit(MANIFEST) == machine.folder.commit(MANIFEST)
+        checkpoint.prune(each.path, each.attempt.push)
+    assert straight.attempt.commit(MANIFEST).files == machine.attempt.commit(MANIFEST).files
 
 
 def test_states_are_compact_and_plain(tmp_path: Path) -> None:
@@ -187,3 +190,4 @@ def test_a_full_disk_is_told_in_one_line(small_disk: Path, tmp_path: Path) -> No
     assert checkpoint.latest(machine.path) == (1, {"step": 1})
     machine.save(2)
     assert machine.names() == whole(1, 2)
+    machine.stack.close()  # the disk can only be taken away when nothing on it is open

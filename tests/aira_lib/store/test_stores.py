@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aira_lib.errors import StoreError
 from aira_lib.store import Store, open_store
 from aira_lib.store.base import is_temporary, safe_name
-from aira_lib.store.local import disk_errors
+from aira_lib.store.files import disk_errors
 from aira_lib.store.s3 import READS, S3Store
 
 COMPONENT = st.one_of(
