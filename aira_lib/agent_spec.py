@@ -1,11 +1,11 @@
 """The part of a study that describes its agents: scaffold, model, budget and the limits of what they write."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from aira_lib.architecture.scales import Section
+from aira_lib.architecture.scales import Distinct, Section
 
 ScaffoldName = Literal["greedy", "one-shot", "sampling", "tree", "evolutionary"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
@@ -83,7 +83,7 @@ class AgentSection(Section):
     name: str = ""
     scaffold: ScaffoldName = "greedy"
     model: str = "offline"
-    seeds: tuple[int, ...] = (0,)
+    seeds: Annotated[tuple[int, ...], Distinct] = (0,)
     steps: int = Field(500, ge=1)
     hours: float = Field(24.0, gt=0)
     max_tokens_total: int | None = Field(None, ge=1)
@@ -136,6 +136,6 @@ class AgentSection(Section):
         if not self.name:
             model = "replay" if self.model.startswith("replay:") else self.model.rsplit("/", 1)[-1]
             object.__setattr__(self, "name", f"{self.scaffold}-{model}")
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds {list(self.seeds)} must be distinct and not empty")
+        if not self.seeds:
+            raise ValueError("seeds: at least one is needed")
         return self

@@ -15,7 +15,7 @@ from aira_lib.plan import Unit
 from aira_lib.records import PretrainPoint, StageName
 from aira_lib.settings import Settings, hold_lifeline
 from aira_lib.spec import Study
-from aira_lib.stages import fetch, points_of, run_stage
+from aira_lib.stages import fetch, keys_of, points_of, run_stage
 from aira_lib.study_file import parse_study
 
 
@@ -48,17 +48,18 @@ def unit_of(
         case "search":
             return plan.search_unit_named(study, name), ()
         case "archive":
-            return plan.archive_unit(study), inputs
+            return plan.archive_unit(study, keys_of(inputs, settings)), inputs
         case "aggregate":
-            return plan.aggregate_unit(study), inputs
+            return plan.aggregate_unit(study, keys_of(inputs, settings)), inputs
         case "extrapolate":
-            return plan.extrapolate_unit(study), inputs
+            return plan.extrapolate_unit(study, keys_of(inputs, settings)), inputs
         case "pretrain":
             return plan.pretrain_unit(study, _point(study, name, settings)), ()
         case "evaluate":
-            return plan.evaluate_unit(study, _point(study, name, settings)), inputs
+            return plan.evaluate_unit(study, _point(study, name, settings), keys_of(inputs, settings)), inputs
         case "report":
-            return plan.report_unit(study, points_of(study, inputs[0], settings)), inputs
+            points = points_of(study, inputs[0], settings)
+            return plan.report_unit(study, points, keys_of(inputs, settings)), inputs
 
 
 def _point(study: Study, name: str, settings: Settings) -> PretrainPoint:

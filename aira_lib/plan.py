@@ -1,9 +1,11 @@
 """What a study consists of: its units of work, each with a key.
 
 A unit is one record to be made: a search of one agent and seed, the archive, a pretraining point. Its key is the
-digest of everything that determines the record: its part of the study, the keys of its inputs, and the version of
-the stage. Equal keys mean equal records, so work is found again and never done twice; a change to the pretraining
-budget leaves the searches alone.
+digest of everything that determines the record (see `aira_lib.identity`). Equal keys mean equal records, so work is
+found again and never done twice; a change to the pretraining budget leaves the searches alone.
+
+The keys of a unit's inputs are those of the records it reads. Where these are not at hand, as before anything is made,
+they are foretold: by what this process computes on.
 """
 
 from collections.abc import Sequence
@@ -11,28 +13,50 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aira_lib.architecture.scales import Scale, scale_named
+from aira_lib.contents import folder_digest
+from aira_lib.datasets.text.identity import data_identity
 from aira_lib.errors import UserError, nearest
-from aira_lib.records import RECORD_VERSIONS, PretrainPoint, StageName
-from aira_lib.spec import AgentSection, Study, digest
+from aira_lib.evaluations.key import pieces_of, settings_of
+from aira_lib.identity import computes, package_digest, versions_of
+from aira_lib.records import PretrainPoint, StageName
+from aira_lib.settings import task_data_folder
+from aira_lib.spec import AgentSection, Study, changed, digest
 from aira_lib.tasks import proxy_for
-from aira_lib.tasks.section import folder_digest, folder_of, task_of
+from aira_lib.tasks.section import folder_of, task_of
 
 T = TypeVar("T")
+Keys = Sequence[str] | None
+"""Of the records that a unit reads; None: they are foretold."""
+
+_NAMES_OF_SCALES = {"name", "source", "n_layers", "target_params"}
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One record to be made. `section` is the part of the study that determines it, as plain data."""
+    """One record to be made.
+
+    Attributes:
+        stage: Which stage makes it.
+        name: Its name within the stage.
+        section: What determines it, as plain data: settings, contents, code, what computes.
+        inputs: Keys of the records that it reads.
+        agent: Of a search.
+        seed: Of a search.
+        point: Of a training run and its scores.
+    """
 
     stage: StageName
     name: str
     section: dict[str, Any]
     inputs: tuple[str, ...] = ()
+    agent: AgentSection | None = None
+    seed: int = 0
+    point: PretrainPoint | None = None
 
     @property
     def key(self) -> str:
-        """Digest of stage, version, section and input keys."""
-        return digest([self.stage, RECORD_VERSIONS[self.stage], self.section, list(self.inputs)])
+        """Digest of stage, section and input keys."""
+        return digest([self.stage, self.section, list(self.inputs)])
 
     def folder(self, study: Study) -> str:
         """Where the record lies, relative to the store."""
@@ -48,22 +72,35 @@ def search_units(study: Study) -> list[Unit]:
 
 
 def _search_unit(study: Study, agent: AgentSection, seed: int) -> Unit:
-    section = {
-        "task": _task(study),
-        "proxy": study.proxy.model_dump(mode="json"),
-        "agent": agent.model_dump(mode="json", exclude={"seeds"}),
-        "seed": seed,
-    }
-    return Unit("search", f"{agent.name}.s{seed}", section)
+    section = {"agent": {"name": agent.name, **changed(agent, exclude={"seeds"})}, "seed": seed, **_task(study)}
+    return Unit("search", f"{agent.name}.s{seed}", section, agent=agent, seed=seed)
 
 
 def _task(study: Study) -> dict[str, Any]:
     """What determines a search of the task: of a folder its files, wherever it lies."""
     task = study.task
     if task.folder is None:
-        return task.model_dump(mode="json", include={"name", "layers"})
-    chosen = task.model_dump(mode="json", include={"validation", "validation_fraction"})
-    return {"folder": task.name, "files": folder_digest(folder_of(task.folder)), **chosen}
+        return _designs(study)
+    chosen = changed(task, include={"validation", "validation_fraction"})
+    data = task_data_folder()
+    return {
+        "task": {"folder": task.name, "files": folder_digest(folder_of(task.folder).path), **chosen},
+        "data": folder_digest(data) if data else None,
+        "code": versions_of("search"),
+    }
+
+
+def _designs(study: Study) -> dict[str, Any]:
+    """What determines a search for designs: how all of them, which have the same depth, are scored."""
+    task = task_of(study.task)
+    proxy = proxy_for(task, study.proxy)
+    stopping = changed(proxy.stopping)
+    return {
+        "task": {"name": task.name, "layers": study.task.layers},
+        "proxy": settings_of(proxy.at_depth(study.task.layers)) | ({"stopping": stopping} if stopping else {}),
+        "code": versions_of("search", *pieces_of(proxy)),
+        "computes": computes(),
+    }
 
 
 def need_designs(study: Study) -> None:
@@ -79,51 +116,65 @@ def need_designs(study: Study) -> None:
         )
 
 
-def archive_unit(study: Study) -> Unit:
-    """The archive of all searches.
+def archive_unit(study: Study, searches: Keys = None) -> Unit:
+    """The archive of all searches, of which the keys may be given.
 
     Raises:
         UserError: the study searches a task folder.
     """
     need_designs(study)
-    return Unit("archive", "all", {}, tuple(unit.key for unit in search_units(study)))
+    keys = searches if searches is not None else [unit.key for unit in search_units(study)]
+    return Unit("archive", "all", {"code": versions_of("archive")}, tuple(keys))
 
 
-def aggregate_unit(study: Study) -> Unit:
+def aggregate_unit(study: Study, archive: Keys = None) -> Unit:
     """All base patterns."""
-    section = {"aggregate": [a.model_dump(mode="json") for a in study.aggregate]}
-    return Unit("aggregate", "all", section, (archive_unit(study).key,))
+    section = {"aggregate": [{"name": a.name, **changed(a)} for a in study.aggregate], "code": versions_of("aggregate")}
+    return Unit("aggregate", "all", section, tuple(archive or [archive_unit(study).key]))
 
 
-def extrapolate_unit(study: Study) -> Unit:
+def extrapolate_unit(study: Study, patterns: Keys = None) -> Unit:
     """All designs at all scales."""
     section = {
-        "extrapolate": study.extrapolate.model_dump(mode="json"),
-        "described": [s.model_dump(mode="json") for s in scales(study, described_names(study))],
-        "trainable": [s.model_dump(mode="json") for s in scales(study, study.trainable_scales())],
+        "extrapolate": changed(study.extrapolate),
+        "described": [changed(scale) for scale in scales(study, described_names(study))],
+        "trainable": [changed(scale) for scale in scales(study, study.trainable_scales())],
+        "code": versions_of("extrapolate"),
     }
-    return Unit("extrapolate", "all", section, (aggregate_unit(study).key,))
+    return Unit("extrapolate", "all", section, tuple(patterns or [aggregate_unit(study).key]))
 
 
 def pretrain_unit(study: Study, point: PretrainPoint) -> Unit:
     """One training run. Its key has no inputs: the point says all of it, whichever way its design was found."""
-    settings = study.pretrain.model_dump(mode="json", include={"data", "optimizer", "micro_batch_tokens"})
-    return Unit("pretrain", point.id, {"pretrain": settings, "point": point.model_dump(mode="json")})
+    section = {
+        "data": data_identity(study.pretrain.data),
+        "pretrain": changed(study.pretrain, include={"optimizer", "micro_batch_tokens"}),
+        "layers": point.design.pattern,
+        "scale": changed(point.design.scale, exclude=_NAMES_OF_SCALES),
+        "steps": point.steps,
+        "seed": point.seed,
+        "code": versions_of("text", "models", "training"),
+        "computes": computes(),
+    }
+    return Unit("pretrain", point.id, section, point=point)
 
 
-def evaluate_unit(study: Study, point: PretrainPoint) -> Unit:
+def evaluate_unit(study: Study, point: PretrainPoint, trained: Keys = None) -> Unit:
     """The scores of one training run."""
     section = {
-        "evaluate": study.evaluate.model_dump(mode="json"),
-        "data": study.pretrain.data.model_dump(mode="json"),
+        "evaluate": changed(study.evaluate, exclude={"batch_size"}),
+        "data": data_identity(study.pretrain.data),
+        "code": versions_of("text", "models", "evaluate"),
+        "computes": computes(),
     }
-    return Unit("evaluate", point.id, section, (pretrain_unit(study, point).key,))
+    return Unit("evaluate", point.id, section, tuple(trained or [pretrain_unit(study, point).key]), point=point)
 
 
-def report_unit(study: Study, points: Sequence[PretrainPoint]) -> Unit:
+def report_unit(study: Study, points: Sequence[PretrainPoint], records: Keys = None) -> Unit:
     """The report of everything."""
-    keys = (extrapolate_unit(study).key, *(evaluate_unit(study, point).key for point in points))
-    return Unit("report", "all", {"study": study.model_dump(mode="json")}, keys)
+    if records is None:
+        records = [extrapolate_unit(study).key, *(evaluate_unit(study, point).key for point in points)]
+    return Unit("report", "all", {"study": changed(study), "code": package_digest("report")}, tuple(sorted(records)))
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """The records that stages exchange: the only shared types, plain data on disk, versioned.
 
 A record is a folder in the store whose `manifest.json` is written last: without it the record does not exist.
-Everything in a record but the fields named `seconds`, `created`, `attempt`, `evaluations_trained` and
-`evaluations_found` and the file `track.jsonl` is a function of the study alone: an interrupted and resumed run leaves
-the same bytes as an uninterrupted one.
+Everything in a record but the fields named `seconds`, `training_seconds`, `created`, `attempt`, `evaluations_trained`
+and `evaluations_found` and the file `track.jsonl` is a function of the study alone: an interrupted and resumed run
+leaves the same bytes as an uninterrupted one.
 """
 
 import json
@@ -18,9 +18,6 @@ from aira_lib.architecture.scales import Scale
 
 STAGES = ("search", "archive", "aggregate", "extrapolate", "pretrain", "evaluate", "report")
 StageName = Literal["search", "archive", "aggregate", "extrapolate", "pretrain", "evaluate", "report"]
-
-# Bump a stage's number when the same spec would give another record: old records then no longer match.
-RECORD_VERSIONS: dict[str, int] = {**dict.fromkeys(STAGES, 1), "archive": 2, "aggregate": 2}
 
 # A view of a search's journal for people, kept beside its record and no part of it: it may be drawn anew at any time.
 PAGE = "page.html"
@@ -62,7 +59,7 @@ class Manifest(Row):
     """
 
     stage: StageName
-    version: int
+    version: int = 1
     unit: str
     key: str
     study: str
@@ -108,7 +105,8 @@ class Evaluation(Row):
     """What the proxy says of one design. Scores are accuracies (0 to 1) or, of a text, losses (nats per token).
 
     `validation` and `test` are the means over tasks. `key` names the entry in the store of evaluations, which says who
-    made it, where and when; `seconds` is 0 where it was taken from there rather than trained.
+    made it, where and when; `seconds` is 0 where it was taken from there rather than trained, and `training_seconds`
+    what its training took, whoever did it.
 
     `ranked_by` names the accuracy that the scores are (empty: a text, or an old record, which has token accuracy); both
     accuracies with their intervals are kept by task. `curve` has the validation scores during training. Where training
@@ -130,6 +128,7 @@ class Evaluation(Row):
     train_steps: int = 0
     key: str = ""
     seconds: float = 0.0
+    training_seconds: float = 0.0
 
     def finite(self) -> "Evaluation":
         """Itself, or a failure where a score is no finite number: that must neither win nor reach a record."""
@@ -138,7 +137,7 @@ class Evaluation(Row):
             self.status != "ok" or self.validation is not None
         ):
             return self
-        kept = self.model_dump(include={"params", "train_steps", "key", "seconds"})
+        kept = self.model_dump(include={"params", "train_steps", "key", "seconds", "training_seconds"})
         return Evaluation(status="failed", reason="a score is not a finite number", **kept)
 
 
@@ -172,6 +171,16 @@ class Node(Row):
     analysis: str = ""
     usage: dict[str, float] = {}
     seconds: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        """Whether it may be improved: it did not fail and its validation fitness is a finite number."""
+        return self.status == "ok" and self.validation is not None and math.isfinite(self.validation)
+
+    @property
+    def ranks(self) -> bool:
+        """Whether it competes for the best: a good node, and not of a training that was stopped early."""
+        return self.good and (self.evaluation is None or self.evaluation.stopped_at is None)
 
 
 class ArchiveRow(Row):

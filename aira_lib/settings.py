@@ -32,7 +32,7 @@ class Settings:
     """See the module's docstring."""
 
     store: str = DEFAULT_STORE
-    scratch: Path = field(default_factory=lambda: Path.home() / ".cache" / "aira")
+    scratch: Path = field(default_factory=lambda: scratch_folder())
     progress: Path | None = None
     threads: int = 1
     tracking: str | None = None
@@ -52,12 +52,17 @@ class Settings:
         progress = env.get("AIRA_PROGRESS")
         return cls(
             store=store or env.get("AIRA_STORE") or DEFAULT_STORE,
-            scratch=Path(env["AIRA_SCRATCH"]) if env.get("AIRA_SCRATCH") else Path.home() / ".cache" / "aira",
+            scratch=scratch_folder(),
             progress=Path(progress) if progress else None,
             threads=int(env.get("AIRA_THREADS") or 1),
             tracking=env.get("MLFLOW_TRACKING_URI") or None,
             evaluations=env.get("AIRA_EVALUATIONS") or None,
         )
+
+
+def scratch_folder() -> Path:
+    """The local folder for copies and caches (AIRA_SCRATCH); it may be lost at any time."""
+    return Path(os.environ.get("AIRA_SCRATCH") or Path.home() / ".cache" / "aira")
 
 
 def task_data_folder() -> Path | None:

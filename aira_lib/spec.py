@@ -1,25 +1,26 @@
 """The study: one strict, frozen description of everything that determines a result.
 
-Unknown keys are refused with the nearest valid name. The canonical JSON of a study has a digest; every record
-carries the digest of what made it. Where a study runs, how many processes it may use and where its results are
-kept do not change the results, so they are not part of it (see `aira_lib.launch`).
+Unknown keys are refused with the nearest valid name, and equal entries of a list by name. The canonical JSON of a
+study has a digest; every record carries the digest of what made it. Where a study runs, how many processes it may use
+and where its results are kept do not change the results, so they are not part of it (see `aira_lib.launch`).
 """
 
 import hashlib
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from aira_lib.agent_spec import AgentSection as AgentSection
 from aira_lib.agent_spec import CandidateLimits as CandidateLimits
-from aira_lib.architecture.scales import SCALE_NAMES, Scale, Section
+from aira_lib.architecture.scales import SCALE_NAMES, Distinct, Scale, Section, require_distinct
 from aira_lib.errors import nearest
 from aira_lib.language_spec import DatasetName as DatasetName
 from aira_lib.language_spec import LanguageData as LanguageData
 from aira_lib.language_spec import LanguageName as LanguageName
+from aira_lib.naming import alike
 
 MADTaskName = Literal[
     "in-context-recall",
@@ -96,7 +97,7 @@ class ProxySection(Section):
 
     dataset: DatasetName | None = None
     language: LanguageData = LanguageData()
-    tasks: tuple[MADTaskName, ...] = MAD_TASKS
+    tasks: Annotated[tuple[MADTaskName, ...], Distinct] = MAD_TASKS
     difficulty: dict[MADTaskName, MADSettings] = {}
     d_model: int = Field(128, ge=8)
     n_heads: int = Field(16, ge=1)
@@ -205,9 +206,9 @@ class AggregateSection(Section):
     """Of `bayes`: votes that every primitive has before any are counted; 1 is uniform over all shares."""
     credibility: float = Field(0.95, gt=0, lt=1)
     rank_by: Literal["validation", "test"] = "validation"
-    datasets: tuple[str, ...] = ()
+    datasets: Annotated[tuple[str, ...], Distinct] = ()
     """Only designs evaluated on these; empty: all of the archive. Each data set has the same weight."""
-    agents: tuple[str, ...] = ()
+    agents: Annotated[tuple[str, ...], Distinct] = ()
     """Only designs that one of these found, by agent name (all its seeds); empty: any."""
     resamples: int = Field(200, ge=0)
     seed: int = Field(0, ge=0)
@@ -224,9 +225,9 @@ class AggregateSection(Section):
 class ExtrapolateSection(Section):
     """Which base patterns and reference designs are scaled, how, and to which described (not trained) scales."""
 
-    methods: tuple[Literal["stretch", "stack"], ...] = ("stretch", "stack")
-    scales: tuple[str, ...] = ("350M", "1B", "3B")
-    baselines: tuple[str, ...] = ("Llama 3.2", "Nemotron-H")
+    methods: Annotated[tuple[Literal["stretch", "stack"], ...], Distinct] = ("stretch", "stack")
+    scales: Annotated[tuple[str, ...], Distinct] = ("350M", "1B", "3B")
+    baselines: Annotated[tuple[str, ...], Distinct] = ("Llama 3.2", "Nemotron-H")
 
 
 class DataSection(Section):
@@ -269,15 +270,15 @@ class IsoTokenSection(Section):
 
     scale: str
     tokens: int = Field(gt=0)
-    seeds: tuple[int, ...] = (0, 1)
+    seeds: Annotated[tuple[int, ...], Distinct] = (0, 1)
 
 
 class IsoFlopSection(Section):
     """Every design at each scale for each training budget (FLOPs, convention of the paper's Tables 10 and 11)."""
 
-    scales: tuple[str, ...]
-    budgets: tuple[float, ...]
-    seeds: tuple[int, ...] = (0,)
+    scales: Annotated[tuple[str, ...], Distinct]
+    budgets: Annotated[tuple[float, ...], Distinct]
+    seeds: Annotated[tuple[int, ...], Distinct] = (0,)
     rounding: Literal["nearest", "floor"] = "floor"
 
 
@@ -289,7 +290,7 @@ class PretrainSection(Section):
 
     data: DataSection = DataSection()
     optimizer: OptimizerSection = OptimizerSection()
-    methods: tuple[Literal["stretch", "stack"], ...] = ("stretch", "stack")
+    methods: Annotated[tuple[Literal["stretch", "stack"], ...], Distinct] = ("stretch", "stack")
     micro_batch_tokens: int | None = Field(None, ge=1)
     checkpoint_seconds: float = Field(60.0, gt=0)
     isotoken: IsoTokenSection | None = None
@@ -330,10 +331,14 @@ class Study(Section):
             ("agents", [a.name for a in self.agents]),
             ("aggregate", [a.name for a in self.aggregate]),
         ):
-            optional = field == "aggregate" and self.task.folder is not None
-            if not (names or optional) or len(set(names)) != len(names):
-                raise ValueError(f"{field}: names must be distinct and not empty, got {names}")
+            if not names and not (field == "aggregate" and self.task.folder is not None):
+                raise ValueError(f"{field}: at least one is needed")
+            require_distinct(names, f"{field}: names")
+            if two := alike(names):
+                raise ValueError(f"{field}: {two[0]!r} and {two[1]!r} differ in signs only; their files would be one")
         known = {*SCALE_NAMES, *self.scales}
+        if two := alike(known):
+            raise ValueError(f"scales: {two[0]!r} and {two[1]!r} differ in signs only; their files would be one")
         for place, name in self._scale_names():
             if name not in known:
                 raise ValueError(f"{place}: unknown scale {name!r}{nearest(name, known)}")
@@ -360,24 +365,17 @@ class Study(Section):
 
 
 def canonical_json(value: Any) -> str:
-    """One JSON text a value: sorted keys, no spaces; pydantic models by their fields."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_dump)
+    """One JSON text a value: sorted keys, no spaces; sections by what differs from their defaults.
 
-
-def compact_json(study: Study) -> str:
-    """A study by what differs from the defaults: for where text is dear, such as a pipeline's parameters.
-
-    Read again by the same version of AIRA it is the same study, with the same digest.
+    Read again by the same version of AIRA, a section's text is the same section; and a setting that a later version
+    adds with a default leaves the text, and its digest, as they are.
     """
-    return canonical_json(study.model_dump(mode="json", exclude_defaults=True))
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=changed)
 
 
-def _dump(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    raise TypeError(f"{type(value).__name__} has no canonical JSON")
+def changed(section: BaseModel, **chosen: Any) -> dict[str, Any]:
+    """The fields of a section that differ from their defaults, as plain data; `chosen` is as of `model_dump`."""
+    return section.model_dump(mode="json", exclude_defaults=True, **chosen)
 
 
 def digest(value: Any) -> str:

@@ -20,7 +20,6 @@ from aira_lib.errors import UserError, from_os_error
 from aira_lib.plan import Unit
 from aira_lib.records import (
     PAGE,
-    RECORD_VERSIONS,
     BasePattern,
     Manifest,
     PretrainPoint,
@@ -123,19 +122,28 @@ def fetch(uri: str, settings: Settings) -> Input:
     Raises:
         UserError: it is not finished, not in the store, or damaged.
     """
-    parent, _, prefix = _split(uri, settings.store)
-    folder = RecordFolder(open_store(parent), prefix)
-    manifest = folder.manifest()
-    if manifest is None:
-        raise UserError(f"{uri} is not a finished record; run the stage before this one first")
+    folder, manifest = _finished(uri, settings)
     return Input(manifest, folder.fetch(settings.scratch))
 
 
-def _split(uri: str, store_uri: str) -> tuple[str, str, str]:
-    root = open_store(store_uri).uri
-    if not uri.startswith(root + "/"):
-        raise UserError(f"record {uri} is not in the store {root}; name its store with --store")
-    return root, "/", uri[len(root) + 1 :]
+def keys_of(records: Sequence[str], settings: Settings) -> list[str]:
+    """Keys of finished records, as their manifests say.
+
+    Raises:
+        UserError: one is not finished, or not in the store.
+    """
+    return [_finished(uri, settings)[1].key for uri in records]
+
+
+def _finished(uri: str, settings: Settings) -> tuple[RecordFolder, Manifest]:
+    store = open_store(settings.store)
+    if not uri.startswith(f"{store.uri}/"):
+        raise UserError(f"record {uri} is not in the store {store.uri}; name its store with --store")
+    folder = RecordFolder(store, uri[len(store.uri) + 1 :])
+    manifest = folder.manifest()
+    if manifest is None:
+        raise UserError(f"{uri} is not a finished record; run the stage before this one first")
+    return folder, manifest
 
 
 def _make(
@@ -170,7 +178,6 @@ def _tags(study: Study, unit: Unit) -> dict[str, str]:
 def _manifest(study: Study, unit: Unit, stand_ins: list[StandIn], seconds: float) -> Manifest:
     return Manifest(
         stage=unit.stage,
-        version=RECORD_VERSIONS[unit.stage],
         unit=unit.name,
         key=unit.key,
         study=study.name,
@@ -212,10 +219,15 @@ def versions() -> dict[str, str]:
 
 def points_of(study: Study, extrapolation: str, settings: Settings) -> list[PretrainPoint]:
     """The pretraining points that a study wants of the designs in an extrapolation record."""
+    return _points(study, [fetch(extrapolation, settings)])
+
+
+def _points(study: Study, inputs: Sequence[Input]) -> list[PretrainPoint]:
+    """The points of the extrapolation that is among some records."""
     from aira_lib.pretrain.points import pretraining_points
 
-    designs = read_rows(fetch(extrapolation, settings).path / "designs.jsonl", ScaledDesign)
-    return pretraining_points(study.pretrain, designs)
+    path = next(record.path for record in inputs if record.manifest.stage == "extrapolate")
+    return pretraining_points(study.pretrain, read_rows(path / "designs.jsonl", ScaledDesign))
 
 
 # --- one adapter a stage: its part of the study and its inputs as the stage wants them -------------------------------
@@ -227,8 +239,8 @@ def _search(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
     from aira_lib.search.stage import search
 
     shared = EvaluationStore(work.evaluations, evaluate, f"{study.name}/{unit.name}") if work.evaluations else evaluate
-    agent = next(a for a in study.agents if a.name == unit.section["agent"]["name"])
-    search(study.task, study.proxy, agent, unit.section["seed"], work, shared, task_data_folder())
+    assert unit.agent
+    search(study.task, study.proxy, unit.agent, unit.seed, work, shared, task_data_folder())
 
 
 def _archive(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
@@ -258,7 +270,8 @@ def _extrapolate(study: Study, unit: Unit, inputs: list[Input], work: Work) -> N
 def _pretrain(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
     from aira_lib.pretrain.stage import pretrain
 
-    pretrain(study.pretrain, PretrainPoint.model_validate(unit.section["point"]), work)
+    assert unit.point
+    pretrain(study.pretrain, unit.point, work)
 
 
 def _evaluate(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
@@ -272,7 +285,7 @@ def _report(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
     from aira_lib.report.stage import report
 
     records = [(record.manifest, record.path) for record in inputs]
-    report(study, gather(records, work.stand_ins, versions()), work)
+    report(study, gather(study, records, _points(study, inputs), work.stand_ins, versions()), work)
 
 
 STAGES: dict[str, Callable[[Study, Unit, list[Input], Work], None]] = {

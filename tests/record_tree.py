@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-TIMES = {"seconds", "created", "timings", "attempt", "evaluations_trained", "evaluations_found"}
+TIMES = {"seconds", "training_seconds", "created", "timings", "attempt", "evaluations_trained", "evaluations_found"}
 
 
 def record_tree(root: Path) -> dict[str, Any]:

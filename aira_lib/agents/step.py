@@ -1,6 +1,5 @@
 """What scaffolds share: the step they decide on, which nodes count as good, and attempts with their repairs."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -46,7 +45,7 @@ def step_rng(seed: int, step: int) -> np.random.Generator:
 
 def is_good(node: Node) -> bool:
     """A node that may be improved: it did not fail and its validation fitness is a finite number."""
-    return node.status == "ok" and node.validation is not None and math.isfinite(node.validation)
+    return node.good
 
 
 def fitness(node: Node, lower_is_better: bool) -> float:
@@ -56,9 +55,12 @@ def fitness(node: Node, lower_is_better: bool) -> float:
 
 
 def best_node(nodes: Sequence[Node], lower_is_better: bool = False) -> Node | None:
-    """The good node with the best validation fitness, the earliest of equals; None if there is none."""
-    good = [node for node in nodes if is_good(node)]
-    return min(good, key=lambda node: (-fitness(node, lower_is_better), node.step), default=None)
+    """The node with the best validation fitness of those that rank, the earliest of equals; None if there is none.
+
+    Test fitness never decides.
+    """
+    ranked = [node for node in nodes if node.ranks]
+    return min(ranked, key=lambda node: (-fitness(node, lower_is_better), node.step), default=None)
 
 
 def debuggable(nodes: Sequence[Node], max_debug_depth: int) -> list[Node]:

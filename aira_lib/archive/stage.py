@@ -7,7 +7,7 @@ early (`proxy.stopping`): what they scored by then does not compare with the sco
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from aira_lib.architecture.pattern import parse
@@ -33,7 +33,7 @@ def archive(
     found: dict[str, list[tuple[str, Node]]] = defaultdict(list)
     for unit, journal in sorted(journals):
         for node in read_rows(journal, Node):
-            if _counts(node):
+            if node.ranks and node.design is not None:
                 found[str(node.design)].append((unit, node))
     if not found:
         raise UserError(
@@ -47,9 +47,16 @@ def archive(
     work.progress(1, 1, f"{len(rows)} distinct designs")
 
 
-def _counts(node: Node) -> bool:
-    stopped = node.evaluation is not None and node.evaluation.stopped_at is not None
-    return not stopped and node.status == "ok" and node.design is not None and math.isfinite(_or_nan(node.validation))
+def _distinct(nodes: Iterable[Node]) -> list[Node]:
+    """One node an evaluation, in their order: a search, or another one, that asks again is given the same one.
+
+    Evaluations have keys; without a store of them, a design with equal scores has been scored alike.
+    """
+    found: dict[object, Node] = {}
+    for node in nodes:
+        key = node.evaluation.key if node.evaluation else ""
+        found.setdefault(key or (node.validation, node.test), node)
+    return list(found.values())
 
 
 def _or_nan(value: float | None) -> float:
@@ -57,8 +64,7 @@ def _or_nan(value: float | None) -> float:
 
 
 def _row(design: str, seen: list[tuple[str, Node]], dataset: str, lower_is_better: bool) -> ArchiveRow:
-    # One seed of the proxy gives one number a design: a repeat is the same evaluation, not a new one.
-    distinct = {(node.validation, node.test): node for _, node in seen}.values()
+    distinct = _distinct(node for _, node in seen)
     tests = [node.test for node in distinct if node.test is not None]
     evaluations = [node.evaluation for node in distinct if node.evaluation]
     return ArchiveRow(
@@ -72,5 +78,5 @@ def _row(design: str, seen: list[tuple[str, Node]], dataset: str, lower_is_bette
         agents=tuple(sorted({unit for unit, _ in seen})),
         first_seen=f"{seen[0][0]}/{seen[0][1].step}",
         params=max((e.params for e in evaluations), default=0),
-        seconds=sum(e.seconds for e in evaluations),
+        seconds=sum(e.training_seconds or e.seconds for e in evaluations),
     )

@@ -1,9 +1,7 @@
 """What determines an evaluation: design, data, settings, seed, the evaluator's code, and what computes.
 
-In the key are the versions of the packages that compute (another PyTorch or NumPy may round or draw differently, and
-without numba other kernels train) and whether a CPU or a GPU does: their scores differ, and a search that takes a score
-from the store shall end as one that trained it. Not in it, but in every entry, are the model of the processor and the
-number of threads: they change rounding at most, and machines that differ in them shall share their work.
+See `aira_lib.identity` for what is in a key and what is not. Not in it, but in every entry, are the model of the
+processor and the number of threads: they change rounding at most, and machines that differ in them share their work.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,17 +10,17 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from aira_lib.architecture.pattern import Layers
-from aira_lib.evaluations.code import code_digest
-from aira_lib.spec import ProxySection, digest
+from aira_lib.identity import Piece, computes, versions_of
+from aira_lib.spec import ProxySection, changed, digest
 
 PACKAGES = ("torch", "numpy", "numba")
-_OF_DATA = {"dataset", "language", "tasks", "difficulty", "seed"}
+_OF_DATA = {"dataset", "language", "tasks", "difficulty", "seed", "validation_fraction"}
 _OF_MAD = {"train_examples", "test_examples", "rank_by_accuracy"}
 
 
 @dataclass(frozen=True)
 class EvaluationKey:
-    """See the module. `settings` is plain data; `platform` names the versions of packages and the kind of device."""
+    """See the module. `settings` is plain data; `platform` names versions of packages, kind of device and kernels."""
 
     layers: Layers
     dataset: str
@@ -43,51 +41,59 @@ class EvaluationKey:
 
 
 def key_of(layers: Layers, section: ProxySection, seed: int, stopped_at: int | None = None) -> EvaluationKey:
-    """The key of a design's evaluation by this process. A text is read for it, once a process.
+    """The key of a design's evaluation by this process.
 
     A rule that stops training, and its bars, are not in it: what was trained to an epoch is the same whoever stopped it
     there. `stopped_at` is that epoch; None: a whole training.
 
     Raises:
-        UserError: a difficulty that a task cannot meet, or a text that cannot be read.
+        UserError: a difficulty that a task cannot meet, or text files that are not there.
     """
-    settings = settings_of(section)
+    settings = settings_of(section.at_depth(len(layers)))
     if stopped_at is not None:
         settings = {**settings, "stopped_at": stopped_at}
-    return EvaluationKey(layers, section.text or "mad", settings, seed, code_digest(), platform())
+    return EvaluationKey(layers, section.text or "mad", settings, seed, code_of(section), platform())
+
+
+def pieces_of(section: ProxySection) -> tuple[Piece, ...]:
+    """The pieces of code that score a design by a section."""
+    return ("text" if section.text else "mad", "models", "proxy")
+
+
+def code_of(section: ProxySection) -> str:
+    """The code that scores a design by a section, in words such as "mad 1, models 1, proxy 2"."""
+    return ", ".join(f"{piece} {number}" for piece, number in versions_of(*pieces_of(section)).items())
 
 
 def settings_of(section: ProxySection) -> dict[str, Any]:
-    """What of a section determines a score: dimensions, training, and the data that its fields lead to.
-
-    Fields that are None are left out, so that a new one with that default changes no key.
-    """
+    """What of a section determines a score: dimensions, training, and the data that its fields lead to."""
     # By JSON, not by hash: two sections may be equal that differ in how they print, such as 1 and 1.0.
     return _settings(section.model_dump_json())
 
 
 @cache
 def _settings(text: str) -> dict[str, Any]:
-    from aira_lib.proxy.cost import scored_scales, task_settings
+    from aira_lib.proxy.cost import scored_scales
 
     section = ProxySection.model_validate_json(text)
+    models = [[name, _dimensions(changed(scale))] for name, scale in scored_scales(section).items()]
     unread = {"stopping"} | _OF_DATA | (_OF_MAD if section.text else set())
-    plain = section.model_dump(mode="json", exclude=unread, exclude_none=True)
-    scales = {name: scale.model_dump(mode="json", exclude_none=True) for name, scale in scored_scales(section).items()}
+    settings = {"data": _data(section), "models": models, "training": changed(section, exclude=unread)}
+    return {**settings, "rungs": list(section.rungs)} if section.rungs else settings
+
+
+def _data(section: ProxySection) -> Any:
+    from aira_lib.proxy.cost import sample_counts, task_settings
+
+    split = {"validation_fraction": section.validation_fraction}
     if section.text:
-        from aira_lib.proxy.language import text_data
+        from aira_lib.datasets.text.identity import language_identity
 
-        text_is = text_data(section, section.text)
-        data: Any = {**_tokens(text_is.provenance), "vocab_size": text_is.vocab_size}
-    else:
-        data = [[name, {"seed": section.seed, **asdict(task_settings(section, name))}] for name in section.tasks]
-    models = [[name, _dimensions(scale)] for name, scale in scales.items()]
-    return {"data": data, "models": models, "training": plain, "rungs": list(section.rungs)}
-
-
-def _tokens(provenance: dict[str, Any]) -> dict[str, Any]:
-    """Where a text lies and what it is called does not matter, its tokens do."""
-    return {name: value for name, value in provenance.items() if name.endswith("sha256")}
+        train, test = sample_counts(section)
+        counts = {"train_examples": train, "test_examples": test, "seq_len": section.language.seq_len}
+        return {**split, **counts, **language_identity(section.text, section.language, section.seed)}
+    tasks = [[name, {"seed": section.seed, **asdict(task_settings(section, name))}] for name in section.tasks]
+    return {**split, "tasks": tasks}
 
 
 def _dimensions(scale: dict[str, Any]) -> dict[str, Any]:
@@ -96,14 +102,11 @@ def _dimensions(scale: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def platform() -> dict[str, str]:
-    """Versions of the packages that compute, the kind of device, and how it multiplies."""
+    """Versions of the packages that compute, the kind of device, the kernels, and how it multiplies."""
     import torch
 
-    return {
-        **{name: _version(name) for name in PACKAGES},
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
-        "matmul": torch.get_float32_matmul_precision(),
-    }
+    packages = {name: _version(name) for name in PACKAGES}
+    return {**packages, **computes(), "matmul": torch.get_float32_matmul_precision()}
 
 
 def _version(package: str) -> str:

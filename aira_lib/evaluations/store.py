@@ -209,7 +209,8 @@ def entry_name(key: str) -> str:
 
 
 def _found(entry: StoredEvaluation, evaluation: Evaluation) -> Evaluation:
-    return evaluation.model_copy(update={"key": entry.key, "seconds": 0.0})
+    took = evaluation.training_seconds or evaluation.seconds
+    return evaluation.model_copy(update={"key": entry.key, "seconds": 0.0, "training_seconds": took})
 
 
 def _depends_on_machine(evaluation: Evaluation) -> bool:

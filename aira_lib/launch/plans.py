@@ -24,6 +24,7 @@ from aira_lib.architecture.tables import read_table
 from aira_lib.errors import UserError, from_os_error
 from aira_lib.extrapolate.depth import layers_for_scale
 from aira_lib.extrapolate.stage import describe
+from aira_lib.naming import exact
 from aira_lib.pretrain.points import pretraining_points
 from aira_lib.records import PretrainPoint
 from aira_lib.settings import Settings
@@ -159,7 +160,7 @@ def show_plans(console: Console, name: str, runs: Sequence[PlannedRun], mfu: flo
         table.add_column(column, justify="left" if column in columns[:4] else "right", overflow="fold")
     groups: dict[tuple[str, str, str, str], list[PlannedRun]] = {}
     for run in runs:
-        budget = f"{run.budget_flops:.0e}".replace("e+", "e") if run.budget_flops else "tokens"
+        budget = exact(run.budget_flops) if run.budget_flops else "tokens"
         groups.setdefault((run.protocol, run.source, run.scale, budget), []).append(run)
     for key, group in groups.items():
         table.add_row(*key, *_totals(group))

@@ -12,11 +12,12 @@ from pydantic import ValidationError
 from aira_lib.agent_spec import BASELINES, ScaffoldName, is_baseline
 from aira_lib.agents import model_named
 from aira_lib.agents.llm import OFFLINE, REPLAY, SMOLLM2
+from aira_lib.contents import folder_digest
 from aira_lib.errors import UserError, nearest
-from aira_lib.spec import AgentSection, AggregateSection, Study, TaskSection, digest
+from aira_lib.spec import AgentSection, AggregateSection, Study, TaskSection, changed, digest
 from aira_lib.tasks import TASKS, task_named
 from aira_lib.tasks.profile import profile_named
-from aira_lib.tasks.section import folder_digest, folder_of, task_of
+from aira_lib.tasks.section import folder_of, task_of
 
 _OPTIONS = {
     "scaffold": "--agent",
@@ -65,7 +66,7 @@ def study_for(task: str, options: SearchOptions) -> tuple[Study, str]:
     profile, remark = (options.profile, "") if options.profile else _fitting()
     layers, proxy = profile_named(profile, searched.dataset)
     section = TaskSection(name=task, layers=layers)
-    name = _name(task, agent, digest([section, proxy, agent.model_dump(mode="json", exclude={"seeds"})]))
+    name = _name(task, agent, digest([section, proxy, changed(agent, exclude={"seeds"})]))
     description = f"Made by `aira search {task}` with profile {profile}."
     # Only the searches run; a study says how its designs would be aggregated, too.
     aggregate = (AggregateSection(name="vote"),)
@@ -85,7 +86,7 @@ def _of_folder(path: str, options: SearchOptions) -> Study:
     if agent.model == OFFLINE:
         raise UserError(f"--model offline: it writes designs only; {searched.name} needs a language model")
     _check_model(agent)
-    key = digest([folder_digest(folder_of(path)), agent.model_dump(mode="json", exclude={"seeds"})])
+    key = digest([folder_digest(folder_of(path).path), changed(agent, exclude={"seeds"})])
     description = f"Made by `aira search` of the task folder {searched.name}."
     return Study(name=_name(searched.name, agent, key), description=description, task=section, agents=(agent,))
 

@@ -104,12 +104,7 @@ class Lookout:
         """
         self._study, self._store = study, open_store(settings.store)
         self._lower_is_better = task_of(study.task).lower_is_better
-        self._units = [
-            (unit, agent, unit.section["seed"])
-            for unit in plan.search_units(study)
-            for agent in study.agents
-            if agent.name == unit.section["agent"]["name"]
-        ]
+        self._units = [(unit, unit.agent, unit.seed) for unit in plan.search_units(study) if unit.agent]
         self._finished: dict[str, Watched] = {}
         self._growing: dict[str, _Growing] = {}
 

@@ -25,7 +25,7 @@ from aira_lib.launch.local import LocalRun, PipelineFailed, finished_units, run_
 from aira_lib.plan import Unit
 from aira_lib.records import StageName
 from aira_lib.settings import Settings
-from aira_lib.spec import Study, compact_json, digest
+from aira_lib.spec import Study, canonical_json, digest
 from aira_lib.stages import points_of, run_stage
 from aira_lib.store import RecordFolder, open_store
 
@@ -211,7 +211,7 @@ def compile_study(
     if not output.absolute().parent.is_dir() or output.suffix != ".yaml":
         raise UserError(f"--output {output}: name a .yaml file in a folder that exists")
     environment = {**os.environ, **({"AIRA_IMAGE": image} if image else {})}
-    given = compact_json(study)  # the image that reads it is this version of AIRA: the defaults are the same
+    given = canonical_json(study)  # the image that reads it is this version of AIRA: the defaults are the same
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         file.write(given)
         file.flush()

@@ -31,7 +31,7 @@ Dataset = Annotated[str, typer.Option(help="Only of this data set: mad, babistor
 SettingsDigest = Annotated[str, typer.Option("--settings", help="Only with these settings: a digest's beginning.")]
 StudyFile = Annotated[Path | None, typer.Option("--study", help="Only with the settings of this study's file.")]
 AskedBy = Annotated[str, typer.Option(help="Only what this study or search asked for first.")]
-Code = Annotated[str, typer.Option(help="Only by this code of the evaluator: a digest's beginning.")]
+Code = Annotated[str, typer.Option(help="Only by this code of the evaluator, such as 'mad 1, models 1'.")]
 Layers = Annotated[int | None, typer.Option(min=1, help="Only designs of so many layers.")]
 Failed = Annotated[bool, typer.Option("--failed", help="Failures, too.")]
 
@@ -39,7 +39,6 @@ Failed = Annotated[bool, typer.Option("--failed", help="Failures, too.")]
 @app.command()
 def stats(store: Records = None, as_json: AsJson = False) -> None:
     """Count evaluations, the hours that their training took, and the hours that finding them saved."""
-    from aira_lib.evaluations.code import code_digest
     from aira_lib.evaluations.table import read_entries, read_uses, statistics
 
     opened, cache = _opened(store)
@@ -48,7 +47,7 @@ def stats(store: Records = None, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(found))
         return
-    for name, value in _lines(found, code_digest()).items():
+    for name, value in _lines(found).items():
         print(f"{name + ':':16} {value}")
 
 
@@ -138,7 +137,7 @@ def settings_digest(path: Path) -> str:
     if study.task.folder is not None:
         raise UserError(f"{path}: it searches a task folder, whose candidates are no designs")
     section = proxy_for(task_named(study.task.name), study.proxy)
-    return key_of(("A",), section, section.seed).settings_digest
+    return key_of(("A",) * study.task.layers, section, section.seed).settings_digest
 
 
 def _opened(records: str | None) -> "tuple[Store, Path]":
@@ -156,9 +155,9 @@ def _score(value: float | None, reason: str) -> str:
     return f"{value:.4f}" if value is not None else reason
 
 
-def _lines(found: dict[str, Any], code: str) -> dict[str, str]:
+def _lines(found: dict[str, Any]) -> dict[str, str]:
     def counts(name: str, most: int = 5) -> str:
-        listed = [f"{count:,} {_short(each, code)}" for each, count in found[name].items()]
+        listed = [f"{count:,} {_short(each)}" for each, count in found[name].items()]
         return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
 
     return {
@@ -166,7 +165,7 @@ def _lines(found: dict[str, Any], code: str) -> dict[str, str]:
         "evaluations": f"{found['evaluations']:,} of {found['designs']:,} designs, {found['failed']:,} failed",
         "by data set": counts("by_dataset"),
         "by settings": counts("by_settings"),
-        "by code": counts("by_code"),
+        "by code": "; ".join(_code(each, count) for each, count in found["by_code"].items()),
         "by device": counts("by_device"),
         "training spent": duration(found["seconds_trained"]),
         "training saved": duration(found["seconds_saved"]),
@@ -176,7 +175,16 @@ def _lines(found: dict[str, Any], code: str) -> dict[str, str]:
     }
 
 
-def _short(name: str, code: str) -> str:
-    """A digest by its beginning; that of the code at hand says so."""
+def _code(name: str, count: int) -> str:
+    """Entries of a code; that of the code at hand says so."""
+    from aira_lib.evaluations.key import code_of
+    from aira_lib.spec import ProxySection
+
+    here = {code_of(ProxySection(dataset=data)) for data in ("mad", "babistories")}
+    return f"{count:,} by {_short(name)}{' (this code)' if name in here else ''}"
+
+
+def _short(name: str) -> str:
+    """A digest by its beginning."""
     digest = len(name) == 64 and set(name) <= set("0123456789abcdef")
-    return f"{name[:8]}{' (this code)' if name == code else ''}" if digest else name
+    return name[:8] if digest else name

@@ -1,12 +1,13 @@
 """Which training runs a study asks for: every design at equal tokens, and at every FLOP budget and scale."""
 
 import math
-import re
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from aira_lib.architecture.cost import steps_for_budget
 from aira_lib.architecture.pattern import parse
 from aira_lib.errors import UserError
+from aira_lib.naming import exact, slug
 from aira_lib.records import PretrainPoint, ScaledDesign
 from aira_lib.spec import IsoFlopSection, IsoTokenSection, PretrainSection
 
@@ -62,24 +63,22 @@ def _isoflop(section: IsoFlopSection, entrants: Sequence[Entrant]) -> Iterator[P
 
 
 def _point(
-    design: ScaledDesign, aliases: tuple[str, ...], protocol: str, budget: float | None, steps: int, seed: int
+    design: ScaledDesign,
+    aliases: tuple[str, ...],
+    protocol: Literal["isotoken", "isoflop"],
+    budget: float | None,
+    steps: int,
+    seed: int,
 ) -> PretrainPoint:
     tokens = steps * design.scale.tokens_per_step
-    label = f"{budget:.0e}".replace("e+", "e") if budget else f"{tokens}t"
-    return PretrainPoint.model_validate(
-        dict(
-            id=f"{_slug(design.name)}.{protocol}.{label}.s{seed}",
-            design=design,
-            aliases=aliases,
-            protocol=protocol,
-            budget_flops=budget,
-            steps=steps,
-            tokens=tokens,
-            flops=float(tokens) * design.flops_per_token,
-            seed=seed,
-        )
+    return PretrainPoint(
+        id=f"{slug(design.name)}.{protocol}.{exact(budget) if budget else f'{tokens}t'}.s{seed}",
+        design=design,
+        aliases=aliases,
+        protocol=protocol,
+        budget_flops=budget,
+        steps=steps,
+        tokens=tokens,
+        flops=float(tokens) * design.flops_per_token,
+        seed=seed,
     )
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9@_-]+", "-", name)

@@ -61,6 +61,7 @@ def evaluate(
         _train_and_score(_course(layers, section, seed, place, threads, steps.add), section, scores)
     except TrainingFailed as failure:
         reason = str(failure)
+    took = time.monotonic() - started
     whole = Evaluation(
         status="failed" if reason else "ok",
         reason=reason,
@@ -74,7 +75,8 @@ def evaluate(
         curve=tuple(scores.curve),
         params=params(layers, section.scale())[0],
         train_steps=steps.done,
-        seconds=time.monotonic() - started,
+        seconds=took,
+        training_seconds=took,
     )
     return as_stopped(whole, section)
 

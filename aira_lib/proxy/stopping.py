@@ -81,6 +81,7 @@ def as_stopped(evaluation: Evaluation, section: ProxySection) -> Evaluation:
         train_steps=steps_to(section, epoch),
         key=evaluation.key,
         seconds=evaluation.seconds,
+        training_seconds=evaluation.training_seconds,
     )
 
 

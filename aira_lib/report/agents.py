@@ -17,7 +17,7 @@ from aira_lib.report.columns import Column, Row, Table
 from aira_lib.report.drawing import DASHES, PALETTE, Figure, render, safe_label
 from aira_lib.report.entries import deviation, mean
 from aira_lib.report.inputs import SearchRun
-from aira_lib.report.searches import by_agent, is_valid, is_whole, measure
+from aira_lib.report.searches import by_agent, is_valid, measure
 
 Floats = NDArray[np.float64]
 AFTER = (10, 25, 50, 100, 200)
@@ -80,7 +80,7 @@ def _curve(nodes: Sequence[Node], lower_is_better: bool) -> Curve:
         if _was_evaluated(node):
             first.setdefault(node.design, node)
     evaluated = list(first.values())
-    values = [sign * (node.validation or 0.0) if is_whole(node) else -np.inf for node in evaluated]
+    values = [sign * (node.validation or 0.0) if node.ranks else -np.inf for node in evaluated]
     best = np.maximum.accumulate(np.array(values, dtype=np.float64)) if values else np.empty(0)
     top = evaluated[int(np.argmax(values))] if values and max(values) > -np.inf else None
     return Curve(

@@ -8,6 +8,7 @@ from aira_lib.records import (
     BasePattern,
     Manifest,
     Node,
+    PretrainPoint,
     ScaledDesign,
     Score,
     StandIn,
@@ -18,16 +19,25 @@ from aira_lib.records import (
     read_rows,
 )
 from aira_lib.report.inputs import LossCurve, ReportInputs, SearchRun
-from aira_lib.tasks import TASKS
+from aira_lib.spec import Study
+from aira_lib.tasks.section import task_of
 
 Record = tuple[Manifest, Path]
 
 
-def gather(records: Sequence[Record], stand_ins: Sequence[StandIn], versions: Mapping[str, str]) -> ReportInputs:
+def gather(
+    study: Study,
+    records: Sequence[Record],
+    points: Sequence[PretrainPoint],
+    stand_ins: Sequence[StandIn],
+    versions: Mapping[str, str],
+) -> ReportInputs:
     """Sort records by stage and read their files.
 
     Args:
+        study: whose records these are.
         records: manifest and local folder of each, in any order.
+        points: the pretraining points that the study wants; a record that was found again may name them otherwise.
         stand_ins: all that stood in for something, over all records.
         versions: what computes the report.
     """
@@ -36,25 +46,28 @@ def gather(records: Sequence[Record], stand_ins: Sequence[StandIn], versions: Ma
     for manifest, path in records:
         by_stage[manifest.stage].append((manifest, path))
         timings[manifest.stage] += manifest.seconds
+    wanted = {point.id: {"point": point} for point in points}
+    runs = [(m.unit, read_row(path / "run.json", TrainingRun)) for m, path in by_stage["pretrain"]]
+    scores = [(m.unit, read_row(path / "score.json", Score)) for m, path in by_stage["evaluate"]]
     return ReportInputs(
-        searches=[_search(*record) for record in by_stage["search"]],
+        searches=[_search(study, *record) for record in by_stage["search"]],
         archive=[row for _, path in by_stage["archive"] for row in read_archive(path / "archive.parquet")],
         patterns=[row for _, path in by_stage["aggregate"] for row in read_rows(path / "patterns.jsonl", BasePattern)],
         designs=[row for _, path in by_stage["extrapolate"] for row in read_rows(path / "designs.jsonl", ScaledDesign)],
-        runs=[read_row(path / "run.json", TrainingRun) for _, path in by_stage["pretrain"]],
+        runs=[run.model_copy(update=wanted.get(unit)) for unit, run in runs],
         curves={manifest.unit: _curve(path) for manifest, path in by_stage["pretrain"]},
-        scores=[read_row(path / "score.json", Score) for _, path in by_stage["evaluate"]],
+        scores=[score.model_copy(update=wanted.get(unit)) for unit, score in scores],
         stand_ins=stand_ins,
         versions=versions,
         timings=dict(timings),
     )
 
 
-def _search(manifest: Manifest, path: Path) -> SearchRun:
-    agent = manifest.section["agent"]
+def _search(study: Study, manifest: Manifest, path: Path) -> SearchRun:
+    name, _, seed = manifest.unit.rpartition(".s")
+    agent = next(agent for agent in study.agents if agent.name == name)
     nodes = read_rows(path / "journal.jsonl", Node)
-    lower = TASKS[name].lower_is_better if (name := manifest.section["task"].get("name")) in TASKS else False
-    return SearchRun(agent["name"], manifest.section["seed"], nodes, agent["steps"], lower)
+    return SearchRun(name, int(seed), nodes, agent.steps, task_of(study.task).lower_is_better)
 
 
 def _curve(path: Path) -> LossCurve:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aira_lib.agents import best_node
 from aira_lib.records import Node
 from aira_lib.report.columns import Column, Row, Table
 from aira_lib.report.entries import deviation, mean
@@ -28,20 +29,9 @@ def is_valid(node: Node) -> bool:
     return node.status == "ok" and node.validation is not None
 
 
-def is_whole(node: Node) -> bool:
-    """Whether a node's fitness is that of a whole training; one that was stopped early competes with none."""
-    return is_valid(node) and (node.evaluation is None or node.evaluation.stopped_at is None)
-
-
 def measure(lower_is_better: bool) -> str:
     """What a fitness of this direction is: MAD tasks have an accuracy, texts a loss."""
     return "loss" if lower_is_better else "accuracy"
-
-
-def best_node(nodes: Sequence[Node], lower_is_better: bool = False) -> Node | None:
-    """The node of best validation fitness, the earliest of equals; test fitness never decides."""
-    sign = -1.0 if lower_is_better else 1.0
-    return max(filter(is_whole, nodes), key=lambda n: (sign * (n.validation or 0.0), -n.step), default=None)
 
 
 def best_of(runs: Sequence[SearchRun]) -> Node | None:
@@ -71,7 +61,7 @@ def dynamics(agent: str, runs: Sequence[SearchRun]) -> Dynamics | None:
 
     A seed that stopped early keeps its best; a seed without any valid node is left out.
     """
-    alive = [run for run in runs if any(map(is_whole, run.nodes))]
+    alive = [run for run in runs if any(node.ranks for node in run.nodes)]
     if not alive:
         return None
     steps = sorted({node.step for run in alive for node in run.nodes})
@@ -80,7 +70,7 @@ def dynamics(agent: str, runs: Sequence[SearchRun]) -> Dynamics | None:
     sign = -1.0 if any(run.lower_is_better for run in runs) else 1.0
     best = np.full((len(alive), len(steps)), -np.inf)
     for row, run in enumerate(alive):
-        for node in filter(is_whole, run.nodes):
+        for node in (node for node in run.nodes if node.ranks):
             column = position[node.step]
             best[row, column] = max(best[row, column], sign * (node.validation or 0.0))
     best = np.maximum.accumulate(best, axis=1)
@@ -177,7 +167,7 @@ def steps_table(searches: Sequence[SearchRun]) -> Table:
         best: float | None = None
         better = min if run.lower_is_better else max
         for node in run.nodes:
-            if is_whole(node) and node.validation is not None:
+            if node.ranks and node.validation is not None:
                 best = node.validation if best is None else better(best, node.validation)
             rows.append(
                 {

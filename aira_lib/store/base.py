@@ -107,6 +107,9 @@ class Store(Protocol):
     def exists(self, name: str) -> bool:
         """Say whether a name (not a folder) has bytes."""
 
+    def tags(self, prefix: str = "") -> dict[str, str]:
+        """Return what changes with the bytes of each name in a folder, or of the one name; nothing is read for it."""
+
     def age(self, name: str) -> float | None:
         """Return the seconds since a name was written; None where it is absent."""
 

@@ -89,6 +89,12 @@ class FileStore:
         names = (file.relative_to(self.root).as_posix() for file in files)
         return sorted(name for name in names if not is_temporary(name))
 
+    def tags(self, prefix: str = "") -> dict[str, str]:
+        """Return size and times of change of each file."""
+        names = [prefix] if prefix and self.exists(prefix) else self.list(prefix)
+        found = {name: self._path(name).stat() for name in names}
+        return {name: f"{at.st_size} {at.st_ino} {at.st_mtime_ns} {at.st_ctime_ns}" for name, at in found.items()}
+
     def exists(self, name: str) -> bool:
         """Say whether a name is a file."""
         with disk_errors(self._path(name)):

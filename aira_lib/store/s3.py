@@ -197,13 +197,24 @@ class S3Store:
     def list(self, prefix: str = "") -> list[str]:
         """Return all names in a folder, sorted; markers of empty folders are not names."""
         start = self._key(prefix) if prefix else self.prefix
+        return sorted(name for name, _ in self._listed(f"{start}/" if start else ""))
+
+    def tags(self, prefix: str = "") -> dict[str, str]:
+        """Return the ETag of each object in a folder, or of the one object."""
+        start = self._key(prefix) if prefix else self.prefix
+        found = dict(self._listed(start))
+        return {
+            name: tag for name, tag in found.items() if not prefix or name == prefix or name.startswith(f"{prefix}/")
+        }
+
+    def _listed(self, start: str) -> Iterator[tuple[str, str]]:
         skip = len(self.prefix) + 1 if self.prefix else 0
-        with self._refusals(prefix):
+        with self._refusals(start[skip:].rstrip("/")):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=f"{start}/" if start else "", PaginationConfig={"PageSize": PAGE}
+                Bucket=self.bucket, Prefix=start, PaginationConfig={"PageSize": PAGE}
             )
-            keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
-        return sorted(key[skip:] for key in keys if not key.endswith("/"))
+            found = [(item["Key"], item["ETag"]) for page in pages for item in page.get("Contents", [])]
+        return ((key[skip:], tag) for key, tag in found if not key.endswith("/"))
 
     def exists(self, name: str) -> bool:
         """Say whether an object exists."""

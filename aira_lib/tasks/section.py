@@ -1,6 +1,5 @@
 """The task that a study names: a Compose task by its name, or any AIRS-Bench task folder by its path."""
 
-import hashlib
 from pathlib import Path
 
 from aira_lib.spec import TaskSection
@@ -31,14 +30,3 @@ def folder_of(path: str | Path) -> TaskFolder:
     if found.path.parent == BUILT_IN:
         raise TaskFolderError(f"{path}: a built-in task; name it instead, as in `task: {{name: {found.name}}}`")
     return found
-
-
-def folder_digest(folder: TaskFolder) -> str:
-    """SHA-256 (hex) of the names and contents of all files: what a search in it depends on, wherever it lies."""
-    whole = hashlib.sha256()
-    for path in sorted(folder.path.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            whole.update(f"{content} {path.relative_to(folder.path)}\n".encode())
-    return whole.hexdigest()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from aira_lib import entry
+from aira_lib.agents import best_node
 from aira_lib.aggregate.stage import base_patterns
 from aira_lib.aggregate.table import DesignTable
 from aira_lib.errors import UserError
@@ -14,7 +15,7 @@ from aira_lib.plan import search_units
 from aira_lib.records import ArchiveRow, BasePattern, Manifest, Node, StandIn, read_archive, read_row, read_rows
 from aira_lib.report.gather import gather
 from aira_lib.report.inputs import SearchRun
-from aira_lib.report.searches import best_node, dynamics, search_table, steps_table
+from aira_lib.report.searches import dynamics, search_table, steps_table
 from aira_lib.report.stage import report
 from aira_lib.report.tables import best_archive_rows, best_designs_table
 from aira_lib.spec import AggregateSection, Study, canonical_json
@@ -77,7 +78,7 @@ def test_stand_ins_are_named_and_the_report_ranks_by_loss(store: Path, tmp_path:
     records = [(read_row(path, Manifest), files_of(path)) for path in sorted(store.rglob("manifest.json"))]
     stand_ins = [StandIn(**dict(entry)) for entry in manifests[0].stand_ins]
     work = work_in(tmp_path)
-    report(study(), gather(records, stand_ins, {}), work)
+    report(study(), gather(study(), records, (), stand_ins, {}), work)
     page = (tmp_path / "report.md").read_text()
     assert "with a proxy loss of" in page
     assert "proxy accuracy" not in page

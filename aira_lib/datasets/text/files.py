@@ -77,19 +77,19 @@ def text_files(path: Path, must_exist: bool = True) -> list[Path]:
         UserError: nothing is there, or the folder has no such file.
     """
     if not must_exist:
-        return [path] if _kind(path) else []
+        return [path] if kind_of(path) else []
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; name text files of the kinds {_known_kinds()}")
     if path.is_file():
         return [path]
-    files = sorted(file for file in path.rglob("*") if file.is_file() and _kind(file))
+    files = sorted(file for file in path.rglob("*") if file.is_file() and kind_of(file))
     if not files:
         raise UserError(f"{path}: no text files in this folder; known kinds: {_known_kinds()}")
     return files
 
 
-def _kind(path: Path) -> str:
-    """The suffix that says what a file holds, or nothing for an unknown kind."""
+def kind_of(path: Path) -> str:
+    """The suffix that says what a file holds, that within a compressed one; nothing for an unknown kind."""
     suffixes = [suffix for suffix in path.suffixes if suffix not in _COMPRESSED]
     kind = suffixes[-1] if suffixes else ""
     if path.suffix in _COMPRESSED:
@@ -116,7 +116,7 @@ def documents_of(files: Sequence[Path], text_field: str = "text") -> Iterator[st
 
 
 def _texts(file: Path, text_field: str) -> Iterator[str]:
-    kind = _kind(file)
+    kind = kind_of(file)
     if kind == ".parquet":
         return _parquet_texts(file, text_field)
     if kind == ".txt" and _begins_with_json_string(file):

@@ -36,29 +36,50 @@ def documents(paths: Sequence[str], text_field: str = "text") -> Iterator[str]:
 
 def _from_s3(uri: str, text_field: str) -> Iterator[str]:
     """One object at a time lies on the disk, in a temporary folder."""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    store, key = open_store(f"s3://{bucket}"), key.strip("/")
-    names = [key] if key and store.exists(key) else store.list(key)
-    if not names:
-        raise UserError(f"{uri}: there is no such object, and none below that prefix")
-    for name in names:
+    store = open_store("/".join(uri.split("/")[:3]))
+    for name, _ in objects(uri):
         with tempfile.TemporaryDirectory(prefix="aira-text-") as folder:
             file = Path(folder) / Path(name).name
-            if names == [key] or text_files(file, must_exist=False):
-                store.get(name, file)
-                yield from documents_of([file], text_field)
+            store.get(name, file)
+            yield from documents_of([file], text_field)
 
 
-def _from_hub(uri: str, text_field: str) -> Iterator[str]:
+def objects(uri: str) -> list[tuple[str, str]]:
+    """Names and tags of the objects that a URI names: itself, or the text files below it, by name.
+
+    Raises:
+        UserError: there are none.
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    store, key = open_store(f"s3://{bucket}"), key.strip("/")
+    if key and store.exists(key):
+        return [(key, store.tags(key)[key])]
+    found = sorted(store.tags(key).items())
+    if not found:
+        raise UserError(f"{uri}: there is no such object, and none below that prefix")
+    return [(name, tag) for name, tag in found if text_files(Path(name), must_exist=False)]
+
+
+def hub_parts(uri: str) -> tuple[str, str | None, str]:
+    """Name, configuration and split of a Hugging Face data set.
+
+    Raises:
+        UserError: the URI is not of that form.
+    """
     named = _HUB.fullmatch(uri)
     if named is None:
         raise UserError(f"{uri}: a Hugging Face data set is written hf://OWNER/NAME[/CONFIG][@SPLIT]")
+    return named["name"], named["config"], named["split"] or "train"
+
+
+def _from_hub(uri: str, text_field: str) -> Iterator[str]:
+    name, config, split = hub_parts(uri)
     try:
         load_dataset = import_module("datasets").load_dataset
     except ModuleNotFoundError:
         raise MissingDependency(f"reading {uri}", "eval") from None
     try:
-        rows = load_dataset(named["name"], named["config"], split=named["split"] or "train", streaming=True)
+        rows = load_dataset(name, config, split=split, streaming=True)
         for row in rows:
             if not isinstance(row.get(text_field), str):
                 raise UserError(f"{uri}: no text in column {text_field!r}; columns: {', '.join(row)}")

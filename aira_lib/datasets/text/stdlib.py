@@ -96,7 +96,7 @@ def _not_here(folder: Path) -> UserError:
 
 def _documents(folder: Path) -> Iterator[tuple[bytes, bytes]]:
     """Each document with the hash of its name, which orders documents and splits them."""
-    for path in _source_files(folder):
+    for path in source_files(folder):
         name = path.relative_to(folder).as_posix()
         try:
             text = path.read_bytes()
@@ -108,7 +108,8 @@ def _documents(folder: Path) -> Iterator[tuple[bytes, bytes]]:
                 yield hashlib.sha256(part.encode()).digest(), content
 
 
-def _source_files(folder: Path) -> Iterator[Path]:
+def source_files(folder: Path) -> Iterator[Path]:
+    """The files of the library that are documents, in no order."""
     for here, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS and not _generated(name)]
         for name in files:

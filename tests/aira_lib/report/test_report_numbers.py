@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
+from aira_lib.agents import best_node
 from aira_lib.records import Node, Representative, Resampling
 from aira_lib.report.columns import Column, format_number, prefix, scientific
 from aira_lib.report.comparison import compare, t95
 from aira_lib.report.inputs import ReportInputs, SearchRun
 from aira_lib.report.isoflop import frontiers, reference_frontier
 from aira_lib.report.results import frontier_table, isoflop_fits_table, isoflop_points_table, isotoken_table
-from aira_lib.report.searches import best_node, dynamics, search_table, steps_table
+from aira_lib.report.searches import dynamics, search_table, steps_table
 from aira_lib.report.tables import best_designs_table, cost_table, designs_table, patterns_table, votes_table
 from tests.aira_lib.report.made_up import BUDGETS, TRAINED, made_up_inputs, point, scale, scaled, score
 from tests.builders import node

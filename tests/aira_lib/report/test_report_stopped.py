@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from aira_lib.agents import best_node
 from aira_lib.archive.stage import archive
 from aira_lib.records import Evaluation, Node, read_archive, write_rows
 from aira_lib.report.agents import agents_compared
 from aira_lib.report.inputs import SearchRun
-from aira_lib.report.searches import best_node, dynamics, search_table
+from aira_lib.report.searches import dynamics, search_table
 from tests.builders import node, work_in
 
 

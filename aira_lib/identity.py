@@ -1,0 +1,68 @@
+"""What keys of records hold, by one policy: *what can change a result is in its key; what cannot is not*.
+
+In a key are
+
+- settings, by what differs from their defaults, so that a new setting with a default changes no key; where a value
+  follows from others (the widths that `full_width_layers` leaves), the value that counts in the end;
+- files by what they hold (`aira_lib.contents`), never by where they lie;
+- the records that are read, by their own keys, as their manifests say: what they depend on is in those;
+- code, by the versions below. A version says that the same inputs give the same results. For each piece a few tiny
+  results are kept in tests/golden, defaults of settings among them: when they change, a test says which version to
+  raise. The report, which is made anew in seconds, depends on its code by a digest of it;
+- what computes: the kind of device, the kernels and the precision. bf16 and fused kernels round otherwise, and training
+  amplifies that (the accuracies of a proxy by up to a few hundredths). An evaluation's key names the versions of the
+  packages that compute, too: it is shared by all, and made again in minutes. A search's does not, since a language
+  model was paid for it; its manifest does.
+
+In no key are names of studies and units (they say where a record lies), paths, stores, machines, threads, memory, how
+often a checkpoint is written, and in what portions a finished model is scored: fp32 sums in another order, which change
+no more than the last digits.
+"""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Literal, get_args
+
+import aira_lib
+from aira_lib.device import device_kind, kernels
+
+Piece = Literal[
+    "mad", "text", "models", "proxy", "search", "archive", "aggregate", "extrapolate", "training", "evaluate"
+]
+
+# Raised when the same inputs would give other results: old records then no longer match. See tests/golden.
+VERSIONS: dict[Piece, int] = {
+    "mad": 1,
+    "text": 1,
+    "models": 1,
+    "proxy": 2,
+    "search": 2,
+    "archive": 3,
+    "aggregate": 3,
+    "extrapolate": 2,
+    "training": 2,
+    "evaluate": 2,
+}
+PIECES: tuple[Piece, ...] = get_args(Piece)
+
+
+def versions_of(*pieces: Piece) -> dict[str, int]:
+    """The versions of some pieces of code."""
+    return {piece: VERSIONS[piece] for piece in pieces}
+
+
+def computes() -> dict[str, str]:
+    """The kind of device that this process computes on, and the kernels there."""
+    kind = device_kind()
+    return {"device": kind, "kernels": kernels(kind)}
+
+
+@cache
+def package_digest(name: str) -> str:
+    """SHA-256 (hex) of the files of a package of this library, such as "report"."""
+    whole = hashlib.sha256()
+    folder = Path(aira_lib.__file__).parent / name
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+        whole.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return whole.hexdigest()

@@ -1,0 +1,268 @@
+"""Tiny results of each piece of code, with plain kernels on a CPU: seconds in all."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from aira_lib.identity import Piece
+from aira_lib.spec import ProxySection, Study
+from tests.builders import TINY_STUDY, node, tiny_study, work_in
+
+TINY = ProxySection.model_validate(TINY_STUDY["proxy"])
+TEXT = TINY.model_copy(
+    update={
+        "dataset": "babistories",
+        "language": TINY.language.model_copy(
+            update={"tokenizer": "words", "vocab_size": 64, "seq_len": 16, "train_examples": 40, "test_examples": 10}
+        ),
+    }
+)
+
+
+def results_of(piece: Piece) -> Any:
+    """The results of a piece, as plain data; in a process of its own, since kernels are chosen once a process."""
+    code = f"import json; from tests.golden.results import RESULTS; print(json.dumps(RESULTS[{piece!r}]()))"
+    plain = {**os.environ, "AIRA_KERNELS": "plain", "AIRA_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=plain, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    import json
+
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def defaults() -> dict[str, Any]:
+    """Defaults of all settings of a study by their dotted places: constants that keys leave out."""
+    return dict(_defaults(Study, ""))
+
+
+def _defaults(model: type[BaseModel], place: str) -> Iterator[tuple[str, Any]]:
+    for name, field in model.model_fields.items():
+        inner = _section(field.annotation)
+        if inner:
+            yield from _defaults(inner, f"{place}{name}.")
+        if not field.is_required():
+            default = field.get_default(call_default_factory=True)
+            if not isinstance(default, BaseModel):
+                yield f"{place}{name}", _plain(default)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_section(argument) for argument in getattr(annotation, "__args__", ()))
+    return next((each for each in found if each), None)
+
+
+def _plain(value: Any) -> Any:
+    return list(map(_plain, value)) if isinstance(value, list | tuple) else value
+
+
+def _sha(*arrays: Any) -> str:
+    whole = hashlib.sha256()
+    for array in arrays:
+        whole.update(np.ascontiguousarray(array).astype(np.int64).tobytes())
+    return whole.hexdigest()
+
+
+def _mad() -> Any:
+    from aira_lib.datasets.mad import settings_for, splits
+    from aira_lib.spec import MAD_TASKS
+
+    found = {}
+    for name in MAD_TASKS:
+        made = splits(settings_for(name), 12, 5, 0.3, 7)
+        found[name] = _sha(*(array for part in (made.train, made.validation, made.test) for array in
+                             (part.inputs, part.targets)))  # fmt: skip
+    return found
+
+
+def _text() -> Any:
+    from aira_lib.datasets.text import batches, python_stdlib_corpus, text_files_corpus, validation_windows
+    from aira_lib.proxy.language import text_data
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for number in range(40):
+            (folder / f"{number:02d}.py").write_text(f"# module {number}\n" + f"value_{number} = {number}\n" * 9)
+            (folder / f"{number:02d}.txt").write_text(f"document {number} of some text\n" * 9)
+        corpora = [python_stdlib_corpus(9_000, 3_000, folder), text_files_corpus(folder, max_train_bytes=9_000)]
+    stories = text_data(TEXT, "babistories").splits
+    windows = [*batches(corpora[1].train, 16, 3, 2, 5), *validation_windows(corpora[1].validation, 16, 4)]
+    return {
+        "corpora": [_sha(corpus.train, corpus.validation) for corpus in corpora],
+        "stories": _sha(stories.train.inputs, stories.validation.targets, stories.test.inputs),
+        "windows": _sha(*windows),
+    }
+
+
+def _models() -> Any:
+    import torch
+    from aira_lib.architecture.primitives import PRIMITIVES
+
+    from aira_lib.architecture.scales import scale_named
+    from aira_lib.models.language_model import LanguageModel
+    from aira_lib.models.mad_model import mad_model
+
+    found = {}
+    scale = scale_named("nano", 3)
+    tokens = torch.arange(48).reshape(2, 24) % 64
+    for letter in PRIMITIVES.names():
+        torch.manual_seed(1)
+        logits = LanguageModel((letter, letter), scale)(tokens)
+        found[letter] = [round(float(value), 4) for value in logits[1, -1, :6]]
+    torch.manual_seed(1)
+    compressing = mad_model(
+        "compression", ("A", "M"), TINY.scale().model_copy(update={"seq_len": 24, "vocab_size": 64})
+    )
+    found["compression"] = [round(float(value), 4) for value in compressing(tokens)[1, -1, :6]]
+    return found
+
+
+def _proxy() -> Any:
+    from aira_lib.proxy import evaluate
+
+    found = {}
+    for name, section in (("mad", TINY), ("text", TEXT)):
+        made = evaluate(("A", "M", "Mb"), section.model_copy(update={"epochs": 3}), seed=3)
+        kept = {"status", "validation_by_task", "test_by_task", "params", "train_steps", "ranked_by"}
+        found[name] = made.model_dump(mode="json", include=kept)
+    return found
+
+
+def _cheap(layers: tuple[str, ...], section: ProxySection, *, seed: int, threads: int, progress: Any) -> Any:
+    from aira_lib.records import Evaluation
+
+    share = layers.count("A") / len(layers)
+    return Evaluation(status="ok", validation=share, test=share, validation_by_task={"mad": share}, params=9)
+
+
+def _search() -> Any:
+    from aira_lib.records import Node, read_rows
+    from aira_lib.search.stage import search
+
+    found = {}
+    for scaffold in ("greedy", "tree", "evolutionary"):
+        study = tiny_study(agents=[{"scaffold": scaffold, "model": "offline", "steps": 7, "n_drafts": 2}])
+        with tempfile.TemporaryDirectory() as name:
+            work = work_in(Path(name))
+            search(study.task, study.proxy, study.agents[0], 0, work, _cheap)
+            nodes = read_rows(Path(name) / "journal.jsonl", Node)
+        found[scaffold] = [[each.operator, each.design, each.status, len(each.parents)] for each in nodes]
+    return found
+
+
+_NODES = [node(i, design, 0.1 * (i + 1), 0.05 * i) for i, design in enumerate(("4A", "2A-2M", "2(A-M)", "A-M-2Mb"))]
+
+
+def _archive() -> Any:
+    from aira_lib.archive.stage import archive
+    from aira_lib.records import read_archive, write_rows
+
+    with tempfile.TemporaryDirectory() as name:
+        journals = []
+        for unit, nodes in (("a.s0", _NODES[:3]), ("b.s1", _NODES[1:])):
+            write_rows(Path(name) / unit, nodes)
+            journals.append((unit, Path(name) / unit))
+        archive(journals, work_in(Path(name) / "work"))
+        rows = read_archive(Path(name) / "work" / "archive.parquet")
+    return [row.model_dump(mode="json") for row in rows]
+
+
+def _aggregate() -> Any:
+    from aira_lib.aggregate.stage import aggregate
+    from aira_lib.aggregate.table import DesignTable
+    from aira_lib.records import ArchiveRow, BasePattern, read_rows
+    from aira_lib.spec import AggregateSection
+
+    methods: Any = ("cluster-vote", "top-k", "top-k-uniform", "bayes")
+    sections = [AggregateSection(name=method, method=method, top_k=3, resamples=20) for method in methods]
+    rows = [ArchiveRow.model_validate(row) for row in _archive()]
+    with tempfile.TemporaryDirectory() as name:
+        aggregate(sections, DesignTable.from_rows(rows), work_in(Path(name)))
+        found = read_rows(Path(name) / "patterns.jsonl", BasePattern)
+    kept = {"name", "pattern", "agreement", "votes", "intervals", "resampling", "voters"}
+    return [each.model_dump(mode="json", include=kept) for each in found]
+
+
+def _extrapolate() -> Any:
+    from aira_lib.architecture.scales import scale_named
+    from aira_lib.extrapolate.stage import extrapolate
+    from aira_lib.records import BasePattern, ScaledDesign, read_rows
+    from aira_lib.spec import ExtrapolateSection
+
+    pattern = BasePattern(
+        name="x", pattern="2A-M-Mb", layers=("A", "A", "M", "Mb"), method="top-k", settings={}, rank_by="validation",
+        candidates=1, members=(), votes=(), agreement=(), in_archive=True,
+    )  # fmt: skip
+    scales = [scale_named(name, 3) for name in ("nano", "350M")]
+    with tempfile.TemporaryDirectory() as name:
+        extrapolate(ExtrapolateSection(), scales[1:], scales[:1], [pattern], work_in(Path(name)))
+        found = read_rows(Path(name) / "designs.jsonl", ScaledDesign)
+    kept = {"name", "pattern", "params_non_embedding", "params_embedding", "flops_per_token", "trainable"}
+    return [each.model_dump(mode="json", include=kept) for each in found]
+
+
+def _trained(folder: Path) -> Study:
+    """A tiny model, trained for a few steps in a folder."""
+    from aira_lib.architecture.scales import scale_named
+    from aira_lib.extrapolate.stage import describe
+    from aira_lib.pretrain.points import pretraining_points
+    from aira_lib.pretrain.stage import pretrain
+
+    (folder / "text").mkdir()
+    for number in range(40):
+        (folder / "text" / f"{number:02d}.txt").write_text(f"document {number} of some text, {number * 7}\n" * 40)
+    data = {"name": "files", "paths": [str(folder / "text")], "max_train_bytes": 30_000, "max_validation_bytes": 3_000}
+    study = tiny_study(pretrain={"data": data, "isotoken": {"scale": "nano", "tokens": 6144, "seeds": [0]}})
+    layers = ("A", "M", "Mb")
+    design = describe(
+        name="d@nano", base="d", kind="baseline", method="repeat", layers=layers, scale=scale_named("nano", 3),
+        trainable=True,
+    )  # fmt: skip
+    (point,) = pretraining_points(study.pretrain, [design])
+    pretrain(study.pretrain, point, work_in(folder / "run"))
+    return study
+
+
+def _training() -> Any:
+    from aira_lib.records import read_columns
+
+    with tempfile.TemporaryDirectory() as name:
+        _trained(Path(name))
+        columns = read_columns(Path(name) / "run" / "loss.parquet")
+    return {name: columns[name] for name in ("step", "tokens", "flops", "loss", "learning_rate")}
+
+
+def _evaluate() -> Any:
+    from aira_lib.evaluate.stage import evaluate
+    from aira_lib.records import Score, read_row
+
+    with tempfile.TemporaryDirectory() as name:
+        study = _trained(Path(name))
+        work = work_in(Path(name) / "scores")
+        evaluate(study.evaluate, study.pretrain.data, Path(name) / "run", work)
+        score = read_row(Path(name) / "scores" / "score.json", Score)
+    return score.model_dump(mode="json", include={"status", "loss", "loss_stderr", "bits_per_byte", "samples"})
+
+
+RESULTS: dict[Piece, Callable[[], Any]] = {
+    "mad": _mad,
+    "text": _text,
+    "models": _models,
+    "proxy": _proxy,
+    "search": _search,
+    "archive": _archive,
+    "aggregate": _aggregate,
+    "extrapolate": _extrapolate,
+    "training": _training,
+    "evaluate": _evaluate,
+}
