@@ -1,25 +1,16 @@
 """The part of a study that describes its agents: scaffold, model, budget and the limits of what they write."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from aira_lib.architecture.scales import Distinct, Section
+from aira_lib.model_traits import traits_of
 
 ScaffoldName = Literal["greedy", "one-shot", "sampling", "tree", "evolutionary"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
 MemoryOf = Literal["none", "siblings", "ancestors", "all"]
-BaselineName = Literal["random", "regularised-evolution", "bo-one-shot", "bo-end-layer", "bo-middle-layer"]
-BASELINES: tuple[BaselineName, ...] = get_args(BaselineName)
-"""Models that search without a language model (see `aira_lib.agents.baselines`); a number may follow after a colon."""
-
-_SMALL_MEMORY = 1_500  # tokens; what a context of 8,192 has left beside the task, a program and a reply
-
-
-def is_baseline(model: str) -> bool:
-    """Whether a model's name is that of a baseline."""
-    return model.partition(":")[0] in BASELINES
 
 
 class CandidateLimits(Section):
@@ -117,25 +108,28 @@ class AgentSection(Section):
 
     @model_validator(mode="after")
     def _a_small_context(self) -> "AgentSection":
-        if self.model == "smollm2" and "memory_tokens" not in self.model_fields_set:
-            object.__setattr__(self, "memory_tokens", _SMALL_MEMORY)
+        tokens = traits_of(self.model).memory_tokens
+        if tokens is not None and "memory_tokens" not in self.model_fields_set:
+            object.__setattr__(self, "memory_tokens", tokens)
         return self
 
     @model_validator(mode="before")
     @classmethod
     def _baselines_sample(cls, values: Any) -> Any:
         """A baseline decides all by itself: its scaffold only asks for the next design."""
-        if not isinstance(values, Mapping) or not is_baseline(str(values.get("model", ""))):
+        model = str(values.get("model", "")) if isinstance(values, Mapping) else ""
+        traits = traits_of(model)
+        if not traits.scaffolds:
             return values
-        if values.get("scaffold", "sampling") not in ("sampling", "one-shot"):
-            raise ValueError(f"model {values['model']} needs scaffold sampling, or none named")
-        return {"scaffold": "sampling", "name": str(values["model"]).replace(":", "-"), **values}
+        default = traits.scaffolds[0]
+        if values.get("scaffold", default) not in traits.scaffolds:
+            raise ValueError(f"model {model} needs scaffold {default}, or none named")
+        return {"scaffold": default, "name": traits.short(model), **values}
 
     @model_validator(mode="after")
     def _named(self) -> "AgentSection":
         if not self.name:
-            model = "replay" if self.model.startswith("replay:") else self.model.rsplit("/", 1)[-1]
-            object.__setattr__(self, "name", f"{self.scaffold}-{model}")
+            object.__setattr__(self, "name", f"{self.scaffold}-{traits_of(self.model).short(self.model)}")
         if not self.seeds:
             raise ValueError("seeds: at least one is needed")
         return self

@@ -9,6 +9,7 @@ leaves the same bytes as an uninterrupted one.
 import json
 import math
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -101,12 +102,27 @@ class Rung(Row):
         return sum(self.validation_by_task.values()) / len(self.validation_by_task)
 
 
+class FailureCause(StrEnum):
+    """Why an evaluation failed, for those who decide by it; its `reason` says the same to people."""
+
+    DIVERGED = "diverged"
+    NOT_FINITE = "not finite"
+    OUT_OF_MEMORY = "out of memory"
+    PROCESS_KILLED = "process killed"
+
+    @property
+    def of_machine(self) -> bool:
+        """Whether another machine, or this one at another time, might have come to a score."""
+        return self in (FailureCause.OUT_OF_MEMORY, FailureCause.PROCESS_KILLED)
+
+
 class Evaluation(Row):
     """What the proxy says of one design. Scores are accuracies (0 to 1) or, of a text, losses (nats per token).
 
     `validation` and `test` are the means over tasks. `key` names the entry in the store of evaluations, which says who
     made it, where and when; `seconds` is 0 where it was taken from there rather than trained, and `training_seconds`
-    what its training took, whoever did it.
+    what its training took, whoever did it. `cause` is why it failed; None: it did not, or its record is older than
+    causes.
 
     `ranked_by` names the accuracy that the scores are (empty: a text, or an old record, which has token accuracy); both
     accuracies with their intervals are kept by task. `curve` has the validation scores during training. Where training
@@ -115,6 +131,7 @@ class Evaluation(Row):
 
     status: Literal["ok", "failed"]
     reason: str = ""
+    cause: FailureCause | None = None
     ranked_by: Literal["", "token", "macro"] = ""
     validation_accuracies: dict[str, Accuracies] = {}
     test_accuracies: dict[str, Accuracies] = {}
@@ -138,7 +155,8 @@ class Evaluation(Row):
         ):
             return self
         kept = self.model_dump(include={"params", "train_steps", "key", "seconds", "training_seconds"})
-        return Evaluation(status="failed", reason="a score is not a finite number", **kept)
+        cause = self.cause or FailureCause.NOT_FINITE
+        return Evaluation(status="failed", reason="a score is not a finite number", cause=cause, **kept)
 
 
 class Node(Row):

@@ -6,7 +6,7 @@ analysed, and what is said goes into the memory and into the prompts of the node
 
 from aira_lib.agent_spec import AgentSection
 from aira_lib.agents.ledger import added
-from aira_lib.agents.llm import Model
+from aira_lib.agents.model import Model
 from aira_lib.agents.prompt import Situation, render_analysis, shortened
 from aira_lib.agents.reply import ReplyError, spoken
 from aira_lib.records import Node

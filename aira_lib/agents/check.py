@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aira_lib.agent_spec import CandidateLimits, ReasoningEffort
-from aira_lib.agents.llm import LiteLLMModel, Model, Reply, model_named
+from aira_lib.agents.model import Model, Recorded, Reply, TellsSettings
 from aira_lib.agents.prompt import Situation, render_prompt
-from aira_lib.agents.replay import ReplayModel
+from aira_lib.agents.providers import model_named
 from aira_lib.agents.reply import ReplyError, ended, parse_reply
 
 _SITUATION = Situation(
@@ -73,12 +73,12 @@ def check_model(name: str, temperature: float = 1.0, reasoning_effort: Reasoning
 
 
 def _ask(model: Model) -> tuple[Reply, str]:
-    if isinstance(model, ReplayModel):  # it has no reply to a new prompt
+    if isinstance(model, Recorded):
         return model.first(), f"{len(model.replies)} recorded replies; the first one:"
     return model.reply(render_prompt("draft", _SITUATION, [], None), seed=0), ""
 
 
 def _accepted(model: Model) -> dict[str, bool | None]:
-    if isinstance(model, LiteLLMModel):
+    if isinstance(model, TellsSettings):
         return model.accepted()
     return {"temperature": False, "seed": True}

@@ -1,7 +1,4 @@
-"""Models: what turns a prompt into a reply.
-
-Any provider through litellm, the offline agent, recorded replies, or a small model on this machine.
-"""
+"""Language models of any provider through litellm: attempts, prices, and refusals as one line with the remedy."""
 
 import contextlib
 import importlib
@@ -10,12 +7,10 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
-from aira_lib.agent_spec import ReasoningEffort, is_baseline
+from aira_lib.agent_spec import ReasoningEffort
 from aira_lib.agents.calls import (
     LONGEST_WAIT,
     MalformedAnswer,
@@ -26,75 +21,14 @@ from aira_lib.agents.calls import (
     wait_asked_for,
     what_was_wrong,
 )
+from aira_lib.agents.model import Reply
 from aira_lib.agents.prompt import Prompt
 from aira_lib.agents.reply import MAX_REPLY
 from aira_lib.errors import MissingDependency, UserError
 
-OFFLINE = "offline"
-REPLAY = "replay:"
-SMOLLM2 = "smollm2"
-
 _RETRIES = 6
 _FIRST_WAIT = 1.0  # seconds; doubled from one attempt to the next
 _CHARACTERS_A_TOKEN = 3.0  # English and code have about 4; rather too many tokens than too few
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A model's answer; `usage` counts calls, tokens and dollars as far as the provider tells.
-
-    `finish` says how it ended where that was not the model's own end: "length" (cut off by the provider), "context"
-    (the prompt does not fit the model's context, there is no answer), or what else the provider says.
-    """
-
-    text: str
-    usage: dict[str, float] = field(default_factory=dict)
-    finish: str = ""
-
-
-class Model(Protocol):
-    """Something that answers prompts. Equal prompts and seeds should give equal replies; few providers promise it."""
-
-    @property
-    def name(self) -> str:
-        """How the model is called in records."""
-
-    def reply(self, prompt: Prompt, seed: int) -> Reply:
-        """Answer a prompt.
-
-        Raises:
-            UserError: the model cannot be reached or refuses; one line with the remedy.
-        """
-
-
-def model_named(name: str, temperature: float = 1.0, reasoning_effort: ReasoningEffort = "none") -> Model:
-    """Return a model by name.
-
-    "offline" is the embedded agent, "replay:PATH" a recording (a file, or the folder of a search's record), "smollm2"
-    a small model on this machine, "random", "regularised-evolution" and "bo-..." baselines, anything else a litellm
-    model such as "openai/gpt-5".
-
-    Raises:
-        MissingDependency: litellm is not installed, or smollm2 and its server are not, or botorch for "bo-...".
-        UserError: there is no such recording, or a baseline's number is none.
-    """
-    if name == OFFLINE:
-        from aira_lib.agents.offline import OfflineAgent
-
-        return OfflineAgent()
-    if name.startswith(REPLAY):
-        from aira_lib.agents.replay import ReplayModel
-
-        return ReplayModel(Path(name.removeprefix(REPLAY)))
-    if is_baseline(name):
-        from aira_lib.agents.baselines import baseline_named
-
-        return baseline_named(name)
-    if name == SMOLLM2:
-        from aira_lib.agents.smollm2 import SmolLM2
-
-        return SmolLM2(temperature)
-    return LiteLLMModel(name, temperature, reasoning_effort)
 
 
 class LiteLLMModel:
@@ -116,7 +50,7 @@ class LiteLLMModel:
             # It was asked for by name: a provider that does not take it shall refuse rather than not know of it.
             self._options |= {"reasoning_effort": reasoning_effort, "allowed_openai_params": ["reasoning_effort"]}
         self._sleep = sleep
-        self._litellm = _import_litellm(name)
+        self._litellm = import_litellm(name)
 
     def reply(self, prompt: Prompt, seed: int) -> Reply:
         """Call the provider; wait and try again when it is busy, broken or out of reach.
@@ -181,7 +115,7 @@ class LiteLLMModel:
             return f"{what}; there is no such model at this provider, or its base URL is wrong"
         if passing(error):
             return f"{what} after {_RETRIES + 1} attempts; run the same command again later, nothing is lost"
-        return f"{what}; see the provider's documentation of this error, or use model: {OFFLINE}"
+        return f"{what}; see the provider's documentation of this error, or use model: offline"
 
     def _key_variables(self) -> str:
         try:
@@ -192,7 +126,12 @@ class LiteLLMModel:
         return " and ".join(missing) or f"{provider.upper().replace('-', '_')}_API_KEY"
 
 
-def _import_litellm(name: str) -> ModuleType:
+def import_litellm(name: str) -> ModuleType:
+    """The library, quiet and asking nobody.
+
+    Raises:
+        MissingDependency: it is not installed; the line names the model that wants it.
+    """
     # Prices come with litellm; else importing it asks a server for newer ones, for seconds where there is no network.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     try:

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from aira_lib.agents.llm import OFFLINE, Reply
+from aira_lib.agents.model import Reply
 from aira_lib.agents.moves import Layers, Rng, cross, draft, mutate
 from aira_lib.agents.prompt import ANALYSE, Prompt, read_memory
 from aira_lib.architecture.pattern import parse
 
+OFFLINE = "offline"
 CROSSOVER_PROBABILITY = 0.3
 _ATTEMPTS = 200
 

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from aira_lib.agents.llm import REPLAY, Model, Reply
+from aira_lib.agents.model import Model, Reply
 from aira_lib.agents.prompt import Prompt
 from aira_lib.agents.reply import cleaned
 from aira_lib.errors import UserError
 from aira_lib.records import Row
 
+REPLAY = "replay:"
 REPLIES = "replies.jsonl"
 
 

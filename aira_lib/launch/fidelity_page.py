@@ -1,6 +1,5 @@
 """What `aira proxy fidelity` and `aira proxy stopping` found: as text, as a figure of ranks, as a page of its own."""
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,11 +7,10 @@ from typing import TYPE_CHECKING
 from aira_lib.proxy.correlation import RankCorrelation
 from aira_lib.proxy.fidelity import MEAN, SIDES, Fidelity, FidelityTogether, StoppingFidelity, goodness_ranks
 from aira_lib.records import Estimate, StandIn
+from aira_lib.report.templating import plain_page
 
 if TYPE_CHECKING:
     from aira_lib.report.drawing import Figure
-
-_STYLE = "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}pre{overflow:auto}"
 
 
 def fidelity_lines(found: Fidelity) -> list[str]:
@@ -88,13 +86,7 @@ def _list(seeds: tuple[int, ...]) -> str:
 def write_page(folder: Path, title: str, lines: list[str], figures: "Sequence[Figure]") -> Path:
     """Write a page that opens offline; gives its path."""
     page = folder / "fidelity.html"
-    drawn = "".join(figure.inline() for figure in figures)
-    body = html.escape("\n".join(lines))
-    page.write_text(
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{_STYLE}</style><h1>{html.escape(title)}</h1>{drawn}<pre>{body}</pre></html>\n",
-        encoding="utf-8",
-    )
+    page.write_text(plain_page(title, lines, [figure.inline() for figure in figures]), encoding="utf-8")
     return page
 
 

@@ -33,10 +33,9 @@ def serve(
 ) -> None:
     """Serve a small model in OpenAI's protocol, until Ctrl-C. A study does not need it: `model: smollm2`."""
     from aira_lib.agents import smollm2
-    from aira_lib.agents.llm import SMOLLM2
 
-    if model != SMOLLM2:
-        raise UserError(f"no model {model!r} to serve{nearest(model, [SMOLLM2])}")
+    if model != smollm2.SMOLLM2:
+        raise UserError(f"no model {model!r} to serve{nearest(model, [smollm2.SMOLLM2])}")
     smollm2.serve(port, _say_where)
 
 

@@ -5,10 +5,10 @@ import math
 from rich.console import Console
 
 from aira_lib import plan
+from aira_lib.agents.providers import provider_of
 from aira_lib.launch.display import duration
 from aira_lib.launch.estimate import estimate
 from aira_lib.launch.local import LocalRun
-from aira_lib.launch.search_study import is_local
 from aira_lib.launch.searches import Lookout
 from aira_lib.records import PAGE
 from aira_lib.spec import AgentSection
@@ -60,11 +60,12 @@ def _time_line(run: LocalRun) -> str:
 
 
 def _cost_line(agent: AgentSection) -> str:
-    if is_local(agent.model):
+    provider = provider_of(agent.model)
+    if not provider.over_network:
         return f"nothing ({agent.model} asks no provider)"
     calls = len(agent.seeds) * agent.steps
     tokens = f"{calls * (PROMPT_TOKENS + REPLY_TOKENS) / 1e6:,.2f}M tokens in {calls:,} calls (sizes assumed)"
-    known = _dollars_a_call(agent.model)
+    known = _dollars_a_call(provider.price(agent.model))
     said = f"about ${calls * known:,.2f}, {tokens}" if known is not None else f"price unknown, about {tokens}"
     limits = [f"${agent.max_dollars * len(agent.seeds):,.2f} by --max-dollars"] if agent.max_dollars else []
     if agent.max_tokens_total:
@@ -72,9 +73,5 @@ def _cost_line(agent: AgentSection) -> str:
     return f"{said}; {'at most ' + ', '.join(limits) if limits else 'no limit is set (--max-dollars, --max-tokens)'}"
 
 
-def _dollars_a_call(model: str) -> float | None:
-    import litellm
-
-    prices = litellm.model_cost.get(model) or litellm.model_cost.get(model.partition("/")[2]) or {}
-    prompt, reply = prices.get("input_cost_per_token"), prices.get("output_cost_per_token")
-    return None if prompt is None or reply is None else float(PROMPT_TOKENS * prompt + REPLY_TOKENS * reply)
+def _dollars_a_call(price: tuple[float, float] | None) -> float | None:
+    return None if price is None else PROMPT_TOKENS * price[0] + REPLY_TOKENS * price[1]

@@ -1,6 +1,5 @@
 """The study behind `aira search TASK`: one agent on one task, made from the options of the command line."""
 
-import difflib
 import math
 import os
 from dataclasses import dataclass
@@ -9,11 +8,11 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from aira_lib.agent_spec import BASELINES, ScaffoldName, is_baseline
-from aira_lib.agents import model_named
-from aira_lib.agents.llm import OFFLINE, REPLAY, SMOLLM2
+from aira_lib.agent_spec import ScaffoldName
+from aira_lib.agents.providers import UnknownModel, provider_of
 from aira_lib.contents import folder_digest
 from aira_lib.errors import UserError, nearest
+from aira_lib.model_traits import traits_of
 from aira_lib.spec import AgentSection, AggregateSection, Study, TaskSection, changed, digest
 from aira_lib.tasks import TASKS, task_named
 from aira_lib.tasks.profile import profile_named
@@ -24,7 +23,6 @@ _OPTIONS = {
     "max_tokens_total": "--max-tokens",
     "max_dollars": "--max-dollars",
 }
-LOCAL_MODELS = (OFFLINE, SMOLLM2, *BASELINES)
 _NAME = 54  # characters of a study's name before its digest; it may have 63
 
 
@@ -43,11 +41,6 @@ class SearchOptions:
     profile: str | None = None
     max_dollars: float | None = None
     max_tokens: int | None = None
-
-
-def is_local(model: str) -> bool:
-    """Whether a model asks no provider."""
-    return model in LOCAL_MODELS or is_baseline(model) or model.startswith(REPLAY)
 
 
 def study_for(task: str, options: SearchOptions) -> tuple[Study, str]:
@@ -83,8 +76,8 @@ def _of_folder(path: str, options: SearchOptions) -> Study:
     agent = _agent(options)
     if options.profile:
         raise UserError(f"--profile {options.profile}: a task folder says by itself how large its data is")
-    if agent.model == OFFLINE:
-        raise UserError(f"--model offline: it writes designs only; {searched.name} needs a language model")
+    if provider_of(agent.model).designs_only:
+        raise UserError(f"--model {agent.model}: it writes designs only; {searched.name} needs a language model")
     _check_model(agent)
     key = digest([folder_digest(folder_of(path).path), changed(agent, exclude={"seeds"})])
     description = f"Made by `aira search` of the task folder {searched.name}."
@@ -93,7 +86,8 @@ def _of_folder(path: str, options: SearchOptions) -> Study:
 
 def _agent(options: SearchOptions) -> AgentSection:
     # What stands there when nothing was said is no scaffold of a baseline.
-    scaffold = "sampling" if is_baseline(options.model) and options.agent == SearchOptions.agent else options.agent
+    own = traits_of(options.model).scaffolds
+    scaffold = own[0] if own and options.agent == SearchOptions.agent else options.agent
     values: dict[str, Any] = dict(
         scaffold=scaffold, model=options.model, seeds=options.seeds, steps=options.steps, hours=options.hours,
         max_dollars=options.max_dollars, max_tokens_total=options.max_tokens,
@@ -117,17 +111,10 @@ def _agent(options: SearchOptions) -> AgentSection:
 
 def _check_model(agent: AgentSection) -> None:
     """Fail now rather than in every process where a model's name or its packages are wrong; nothing is called."""
-    model_named(agent.model, agent.temperature)
-    if is_local(agent.model):
-        return
-    import litellm
-
     try:
-        litellm.get_llm_provider(agent.model)
-    except Exception:  # litellm's own way to say that it knows no such provider
-        close = difflib.get_close_matches(agent.model, [*LOCAL_MODELS, *litellm.model_cost], n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else "; write PROVIDER/MODEL such as openai/gpt-5, or offline"
-        raise UserError(f"--model: unknown model {agent.model!r}{hint}") from None
+        provider_of(agent.model).check(agent.model, agent.temperature)
+    except UnknownModel as error:
+        raise UserError(f"--model: {error}") from None
 
 
 def _fitting() -> tuple[str, str]:

@@ -14,6 +14,7 @@ from aira_lib.proxy.cost import task_scale, task_settings
 from aira_lib.proxy.language import language_task
 from aira_lib.proxy.scored_task import Score, ScoredTask, Training
 from aira_lib.proxy.train import Diverged, predict
+from aira_lib.records import FailureCause
 from aira_lib.spec import LanguageName, MADTaskName, ProxySection
 
 Name = MADTaskName | LanguageName
@@ -23,7 +24,11 @@ Stepped = Callable[[int, str], None]
 
 
 class TrainingFailed(Exception):
-    """A training has no score; the text names the task and says why."""
+    """A training has no score; the text names the task and says why, `cause` in a word."""
+
+    def __init__(self, reason: str, cause: FailureCause) -> None:
+        super().__init__(reason)
+        self.cause = cause
 
 
 class Course:
@@ -85,11 +90,11 @@ def _failing(task: str) -> Iterator[None]:
     try:
         yield
     except Diverged as error:
-        raise TrainingFailed(f"{task}: {error}") from None
+        raise TrainingFailed(f"{task}: {error}", FailureCause.DIVERGED) from None
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
             raise
-        raise TrainingFailed(f"{task}: out of memory") from None
+        raise TrainingFailed(f"{task}: out of memory", FailureCause.OUT_OF_MEMORY) from None
 
 
 def _task(layers: Layers, section: ProxySection, name: Name) -> ScoredTask:

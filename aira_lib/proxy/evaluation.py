@@ -56,15 +56,16 @@ def evaluate(
     place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     steps = _Steps(progress, count_steps(section))
     scores = _Found()
-    reason = ""
+    reason, cause = "", None  # of a failure
     try:
         _train_and_score(_course(layers, section, seed, place, threads, steps.add), section, scores)
     except TrainingFailed as failure:
-        reason = str(failure)
+        reason, cause = str(failure), failure.cause
     took = time.monotonic() - started
     whole = Evaluation(
         status="failed" if reason else "ok",
         reason=reason,
+        cause=cause,
         ranked_by="" if section.text else section.rank_by_accuracy,
         validation=None if reason or not scores.validation else _mean(scores.validation),
         test=None if reason or not scores.test else _mean(scores.test),

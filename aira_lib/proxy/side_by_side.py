@@ -16,6 +16,7 @@ from aira_lib.architecture.pattern import Layers
 from aira_lib.models import fused
 from aira_lib.proxy.cost import scored_scales, seconds_by_task, seconds_estimate
 from aira_lib.proxy.course import Name, Scores, Stepped, TrainingFailed
+from aira_lib.records import FailureCause
 from aira_lib.spec import ProxySection
 
 WORTH_SECONDS = 6.0
@@ -71,7 +72,7 @@ class SideBySide:
                 if kind == "stepped":
                     self._stepped(*said)
                 elif kind == "failed":
-                    raise TrainingFailed(said[0])
+                    raise TrainingFailed(*said)
                 elif kind == "error":
                     raise said[0]
                 else:
@@ -84,7 +85,9 @@ def _received(connection: Connection) -> Any:
     try:
         return connection.recv()
     except (EOFError, ConnectionError):
-        raise TrainingFailed("a process of the evaluation was killed, perhaps out of memory") from None
+        raise TrainingFailed(
+            "a process of the evaluation was killed, perhaps out of memory", FailureCause.PROCESS_KILLED
+        ) from None
 
 
 def _shared(seconds: dict[Name, float], names: tuple[Name, ...], workers: int) -> list[tuple[Name, ...]]:

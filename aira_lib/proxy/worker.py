@@ -46,7 +46,7 @@ def serve(connection: Connection) -> None:
         try:
             said: tuple[Any, ...] = ("done", answer(request))
         except TrainingFailed as failure:
-            said = ("failed", str(failure))
+            said = ("failed", str(failure), failure.cause)
         except Exception as error:
             error.add_note("".join(traceback.format_exception(error)))
             said = ("error", error)

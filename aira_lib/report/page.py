@@ -6,17 +6,15 @@ the browser load nothing at all; Markdown escapes its own marks and HTML's.
 
 import html
 import re
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from aira_lib.report.columns import Column, Row
 from aira_lib.report.content import Content
 from aira_lib.report.drawing import Figure
 from aira_lib.report.strips import Strip, legend
-
-TEMPLATES = Path(__file__).parent / "templates"
+from aira_lib.report.templating import environment
 
 
 def html_page(content: Content) -> str:
@@ -31,22 +29,15 @@ def markdown_page(content: Content) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=lambda name: bool(name) and ".html" in str(name),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"md": markdown_text, "code": markdown_code, "prose": html_prose, "md_prose": markdown_prose}
-    environment.globals |= {
+    made = environment()
+    made.filters |= {"md": markdown_text, "code": markdown_code, "prose": html_prose, "md_prose": markdown_prose}
+    made.globals |= {
         "cell": html_cell,
         "md_cell": markdown_cell,
         "inline": lambda figure: Markup(_inline(figure)),
         "legend": lambda primitives: Markup(legend(primitives)),
-        "css": Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
     }
-    return environment
+    return made
 
 
 def _inline(figure: Figure) -> str:

@@ -8,10 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from aira_lib.agent_spec import is_baseline
 from aira_lib.agents import Journal, best_node, model_named, total_steps
 from aira_lib.agents.ledger import spent, used_up
-from aira_lib.agents.llm import OFFLINE, REPLAY, SMOLLM2
+from aira_lib.agents.providers import provider_of
 from aira_lib.agents.replay import REPLIES, RecordingModel
 from aira_lib.device import cores
 from aira_lib.errors import UserError
@@ -72,7 +71,7 @@ def search(
     if task.folder is None:
         proxy = proxy_for(searched, proxy)
         say_data(searched, proxy, work)
-    elif agent.model == OFFLINE or is_baseline(agent.model):
+    elif provider_of(agent.model).designs_only:
         raise UserError(
             f"agent {agent.name!r}: model {agent.model} writes designs only; {searched.name} needs a language model"
         )
@@ -142,24 +141,8 @@ def _candidates(task: Task, agent: AgentSection, seed: int, work: Work, scratch:
 
 
 def _log_choices(searched: SearchTask, task: TaskSection, agent: AgentSection, seed: int, work: Work) -> None:
-    if agent.model == OFFLINE:
-        work.stand_in(
-            "the embedded offline agent (evolution with priors)",
-            "a large language model",
-            f"agent {agent.name!r}: it proposes designs by mutation and crossover and does not reason",
-        )
-    if agent.model == SMOLLM2:
-        work.stand_in(
-            "SmolLM2-135M, a small language model on this machine",
-            "a large language model",
-            f"agent {agent.name!r}: few of its replies hold a valid program",
-        )
-    if agent.model.startswith(REPLAY):
-        work.stand_in(
-            "recorded replies",
-            "calls of a large language model",
-            f"agent {agent.name!r}: {agent.model}; tokens and dollars are those of the recorded calls",
-        )
+    if entry := provider_of(agent.model).stand_in(agent):
+        work.stand_in(**entry.model_dump())
     work.log.params(
         ({"layers": task.layers} if task.folder is None else {})
         | {"task": searched.name, "seed": seed}

@@ -54,7 +54,7 @@ def test_help_teaches_every_command() -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    heavy = ("torch", "mlflow", "boto3", "pyarrow", "kfp", "numpy")
+    heavy = ("torch", "mlflow", "boto3", "pyarrow", "kfp", "numpy", "scipy")
     code = f"import sys, aira_lib.cli; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -15,13 +15,13 @@ with the same random designs, as far as they begin with random ones: what sets t
 
 from collections.abc import Callable
 
-from aira_lib.agent_spec import BASELINES
 from aira_lib.agents.baselines.baseline import Baseline, Propose
 from aira_lib.agents.baselines.bayesian import bayesian
 from aira_lib.agents.baselines.evolve import POPULATION, regularised_evolution
 from aira_lib.agents.baselines.rounds import LAYERS_A_ROUND, end_layer, middle_layer, one_shot
 from aira_lib.agents.baselines.uniform import uniform
 from aira_lib.errors import UserError
+from aira_lib.model_traits import BASELINES
 
 __all__ = ["Baseline", "baseline_named"]
 

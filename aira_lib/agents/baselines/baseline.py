@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aira_lib.agents.llm import Reply
+from aira_lib.agents.model import Reply
 from aira_lib.agents.moves import Layers, Rng
 from aira_lib.agents.prompt import ANALYSE, Prompt, read_memory
 from aira_lib.architecture.pattern import parse

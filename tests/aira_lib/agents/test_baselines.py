@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aira_lib.agent_spec import BASELINES, AgentSection
+from aira_lib.agent_spec import AgentSection
 from aira_lib.agents import model_named, parse_reply
 from aira_lib.agents.baselines import baseline_named
 from aira_lib.agents.baselines.baseline import History
@@ -19,6 +19,7 @@ from aira_lib.agents.baselines.space import Space
 from aira_lib.agents.prompt import Prompt, Situation, render_prompt
 from aira_lib.architecture.pattern import Layers, parse, render
 from aira_lib.errors import UserError
+from aira_lib.model_traits import BASELINES
 from aira_lib.records import Node
 from aira_lib.search.stage import search
 from aira_lib.spec import CandidateLimits

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aira_lib.agents.check import check_model
-from aira_lib.agents.llm import Reply
+from aira_lib.agents.model import Reply
 from aira_lib.agents.prompt import Prompt
 from aira_lib.agents.replay import RecordingModel
 from aira_lib.errors import UserError

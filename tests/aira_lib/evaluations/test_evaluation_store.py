@@ -1,5 +1,7 @@
 """What is kept, what is not, and what makes two evaluations the same."""
 
+import hashlib
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from aira_lib.evaluations.key import key_of, settings_of
 from aira_lib.evaluations.store import entry_name
 from aira_lib.evaluations.table import Choice, read_entries, read_uses, statistics, write_parquet
 from aira_lib.proxy import evaluate
-from aira_lib.records import Evaluation
+from aira_lib.records import Evaluation, FailureCause
 from aira_lib.spec import LanguageData, MADSettings, ProxySection
 from tests.aira_lib.evaluations.asking import SECTION, Training, ask
 
@@ -69,19 +71,41 @@ def test_an_entry_under_another_key_is_damage(tmp_path: Path) -> None:
 
 
 def test_divergence_is_a_result_and_lack_of_memory_is_none(tmp_path: Path) -> None:
-    diverged = EvaluationStore(str(tmp_path), returning(status="failed", reason="x: the loss became nan in epoch 1"))
+    reason = "x: the loss became nan in epoch 1, though it never ran out of memory"
+    failed = returning(status="failed", reason=reason, cause=FailureCause.DIVERGED)
+    diverged = EvaluationStore(str(tmp_path), failed)
     assert ask(diverged, "A-M").status == "failed"
     assert ask(diverged, "A-M").seconds == 0.0
     assert diverged.use.trained == 1
     infinite = EvaluationStore(str(tmp_path), returning(status="ok", validation=float("inf"), test=0.5))
     assert [ask(infinite, "2A").reason for _ in range(2)] == ["a score is not a finite number"] * 2
     assert infinite.use.trained == 1
-    small = EvaluationStore(str(tmp_path), returning(status="failed", reason="x: out of memory"))
-    assert [ask(small, "3A").reason for _ in range(2)] == ["x: out of memory"] * 2
-    assert small.use.trained == 2
 
 
-def test_the_evaluator_words_lack_of_memory_as_the_store_knows_it(
+@pytest.mark.parametrize("cause", [FailureCause.OUT_OF_MEMORY, FailureCause.PROCESS_KILLED])
+@pytest.mark.parametrize("scores", [{}, {"validation_by_task": {"x": float("nan")}}], ids=["no score", "one of NaN"])
+def test_what_the_machine_did_is_not_kept_whatever_its_wording(
+    cause: FailureCause, scores: dict[str, Any], tmp_path: Path
+) -> None:
+    failed = returning(status="failed", reason="x: ended by the kernel", cause=cause, **scores)
+    store = EvaluationStore(str(tmp_path), failed)
+    assert [ask(store, "3A").status for _ in range(2)] == ["failed"] * 2
+    assert store.use.trained == 2
+    assert store.store.list("entries") == []
+
+
+def test_an_entry_that_is_older_than_causes_is_read(tmp_path: Path) -> None:
+    store = EvaluationStore(str(tmp_path), returning(status="failed", reason="x: the loss became nan in epoch 1"))
+    entry = store.find(store.answer(("A",), SECTION, seed=0).entry.key)  # type: ignore[union-attr]
+    assert entry is not None
+    values = entry.model_dump(mode="json")
+    assert values["evaluation"].pop("cause") is None
+    body = json.dumps(values, ensure_ascii=False).encode()
+    old = b'{"sha256": "%s", "entry": %s}\n' % (hashlib.sha256(body).hexdigest().encode(), body)
+    assert decode(old, entry.key) == entry
+
+
+def test_the_evaluator_says_lack_of_memory_as_the_store_knows_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def exhausted(*_: Any, **__: Any) -> Any:

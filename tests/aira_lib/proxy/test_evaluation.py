@@ -12,6 +12,7 @@ from aira_lib.proxy import count_steps, evaluate, evaluation_flops, scored_task,
 from aira_lib.proxy.cost import task_scale, task_settings
 from aira_lib.proxy.course import task_data
 from aira_lib.proxy.train import epochs, predict, train
+from aira_lib.records import FailureCause
 from aira_lib.spec import ProxySection
 
 EASY: dict[str, Any] = {
@@ -93,6 +94,7 @@ def test_divergence_is_a_result_with_a_reason() -> None:
     result = evaluate(("Mb", "A"), section("in-context-recall", learning_rate=1e30), 0)
     assert result.status == "failed"
     assert result.reason.startswith("in-context-recall: the loss became")
+    assert result.cause == FailureCause.DIVERGED
     assert result.validation is None
     assert result.test is None
 
@@ -107,6 +109,7 @@ def test_running_out_of_memory_is_a_result(error: Exception, monkeypatch: pytest
     monkeypatch.setattr(scored_task, "epochs", fail)
     result = evaluate(("M",), section("memorization"), 0)
     assert (result.status, result.reason) == ("failed", "memorization: out of memory")
+    assert result.cause == FailureCause.OUT_OF_MEMORY
 
 
 def test_a_bug_is_not_a_result(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Rank correlations against scipy, intervals that cover, and the two commands on tiny designs."""
 
 import json
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from typer.testing import CliRunner
 
 from aira_lib.cli import app
 from aira_lib.errors import UserError
+from aira_lib.launch.fidelity_page import write_page
 from aira_lib.launch.fidelity_run import random_designs
 from aira_lib.proxy.correlation import _kendall, _spearman, rank_correlation
 from aira_lib.proxy.fidelity import MEAN, Compared, Fidelity, correlations, regret, together
+from aira_lib.report.templating import TEMPLATES
 from tests.builders import TINY_STUDY
 
 DCLM = "NeuralArchitectureSearchDCLM2PrimitivesLoss"
@@ -99,6 +102,21 @@ def test_data_sets_are_combined_by_ranks() -> None:
     assert found.together.spearman.value == pytest.approx(stats.spearmanr(*ranks).statistic)
     with pytest.raises(ValueError, match="less than two"):
         together({"a": fidelity_of([1.0], [2.0], 1)})
+
+
+def test_a_name_stays_text_on_the_page(tmp_path: Path) -> None:
+    evil = "<script>alert('x')</script>"
+    title, line = f"{evil} against a & b", f"{evil}  1 < 2"
+    page = write_page(tmp_path, title, [line, "last"], []).read_text()
+    assert "<script" not in page
+    seen = HTMLParser()
+    words: list[str] = []
+    seen.handle_data = words.append  # type: ignore[method-assign]
+    seen.feed(page)
+    assert words.count(title) == 2  # of the window and of the page
+    assert f"{line}\nlast" in words
+    assert (TEMPLATES / "report.css").read_text() in page
+    assert "default-src 'none'" in page
 
 
 def test_a_stand_in_is_named(tmp_path: Path) -> None:

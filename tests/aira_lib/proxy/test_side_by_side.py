@@ -15,7 +15,7 @@ from aira_lib.device import KERNELS_VARIABLE
 from aira_lib.errors import UserError
 from aira_lib.evaluations.store import _depends_on_machine
 from aira_lib.proxy import evaluate, evaluation, side_by_side
-from aira_lib.records import Evaluation
+from aira_lib.records import Evaluation, FailureCause
 from aira_lib.spec import ProxySection
 
 DIFFICULTY = {
@@ -91,6 +91,7 @@ def test_a_failure_is_a_result_and_the_next_evaluation_works(shared: list[int]) 
     failed = evaluate(("A",), section(learning_rate=1e30), 0, threads=2)
     assert failed.status == "failed"
     assert ": the loss became" in failed.reason
+    assert failed.cause == FailureCause.DIVERGED
     assert evaluate(("A",), section(), 0, threads=2).status == "ok"
 
 
@@ -108,6 +109,7 @@ def test_a_killed_process_is_a_result_with_a_reason(shared: list[int]) -> None:
     failed = evaluate(("A",), section(epochs=300), 0, threads=2, progress=kill)
     assert (failed.status, failed.validation) == ("failed", None)
     assert failed.reason.endswith("was killed, perhaps out of memory")
+    assert failed.cause == FailureCause.PROCESS_KILLED
     assert _depends_on_machine(failed)  # and so is not kept
     assert evaluate(("A",), section(), 0, threads=2).status == "ok"
 
