@@ -15,12 +15,15 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from aira_lib.architecture.scales import Scale
+from aira_lib.device import DeviceKind, Kernels, Precision
 
 STAGES = ("search", "archive", "aggregate", "extrapolate", "pretrain", "evaluate", "report")
 StageName = Literal["search", "archive", "aggregate", "extrapolate", "pretrain", "evaluate", "report"]
 
 # Bump a stage's number when the same spec would give another record: old records then no longer match.
-RECORD_VERSIONS: dict[str, int] = {**dict.fromkeys(STAGES, 1), "archive": 2, "aggregate": 2}
+RECORD_VERSIONS: dict[str, int] = {
+    **dict.fromkeys(STAGES, 1), "archive": 2, "aggregate": 2, "pretrain": 2, "evaluate": 2,
+}  # fmt: skip
 
 # A view of a search's journal for people, kept beside its record and no part of it: it may be drawn anew at any time.
 PAGE = "page.html"
@@ -277,7 +280,10 @@ class PretrainPoint(Row):
 
 
 class TrainingRun(Row):
-    """A finished pretraining run. Losses are in nats per token."""
+    """A finished pretraining run. Losses are in nats per token.
+
+    `device`, `precision` and `kernels` are what computed it; None in records that are older than these fields.
+    """
 
     point: PretrainPoint
     final_train_loss: float | None
@@ -286,6 +292,9 @@ class TrainingRun(Row):
     flops: float
     status: Literal["ok", "diverged"]
     data: dict[str, Any]
+    device: DeviceKind | None = None
+    precision: Precision | None = None
+    kernels: Kernels | None = None
     seconds: float = 0.0
 
 

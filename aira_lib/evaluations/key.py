@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from aira_lib.architecture.pattern import Layers
+from aira_lib.device import device_kind
 from aira_lib.evaluations.code import code_digest
 from aira_lib.spec import ProxySection, digest
 
@@ -94,18 +95,18 @@ def _dimensions(scale: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in scale.items() if name not in ("name", "source", "tokens_per_step")}
 
 
-@cache
 def platform() -> dict[str, str]:
     """Versions of the packages that compute, the kind of device, and how it multiplies."""
     import torch
 
     return {
         **{name: _version(name) for name in PACKAGES},
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "device": device_kind(),
         "matmul": torch.get_float32_matmul_precision(),
     }
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)

@@ -15,11 +15,12 @@ from aira_lib.errors import UserError
 from aira_lib.evaluate.stage import evaluate
 from aira_lib.extrapolate.stage import describe
 from aira_lib.pretrain.points import pretraining_points
-from aira_lib.pretrain.schedule import learning_rate
 from aira_lib.pretrain.stage import pretrain
-from aira_lib.pretrain.trainer import StepResult, Trainer
 from aira_lib.records import PretrainPoint, ScaledDesign, Score, TrainingRun, read_columns, read_row
 from aira_lib.spec import DataSection, EvaluateSection, OptimizerSection, PretrainSection
+from aira_lib.training.one_device import OneDeviceTrainer
+from aira_lib.training.schedule import learning_rate
+from aira_lib.training.trainers import StepResult
 from tests.builders import work_in
 
 DATA = DataSection(max_train_bytes=60_000, max_validation_bytes=10_000)
@@ -44,7 +45,7 @@ def _text() -> np.ndarray:
 
 
 def test_loss_falls_from_that_of_a_guess_with_unit_logits() -> None:
-    losses = [r.loss for r in Trainer(_section(), _point(60), _text(), "cpu").run()]
+    losses = [r.loss for r in OneDeviceTrainer(_section(), _point(60), _text(), "cpu").run()]
     # Logits that are N(0, 1) at the start cost half a nat more than a uniform guess.
     assert losses[0] == pytest.approx(np.log(256) + 0.5, abs=0.3)
     assert np.mean(losses[-5:]) < losses[0] - 1.0
@@ -52,38 +53,38 @@ def test_loss_falls_from_that_of_a_guess_with_unit_logits() -> None:
 
 @pytest.mark.parametrize("stop", [1, 5, 11])
 def test_a_resumed_run_is_the_uninterrupted_one_to_the_last_bit(stop: int) -> None:
-    whole = Trainer(_section(), _point(), _text(), "cpu")
+    whole = OneDeviceTrainer(_section(), _point(), _text(), "cpu")
     results = [astuple(r) for r in whole.run()]
-    first = Trainer(_section(), _point(), _text(), "cpu")
+    first = OneDeviceTrainer(_section(), _point(), _text(), "cpu")
     start = [astuple(next(steps)) for steps in [first.run()] for _ in range(stop)]
-    second = Trainer(_section(), _point(), _text(), "cpu")
-    second.load(first.state())
+    second = OneDeviceTrainer(_section(), _point(), _text(), "cpu")
+    second.load(first.step, {part: whole for part, (whole,) in first.state().items()})
     assert start + [astuple(r) for r in second.run()] == results
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
 
 
 def test_micro_batches_give_the_gradient_of_the_whole_step() -> None:
-    whole = [r.loss for r in Trainer(_section(), _point(6), _text(), "cpu").run()]
-    parts = [r.loss for r in Trainer(_section(micro_batch_tokens=128), _point(6), _text(), "cpu").run()]
+    whole = [r.loss for r in OneDeviceTrainer(_section(), _point(6), _text(), "cpu").run()]
+    parts = [r.loss for r in OneDeviceTrainer(_section(micro_batch_tokens=128), _point(6), _text(), "cpu").run()]
     assert parts == pytest.approx(whole, rel=1e-4)
 
 
 def test_the_stage_survives_a_kill_between_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     section = _section(checkpoint_seconds=1e-9)
     pretrain(section, _point(), work_in(tmp_path / "whole"))
-    original = Trainer.run
+    original = OneDeviceTrainer.run
 
-    def killed(self: Trainer) -> Iterator[StepResult]:
+    def killed(self: OneDeviceTrainer) -> Iterator[StepResult]:
         for result in original(self):
             if result.step == 8:
                 raise KeyboardInterrupt
             yield result
 
-    monkeypatch.setattr(Trainer, "run", killed)
+    monkeypatch.setattr(OneDeviceTrainer, "run", killed)
     with pytest.raises(KeyboardInterrupt):
         pretrain(section, _point(), work_in(tmp_path / "cut"))
-    monkeypatch.setattr(Trainer, "run", original)
+    monkeypatch.setattr(OneDeviceTrainer, "run", original)
     pretrain(section, _point(), work_in(tmp_path / "cut"))
     assert (tmp_path / "cut/loss.parquet").read_bytes() == (tmp_path / "whole/loss.parquet").read_bytes()
     runs = [
