@@ -310,8 +310,11 @@ def design_show(
 
 def _study(path: Path) -> "Study":
     from aira_lib.study_file import load_study
+    from aira_lib.training.trainers import check_trainer
 
-    return load_study(path)
+    study = load_study(path)
+    check_trainer(study.pretrain)
+    return study
 
 
 def _settings(store: str | None) -> "Settings":

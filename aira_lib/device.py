@@ -17,6 +17,8 @@ DEVICE_VARIABLE = "AIRA_DEVICE"
 KERNELS_VARIABLE = "AIRA_KERNELS"
 DeviceKind = Literal["cpu", "cuda"]
 Kernels = Literal["torch", "fused", "mamba-ssm"]
+Precision = Literal["bf16", "fp32"]
+"""Of matrix products; weights and sums are fp32."""
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -32,6 +34,24 @@ def device() -> str:
         return "cuda" if _has_cuda() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", named):
         raise UserError(f"{DEVICE_VARIABLE}={named!r}: no such device; valid: cpu, cuda, cuda:N")
+    return named
+
+
+def ready_device() -> str:
+    """`device`, for a stage that is about to compute on it; asked before any work. It imports PyTorch where it is CUDA.
+
+    Raises:
+        UserError: AIRA_DEVICE names no device that is known, or one that is not here.
+    """
+    named = device()
+    if named == "cpu":
+        return named
+    import torch
+
+    here = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(named.partition(":")[2] or 0) >= here:
+        there_is = ", ".join(f"cuda:{index}" for index in range(here)) or "no CUDA device"
+        raise UserError(f"{DEVICE_VARIABLE}={named}: PyTorch finds {there_is} here; unset it, or choose another device")
     return named
 
 

@@ -17,6 +17,7 @@ from aira_lib.settings import Settings, hold_lifeline
 from aira_lib.spec import Study
 from aira_lib.stages import fetch, keys_of, points_of, run_stage
 from aira_lib.study_file import parse_study
+from aira_lib.training.trainers import check_trainer
 
 
 def run_text(stage: StageName, study: str, store: str, unit: str = "", inputs: Sequence[str] = ()) -> str:
@@ -35,7 +36,7 @@ def run_text(stage: StageName, study: str, store: str, unit: str = "", inputs: S
     hold_lifeline()
     settings = Settings.from_environment(store)
     with one_line_errors():
-        spec = parse_study(json.loads(study), "the study")
+        spec = _read(study)
         chosen, records = unit_of(stage, spec, unit, inputs, settings)
         return run_stage(spec, chosen, settings, records, print).uri
 
@@ -70,7 +71,7 @@ def _point(study: Study, name: str, settings: Settings) -> PretrainPoint:
 def search_names(study: str) -> list[str]:
     """Names of the searches of a study (JSON text): what a pipeline loops over."""
     with one_line_errors():
-        return [unit.name for unit in plan.search_units(parse_study(json.loads(study), "the study"))]
+        return [unit.name for unit in plan.search_units(_read(study))]
 
 
 def point_names(study: str, store: str, designs: str) -> list[str]:
@@ -79,7 +80,7 @@ def point_names(study: str, store: str, designs: str) -> list[str]:
     A name is that URI, ``#`` and the point's id, so that it says by itself where the point's design is.
     """
     with one_line_errors():
-        spec = parse_study(json.loads(study), "the study")
+        spec = _read(study)
         return [f"{designs}#{point.id}" for point in points_of(spec, designs, Settings.from_environment(store))]
 
 
@@ -89,6 +90,12 @@ def copy_files(store: str, record: str, targets: Mapping[str, str]) -> None:
         folder = fetch(record, Settings.from_environment(store)).path
         for name, target in targets.items():
             shutil.copyfile(folder / name, target)
+
+
+def _read(study: str) -> Study:
+    spec = parse_study(json.loads(study), "the study")
+    check_trainer(spec.pretrain)
+    return spec
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from aira_lib.architecture.scales import Scale, scale_named
 from aira_lib.contents import folder_digest
 from aira_lib.datasets.text.identity import data_identity
+from aira_lib.device import device_kind
 from aira_lib.errors import UserError, nearest
 from aira_lib.evaluations.key import pieces_of, settings_of
 from aira_lib.identity import computes, package_digest, versions_of
@@ -23,6 +24,7 @@ from aira_lib.settings import task_data_folder
 from aira_lib.spec import AgentSection, Study, changed, digest
 from aira_lib.tasks import proxy_for
 from aira_lib.tasks.section import folder_of, task_of
+from aira_lib.training.precision import effective_precision
 
 T = TypeVar("T")
 Keys = Sequence[str] | None
@@ -148,13 +150,14 @@ def pretrain_unit(study: Study, point: PretrainPoint) -> Unit:
     """One training run. Its key has no inputs: the point says all of it, whichever way its design was found."""
     section = {
         "data": data_identity(study.pretrain.data),
-        "pretrain": changed(study.pretrain, include={"optimizer", "micro_batch_tokens"}),
+        "pretrain": changed(study.pretrain, include={"optimizer", "micro_batch_tokens", "trainer"}),
         "layers": point.design.pattern,
         "scale": changed(point.design.scale, exclude=_NAMES_OF_SCALES),
         "steps": point.steps,
         "seed": point.seed,
         "code": versions_of("text", "models", "training"),
         "computes": computes(),
+        "precision": effective_precision(study.pretrain, device_kind()),
     }
     return Unit("pretrain", point.id, section, point=point)
 

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from aira_lib.architecture.scales import Scale
+from aira_lib.device import DeviceKind, Kernels, Precision
 
 STAGES = ("search", "archive", "aggregate", "extrapolate", "pretrain", "evaluate", "report")
 StageName = Literal["search", "archive", "aggregate", "extrapolate", "pretrain", "evaluate", "report"]
@@ -308,7 +309,10 @@ class PretrainPoint(Row):
 
 
 class TrainingRun(Row):
-    """A finished pretraining run. Losses are in nats per token."""
+    """A finished pretraining run. Losses are in nats per token.
+
+    `device`, `precision` and `kernels` are what computed it; None in records that are older than these fields.
+    """
 
     point: PretrainPoint
     final_train_loss: float | None
@@ -317,6 +321,9 @@ class TrainingRun(Row):
     flops: float
     status: Literal["ok", "diverged"]
     data: dict[str, Any]
+    device: DeviceKind | None = None
+    precision: Precision | None = None
+    kernels: Kernels | None = None
     seconds: float = 0.0
 
 

@@ -7,7 +7,7 @@ Every setting can come from the environment, which is how a launcher hands them 
     AIRA_SCRATCH          local folder for files of a remote store                 (default: ~/.cache/aira)
     AIRA_PROGRESS         folder for progress files                                (default: none)
     AIRA_THREADS          threads a stage may use                                  (default: 1)
-    AIRA_DEVICE           cpu, cuda or cuda:N                                      (default: cuda where there is one)
+    AIRA_DEVICE           cpu, cuda or cuda:N: of the proxy, pretraining, evaluation (default: cuda where there is one)
     AIRA_TASK_DATA        folder of raw data sets that AIRS-Bench task folders read (default: an empty one)
     AIRA_LIFELINE         a lock file that the launcher holds: when it is let go, the stage ends
     AIRA_CONCURRENT_CALLS calls to models in flight at once on this machine        (see aira_lib.agents.calls)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from aira_lib.agent_spec import AgentSection as AgentSection
 from aira_lib.agent_spec import CandidateLimits as CandidateLimits
 from aira_lib.architecture.scales import SCALE_NAMES, Distinct, Scale, Section, require_distinct
+from aira_lib.device import Precision
 from aira_lib.errors import nearest
 from aira_lib.language_spec import DatasetName as DatasetName
 from aira_lib.language_spec import LanguageData as LanguageData
@@ -121,7 +122,7 @@ class ProxySection(Section):
     rank_by_accuracy: Literal["token", "macro"] = "token"
     """Which accuracy on MAD is the fitness; the paper does not say. mad-lab's own is macro, the mean over classes."""
     stopping: StoppingSection = StoppingSection()
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Precision = "bf16"
     """Of the matrix products, as PyTorch's autocast rounds them; weights and sums stay fp32. mad-lab trains in bf16; a
     CPU without bf16 arithmetic is faster, and widths below 100 no slower, in fp32."""
     retrain_for_test: bool = True
@@ -285,13 +286,17 @@ class IsoFlopSection(Section):
 class PretrainSection(Section):
     """Which points are pretrained (finds by these extrapolation methods, and all baselines) and how.
 
-    `micro_batch_tokens` bounds the tokens of one forward pass; None takes a whole step at once.
+    `trainer` names what trains them (see `aira_lib.training.trainers`). `micro_batch_tokens` bounds the tokens of one
+    forward pass; None takes a whole step at once. `precision` is that of the matrix products, as in `ProxySection`;
+    None is bf16 on CUDA and fp32 on a CPU. A run is scored in the precision in which it was trained.
     """
 
     data: DataSection = DataSection()
     optimizer: OptimizerSection = OptimizerSection()
     methods: Annotated[tuple[Literal["stretch", "stack"], ...], Distinct] = ("stretch", "stack")
+    trainer: str = "one-device"
     micro_batch_tokens: int | None = Field(None, ge=1)
+    precision: Precision | None = None
     checkpoint_seconds: float = Field(60.0, gt=0)
     isotoken: IsoTokenSection | None = None
     isoflop: IsoFlopSection | None = None

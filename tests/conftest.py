@@ -1,6 +1,7 @@
-"""Fixtures that several packages share: a real S3 server, and stores of both kinds."""
+"""Fixtures that several packages share: a real S3 server, stores of both kinds, a disk that fills soon."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -95,3 +96,14 @@ def store_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "s3":
         return str(request.getfixturevalue("s3_uri"))
     return (tmp_path / "runs").as_uri()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = shutil.which("mount")
+    if os.geteuid() or not mount or subprocess.run([mount, "-t", "tmpfs", "-o", "size=256k", "none", disk]).returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield disk
+    subprocess.run(["umount", disk], check=True)

@@ -100,7 +100,6 @@ def _dimensions(scale: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in scale.items() if name not in ("name", "source", "tokens_per_step")}
 
 
-@cache
 def platform() -> dict[str, str]:
     """Versions of the packages that compute, the kind of device, the kernels, and how it multiplies."""
     import torch
@@ -109,6 +108,7 @@ def platform() -> dict[str, str]:
     return {**packages, **computes(), "matmul": torch.get_float32_matmul_precision()}
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)

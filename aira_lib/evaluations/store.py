@@ -24,10 +24,10 @@ from typing import Any, Protocol
 
 from aira_lib import __version__
 from aira_lib.architecture.pattern import Layers, render
+from aira_lib.device import device
 from aira_lib.errors import StoreError
 from aira_lib.evaluations.entry import Damaged, Provenance, StoredEvaluation, decode, encode
 from aira_lib.evaluations.key import EvaluationKey, key_of
-from aira_lib.evaluations.key import platform as computing
 from aira_lib.records import Evaluation, Row
 from aira_lib.spec import ProxySection, canonical_json
 from aira_lib.store import Holder, open_store
@@ -227,11 +227,10 @@ def machine() -> str:
     return hashlib.sha256(platform.node().encode()).hexdigest()[:12]
 
 
-@cache
 def _device() -> str:
     """The model of what computes."""
     import torch
 
-    if computing()["device"] == "cuda":
-        return torch.cuda.get_device_name()
+    if (place := device()) != "cpu":
+        return torch.cuda.get_device_name(place)
     return f"{platform.machine()} CPU, {torch.backends.cpu.get_cpu_capability()}"

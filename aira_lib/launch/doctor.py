@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from rich.console import Console
 from rich.table import Table
 
-from aira_lib.device import cores
+from aira_lib.device import DEVICE_VARIABLE, cores, ready_device
+from aira_lib.errors import UserError
 from aira_lib.sandbox import closes_files, isolation, refusals
 
 # extra -> (packages, what they are for)
@@ -69,9 +70,18 @@ def _installed(package: str) -> str | None:
 def _cuda() -> tuple[bool, str]:
     import torch
 
-    if not torch.cuda.is_available():
-        return False, "training runs on the CPU; a CUDA build of torch and an NVIDIA driver are needed"
-    return True, f"{torch.cuda.get_device_name()}, used by pretraining and the proxy (AIRA_DEVICE to choose)"
+    try:
+        place = ready_device()
+    except UserError as error:
+        return False, str(error)
+    if place != "cpu":
+        return True, f"{torch.cuda.get_device_name(place)} computes the {_STAGES} ({DEVICE_VARIABLE} to choose)"
+    if torch.cuda.is_available():
+        return True, f"not used: {DEVICE_VARIABLE}=cpu has the CPU compute the {_STAGES}"
+    return False, f"the CPU computes the {_STAGES}; a CUDA build of torch and an NVIDIA driver are needed"
+
+
+_STAGES = "proxy, pretraining and evaluation"
 
 
 def _mamba_kernels() -> tuple[bool, str]:

@@ -2,8 +2,8 @@
 
 import json
 import math
-import os
 import time
+from dataclasses import astuple
 from typing import Any
 
 import pyarrow as pa
@@ -12,13 +12,17 @@ import torch
 
 from aira_lib.datasets.text import Corpus
 from aira_lib.datasets.text.study import study_corpus
-from aira_lib.pretrain.trainer import StepResult, Trainer
+from aira_lib.device import device_kind, kernels, ready_device
 from aira_lib.records import PretrainPoint, TrainingRun
 from aira_lib.spec import PretrainSection
-from aira_lib.store import checkpoint
+from aira_lib.training import checkpoint
+from aira_lib.training.precision import effective_precision
+from aira_lib.training.trainers import TRAINERS, StepResult, Trainer, check_trainer
 from aira_lib.work import Work
 
 LOG_EVERY = 10
+CURVE = "curve"
+"""The part of a checkpoint that is the stage's own: the results of all steps so far."""
 
 
 def pretrain(section: PretrainSection, point: PretrainPoint, work: Work) -> None:
@@ -26,14 +30,19 @@ def pretrain(section: PretrainSection, point: PretrainPoint, work: Work) -> None
 
     Leaves `run.json` (a `TrainingRun`), `loss.parquet` (step, tokens, flops, loss, learning_rate, grad_norm) and the
     final checkpoint. An interrupted run goes on from its newest whole checkpoint.
+
+    Raises:
+        UserError: no such trainer, no text, or AIRA_DEVICE names a device that is not here.
     """
     started = time.monotonic()
+    check_trainer(section)
+    place = ready_device()
     torch.set_num_threads(work.threads)
     corpus, stand_in = study_corpus(section.data)
     if stand_in:
         work.stand_in(**stand_in.model_dump())
-    trainer = Trainer(section, point, corpus.train, device())
-    curve = _resume(trainer, work)
+    trainer = TRAINERS.named(section.trainer)(section, point, corpus.train, place)
+    curve = _resume(trainer, point, work)
     _log_choices(point, work)
     saved = time.monotonic()
     for result in trainer.run():
@@ -48,26 +57,24 @@ def pretrain(section: PretrainSection, point: PretrainPoint, work: Work) -> None
     if not diverged:
         _save(trainer, curve, work)
     checkpoint.prune(work.path, work.push)
-    _finish(point, curve, corpus, diverged, time.monotonic() - started, work)
+    _finish(section, point, curve, corpus, diverged, time.monotonic() - started, work)
 
 
-def device() -> str:
-    """AIRA_DEVICE if set, else CUDA where there is one, else the CPU."""
-    return os.environ.get("AIRA_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _resume(trainer: Trainer, work: Work) -> list[StepResult]:
+def _resume(trainer: Trainer, point: PretrainPoint, work: Work) -> list[StepResult]:
     newest = checkpoint.latest(work.path)
     if newest is None:
         return []
-    trainer.load(newest[1]["trainer"])
-    work.progress(trainer.step, trainer.point.steps, "resumed")
-    return [StepResult(*row) for row in newest[1]["curve"]]
+    step, state = newest
+    curve = state.pop(CURVE)["rows"]
+    trainer.load(step, state)
+    work.progress(step, point.steps, "resumed")
+    return [StepResult(int(row[0]), int(row[1]), *row[2:]) for row in curve.tolist()]
 
 
 def _save(trainer: Trainer, curve: list[StepResult], work: Work) -> None:
-    rows = [[r.step, r.tokens, r.flops, r.loss, r.learning_rate, r.grad_norm] for r in curve]
-    checkpoint.save(work.path, work.push, trainer.step, {"trainer": trainer.state(), "curve": rows})
+    # As a tensor, for a long run has hundreds of thousands of rows; fp64 holds its whole numbers exactly.
+    rows = torch.tensor([astuple(result) for result in curve], dtype=torch.float64)
+    checkpoint.save(work.path, work.push, trainer.step, {**trainer.state(), CURVE: [{"rows": rows}]})
 
 
 def _log_choices(point: PretrainPoint, work: Work) -> None:
@@ -97,13 +104,14 @@ def _log(result: StepResult, work: Work) -> None:
 
 
 def _finish(
-    point: PretrainPoint, curve: list[StepResult], corpus: Corpus, diverged: bool, seconds: float, work: Work
-) -> None:
+    section: PretrainSection, point: PretrainPoint, curve: list[StepResult], corpus: Corpus, diverged: bool,
+    seconds: float, work: Work,
+) -> None:  # fmt: skip
     table: dict[str, Any] = {
         name: [getattr(result, name) for result in curve] for name in StepResult.__dataclass_fields__
     }
     pq.write_table(pa.table(table), work.path / "loss.parquet")
-    last = curve[-1]
+    last, kind = curve[-1], device_kind()
     run = TrainingRun(
         point=point,
         final_train_loss=None if diverged else _tail_mean(curve),
@@ -112,6 +120,9 @@ def _finish(
         flops=last.flops,
         status="diverged" if diverged else "ok",
         data=json.loads(json.dumps(corpus.provenance)),
+        device=kind,
+        precision=effective_precision(section, kind),
+        kernels=kernels(kind),
         seconds=seconds,
     )
     (work.path / "run.json").write_text(run.json_line(), encoding="utf-8")

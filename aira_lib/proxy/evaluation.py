@@ -8,6 +8,7 @@ import torch
 
 from aira_lib.architecture.cost import params
 from aira_lib.architecture.pattern import Layers
+from aira_lib.device import ready_device
 from aira_lib.proxy.cost import count_steps
 from aira_lib.proxy.course import Course, Scores, Stepped, TrainingFailed
 from aira_lib.proxy.side_by_side import SideBySide, workers_for
@@ -42,18 +43,18 @@ def evaluate(
         seed: of weights and batch order.
         threads: for PyTorch; where a CPU's evaluation takes long enough, for processes that share its tasks.
         progress: called with optimizer steps done, steps in all, and the task at hand.
-        device: "cpu", "cuda", or "auto": CUDA where there is one.
+        device: "cpu", "cuda", or "auto": that of `aira_lib.device`.
 
     Returns:
         Scores; or, when training diverges or memory runs out, status "failed" and the reason.
 
     Raises:
-        UserError: a difficulty that a task's definition cannot meet.
+        UserError: a difficulty that a task's definition cannot meet, or AIRA_DEVICE names a device that is not here.
     """
     started = time.monotonic()
     section = section.at_depth(len(layers))
     torch.set_num_threads(threads)
-    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    place = torch.device(ready_device() if device == "auto" else device)
     steps = _Steps(progress, count_steps(section))
     scores = _Found()
     reason, cause = "", None  # of a failure

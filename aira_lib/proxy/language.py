@@ -5,8 +5,10 @@ import torch
 from aira_lib.architecture.scales import Scale
 from aira_lib.datasets.language import LanguageSplits, language_splits
 from aira_lib.datasets.mad import Examples
+from aira_lib.device import Precision
 from aira_lib.models.language_model import token_loss
 from aira_lib.models.mad_model import MADModel, mad_model
+from aira_lib.models.precision import rounded
 from aira_lib.proxy.cost import language_scale
 from aira_lib.proxy.scored_task import Score, ScoredTask
 from aira_lib.spec import LanguageName, ProxySection
@@ -32,7 +34,7 @@ def language_task(layers: tuple[str, ...], section: ProxySection, text: Language
     data = text_data(section, text)
     return ScoredTask(
         text, data.splits, lambda: mad_model(text, layers, text_scale(section, data)),
-        lambda model, examples: Score(mean_loss(model, examples)),
+        lambda model, examples: Score(mean_loss(model, examples, section.precision)),
     )  # fmt: skip
 
 
@@ -42,13 +44,14 @@ def text_scale(section: ProxySection, data: LanguageSplits) -> Scale:
 
 
 @torch.no_grad()
-def mean_loss(model: MADModel, examples: Examples) -> float:
-    """Mean cross-entropy in nats over all targets."""
+def mean_loss(model: MADModel, examples: Examples, precision: Precision) -> float:
+    """Mean cross-entropy in nats over all targets, by products of that precision."""
     model.eval()
     device = next(model.parameters()).device
     total = 0.0
     for start in range(0, len(examples), SCORING_BATCH):
         part = examples[start : start + SCORING_BATCH]
         inputs, targets = (torch.from_numpy(array).to(device) for array in (part.inputs, part.targets))
-        total += float(token_loss(model(inputs), targets)) * len(part)
+        with rounded(device, precision):
+            total += float(token_loss(model(inputs), targets)) * len(part)
     return total / len(examples)

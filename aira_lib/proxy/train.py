@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aira_lib.datasets.mad import Examples
+from aira_lib.device import Precision
 from aira_lib.models import fused
 from aira_lib.models.language_model import parameter_groups
 from aira_lib.models.mad_model import MADModel
 from aira_lib.models.optimizer import EagerAdamW
+from aira_lib.models.precision import rounded
 from aira_lib.proxy.graphed import GraphedStep, Step
 from aira_lib.spec import ProxySection
 
@@ -111,13 +113,8 @@ def _require_numbers(losses: list[Tensor], epoch: int, epochs: int) -> None:
             raise Diverged(f"the loss became {loss} in epoch {at} of {epochs}")
 
 
-def rounded(device: torch.device, precision: str) -> torch.autocast:
-    """The context in which matrix products have a precision."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-
-
 @torch.no_grad()
-def predict(model: MADModel, inputs: NDArray[np.int64], precision: str) -> NDArray[np.int64]:
+def predict(model: MADModel, inputs: NDArray[np.int64], precision: Precision) -> NDArray[np.int64]:
     """The likeliest token at every position of inputs [n, length], by products of that precision."""
     model.eval()
     device = next(model.parameters()).device

@@ -12,7 +12,7 @@ from aira_lib.agents import Journal, best_node, model_named, total_steps
 from aira_lib.agents.ledger import spent, used_up
 from aira_lib.agents.providers import provider_of
 from aira_lib.agents.replay import REPLIES, RecordingModel
-from aira_lib.device import cores
+from aira_lib.device import cores, ready_device
 from aira_lib.errors import UserError
 from aira_lib.proxy import evaluate as proxy_evaluate
 from aira_lib.records import PAGE, Node
@@ -58,7 +58,8 @@ def search(
         task_data: Folder of raw data sets that task folders read; an empty one by default.
 
     Raises:
-        UserError: no such task, a model out of reach, a full disk; finished steps are kept.
+        UserError: no such task, a model out of reach, AIRA_DEVICE names a device that is not here, a full disk;
+            finished steps are kept.
     """
     journal = Journal(work.path / JOURNAL)
     searched = task_of(task)
@@ -82,6 +83,7 @@ def search(
     if not over():
         with scratch_folder() as scratch:
             if task.folder is None:
+                ready_device()  # before the first call of a model, not after it
                 asked: Task = DesignTask(task, proxy, evaluate, scratch / DATA, work.threads)
             else:
                 asked = FolderTask(task, scratch, task_data)

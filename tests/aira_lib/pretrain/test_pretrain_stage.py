@@ -11,15 +11,20 @@ import torch
 
 from aira_lib.architecture.pattern import parse
 from aira_lib.architecture.scales import scale_named
+from aira_lib.datasets.text import validation_windows
+from aira_lib.datasets.text.study import study_corpus
 from aira_lib.errors import UserError
 from aira_lib.evaluate.stage import evaluate
 from aira_lib.extrapolate.stage import describe
+from aira_lib.models.language_model import LanguageModel
 from aira_lib.pretrain.points import pretraining_points
-from aira_lib.pretrain.schedule import learning_rate
 from aira_lib.pretrain.stage import pretrain
-from aira_lib.pretrain.trainer import StepResult, Trainer
 from aira_lib.records import PretrainPoint, ScaledDesign, Score, TrainingRun, read_columns, read_row
 from aira_lib.spec import DataSection, EvaluateSection, OptimizerSection, PretrainSection
+from aira_lib.training import checkpoint
+from aira_lib.training.one_device import OneDeviceTrainer
+from aira_lib.training.schedule import learning_rate
+from aira_lib.training.trainers import StepResult
 from tests.builders import work_in
 
 DATA = DataSection(max_train_bytes=60_000, max_validation_bytes=10_000)
@@ -44,7 +49,7 @@ def _text() -> np.ndarray:
 
 
 def test_loss_falls_from_that_of_a_guess_with_unit_logits() -> None:
-    losses = [r.loss for r in Trainer(_section(), _point(60), _text(), "cpu").run()]
+    losses = [r.loss for r in OneDeviceTrainer(_section(), _point(60), _text(), "cpu").run()]
     # Logits that are N(0, 1) at the start cost half a nat more than a uniform guess.
     assert losses[0] == pytest.approx(np.log(256) + 0.5, abs=0.3)
     assert np.mean(losses[-5:]) < losses[0] - 1.0
@@ -52,38 +57,38 @@ def test_loss_falls_from_that_of_a_guess_with_unit_logits() -> None:
 
 @pytest.mark.parametrize("stop", [1, 5, 11])
 def test_a_resumed_run_is_the_uninterrupted_one_to_the_last_bit(stop: int) -> None:
-    whole = Trainer(_section(), _point(), _text(), "cpu")
+    whole = OneDeviceTrainer(_section(), _point(), _text(), "cpu")
     results = [astuple(r) for r in whole.run()]
-    first = Trainer(_section(), _point(), _text(), "cpu")
+    first = OneDeviceTrainer(_section(), _point(), _text(), "cpu")
     start = [astuple(next(steps)) for steps in [first.run()] for _ in range(stop)]
-    second = Trainer(_section(), _point(), _text(), "cpu")
-    second.load(first.state())
+    second = OneDeviceTrainer(_section(), _point(), _text(), "cpu")
+    second.load(first.step, {part: whole for part, (whole,) in first.state().items()})
     assert start + [astuple(r) for r in second.run()] == results
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
 
 
 def test_micro_batches_give_the_gradient_of_the_whole_step() -> None:
-    whole = [r.loss for r in Trainer(_section(), _point(6), _text(), "cpu").run()]
-    parts = [r.loss for r in Trainer(_section(micro_batch_tokens=128), _point(6), _text(), "cpu").run()]
+    whole = [r.loss for r in OneDeviceTrainer(_section(), _point(6), _text(), "cpu").run()]
+    parts = [r.loss for r in OneDeviceTrainer(_section(micro_batch_tokens=128), _point(6), _text(), "cpu").run()]
     assert parts == pytest.approx(whole, rel=1e-4)
 
 
 def test_the_stage_survives_a_kill_between_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     section = _section(checkpoint_seconds=1e-9)
     pretrain(section, _point(), work_in(tmp_path / "whole"))
-    original = Trainer.run
+    original = OneDeviceTrainer.run
 
-    def killed(self: Trainer) -> Iterator[StepResult]:
+    def killed(self: OneDeviceTrainer) -> Iterator[StepResult]:
         for result in original(self):
             if result.step == 8:
                 raise KeyboardInterrupt
             yield result
 
-    monkeypatch.setattr(Trainer, "run", killed)
+    monkeypatch.setattr(OneDeviceTrainer, "run", killed)
     with pytest.raises(KeyboardInterrupt):
         pretrain(section, _point(), work_in(tmp_path / "cut"))
-    monkeypatch.setattr(Trainer, "run", original)
+    monkeypatch.setattr(OneDeviceTrainer, "run", original)
     pretrain(section, _point(), work_in(tmp_path / "cut"))
     assert (tmp_path / "cut/loss.parquet").read_bytes() == (tmp_path / "whole/loss.parquet").read_bytes()
     runs = [
@@ -103,6 +108,74 @@ def test_scores_come_from_the_final_checkpoint(tmp_path: Path) -> None:
     assert score.bits_per_byte == pytest.approx(score.loss / np.log(2))
     assert 2.0 < score.loss < np.log(256)
     assert (score.samples, score.tokens) == (16, 16 * 128)
+
+
+def _reference_losses(record: Path, precision: str, samples: int) -> list[float]:
+    """Of each held-out window alone: mean of minus log-probabilities in fp64, of logits by products of a precision."""
+    found = checkpoint.latest(record)
+    assert found is not None
+    model = LanguageModel(parse("A-M-Mb"), NANO)
+    model.load_state_dict(found[1]["model"])
+    inputs, targets = validation_windows(study_corpus(DATA)[0].validation, NANO.seq_len, samples)
+    losses = []
+    for row, labels in zip(inputs, targets, strict=True):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            logits = model(torch.from_numpy(row)[None])[0]
+        of_labels = torch.log_softmax(logits.double(), -1)[torch.arange(len(labels)), torch.from_numpy(labels)]
+        losses.append(-float(of_labels.mean()))
+    return losses
+
+
+def test_a_run_is_scored_in_the_precision_of_its_training(tmp_path: Path) -> None:
+    section = EvaluateSection(samples=16, batch_size=5)
+    scores, references = {}, {}
+    for precision in ("bf16", "fp32"):
+        record = tmp_path / precision
+        pretrain(_section(precision=precision), _point(20), work_in(record))
+        assert read_row(record / "run.json", TrainingRun).precision == precision
+        evaluate(section, DATA, record, work_in(tmp_path / f"score-{precision}"))
+        scores[precision] = read_row(tmp_path / f"score-{precision}/score.json", Score).loss
+        references[precision] = {each: np.mean(_reference_losses(record, each, 16)) for each in ("bf16", "fp32")}
+    for precision, other in (("bf16", "fp32"), ("fp32", "bf16")):
+        assert scores[precision] == pytest.approx(references[precision][precision], abs=2e-6)
+        assert abs(scores[precision] - references[precision][other]) > 2e-5
+
+
+def test_training_is_in_the_precision_that_is_asked_for() -> None:
+    losses = {
+        precision: [r.loss for r in OneDeviceTrainer(_section(precision=precision), _point(3), _text(), "cpu").run()]
+        for precision in ("bf16", "fp32", None)
+    }
+    assert losses[None] == losses["fp32"]
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.01)
+
+
+def test_scoring_reads_the_weights_alone(tmp_path: Path) -> None:
+    pretrain(_section(), _point(), work_in(tmp_path / "run"))
+    section = EvaluateSection(samples=4)
+    evaluate(section, DATA, tmp_path / "run", work_in(tmp_path / "first"))
+    (optimizer,) = (tmp_path / "run").rglob("optimizer.*.pt")
+    optimizer.unlink()
+    evaluate(section, DATA, tmp_path / "run", work_in(tmp_path / "second"))
+    first, second = (read_row(tmp_path / name / "score.json", Score) for name in ("first", "second"))
+    assert first.loss == second.loss
+
+
+def test_the_run_says_what_computed_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRA_DEVICE", "cpu")
+    monkeypatch.delenv("AIRA_KERNELS", raising=False)
+    pretrain(_section(), _point(2), work_in(tmp_path / "fused"))
+    monkeypatch.setenv("AIRA_KERNELS", "plain")
+    pretrain(_section(precision="bf16"), _point(2), work_in(tmp_path / "plain"))
+    said = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("fused", "plain")]
+    assert [(run["device"], run["precision"], run["kernels"]) for run in said] == [
+        ("cpu", "fp32", "fused"), ("cpu", "bf16", "torch")
+    ]  # fmt: skip
+    for name in ("device", "precision", "kernels"):
+        del said[0][name]
+    older = TrainingRun.model_validate(said[0])
+    assert (older.device, older.precision, older.kernels) == (None, None, None)
 
 
 def test_divergence_is_a_result(tmp_path: Path) -> None:

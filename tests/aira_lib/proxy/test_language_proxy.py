@@ -9,6 +9,7 @@ import torch
 
 from aira_lib.architecture.cost import flops_per_token
 from aira_lib.datasets.language import language_splits
+from aira_lib.device import Precision
 from aira_lib.models.mad_model import mad_model
 from aira_lib.proxy import count_steps, evaluate, evaluation_flops
 from aira_lib.proxy.cost import language_scale, sample_counts
@@ -38,8 +39,34 @@ def test_the_loss_is_the_mean_of_minus_log_probabilities() -> None:
     for row, targets in zip(logits, test.targets, strict=True):
         for at, target in zip(row, targets, strict=True):
             total += math.log(np.exp(at - at.max()).sum()) + at.max() - at[target]
-    assert mean_loss(model, test) == pytest.approx(total / test.targets.size, rel=1e-5)
-    assert mean_loss(model, test) == pytest.approx(math.log(data.vocab_size), rel=0.25)  # nothing learned yet
+    assert mean_loss(model, test, "fp32") == pytest.approx(total / test.targets.size, rel=1e-5)
+    assert mean_loss(model, test, "fp32") == pytest.approx(math.log(data.vocab_size), rel=0.25)  # nothing learned yet
+
+
+def test_the_loss_has_the_precision_of_the_training() -> None:
+    chosen = section()
+    data = text_data(chosen, "babistories")
+    torch.manual_seed(0)
+    model = mad_model("babistories", ("A", "Mb", "M"), text_scale(chosen, data))
+    test = data.splits.test
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        logits = torch.cat([model(torch.from_numpy(row)[None]) for row in test.inputs]).double()
+    chances = torch.log_softmax(logits, -1).gather(-1, torch.from_numpy(test.targets)[..., None])
+    assert mean_loss(model, test, "bf16") == pytest.approx(-float(chances.mean()), abs=2e-6)
+    assert abs(mean_loss(model, test, "bf16") - mean_loss(model, test, "fp32")) > 2e-5
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_an_evaluation_scores_in_its_section_s_precision(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def noted(model: Any, examples: Any, precision: Precision) -> float:
+        asked.append(precision)
+        return mean_loss(model, examples, precision)
+
+    monkeypatch.setattr("aira_lib.proxy.language.mean_loss", noted)
+    evaluate(("A",), section(precision=precision), 0)
+    assert set(asked) == {precision}
 
 
 def test_a_result_is_a_function_of_its_arguments() -> None:

@@ -1,4 +1,4 @@
-"""A stage that is killed (SIGKILL) at many lines of `aira_lib.store` and started again; run as a script.
+"""A stage that is killed (SIGKILL) at many lines of stores and checkpoints, and started again; run as a script.
 
     python crash_points.py URI SCRATCH STRIDE    kill it at every STRIDE-th line that it executes
     python crash_points.py URI SCRATCH big       kill it at random moments of large writes
@@ -19,10 +19,11 @@ from typing import Any
 
 import aira_lib.store
 from aira_lib.records import Manifest
-from aira_lib.store import RecordFolder, Store, checkpoint, open_store
+from aira_lib.store import RecordFolder, Store, open_store
 from aira_lib.store.files import write_file
+from aira_lib.training import checkpoint
 
-SOURCES = str(Path(aira_lib.store.__file__).parent)
+SOURCES = (str(Path(aira_lib.store.__file__).parent), checkpoint.__file__)
 MANIFEST = Manifest(stage="pretrain", version=1, unit="p", key="k", study="s", spec_digest="d", section={})
 STEPS = 3
 BIG = 9_000_000
@@ -42,7 +43,8 @@ def stage(uri: str, prefix: str, scratch: Path) -> Manifest:
         for step in range(found[0] + 1 if found else 1, STEPS + 1):
             write_file(attempt.path / "journal", journal(step))
             attempt.push("journal")
-            checkpoint.save(attempt.path, attempt.push, step, {"weights": torch.full((100,), float(step))})
+            shards = [{name: torch.full((100,), float(step))} for name in ("first", "second")]
+            checkpoint.save(attempt.path, attempt.push, step, {"model": shards, "progress": [{"step": step}]})
         checkpoint.prune(attempt.path, attempt.push)
         return attempt.commit(MANIFEST)
 
@@ -67,11 +69,18 @@ def check_visible(store: Store, prefix: str, scratch: Path) -> None:
     if f"{prefix}/journal" in names:
         assert store.read(f"{prefix}/journal") in map(journal, range(1, STEPS + 1))
     for name in names:
-        if name.endswith("state.pt") and name.replace("state.pt", "manifest.json") in names:
+        if "/checkpoints/" in name:
             store.get(name, scratch / "check" / name)
-            store.get(name.replace("state.pt", "manifest.json"), (scratch / "check" / name).with_name("manifest.json"))
-    if found := checkpoint.latest(scratch / "check" / prefix):
-        assert found[1]["weights"].tolist() == [float(found[0])] * 100
+    manifests = [name for name in names if "/checkpoints/" in name and name.endswith("/manifest.json")]
+    found = checkpoint.latest(scratch / "check" / prefix)
+    assert (found is not None) == bool(manifests)
+    if found:
+        step, state = found
+        assert f"{prefix}/checkpoints/step_{step:08d}/manifest.json" == max(manifests)
+        assert {name: value.tolist() for name, value in state["model"].items()} == {
+            "first": [float(step)] * 100, "second": [float(step)] * 100
+        }  # fmt: skip
+        assert state["progress"] == {"step": step}
 
 
 def killed(work: Callable[[], object], kill: Callable[[int], None]) -> bool:

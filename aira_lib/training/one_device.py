@@ -1,14 +1,11 @@
-"""Train one language model: the loop, its state and nothing else.
+"""Train one language model on one device: the loop, its state and nothing else.
 
 The data of a step is a function of (seed, step), so the whole state is the model, the optimizer and the step: a run
-that was interrupted goes on from its last checkpoint to the same weights. One device; a job over many devices is the
-launcher's to set up.
+that was interrupted goes on from its last checkpoint to the same weights.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -18,25 +15,17 @@ from aira_lib.architecture.pattern import parse
 from aira_lib.datasets.text import batches
 from aira_lib.models.language_model import LanguageModel, parameter_groups
 from aira_lib.models.optimizer import EagerAdamW
-from aira_lib.pretrain.schedule import learning_rate
+from aira_lib.models.precision import rounded
 from aira_lib.records import PretrainPoint
 from aira_lib.spec import PretrainSection
+from aira_lib.training.checkpoint import Part, Shards
+from aira_lib.training.precision import effective_precision
+from aira_lib.training.schedule import learning_rate
+from aira_lib.training.trainers import StepResult
 
 
-@dataclass(frozen=True)
-class StepResult:
-    """What one optimizer step did. Loss in nats per token, before the step."""
-
-    step: int
-    tokens: int
-    flops: float
-    loss: float
-    learning_rate: float
-    grad_norm: float
-
-
-class Trainer:
-    """A language model in training on bytes."""
+class OneDeviceTrainer:
+    """A language model in training on bytes; see `aira_lib.training.trainers.Trainer`."""
 
     def __init__(self, section: PretrainSection, point: PretrainPoint, data: NDArray[np.uint8], device: str) -> None:
         """Build the model from the point's seed.
@@ -45,10 +34,11 @@ class Trainer:
             section: data and optimizer settings.
             point: design, steps and seed.
             data: [n_tokens] training text.
-            device: a torch device such as "cpu" or "cuda"; on CUDA the forward pass runs in bf16.
+            device: a torch device such as "cpu" or "cuda:1".
         """
         self.section, self.point, self.data = section, point, data
         self.device = torch.device(device)
+        self.precision = effective_precision(section, "cpu" if self.device.type == "cpu" else "cuda")
         self.scale = point.design.scale
         torch.manual_seed(point.seed)
         self.model = LanguageModel(parse(point.design.pattern), self.scale).to(self.device)
@@ -60,13 +50,13 @@ class Trainer:
         )
         self.step = 0
 
-    def state(self) -> dict[str, Any]:
-        """Everything that a resumed run needs."""
-        return {"step": self.step, "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+    def state(self) -> dict[str, Shards]:
+        """Everything that a resumed run needs besides the step."""
+        return {"model": [self.model.state_dict()], "optimizer": [self.optimizer.state_dict()]}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, step: int, state: Mapping[str, Part]) -> None:
         """Go on from a saved state."""
-        self.step = int(state["step"])
+        self.step = step
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
 
@@ -99,7 +89,7 @@ class Trainer:
         total = torch.zeros((), device=self.device)
         for start in range(0, rows, per_pass):
             x, y = (torch.from_numpy(part[start : start + per_pass]).to(self.device) for part in (inputs, targets))
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            with rounded(self.device, self.precision):
                 loss = self.model.loss(x, y) * (len(x) / rows)
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
