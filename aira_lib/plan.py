@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from aira_lib.architecture.pattern import parse
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.architecture.scales import Scale, scale_named
 from aira_lib.errors import UserError, nearest
 from aira_lib.records import RECORD_VERSIONS, PretrainPoint, StageName
@@ -61,9 +63,16 @@ def _task(study: Study) -> dict[str, Any]:
     """What determines a search of the task: of a folder its files, wherever it lies."""
     task = study.task
     if task.folder is None:
-        return task.model_dump(mode="json", include={"name", "layers"})
+        named = task.model_dump(mode="json", include={"name", "layers", "primitives"})
+        return {**named, **_versions(task_of(task).primitives)}
     chosen = task.model_dump(mode="json", include={"validation", "validation_fraction"})
     return {"folder": task.name, "files": folder_digest(folder_of(task.folder)), **chosen}
+
+
+def _versions(primitives: Sequence[str]) -> dict[str, Any]:
+    """Versions of the code of primitives, where any is not the first."""
+    versions = PRIMITIVES.versions(primitives)
+    return {"primitive_versions": versions} if versions else {}
 
 
 def need_designs(study: Study) -> None:
@@ -108,7 +117,8 @@ def extrapolate_unit(study: Study) -> Unit:
 def pretrain_unit(study: Study, point: PretrainPoint) -> Unit:
     """One training run. Its key has no inputs: the point says all of it, whichever way its design was found."""
     settings = study.pretrain.model_dump(mode="json", include={"data", "optimizer", "micro_batch_tokens"})
-    return Unit("pretrain", point.id, {"pretrain": settings, "point": point.model_dump(mode="json")})
+    section = {"pretrain": settings, "point": point.model_dump(mode="json"), **_versions(parse(point.design.pattern))}
+    return Unit("pretrain", point.id, section)
 
 
 def evaluate_unit(study: Study, point: PretrainPoint) -> Unit:

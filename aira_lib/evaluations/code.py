@@ -1,12 +1,14 @@
 """The code of the evaluator as a digest: what is said in comments, docstrings and layout does not count.
 
-Which modules these are is read from their imports, starting at `aira_lib.proxy.evaluation`. Followed are the packages
+Which modules these are is read from their imports, starting at `aira_lib.proxy.evaluation`, and from texts that name
+something in one, such as "aira_lib.models.attention:Attention". Followed are the packages
 that turn settings into scores. The study's format is not among them, since its values are in the key themselves, nor
 are texts, which are in it by the digest of their tokens.
 """
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 import aira_lib
 
 START = "aira_lib.proxy.evaluation"
+_NAMED = re.compile(r"(aira_lib(?:\.\w+)+):\w+")
 PACKAGES = ("aira_lib.proxy", "aira_lib.models", "aira_lib.architecture", "aira_lib.datasets.mad")
 
 
@@ -53,13 +56,15 @@ def _source(root: Path, name: str) -> Path | None:
 
 
 def _imported(module: ast.Module) -> Iterator[str]:
-    """Dotted names that may be modules; those imported within functions included."""
+    """Dotted names that may be modules; those imported within functions and those named in texts included."""
     for node in ast.walk(module):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (named := _NAMED.fullmatch(node.value)):
+            yield named[1]
 
 
 def _meaning(node: ast.AST) -> Iterator[str]:
