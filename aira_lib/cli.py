@@ -276,7 +276,8 @@ def verify(as_json: AsJson = False) -> None:
 def pattern(
     text: Annotated[str, typer.Argument(metavar="PATTERN", help="Layers, such as '2(2A-M)-3(Mb-M)'.")],
     primitives: Annotated[
-        int | None, typer.Option(min=2, max=3, help="The search space whose widths count; default: 3 if it has an Mb.")
+        int | None,
+        typer.Option(min=2, help="The size of the search space whose widths count; default: 2 with A and M alone."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

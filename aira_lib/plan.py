@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from aira_lib.architecture.pattern import parse
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.architecture.scales import Scale, scale_named
 from aira_lib.contents import folder_digest
 from aira_lib.datasets.text.identity import data_identity
@@ -98,11 +100,18 @@ def _designs(study: Study) -> dict[str, Any]:
     proxy = proxy_for(task, study.proxy)
     stopping = changed(proxy.stopping)
     return {
-        "task": {"name": task.name, "layers": study.task.layers},
+        "task": {"name": task.name, "layers": study.task.layers, "primitives": list(task.primitives)},
         "proxy": settings_of(proxy.at_depth(study.task.layers)) | ({"stopping": stopping} if stopping else {}),
         "code": versions_of("search", *pieces_of(proxy)),
         "computes": computes(),
+        **_versions(task.primitives),
     }
+
+
+def _versions(primitives: Sequence[str]) -> dict[str, Any]:
+    """Versions of the code of primitives, where any is not the first."""
+    versions = PRIMITIVES.versions(primitives)
+    return {"primitive_versions": versions} if versions else {}
 
 
 def need_designs(study: Study) -> None:
@@ -158,6 +167,7 @@ def pretrain_unit(study: Study, point: PretrainPoint) -> Unit:
         "code": versions_of("text", "models", "training"),
         "computes": computes(),
         "precision": effective_precision(study.pretrain, device_kind()),
+        **_versions(parse(point.design.pattern)),
     }
     return Unit("pretrain", point.id, section, point=point)
 

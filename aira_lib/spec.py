@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from aira_lib.agent_spec import AgentSection as AgentSection
 from aira_lib.agent_spec import CandidateLimits as CandidateLimits
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.architecture.scales import SCALE_NAMES, Distinct, Scale, Section, require_distinct
 from aira_lib.device import Precision
 from aira_lib.errors import nearest
@@ -49,6 +50,8 @@ class TaskSection(Section):
     folder: str | None = Field(None, min_length=1)
     validation: Literal["auto", "held-out", "self-reported"] = "auto"
     validation_fraction: float = Field(0.2, gt=0, lt=1)
+    primitives: tuple[str, ...] | None = Field(None)
+    """The kinds of layer that a design may use, at least two, such as [A, W, M, Mb]; None: the task's own."""
 
     @model_validator(mode="after")
     def _name_or_folder(self) -> "TaskSection":
@@ -57,6 +60,19 @@ class TaskSection(Section):
             if self.name not in (name, DEFAULT_TASK):
                 raise ValueError(f"a task has a name ({self.name!r}) or a folder ({self.folder!r}), not both")
             object.__setattr__(self, "name", name)
+        return self
+
+    @model_validator(mode="after")
+    def _primitives_are_known(self) -> "TaskSection":
+        if self.primitives is None:
+            return self
+        if self.folder is not None:
+            raise ValueError("the candidates of a task folder are programs, which have no primitives")
+        for symbol in self.primitives:
+            if symbol not in PRIMITIVES:
+                raise ValueError(f"unknown primitive {symbol!r}{nearest(symbol, PRIMITIVES)}")
+        if len(set(self.primitives)) != len(self.primitives) or len(self.primitives) < 2:
+            raise ValueError(f"primitives must be distinct and at least two, got {list(self.primitives)}")
         return self
 
 
@@ -108,6 +124,8 @@ class ProxySection(Section):
     expand: int = Field(2, ge=1)
     ssm_head_dim: int = Field(32, ge=1)
     n_groups: int = Field(1, ge=1)
+    window: int | None = Field(None, ge=1)
+    """Positions that window attention sees, itself included; None: a quarter of each data set's length."""
     full_width_layers: int | None = Field(None, ge=1)
     """Composer's width scaling: designs with more layers than this are narrower, so that all have about as many
     parameters (of Mamba-2 up to 1.4 times as many). Its source says that the width of primitives shrinks with depth,
@@ -184,7 +202,8 @@ class ProxySection(Section):
             name="proxy", d_model=self.d_model, n_heads=self.n_heads, n_kv_heads=self.n_heads,
             head_dim=self.d_model // self.n_heads, d_ff=self.d_ff, mlp="relu", d_ssm=d_ssm, d_state=self.d_state,
             ssm_head_dim=self.ssm_head_dim, n_groups=self.n_groups, d_conv=self.d_conv, seq_len=128, vocab_size=16,
-            tie_embeddings=False, tokens_per_step=self.batch_size * 128, source="the study's proxy section",
+            window=self.window, tie_embeddings=False, tokens_per_step=self.batch_size * 128,
+            source="the study's proxy section",
         )  # fmt: skip
 
 

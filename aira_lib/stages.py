@@ -30,7 +30,7 @@ from aira_lib.records import (
 from aira_lib.settings import Settings, task_data_folder
 from aira_lib.spec import Study, digest
 from aira_lib.store import Attempt, Holder, LostClaim, RecordFolder, open_store
-from aira_lib.tasks import task_named
+from aira_lib.tasks.section import task_of
 from aira_lib.track.follow import RUN_NAME_TAG, RUN_TAG, followed
 from aira_lib.track.log import TrackLog
 from aira_lib.track.mlflow_sync import DIGEST_TAG
@@ -246,7 +246,7 @@ def _search(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
 def _archive(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
     from aira_lib.archive.stage import archive
 
-    task = task_named(study.task.name)
+    task = task_of(study.task)
     journals = [(record.manifest.unit, record.path / "journal.jsonl") for record in inputs]
     archive(journals, work, task.dataset, task.lower_is_better)
 

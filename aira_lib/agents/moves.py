@@ -7,15 +7,23 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from aira_lib.architecture.primitives import PRIMITIVES
+
 Layers = tuple[str, ...]
 Rng = np.random.Generator
 
-_MLP = "M"
+_MLP = "M"  # stands for what does not mix, where the primitives have none; `draft` puts one of them in its place
 
 
 def mixers_of(primitives: Sequence[str]) -> list[str]:
     """The primitives that move information between positions."""
-    return [primitive for primitive in primitives if primitive != _MLP] or list(primitives)
+    return [primitive for primitive in primitives if PRIMITIVES.named(primitive).mixes] or list(primitives)
+
+
+def _feed_forward(primitives: Sequence[str], rng: Rng) -> str:
+    """A primitive that transforms every position alone."""
+    found = [primitive for primitive in primitives if not PRIMITIVES.named(primitive).mixes]
+    return _pick(found, rng) if len(found) > 1 else found[0] if found else _MLP
 
 
 def _pick(options: Sequence[str], rng: Rng) -> str:
@@ -28,37 +36,38 @@ def _cut(motif: Sequence[str], n: int) -> Layers:
 
 def _alternating(n: int, primitives: Sequence[str], rng: Rng) -> Layers:
     mixers = [str(mixer) for mixer in rng.permutation(mixers_of(primitives))]
-    return _cut([layer for mixer in mixers for layer in (mixer, _MLP)], n)
+    mlp = _feed_forward(primitives, rng)
+    return _cut([layer for mixer in mixers for layer in (mixer, mlp)], n)
 
 
 def _two_to_one(n: int, primitives: Sequence[str], rng: Rng) -> Layers:
     mixers = mixers_of(primitives)
-    return _cut([_pick(mixers, rng), _pick(mixers, rng), _MLP], n)
+    return _cut([_pick(mixers, rng), _pick(mixers, rng), _feed_forward(primitives, rng)], n)
 
 
 def _front_loaded(n: int, primitives: Sequence[str], rng: Rng) -> Layers:
     mixers = mixers_of(primitives)
     front = int(rng.integers(n // 4, n // 2 + 1))
-    return (*_cut([_pick(mixers, rng)], front), *_cut([_MLP, _pick(mixers, rng)], n - front))
+    return (*_cut([_pick(mixers, rng)], front), *_cut([_feed_forward(primitives, rng), _pick(mixers, rng)], n - front))
 
 
 def _mlp_tail(n: int, primitives: Sequence[str], rng: Rng) -> Layers:
     tail = int(rng.integers(n // 8, n // 3 + 1))
-    return (*_alternating(n - tail, primitives, rng), *_cut([_MLP], tail))
+    return (*_alternating(n - tail, primitives, rng), *_cut([_feed_forward(primitives, rng)], tail))
 
 
 def _sandwich(n: int, primitives: Sequence[str], rng: Rng) -> Layers:
     mixers = mixers_of(primitives)
     edge = int(rng.integers(0, n // 4 + 1))
     middle = _alternating(n - 2 * edge, primitives, rng)
-    return (*_cut([_pick(mixers, rng)], edge), *middle, *_cut([_MLP], edge))
+    return (*_cut([_pick(mixers, rng)], edge), *middle, *_cut([_feed_forward(primitives, rng)], edge))
 
 
 def _sparse(n: int, primitives: Sequence[str], rng: Rng) -> Layers:
     mixers = [str(mixer) for mixer in rng.permutation(mixers_of(primitives))]
-    period = int(rng.integers(3, 6))
+    period, mlp = int(rng.integers(3, 6)), _feed_forward(primitives, rng)
     return tuple(
-        mixers[-1] if i % (2 * period) == period else _MLP if i % 2 else mixers[0]
+        mixers[-1] if i % (2 * period) == period else mlp if i % 2 else mixers[0]
         for i in range(n)
     )  # fmt: skip
 

@@ -10,7 +10,8 @@ from aira_lib.aggregate.electorate import Electorate, electorate, goodness
 from aira_lib.aggregate.resample import resampled
 from aira_lib.aggregate.table import DesignTable, fittest_first, layers_of
 from aira_lib.aggregate.vote import Codes, Votes, vote
-from aira_lib.architecture.pattern import PRIMITIVES, render
+from aira_lib.architecture.pattern import render
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.records import BasePattern, Member, Representative, Resampling, write_rows
 from aira_lib.spec import AggregateSection
 from aira_lib.work import Work
@@ -80,7 +81,7 @@ def _pattern(
         rank_by=section.rank_by,
         candidates=sum(map(len, voters.candidates)),
         members=members,
-        votes=tuple({p: share for p, share in zip(PRIMITIVES, row, strict=True) if share} for row in shares.tolist()),
+        votes=tuple({p: share for p, share in zip(PRIMITIVES, row, strict=False) if share} for row in shares.tolist()),
         agreement=tuple(shares[np.arange(len(chosen)), chosen].tolist()),
         in_archive=bool((distances == 0).any()),
         voters=len(voters.rows),
@@ -96,10 +97,12 @@ def _posterior(
     section: AggregateSection, table: DesignTable, voters: Electorate, chosen: Codes, shares: NDArray[np.float64]
 ) -> Posterior:
     """Over the primitives that the archive has anywhere: the others were not there to be chosen."""
-    used = np.flatnonzero([(table.codes == code).any() for code in range(len(PRIMITIVES))])
+    n_primitives = len(PRIMITIVES.names())
+    used = np.flatnonzero([(table.codes == code).any() for code in range(n_primitives)])
     places = np.searchsorted(used, chosen).astype(np.uint8)
-    after = posterior(shares[:, used], places, voters.effective, section.prior, section.credibility)
-    every = np.zeros_like(shares)
+    every = np.zeros((len(shares), n_primitives))
+    every[:, : shares.shape[1]] = shares  # the electorate may have fewer primitives than the archive
+    after = posterior(every[:, used], places, voters.effective, section.prior, section.credibility)
     every[:, used] = after.shares
     return Posterior(every, after.intervals)
 

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aira_lib.architecture.pattern import PRIMITIVES, Layers, render
+from aira_lib.architecture.pattern import Layers, render
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.errors import UserError
 from aira_lib.records import ArchiveRow
 
@@ -93,7 +94,8 @@ class DesignTable:
 
 def layers_of(codes: Iterable[int]) -> Layers:
     """Primitives by their places in PRIMITIVES."""
-    return tuple(PRIMITIVES[code] for code in codes)
+    symbols = PRIMITIVES.names()
+    return tuple(symbols[code] for code in codes)
 
 
 def fittest_first(goodness: Floats, codes: Codes) -> NDArray[np.intp]:
@@ -151,10 +153,12 @@ def _codes(column: Any, path: Path) -> Codes:
     if (sizes != sizes[0]).any() or not sizes[0]:
         raise UserError(f"{path}: designs of {sizes.min()} and of {sizes.max()} layers; aggregate one length at a time")
     names, places = _dictionary(column.flatten())
-    known = np.array([PRIMITIVES.index(name) if name in PRIMITIVES else _NONE for name in names], dtype=np.uint8)
+    code_of = {symbol: code for code, symbol in enumerate(PRIMITIVES)}
+    known = np.array([code_of.get(name, _NONE) for name in names], dtype=np.uint8)
     codes = known[places]
     if (codes == _NONE).any():
-        raise UserError(f"{path}: {names[places[int(codes.argmax())]]!r} is no primitive; they are {PRIMITIVES}")
+        unknown = names[places[int(codes.argmax())]]
+        raise UserError(f"{path}: {unknown!r} is no primitive; they are {PRIMITIVES.names()}")
     return codes.reshape(-1, int(sizes[0]))
 
 

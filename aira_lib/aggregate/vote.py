@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aira_lib.architecture.pattern import PRIMITIVES
+from aira_lib.architecture.primitives import PAPER_PRIMITIVES
 
 Codes = NDArray[np.uint8]
 Context = int | Literal["all"]
@@ -26,12 +26,13 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True)
 class Votes:
-    """What was chosen under each of r sets of weights, as places in PRIMITIVES, and the shares of all primitives."""
+    """What was chosen under each of r sets of weights, as places in PRIMITIVES, and the shares of the primitives."""
 
     chosen: Codes
     """[r, layers]"""
     shares: NDArray[np.float64]
-    """[r, layers, primitives]: of the voters' weight, at each layer."""
+    """[r, layers, primitives]: of the voters' weight, at each layer; up to the last primitive that a member has, and at
+    least the paper's."""
 
     @property
     def agreement(self) -> NDArray[np.float64]:
@@ -58,9 +59,10 @@ def vote(codes: Codes, weights: Weights, context: Context = 0, expected: Codes |
         raise ValueError("a vote needs a member of positive weight")
     n_rows, n_layers = len(weights), codes.shape[1]
     lengths = [layer if context == "all" else min(context, layer) for layer in range(n_layers)]
-    result = Votes(np.zeros((n_rows, n_layers), dtype=np.uint8), np.zeros((n_rows, n_layers, len(PRIMITIVES))))
+    n_primitives = max(len(PAPER_PRIMITIVES), int(codes.max()) + 1)
+    result = Votes(np.zeros((n_rows, n_layers), dtype=np.uint8), np.zeros((n_rows, n_layers, n_primitives)))
     foreseen = np.zeros(n_layers, dtype=np.uint8) if expected is None else expected  # at c = 0 nothing depends on it
-    totals = _totals(codes, weights, foreseen, lengths) if expected is not None or context == 0 else None
+    totals = _totals(codes, weights, foreseen, lengths, n_primitives) if expected is not None or context == 0 else None
     matches = _Matches(codes)
     for layer, length in enumerate(lengths):
         left = np.arange(n_rows)
@@ -71,7 +73,7 @@ def vote(codes: Codes, weights: Weights, context: Context = 0, expected: Codes |
             _decide(
                 result, layer, rows, totals[rows, layer], codes, weights, matches.of(layer - length, foreseen[before])
             )
-        for rows, voters, sums in _by_context(codes, weights, result.chosen, layer, length, matches, left):
+        for rows, voters, sums in _by_context(codes, weights, result, layer, length, matches, left):
             _decide(result, layer, rows, sums, codes, weights, voters)
     return result
 
@@ -99,17 +101,19 @@ class _Matches:
         return self.found[wanted]
 
 
-def _is_primitive(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _is_primitive(codes: NDArray[np.uint8], n_primitives: int) -> NDArray[np.bool_]:
     """One more axis, of primitives, before the last."""
-    return np.asarray(codes[..., None, :] == np.arange(len(PRIMITIVES), dtype=np.uint8)[:, None])
+    return np.asarray(codes[..., None, :] == np.arange(n_primitives, dtype=np.uint8)[:, None])
 
 
-def _totals(codes: Codes, weights: Weights, foreseen: Codes, lengths: list[int]) -> NDArray[np.float64]:
+def _totals(
+    codes: Codes, weights: Weights, foreseen: Codes, lengths: list[int], n_primitives: int
+) -> NDArray[np.float64]:
     """[r, layers, primitives]: the weight of every primitive among the members that match what is foreseen."""
-    totals = np.zeros((len(weights), len(PRIMITIVES), codes.shape[1]))
+    totals = np.zeros((len(weights), n_primitives, codes.shape[1]))
     for start in range(0, len(codes), _BLOCK):
         block = codes[start : start + _BLOCK]
-        counted = _is_primitive(block)
+        counted = _is_primitive(block, n_primitives)
         same = block == foreseen
         for layer, length in enumerate(lengths):
             if length:
@@ -122,19 +126,19 @@ def _totals(codes: Codes, weights: Weights, foreseen: Codes, lengths: list[int])
 def _by_context(
     codes: Codes,
     weights: Weights,
-    chosen: Codes,
+    result: Votes,
     layer: int,
     length: int,
     matches: _Matches,
     pending: NDArray[np.intp],
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]]:
     """Rows of weights that share a context, their voters, and the weight of each primitive at the layer."""
-    contexts, group = np.unique(chosen[pending, layer - length : layer], axis=0, return_inverse=True)
+    contexts, group = np.unique(result.chosen[pending, layer - length : layer], axis=0, return_inverse=True)
     for number, context in enumerate(contexts):
         rows = pending[group.reshape(-1) == number]
         voters = matches.of(layer - length, context)
         held = (weights if len(rows) == len(weights) else weights[rows]).take(voters, axis=1)
-        sums = held @ _is_primitive(codes[voters, layer]).T.astype(weights.dtype)
+        sums = held @ _is_primitive(codes[voters, layer], result.shares.shape[2]).T.astype(weights.dtype)
         yield rows, voters, sums.astype(np.float64)
 
 

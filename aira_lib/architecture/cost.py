@@ -1,6 +1,7 @@
 """What a design costs: parameters, training FLOPs, steps for a budget, memory at inference.
 
-The formulas are recovered from the paper's tables, which lost theirs: (4) to (7) give all 285 step counts of Tables
+What one layer of a kind costs stands with the kind, in `aira_lib.architecture.primitives`; here it is added up. The
+formulas are recovered from the paper's tables, which lost theirs: (4) to (7) give all 285 step counts of Tables
 10 and 11, and the parameter columns of Tables 8 and 9 but for one row. Symbols: d is d_model, h d_ff, S the training
 length, G, N, K and H the groups, state, kernel and heads of Mamba-2.
 
@@ -12,11 +13,11 @@ chunks, whose products within a chunk the recurrence of formula (6) does not hav
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Literal
 
-from aira_lib.architecture.pattern import PRIMITIVES
+from aira_lib.architecture.primitives import PRIMITIVES, Primitive
 from aira_lib.architecture.scales import Scale
 from aira_lib.errors import UserError
 
@@ -25,7 +26,7 @@ StepConvention = Literal["nearest", "floor"]
 
 
 def count(layers: Iterable[str]) -> dict[str, int]:
-    """How many layers of each primitive, absent ones included.
+    """How many layers of each primitive: the paper's three even where absent, others where the design has them.
 
     Raises:
         UserError: a layer that is no primitive.
@@ -33,7 +34,7 @@ def count(layers: Iterable[str]) -> dict[str, int]:
     found = Counter(layers)
     if unknown := found.keys() - set(PRIMITIVES):
         raise UserError(f"unknown primitive {min(unknown)!r}; primitives are {', '.join(PRIMITIVES)}")
-    return {primitive: found[primitive] for primitive in PRIMITIVES}
+    return {symbol: found[symbol] for symbol in PRIMITIVES.known(found)}
 
 
 def layer_params(scale: Scale) -> dict[str, int]:
@@ -42,16 +43,7 @@ def layer_params(scale: Scale) -> dict[str, int]:
     Attention has no biases; Mamba-2 has its convolution's bias, A, D and dt bias a head, and its gated norm. The
     paper prints two decimals, so its counting of these small terms is assumed.
     """
-    d, d_ssm, heads = scale.d_model, scale.d_ssm, scale.n_ssm_heads
-    return {
-        "A": 2 * d * scale.q_dim + 2 * d * scale.kv_dim,
-        "M": (3 if scale.mlp == "swiglu" else 2) * d * scale.d_ff,
-        "Mb": d * (d_ssm + scale.conv_dim + heads)
-        + scale.conv_dim * (scale.d_conv + 1)
-        + 3 * heads
-        + d_ssm
-        + d_ssm * d,
-    }
+    return {primitive.symbol: primitive.params(scale) for primitive in PRIMITIVES.entries()}
 
 
 def params(layers: Iterable[str], scale: Scale) -> tuple[int, int]:
@@ -60,7 +52,7 @@ def params(layers: Iterable[str], scale: Scale) -> tuple[int, int]:
     The embedding is counted once where it is tied to the output head, as in the paper, else twice.
     """
     embedding = scale.vocab_size * scale.d_model * (1 if scale.tie_embeddings else 2)
-    return _total(layers, layer_params(scale)), embedding
+    return _total(layers, lambda primitive: primitive.params(scale)), embedding
 
 
 def exact_params(layers: Iterable[str], scale: Scale) -> int:
@@ -73,23 +65,14 @@ def layer_flops(scale: Scale) -> dict[str, int]:
     """Training FLOPs (forward and backward, 3 x 2 a multiplication) a token of one layer of each primitive.
 
     The paper's (4) A = 6 (2d² + 2d kv) + 12 S d, (5) M = 18 d h, and
-    (6) Mb = 6d (2 d_ssm + 2GN + H) + 6K (d_ssm + 2GN) + 12 d_ssm N + 6 d_ssm d.
+    (6) Mb = 6d (2 d_ssm + 2GN + H) + 6K (d_ssm + 2GN) + 12 d_ssm N + 6 d_ssm d; others in the paper's convention.
     """
-    d, d_ssm = scale.d_model, scale.d_ssm
-    per_layer = layer_params(scale)
-    return {
-        "A": 6 * per_layer["A"] + 12 * scale.seq_len * scale.q_dim,
-        "M": 6 * per_layer["M"],
-        "Mb": 6 * d * (d_ssm + scale.conv_dim + scale.n_ssm_heads)
-        + 6 * scale.d_conv * scale.conv_dim
-        + 12 * d_ssm * scale.d_state
-        + 6 * d_ssm * d,
-    }
+    return {primitive.symbol: primitive.flops(scale) for primitive in PRIMITIVES.entries()}
 
 
 def flops_per_token(layers: Iterable[str], scale: Scale) -> int:
     """Training FLOPs a token, in the paper's convention."""
-    return _total(layers, layer_flops(scale))
+    return _total(layers, lambda primitive: primitive.flops(scale))
 
 
 def flops_per_step(layers: Iterable[str], scale: Scale) -> int:
@@ -121,18 +104,17 @@ def steps_for_budget(budget: float, layers: Iterable[str], scale: Scale, convent
 
 
 def kv_cache_bytes(layers: Iterable[str], scale: Scale, context: int, batch: int = 1, bytes_per_value: int = 2) -> int:
-    """Memory for the keys and values of `context` tokens of every sequence at inference (default: 16-bit values)."""
-    return count(layers)["A"] * 2 * scale.kv_dim * context * batch * bytes_per_value
+    """Memory for the keys and values of `context` tokens of every sequence at inference (default: 16-bit values).
+
+    A layer that sees a window holds no more than that.
+    """
+    return _total(layers, lambda primitive: primitive.cache_values(scale, context)) * batch * bytes_per_value
 
 
 def ssm_state_bytes(layers: Iterable[str], scale: Scale, batch: int = 1, bytes_per_value: int = 2) -> int:
-    """Memory of every sequence for Mamba-2 at inference, whatever the context (default: 16-bit values).
-
-    A layer holds a state of d_state for each of d_ssm channels, and the last K - 1 inputs of its convolution.
-    """
-    values = scale.d_ssm * scale.d_state + (scale.d_conv - 1) * scale.conv_dim
-    return count(layers)["Mb"] * values * batch * bytes_per_value
+    """Memory of every sequence for recurrent states at inference, whatever the context (default: 16-bit values)."""
+    return _total(layers, lambda primitive: primitive.state_values(scale)) * batch * bytes_per_value
 
 
-def _total(layers: Iterable[str], per_layer: dict[str, int]) -> int:
-    return sum(n * per_layer[primitive] for primitive, n in count(layers).items())
+def _total(layers: Iterable[str], of_layer: Callable[[Primitive], int]) -> int:
+    return sum(n * of_layer(PRIMITIVES.named(symbol)) for symbol, n in count(layers).items() if n)

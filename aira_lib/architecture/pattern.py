@@ -3,7 +3,7 @@
     pattern   = item, { [separator], item }
     item      = [count], ( primitive | "(", pattern, ")" )
     separator = "-" | "+"                 the paper's tables write the first, its text the second
-    primitive = "A" | "mA" | "M" | "Mb"   attention (two spellings), MLP, Mamba-2
+    primitive = "A" | "mA" | "M" | "Mb" | "W" | ...   a way to write one of `aira_lib.architecture.primitives`
     count     = digits 0-9, at least 1
 
 Case matters: ``m``, ``MB`` or ``ma`` are errors that name the spelling meant. White space may stand anywhere except
@@ -14,25 +14,41 @@ Not covered: what a layer costs (`cost`) and which designs are known (`reference
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.errors import PatternError
 
 Layers = tuple[str, ...]
 
-PRIMITIVES = ("A", "M", "Mb")
 EXACT_LIMIT = 128
 """`render` searches for the shortest of all forms up to this many layers."""
 
-_SPELLINGS = {"A": "A", "mA": "A", "M": "M", "Mb": "Mb"}
-_MISSPELT = {"a": "A", "m": "M", "mb": "Mb", "mB": "Mb", "MB": "Mb", "ma": "mA", "Ma": "mA"}
-# Every character of a text belongs to one token, so a token's place is the length of those before it.
-_TOKEN = re.compile(r"[0-9]+|Mb|mA|[AM]|[-+()]|\s+|.", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z]+")
 _MAX_DIGITS = 9
 _WINDOW = 60
+
+
+@dataclass(frozen=True)
+class _Words:
+    """What the registry says of the primitives' words, as a reader of many patterns wants it."""
+
+    tokens: Callable[[str], list[str]]
+    primitives: dict[str, str]
+    symbols: frozenset[str]
+
+
+@lru_cache(maxsize=1)
+def _words(n_primitives: int) -> _Words:
+    """Made once, and anew where the registry has grown; the first call also loads modules from outside."""
+    symbols = frozenset(PRIMITIVES)
+    words = PRIMITIVES.words()
+    # Every character of a text belongs to one token, so a token's place is the length of those before it.
+    longest_first = "|".join(sorted(words, key=len, reverse=True))
+    return _Words(re.compile(rf"[0-9]+|{longest_first}|[-+()]|\s+|.", re.DOTALL).findall, words, symbols)
 
 
 def parse(text: str, max_layers: int = 4096) -> Layers:
@@ -44,14 +60,15 @@ def parse(text: str, max_layers: int = 4096) -> Layers:
     Raises:
         PatternError: with the text and a caret under the place; also for more than `max_layers` layers.
     """
-    tokens = _TOKEN.findall(text)
+    words = _words(PRIMITIVES.size)
+    tokens, primitive_of = words.tokens(text), words.primitives.get
     layers: list[str] = []
     around: list[tuple[list[str], int, int]] = []  # of each open group: the layers before it, its count, its "("
     count = 0  # 0: none is waiting for its item
     total = 0  # layers of all open groups; the expansion has at least so many
     complete = False  # an item has just ended
     for index, token in enumerate(tokens):
-        if primitive := _SPELLINGS.get(token):
+        if primitive := primitive_of(token):
             total += count or 1
             if total > max_layers:
                 raise _too_long(text, tokens, index, max_layers)
@@ -93,7 +110,7 @@ def parse(text: str, max_layers: int = 4096) -> Layers:
 
 
 def _missing(count: int, where: str) -> str:
-    return f"a primitive (A, M, Mb) or '(' is missing {where}" + (", after the count" if count else "")
+    return f"a primitive ({', '.join(PRIMITIVES)}) or '(' is missing {where}" + (", after the count" if count else "")
 
 
 def _too_long(text: str, tokens: list[str], index: int, max_layers: int) -> PatternError:
@@ -102,14 +119,21 @@ def _too_long(text: str, tokens: list[str], index: int, max_layers: int) -> Patt
 
 
 def _unknown(text: str, tokens: list[str], index: int) -> PatternError:
+    misspelt = PRIMITIVES.misspelt()
     for start in (max(0, index - 1), index):  # in "MB" the M alone was a primitive
         word = _WORD.match(text, len("".join(tokens[:start])))
-        if word and (meant := _MISSPELT.get(word[0])):
+        if word and (meant := misspelt.get(word[0])):
             return _error(text, tokens, start, f"unknown primitive {word[0]!r}; did you mean {meant!r}?")
     if word:
-        reason = f"unknown primitive {word[0][:_WINDOW]!r}; primitives are A (or mA), M and Mb"
+        reason = f"unknown primitive {word[0][:_WINDOW]!r}; primitives are {_listed()}"
         return _error(text, tokens, index, reason)
     return _error(text, tokens, index, f"{tokens[index]!r} does not belong in a pattern")
+
+
+def _listed() -> str:
+    """All primitives with their other spellings, such as ``A (or mA), M and Mb``."""
+    written = [" (or ".join(p.written) + ")" * bool(p.spellings) for p in PRIMITIVES.entries()]
+    return " and ".join([", ".join(written[:-1]), written[-1]])
 
 
 def _error(text: str, tokens: list[str], index: int, reason: str) -> PatternError:
@@ -137,7 +161,7 @@ def render(layers: Sequence[str]) -> str:
     layers = tuple(layers)
     if not layers:
         raise PatternError("pattern: there are no layers to write; a pattern has at least one")
-    if unknown := set(layers).difference(PRIMITIVES):
+    if unknown := set(layers).difference(_words(PRIMITIVES.size).symbols):
         raise PatternError(f"pattern: unknown primitive {min(unknown)!r}; primitives are {', '.join(PRIMITIVES)}")
     return _shortest(layers) if len(layers) <= EXACT_LIMIT else _short(layers)
 

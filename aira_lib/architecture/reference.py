@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from aira_lib.architecture.pattern import Layers, edit_distance, parse
+from aira_lib.architecture.primitives import PAPER_PRIMITIVES
 from aira_lib.architecture.tables import read_table
 from aira_lib.errors import UserError, nearest
 
@@ -144,7 +145,7 @@ def _base(row: dict[str, str]) -> Design:
 
 def _published(row: dict[str, str]) -> Design:
     family, variant, scale = row["family"], row["variant"], row["scale"]
-    counts = {p: int(row[p]) for p in ("A", "M", "Mb")} if row["A"] else None
+    counts = {p: int(row[p]) for p in PAPER_PRIMITIVES} if row["A"] else None
     return Design(
         name=f"{family}{'/' if variant else ''}{variant}@{scale}",
         family=family,

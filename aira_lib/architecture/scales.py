@@ -66,6 +66,10 @@ class Scale(Section):
     tie_embeddings: bool = True
     tokens_per_step: int = Field(ge=1)
     rope_theta: float = 500_000.0
+    window: int | None = Field(None, ge=1)
+    """Positions that window attention sees, itself included; None: `attention_window`. The paper has no such layer.
+    Mistral 7B and Gemma 2 take half of the context they were made for (4,096 of 8,192). At our lengths of some dozen
+    tokens a half would leave little outside of the window, so ours is a quarter."""
     source: str = ""
     # target: n layers or parameters a design should reach at this scale
     n_layers: int | None = None
@@ -93,6 +97,11 @@ class Scale(Section):
         return self.n_kv_heads * self.head_dim
 
     @property
+    def attention_window(self) -> int:
+        """Positions that window attention sees: `window`, or a quarter of the training length and at least 1."""
+        return self.window or max(1, self.seq_len // 4)
+
+    @property
     def n_ssm_heads(self) -> int:
         """Heads of a Mamba-2 layer."""
         return self.d_ssm // self.ssm_head_dim
@@ -106,18 +115,19 @@ class Scale(Section):
 def scale_named(name: str, n_primitives: int) -> Scale:
     """Return a scale of `SCALE_NAMES`.
 
-    `n_primitives` is that of the search space, 2 or 3, not of one design: the paper gives its MLPs another width in
-    each (AIRAhybrid-A has no attention and belongs to three). At 2, the Mamba-2 dimensions, which the paper's designs
-    of two primitives do not use, are those of 3.
+    `n_primitives` is that of the search space, not of one design: the paper gives its MLPs another width in its space
+    of two and in that of three (AIRAhybrid-A has no attention and belongs to three). More than three, of which the
+    paper has none, take the widths of 3. At 2, the Mamba-2 dimensions, which the paper's designs of two primitives do
+    not use, are those of 3.
 
     Raises:
-        UserError: no such scale, or another number of primitives.
+        UserError: no such scale, or fewer than two primitives.
     """
-    if n_primitives not in (2, 3):
-        raise UserError(f"scale {name!r}: scales are known for 2 or 3 primitives, not for {n_primitives}")
+    if n_primitives < 2:
+        raise UserError(f"scale {name!r}: a search space has at least 2 primitives, not {n_primitives}")
     if name not in SCALE_NAMES:
         raise UserError(f"unknown scale {name!r}{nearest(name, SCALE_NAMES)}")
-    return _scales()[name, n_primitives]
+    return _scales()[name, min(n_primitives, 3)]
 
 
 @cache

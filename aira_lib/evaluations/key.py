@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from aira_lib.architecture.pattern import Layers
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.identity import Piece, computes, versions_of
 from aira_lib.spec import ProxySection, changed, digest
 
@@ -43,13 +44,16 @@ class EvaluationKey:
 def key_of(layers: Layers, section: ProxySection, seed: int, stopped_at: int | None = None) -> EvaluationKey:
     """The key of a design's evaluation by this process.
 
-    A rule that stops training, and its bars, are not in it: what was trained to an epoch is the same whoever stopped it
-    there. `stopped_at` is that epoch; None: a whole training.
+    Versions of its primitives' code that are not the first are in it. A rule that stops training, and its bars, are
+    not: what was trained to an epoch is the same whoever stopped it there. `stopped_at` is that epoch; None: a whole
+    training.
 
     Raises:
         UserError: a difficulty that a task cannot meet, or text files that are not there.
     """
     settings = settings_of(section.at_depth(len(layers)))
+    if versions := PRIMITIVES.versions(layers):
+        settings = {**settings, "primitive_versions": versions}
     if stopped_at is not None:
         settings = {**settings, "stopped_at": stopped_at}
     return EvaluationKey(layers, section.text or "mad", settings, seed, code_of(section), platform())

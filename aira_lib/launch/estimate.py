@@ -12,7 +12,8 @@ from aira_lib.architecture.scales import Scale
 from aira_lib.extrapolate.depth import layers_for_scale
 from aira_lib.records import StageName
 from aira_lib.spec import AgentSection, Study
-from aira_lib.tasks import proxy_for, task_named
+from aira_lib.tasks import proxy_for
+from aira_lib.tasks.section import task_of
 
 # One core of a laptop on models of 10 to 100 thousand parameters, where the overhead of single operations rules.
 CPU_FLOPS_PER_SECOND = 1e10
@@ -71,7 +72,7 @@ def _candidate(study: Study) -> tuple[float, float]:
     """FLOPs and seconds of one proxy evaluation of a design with equal shares of the task's primitives."""
     from aira_lib.proxy.cost import evaluation_flops, seconds_estimate
 
-    task = task_named(study.task.name)
+    task = task_of(study.task)
     layers = tuple(task.primitives[i % len(task.primitives)] for i in range(study.task.layers))
     proxy = proxy_for(task, study.proxy)
     return float(evaluation_flops(layers, proxy)), seconds_estimate(layers, proxy)

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from aira_lib.architecture.cost import params
 from aira_lib.architecture.pattern import Layers, parse, render
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.datasets.language import stand_in
 from aira_lib.device import cores
 from aira_lib.errors import UserError
@@ -24,8 +25,9 @@ from aira_lib.launch.display import duration
 from aira_lib.records import Evaluation, StandIn
 from aira_lib.settings import Settings
 from aira_lib.spec import DEFAULT_TASK, ProxySection
-from aira_lib.tasks import proxy_for, task_named
-from aira_lib.tasks.profile import profile_named
+from aira_lib.study_file import load_study
+from aira_lib.tasks import SearchTask, proxy_for, task_named
+from aira_lib.tasks.profile import STUDY_ENDINGS, profile_named
 
 ASKED_BY = "aira proxy evaluate"
 _SECONDS_BETWEEN_LINES = 10.0
@@ -58,10 +60,11 @@ def evaluate_designs(
     from aira_lib.proxy import evaluate
 
     task = task_named(task_name or DEFAULT_TASK)
-    for layers in designs:
-        if foreign := set(layers) - set(task.primitives):
-            raise UserError(f"{render(layers)} has {', '.join(sorted(foreign))}, which task {task.name} does not have")
     profile = profile or fitting_profile()
+    primitives = space_of(task, profile) if task_name else PRIMITIVES.names()
+    for layers in designs:
+        if foreign := set(layers) - set(primitives):
+            raise UserError(f"{render(layers)} has {', '.join(sorted(foreign))}, which task {task.name} does not have")
     section = proxy_for(task, profile_named(profile, task.dataset)[1])
     if settings.shared_evaluations is None:
         raise UserError("AIRA_EVALUATIONS is none; unset it, or name the store that keeps the scores")
@@ -77,6 +80,12 @@ def evaluate_designs(
         if asked.stand_in:
             print(f"STAND-IN: {asked.stand_in}")
         print(f"{_counts(rows)}; store: {store.store.uri}")
+
+
+def space_of(task: SearchTask, profile: str) -> tuple[str, ...]:
+    """The primitives that count: those of a study that is named as the profile, if it has its own, else the task's."""
+    own = load_study(profile).task.primitives if profile.endswith(STUDY_ENDINGS) else None
+    return own or task.primitives
 
 
 @dataclass(frozen=True)

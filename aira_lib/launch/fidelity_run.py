@@ -14,7 +14,7 @@ from aira_lib.errors import UserError
 from aira_lib.evaluations import EvaluationStore
 from aira_lib.evaluations.key import key_of
 from aira_lib.launch.display import duration
-from aira_lib.launch.evaluate_designs import Follow, fitting_profile, read_patterns
+from aira_lib.launch.evaluate_designs import Follow, fitting_profile, read_patterns, space_of
 from aira_lib.records import Evaluation
 from aira_lib.settings import Settings
 from aira_lib.spec import DEFAULT_TASK, ProxySection
@@ -126,8 +126,9 @@ def planned(
         step = max(own) - min(own) + 1
         name = f"{small}, {large} epochs" if _FACTOR.fullmatch(large) else large
         contestants.append(Contestant(name, longer, tuple((seed + step) % 2**63 for seed in own)))
-    drawn = _designs(designs, n_layers, task.primitives)
-    foreign = sorted({primitive for layers in drawn for primitive in layers} - set(task.primitives))
+    primitives = space_of(task, small)
+    drawn = _designs(designs, n_layers, primitives)
+    foreign = sorted({primitive for layers in drawn for primitive in layers} - set(primitives))
     if foreign:
         raise UserError(f"{designs} has {', '.join(foreign)}, which task {task.name} does not have")
     threads = settings.threads if os.environ.get("AIRA_THREADS") else cores()

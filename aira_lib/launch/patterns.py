@@ -16,9 +16,11 @@ from rich.text import Text
 
 from aira_lib.architecture.cost import count, flops_per_token, kv_cache_bytes, params, ssm_state_bytes
 from aira_lib.architecture.pattern import Layers, parse, render
+from aira_lib.architecture.primitives import PAPER_PRIMITIVES, PRIMITIVES
 from aira_lib.architecture.reference import Design, design, designs, nearest_design
 from aira_lib.architecture.scales import PAPER_SCALES, scale_named
-from aira_lib.report.strips import COLOURS, INK
+from aira_lib.errors import UserError
+from aira_lib.report.strips import colour_of, ink_of
 
 CONTEXT = 8192
 """Tokens of one sequence for the memory at inference; the paper's training length."""
@@ -39,7 +41,7 @@ def strip(layers: Sequence[str], width: int, colour: bool) -> Text:
     for start in range(0, len(layers), per_line):
         text.append(f"{start + 1:>{LABEL - 1}} ", style="dim")
         for layer in layers[start : start + per_line]:
-            style = Style(color=INK[layer], bgcolor=COLOURS[layer], bold=True) if colour else Style()
+            style = Style(color=ink_of(layer), bgcolor=colour_of(layer), bold=True) if colour else Style()
             text.append(f"{layer:^{CELL}}", style=style)
         text.append("\n")
     text.rstrip()
@@ -76,14 +78,18 @@ def pattern_data(text: str, n_primitives: int | None = None) -> dict[str, Any]:
 
     Args:
         text: the pattern.
-        n_primitives: the search space (2 or 3) whose MLP width the costs take; None: 3 where there is an Mb, else 2.
+        n_primitives: of the search space whose widths the costs take; None: 2 for designs of A and M alone, else 3, or
+            as many as the pattern has.
 
     Raises:
         PatternError: the text is no pattern.
+        UserError: more primitives than there are.
     """
+    if n_primitives is not None and n_primitives > len(PRIMITIVES.names()):
+        raise UserError(f"--primitives {n_primitives}: there are {len(PRIMITIVES.names())}, {', '.join(PRIMITIVES)}")
     layers = parse(text)
     counts = count(layers)
-    n_primitives = n_primitives or (3 if counts["Mb"] else 2)
+    n_primitives = n_primitives or (2 if set(layers) <= {"A", "M"} else max(3, len(set(layers))))
     found, distance = nearest_design(layers)
     return dict(
         pattern=text,
@@ -203,13 +209,13 @@ def list_designs(console: Console, as_json: bool) -> None:
         print(json.dumps([design_data(d) for d in designs()], ensure_ascii=False))
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("design", "layers", "A", "M", "Mb", "params", "contradictions"):
+    for column in ("design", "layers", *PAPER_PRIMITIVES, "params", "contradictions"):
         table.add_column(column, justify="left" if column in ("design", "contradictions") else "right", overflow="fold")
     for d in designs():
         counts = count(d.layers)
         size = _billions(params(d.layers, scale_named(d.scale, d.n_primitives))[0]) if d.scale else "base"
         said = str(len(d.contradictions)) if d.contradictions else ""
-        table.add_row(d.name, str(d.n_layers), *(str(counts[p]) for p in ("A", "M", "Mb")), size, said)
+        table.add_row(d.name, str(d.n_layers), *(str(counts[p]) for p in PAPER_PRIMITIVES), size, said)
     console.print(table)
     console.print("`aira design show NAME` shows one; parameters without embedding.", soft_wrap=True)
 

@@ -7,9 +7,10 @@ over a share (MFU) of an H100's dense bf16 peak; the paper states neither its MF
 import csv
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -18,6 +19,7 @@ from rich.table import Table
 from aira_lib import plan
 from aira_lib.architecture.cost import count, flops_per_token, steps_for_budget
 from aira_lib.architecture.pattern import render
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.architecture.reference import baseline_layers, design
 from aira_lib.architecture.scales import scale_named
 from aira_lib.architecture.tables import read_table
@@ -40,7 +42,10 @@ H100_PEAK_FLOPS = 989e12
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One training run. `flops` are of the whole run; `pattern` is empty where only the counts are known."""
+    """One training run. `flops` are of the whole run; `pattern` is empty where only the counts are known.
+
+    `counts` are layers by primitive, as of `aira_lib.architecture.cost.count`.
+    """
 
     protocol: str
     source: str
@@ -48,9 +53,7 @@ class PlannedRun:
     scale: str
     seed: int
     budget_flops: float | None
-    A: int
-    M: int
-    Mb: int
+    counts: dict[str, int]
     steps: int
     tokens: int
     flops_per_token: int
@@ -108,7 +111,7 @@ def _run(
     own = count(found.layers)
     differs = f"{found.source} gives {' '.join(f'{p}{n}' for p, n in own.items())}" if own != counts else ""
     return PlannedRun(
-        protocol=protocol, source=source, design=name, scale=scale.name, seed=seed, budget_flops=budget, **counts,
+        protocol=protocol, source=source, design=name, scale=scale.name, seed=seed, budget_flops=budget, counts=counts,
         steps=steps, tokens=tokens, flops_per_token=per_token, flops=float(tokens * per_token),
         gpu_hours=gpu_hours(tokens * per_token, mfu), pattern="" if differs else render(found.layers), note=differs,
     )  # fmt: skip
@@ -144,7 +147,7 @@ def _of_point(point: PretrainPoint, mfu: float) -> PlannedRun:
     made = point.design
     return PlannedRun(
         protocol=point.protocol, source=made.kind, design=made.name, scale=made.scale.name, seed=point.seed,
-        budget_flops=point.budget_flops, A=made.counts["A"], M=made.counts["M"], Mb=made.counts["Mb"],
+        budget_flops=point.budget_flops, counts=made.counts,
         steps=point.steps, tokens=point.tokens, flops_per_token=made.flops_per_token, flops=point.flops,
         gpu_hours=gpu_hours(point.flops, mfu), pattern=made.pattern,
         note=f"the same layers as {', '.join(point.aliases)}" if point.aliases else "",
@@ -190,23 +193,30 @@ def _assumptions(mfu: float) -> tuple[str, ...]:
     )
 
 
+def plan_table(runs: Sequence[PlannedRun]) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows; those of layers are of the paper's primitives, and of others that any run has."""
+    primitives = PRIMITIVES.known(symbol for run in runs for symbol in run.counts)
+    columns = [name for f in fields(PlannedRun) for name in (primitives if f.name == "counts" else (f.name,))]
+    return columns, [[run.counts.get(c, 0) if c in primitives else getattr(run, c) for c in columns] for run in runs]
+
+
 def export_plan(runs: Sequence[PlannedRun], path: Path) -> None:
-    """Write all runs, a row each, as CSV or JSON by the file's ending.
+    """Write all runs, a row each, as CSV or JSON by the file's ending; a column each for the primitives' layers.
 
     Raises:
         UserError: another ending, or a file that cannot be written.
     """
     if path.suffix not in (".csv", ".json"):
         raise UserError(f"--export {path}: name a file that ends in .csv or .json")
-    rows = [asdict(run) for run in runs]
+    columns, rows = plan_table(runs)
     try:
         with open(path, "w", encoding="utf-8", newline="") as file:
             if path.suffix == ".json":
-                json.dump(rows, file, indent=1, ensure_ascii=False)
+                json.dump([dict(zip(columns, row, strict=True)) for row in rows], file, indent=1, ensure_ascii=False)
                 file.write("\n")
             else:
-                writer = csv.DictWriter(file, [f.name for f in fields(PlannedRun)], lineterminator="\n")
-                writer.writeheader()
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(columns)
                 writer.writerows(rows)
     except FileNotFoundError:
         raise UserError(f"--export {path}: its folder does not exist; make it, or name another") from None

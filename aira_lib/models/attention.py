@@ -1,4 +1,4 @@
-"""Causal multi-head attention with grouped key-value heads and rotary position embeddings."""
+"""Causal multi-head attention with grouped key-value heads and rotary position embeddings, whole or in a window."""
 
 from functools import lru_cache
 
@@ -71,9 +71,81 @@ class Attention(nn.Module):
             if attention.takes(x.shape[1], self.head_dim):
                 pairs = rotary_pairs(x.shape[1], self.head_dim, self.theta)
                 return self.out(attention.attend(heads, self.n_heads, self.n_kv_heads, pairs).flatten(2))  # type: ignore[no-any-return]
+        return self.out(attend(*self._rotated(heads)).flatten(2))  # type: ignore[no-any-return]
+
+    def _rotated(self, heads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [batch, length, heads of each, head_dim] of one projection, turned by position."""
         qk, v = torch.split(heads, [self.n_heads + self.n_kv_heads, self.n_kv_heads], dim=2)
-        qk = rotate(qk, rotary_table(x.shape[1], self.head_dim, self.theta, x.dtype, x.device))
+        qk = rotate(qk, rotary_table(heads.shape[1], self.head_dim, self.theta, heads.dtype, heads.device))
         q, k = torch.split(qk, [self.n_heads, self.n_kv_heads], dim=2)
-        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.n_kv_heads != self.n_heads)
-        return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return q, k, v
+
+
+class WindowAttention(Attention):
+    """`Attention` in which a position sees itself and the window - 1 positions before it.
+
+    The same parameters. Where the window covers the sequence it is `Attention`; sequences of more than two windows are
+    mixed in blocks, so that time and memory are O(length x window); a band of the whole matrix serves those between.
+
+    Args:
+        scale: dimensions; the window is its `attention_window`.
+        kernel: as of `Attention`, for sequences that the window covers.
+    """
+
+    def __init__(self, scale: Scale, kernel: Kernel = "auto") -> None:
+        super().__init__(scale, kernel)
+        self.window = scale.attention_window
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix [batch, length, d_model] over positions; position t sees positions t - window + 1 to t."""
+        length = x.shape[1]
+        if length <= self.window:
+            return super().forward(x)
+        q, k, v = self._rotated(self.qkv(x).view(*x.shape[:2], -1, self.head_dim))
+        if length <= 2 * self.window:
+            mixed = attend(q, k, v, band(length, length, self.window, x.device))
+        else:
+            mixed = attend_in_blocks(q, k, v, self.window)
+        return self.out(mixed.flatten(2))  # type: ignore[no-any-return]
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Softmax attention [batch, length, heads, head_dim], causal where no mask says what is seen.
+
+    Args:
+        q: queries [batch, length, heads, head_dim].
+        k: keys [batch, positions, key heads, head_dim]; each serves heads / key heads query heads.
+        v: values, as the keys.
+        mask: [length, positions], True where a query sees a key.
+    """
+    grouped = q.shape[2] != k.shape[2]
+    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=grouped)
+    return mixed.transpose(1, 2)
+
+
+def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
+    """Window attention of a sequence of more than one window; arguments and result as of `attend`.
+
+    The sequence is cut into blocks of a window. Queries see keys of their own block and of the one before it alone;
+    those of the first block have none before, which is causal attention.
+    """
+    batch, length = q.shape[:2]
+    q, k, v = (_blocks(x, window) for x in (q, k, v))
+    first = attend(q[:, 0], k[:, 0], v[:, 0])
+    k, v = (torch.cat((x[:, :-1], x[:, 1:]), dim=2).flatten(0, 1) for x in (k, v))
+    others = attend(q[:, 1:].flatten(0, 1), k, v, band(window, 2 * window, window, q.device))
+    return torch.cat((first, others.reshape(batch, -1, *others.shape[2:])), dim=1)[:, :length]
+
+
+def _blocks(x: Tensor, window: int) -> Tensor:
+    """[batch, blocks, window, heads, head_dim]; zeros, which no real query sees, fill the last block."""
+    padded = F.pad(x, (0, 0, 0, 0, 0, -x.shape[1] % window))
+    return padded.view(len(x), -1, window, *x.shape[2:])
+
+
+@lru_cache(maxsize=32)
+def band(queries: int, keys: int, window: int, device: torch.device) -> Tensor:
+    """[queries, keys]: True where the key is one of the last `window` up to the query; both end at one position."""
+    behind = torch.arange(keys - queries, keys, device=device)[:, None] - torch.arange(keys, device=device)
+    return (behind >= 0) & (behind < window)

@@ -1,15 +1,19 @@
 """The causal language model: embedding, residual layers named by a design, final norm, head."""
 
+from functools import cache
+from pkgutil import resolve_name
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from aira_lib.architecture.primitives import PRIMITIVES
+from aira_lib.architecture.primitives.primitive import Module
 from aira_lib.architecture.scales import Scale
+from aira_lib.errors import UserError
 from aira_lib.models import fused
-from aira_lib.models.attention import Attention
-from aira_lib.models.mamba2 import Mamba2
-from aira_lib.models.mlp import MLP
 from aira_lib.models.scan import Kernel
 
 IGNORE = -100
@@ -32,13 +36,26 @@ class RMSNorm(nn.RMSNorm):
         return rms_norm(x, self.weight, NORM_EPS, torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype)
 
 
+@cache
+def _builder(symbol: str, module: Module) -> Any:
+    """What builds the layers of a primitive, imported where only its name is known."""
+    try:
+        return resolve_name(module) if isinstance(module, str) else module
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"primitive {symbol!r}: its module {module!r} cannot be imported: {error}") from None
+
+
 class ResidualLayer(nn.Module):
-    """x + mixer(RMSNorm(x)): one letter of a design (A, M or Mb) is one such layer."""
+    """x + mixer(RMSNorm(x)): one symbol of a design, such as A, is one such layer.
+
+    Raises:
+        UserError: there is no such primitive, or its module cannot be imported.
+    """
 
     def __init__(self, primitive: str, scale: Scale, kernel: Kernel) -> None:
         super().__init__()
         self.norm = RMSNorm(scale.d_model, kernel)
-        self.mixer = MLP(scale) if primitive == "M" else {"A": Attention, "Mb": Mamba2}[primitive](scale, kernel=kernel)
+        self.mixer: nn.Module = _builder(primitive, PRIMITIVES.named(primitive).module)(scale, kernel=kernel)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [batch, length, d_model] to the same shape."""
@@ -49,7 +66,7 @@ class Backbone(nn.Module):
     """Embedding, the layers and the final RMSNorm. There is no position embedding: attention is rotary.
 
     Args:
-        layers: primitives "A", "M", "Mb", first layer first.
+        layers: primitives such as "A" and "Mb", first layer first.
         scale: dimensions.
         kernel: "torch" for plain PyTorch; else fused kernels where they are installed (see also `Mamba2`).
         init_std: standard deviation of all weight matrices; None is d_model**-0.5, that of the lingua code base (the

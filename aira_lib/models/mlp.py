@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aira_lib.architecture.scales import Scale
+from aira_lib.models.scan import Kernel
 
 
 class SwiGLU(nn.Module):
@@ -33,6 +34,6 @@ class ReLUMLP(nn.Module):
         return self.out(F.relu(self.up(x)))  # type: ignore[no-any-return]
 
 
-def MLP(scale: Scale) -> SwiGLU | ReLUMLP:
-    """The feed-forward block that the scale names."""
+def MLP(scale: Scale, kernel: Kernel = "auto") -> SwiGLU | ReLUMLP:
+    """The feed-forward block that the scale names; it has no kernel but PyTorch's."""
     return SwiGLU(scale) if scale.mlp == "swiglu" else ReLUMLP(scale)

@@ -3,16 +3,11 @@
 import math
 
 from aira_lib.architecture.cost import count, flops_per_token
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.architecture.scales import Scale
 from aira_lib.datasets.language import train_examples
 from aira_lib.datasets.mad import MADTask, settings_for
 from aira_lib.spec import LanguageName, MADTaskName, ProxySection
-
-# FLOPs a second of one CPU thread inside layers of a kind, and the fixed cost of a layer in a step: measured with 16
-# layers at widths 32 (fp32) and 128 (bf16) on AVX-512 CPUs, with the extra `fast`; right within a factor of two. Plain
-# fp32 PyTorch takes three to five times as long at width 128.
-CPU_FLOPS_PER_SECOND = {"A": 9e10, "M": 1.8e11, "Mb": 9e10}
-CPU_SECONDS_PER_LAYER_STEP = {"A": 1.5e-3, "M": 1.3e-3, "Mb": 2.6e-3}
 
 # mad-lab's rotary base; `Scale` defaults to that of long-context language models.
 ROPE_THETA = 10_000.0
@@ -94,15 +89,21 @@ def _flops_by_task(layers: tuple[str, ...], section: ProxySection) -> dict[MADTa
 
 
 def seconds_by_task(layers: tuple[str, ...], section: ProxySection) -> dict[MADTaskName | LanguageName, float]:
-    """Rough seconds of one CPU thread: arithmetic at typical rates and a fixed cost a layer and step."""
+    """Rough seconds of one CPU thread: arithmetic at each primitive's typical rate and its fixed cost a layer and step.
+
+    The rates of the paper's primitives were measured with 16 layers at widths 32 (fp32) and 128 (bf16) on AVX-512
+    CPUs, with the extra `fast`; they are right within a factor of two. Plain fp32 PyTorch takes three to five times as
+    long at width 128.
+    """
     section = section.at_depth(len(layers))
     scales = scored_scales(section)
     steps = count_steps(section) / len(scales)
-    fixed = steps * sum(n * CPU_SECONDS_PER_LAYER_STEP[primitive] for primitive, n in count(layers).items())
+    counts = {PRIMITIVES.named(symbol): n for symbol, n in count(layers).items()}
+    fixed = steps * sum(n * primitive.cpu_seconds_per_layer_step for primitive, n in counts.items())
     seconds = dict.fromkeys(scales, fixed)
-    for primitive, n in count(layers).items():
-        for name, flops in _flops_by_task((primitive,) * n, section).items():
-            seconds[name] += flops / CPU_FLOPS_PER_SECOND[primitive]
+    for primitive, n in counts.items():
+        for name, flops in _flops_by_task((primitive.symbol,) * n, section).items():
+            seconds[name] += flops / primitive.cpu_flops_per_second
     return seconds
 
 

@@ -38,7 +38,7 @@ def evaluate(
     (`section.stopping.bars`), the result is that of `aira_lib.proxy.stopping.as_stopped`.
 
     Args:
-        layers: primitives "A", "M", "Mb", first layer first.
+        layers: primitives such as "A" and "Mb", first layer first.
         section: dimensions, data and training.
         seed: of weights and batch order.
         threads: for PyTorch; where a CPU's evaluation takes long enough, for processes that share its tasks.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.records import Score
 from aira_lib.report import figures, results, searches, tables
 from aira_lib.report.agents import RANDOM, Agents, agents_compared, agents_figure, agents_table, curves_table
@@ -205,8 +206,8 @@ def _pattern_section(inputs: ReportInputs) -> Section:
 
 
 def _primitives(strips: Iterable[Strip]) -> tuple[str, ...]:
-    used = {layer for strip in strips for layer in strip.layers}
-    return tuple(sorted(used, key=lambda p: (tables.PRIMITIVES.index(p) if p in tables.PRIMITIVES else 9, p)))
+    used, order = {layer for strip in strips for layer in strip.layers}, PRIMITIVES.names()
+    return tuple(sorted(used, key=lambda p: (order.index(p) if p in order else len(order), p)))
 
 
 def _scale_section(inputs: ReportInputs) -> Section:

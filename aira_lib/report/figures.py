@@ -17,7 +17,7 @@ from aira_lib.report.drawing import DASHES, MUTED, PALETTE, Figure, palette, ren
 from aira_lib.report.inputs import LossCurve, SearchRun
 from aira_lib.report.isoflop import BudgetFit, Frontier
 from aira_lib.report.searches import by_agent, dynamics, is_valid, measure
-from aira_lib.report.strips import COLOURS, INK, OTHER, Strip
+from aira_lib.report.strips import Strip, colour_of, ink_of
 
 Floats = NDArray[np.float64]
 # Past so many nodes the dots of a search become pixels: a paper-sized study has 85,000.
@@ -267,9 +267,9 @@ def strips_figure(name: str, strips: Mapping[str, Strip]) -> Figure | None:
 
 
 def _draw_box(axes: Axes, x: int, top: float, layer: str, agreement: float) -> None:
-    colour = COLOURS.get(layer, OTHER)
+    colour = colour_of(layer)
     axes.add_patch(mpl.patches.Rectangle((x, top), 0.93, 1, color=colour, linewidth=0))
-    axes.text(x + 0.46, top + 0.5, layer, ha="center", va="center", color=INK.get(layer, "white"), fontsize=8.5)
+    axes.text(x + 0.46, top + 0.5, layer, ha="center", va="center", color=ink_of(layer), fontsize=8.5)
     if agreement:
         bar = mpl.patches.Rectangle((x, top - 0.08), 0.93, -0.65 * agreement, color=colour, alpha=0.5, linewidth=0)
         axes.add_patch(bar)

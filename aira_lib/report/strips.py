@@ -4,11 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-# Okabe-Ito blue and orange, and a green dark enough for white letters: distinct without colour vision by lightness.
-COLOURS = {"A": "#0072b2", "M": "#e69f00", "Mb": "#0f7b5f"}
-INK = {"A": "#ffffff", "M": "#1f2328", "Mb": "#ffffff"}
-NAMES = {"A": "attention", "M": "MLP", "Mb": "Mamba-2"}
+from aira_lib.architecture.primitives import PRIMITIVES
+
 OTHER = "#6e7781"
+
+
+def colour_of(layer: str) -> str:
+    """The colour of a primitive; grey of one that is not known here, as in records from elsewhere."""
+    return PRIMITIVES.named(layer).colour if layer in PRIMITIVES else OTHER
+
+
+def ink_of(layer: str) -> str:
+    """The colour of letters on a primitive's."""
+    return PRIMITIVES.named(layer).ink if layer in PRIMITIVES else "#ffffff"
+
+
+def name_of(layer: str) -> str:
+    """What a primitive is called."""
+    return PRIMITIVES.named(layer).name if layer in PRIMITIVES else layer
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,7 @@ class Strip:
     def _box(self, index: int, width: int, height: int, top: int) -> str:
         layer = self.layers[index]
         x, gap = index * width, 0 if self.mini else 2
-        colour = COLOURS.get(layer, OTHER)
+        colour = colour_of(layer)
         parts = [f"<title>{escape(self._title(index))}</title>", self._bar(index, x, width - gap, top, colour)]
         parts.append(
             f'<rect x="{x}" y="{top}" width="{width - gap}" height="{height}" rx="{0 if self.mini else 3}" '
@@ -50,7 +63,7 @@ class Strip:
         if not self.mini:
             parts.append(
                 f'<text x="{x + (width - gap) / 2:g}" y="{top + height / 2 + 4:g}" text-anchor="middle" '
-                f'font-size="11" font-weight="600" fill="{INK.get(layer, "#ffffff")}">{escape(layer)}</text>'
+                f'font-size="11" font-weight="600" fill="{ink_of(layer)}">{escape(layer)}</text>'
             )
         return f"<g>{''.join(parts)}</g>"
 
@@ -67,7 +80,7 @@ class Strip:
 
     def _title(self, index: int) -> str:
         layer = self.layers[index]
-        title = f"layer {index + 1}: {NAMES.get(layer, layer)}"
+        title = f"layer {index + 1}: {name_of(layer)}"
         if self.votes:
             shares = sorted(self.votes[index].items(), key=lambda item: (-item[1], item[0]))
             title += " (" + ", ".join(f"{name} {share:.0%}" for name, share in shares) + " of the votes)"
@@ -77,8 +90,8 @@ class Strip:
 def legend(primitives: Sequence[str]) -> str:
     """What the colours mean, as an HTML fragment."""
     items = (
-        f'<span class="key"><i style="background:{COLOURS.get(p, OTHER)};color:{INK.get(p, "#ffffff")}">{escape(p)}</i>'
-        f" {escape(NAMES.get(p, p))}</span>"
+        f'<span class="key"><i style="background:{colour_of(p)};color:{ink_of(p)}">{escape(p)}</i>'
+        f" {escape(name_of(p))}</span>"
         for p in primitives
     )
     return f'<p class="legend">{"".join(items)}</p>'

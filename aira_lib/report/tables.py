@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from aira_lib.architecture.pattern import parse
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.records import STAGES, ArchiveRow, BasePattern, ScaledDesign, StandIn
 from aira_lib.report.columns import Column, Row, Table, prefix
 from aira_lib.report.entries import family, mean
@@ -10,7 +11,6 @@ from aira_lib.report.searches import measure
 from aira_lib.report.strips import Strip
 
 BEST_DESIGNS = 10
-PRIMITIVES = ("A", "M", "Mb")
 
 
 def best_archive_rows(archive: Sequence[ArchiveRow], n: int = BEST_DESIGNS) -> list[ArchiveRow]:
@@ -110,9 +110,10 @@ def _method(pattern: BasePattern) -> str:
 
 
 def votes_table(patterns: Sequence[BasePattern]) -> Table:
-    """The votes behind every layer of every pattern."""
+    """The votes behind every layer of every pattern: shares of the paper's primitives and of others that have votes."""
+    primitives = PRIMITIVES.known(name for p in patterns for votes in p.votes for name in votes)
     columns = [Column(key, key, style="text") for key in ("name", "layer", "winner")]
-    columns += [Column(key, key) for key in ("agreement", *(f"share_{p}" for p in PRIMITIVES))]
+    columns += [Column(key, key) for key in ("agreement", *(f"share_{p}" for p in primitives))]
     columns += [Column(key, key) for key in ("stays", "interval_low", "interval_high")]
     rows: list[Row] = [
         {
@@ -120,7 +121,7 @@ def votes_table(patterns: Sequence[BasePattern]) -> Table:
             "layer": i + 1,
             "winner": layer,
             "agreement": p.agreement[i],
-            **{f"share_{name}": p.votes[i].get(name, 0.0) for name in PRIMITIVES},
+            **{f"share_{name}": p.votes[i].get(name, 0.0) for name in primitives},
             "stays": p.resampling.layers[i] if p.resampling else None,
             "interval_low": p.intervals[i][0] if p.intervals else None,
             "interval_high": p.intervals[i][1] if p.intervals else None,
@@ -146,7 +147,8 @@ def members_table(patterns: Sequence[BasePattern]) -> Table:
 def designs_table(designs: Sequence[ScaledDesign], trainable: bool) -> Table:
     """Designs at the scales that are trained here, or at those that are only described."""
     chosen = [design for design in designs if design.trainable == trainable]
-    rows = [_design_row(design) for design in chosen]
+    primitives = PRIMITIVES.known(name for design in chosen for name in design.counts)
+    rows = [_design_row(design, primitives) for design in chosen]
     per, letter = (1e9, "B") if not trainable else prefix([d.params_non_embedding for d in chosen], "B")
     flops, flops_letter = prefix([d.flops_per_token for d in chosen])
     columns = [
@@ -154,7 +156,7 @@ def designs_table(designs: Sequence[ScaledDesign], trainable: bool) -> Table:
         Column("name", "Design", style="name"),
         Column("layers", "Layers, from input to output", style="strip"),
         Column("n_layers", "Layers", spec="d"),
-        *(Column(p, p, "layers", spec="d") for p in PRIMITIVES),
+        *(Column(p, p, "layers", spec="d") for p in primitives),
         Column("params_non_embedding", "Without embedding", f"{letter} parameters", spec=".3f", per=per),
         Column("params", "With embedding", f"{letter} parameters", spec=".3f", per=per),
         Column("flops_per_token", "Training", f"{flops_letter}FLOPs a token", spec=".3f", per=flops),
@@ -172,13 +174,13 @@ def designs_table(designs: Sequence[ScaledDesign], trainable: bool) -> Table:
     return Table(name, caption, columns, rows, empty, group="scale", marked="baseline")
 
 
-def _design_row(design: ScaledDesign) -> Row:
+def _design_row(design: ScaledDesign, primitives: Sequence[str]) -> Row:
     return {
         "scale": design.scale.name,
         "name": family(design.name),
         "layers": Strip(parse(design.pattern), mini=True),
         "n_layers": design.n_layers,
-        **{primitive: design.counts.get(primitive, 0) for primitive in PRIMITIVES},
+        **{primitive: design.counts.get(primitive, 0) for primitive in primitives},
         "params_non_embedding": design.params_non_embedding,
         "params": design.params_non_embedding + design.params_embedding,
         "flops_per_token": design.flops_per_token,

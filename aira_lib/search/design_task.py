@@ -11,7 +11,8 @@ from aira_lib.sandbox import collect
 from aira_lib.search.data import data_overview, write_train_data
 from aira_lib.search.task import CandidateFailure, Progress
 from aira_lib.spec import ProxySection, TaskSection
-from aira_lib.tasks import MAX_SUBMISSION_BYTES, SUBMISSION, description, read_submission, task_named
+from aira_lib.tasks import MAX_SUBMISSION_BYTES, SUBMISSION, description, read_submission
+from aira_lib.tasks.section import task_of
 
 
 class Evaluate(Protocol):
@@ -37,7 +38,7 @@ class DesignTask:
 
     def __init__(self, section: TaskSection, proxy: ProxySection, evaluate: Evaluate, data: Path, threads: int) -> None:
         """Write the data of candidates into a new folder, `data`."""
-        self.facts = task_named(section.name)
+        self.facts = task_of(section)
         self.layers = section.layers
         self.data = data
         write_train_data(proxy, data)

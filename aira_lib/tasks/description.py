@@ -1,8 +1,9 @@
 """A task in words: what AIRS-Bench calls project_description.md, the agent's view of the task."""
 
 from aira_lib.architecture.pattern import render
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.spec import ProxySection
-from aira_lib.tasks.task import PRIMITIVE_NAMES, SearchTask
+from aira_lib.tasks.task import SearchTask
 
 _TEXT = """\
 ## Overview
@@ -10,7 +11,7 @@ Find the arrangement of layers that makes a small {model} possible. A design is 
 exactly {n_layers} layers, each one of these primitives:
 {primitives}
 Every layer is residual: x + layer(norm(x)). A design fixes nothing but the order and the kinds of the layers; all
-other dimensions are given (width {d_model}, {n_heads} attention heads, MLP width {d_ff}{ssm}). There are
+other dimensions are given (width {d_model}, {n_heads} attention heads, MLP width {d_ff}{others}). There are
 {n_primitives}^{n_layers} = {n_designs:,} designs.
 
 {scoring}
@@ -62,15 +63,16 @@ def description(task: SearchTask, n_layers: int, proxy: ProxySection) -> str:
     """
     scaled = proxy.at_depth(n_layers)
     example = [task.primitives[i % 2] for i in range(n_layers)]
-    ssm = f", Mamba-2 state {proxy.d_state}, expansion {proxy.expand}" if "Mb" in task.primitives else ""
+    primitives, scale = [PRIMITIVES.named(symbol) for symbol in task.primitives], proxy.scale()
+    others = [said for primitive in primitives if (said := primitive.dimensions(scale))]
     return _TEXT.format(
         model="language model as good as" if proxy.text else "sequence model as accurate as",
         n_layers=n_layers,
-        primitives="\n".join(f"- `{symbol}`: {PRIMITIVE_NAMES[symbol]}" for symbol in task.primitives),
+        primitives="\n".join(f"- `{primitive.symbol}`: {primitive.words}" for primitive in primitives),
         d_model=scaled.d_model,
         n_heads=scaled.n_heads,
         d_ff=scaled.d_ff,
-        ssm=ssm,
+        others="".join(f", {said}" for said in others),
         n_primitives=len(task.primitives),
         n_designs=len(task.primitives) ** n_layers,
         scoring=_scoring(task, proxy),

@@ -4,6 +4,7 @@ from aira_lib.errors import UserError, nearest
 from aira_lib.spec import LanguageData, LanguageName, MADSettings, ProxySection
 from aira_lib.study_file import load_study
 
+STUDY_ENDINGS = (".yaml", ".yml", ".json")
 PROFILE_VARIABLE = "AIRA_PROFILE"
 PAPER_LAYERS = 16
 
@@ -58,7 +59,7 @@ def profile_named(name: str, dataset: str = "mad") -> tuple[int, ProxySection]:
     """
     if name in PROFILES:
         return PAPER_LAYERS, PROFILES[name][dataset]
-    if name.endswith((".yaml", ".yml", ".json")):
+    if name.endswith(STUDY_ENDINGS):
         study = load_study(name)
         if study.proxy.dataset not in (None, dataset):
             raise UserError(f"{name}: proxy.dataset is {study.proxy.dataset}, but the task is scored on {dataset}")

@@ -1,5 +1,6 @@
 """The task that a study names: a Compose task by its name, or any AIRS-Bench task folder by its path."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from aira_lib.spec import TaskSection
@@ -9,13 +10,14 @@ from aira_lib.tasks.task import SearchTask, task_named
 
 
 def task_of(section: TaskSection) -> SearchTask:
-    """What is searched; the task of a folder has no primitives, since its candidates are no designs.
+    """What is searched, among the section's primitives if it names any; the task of a folder has none.
 
     Raises:
         UserError: there is no such task, or the folder is none.
     """
     if section.folder is None:
-        return task_named(section.name)
+        task = task_named(section.name)
+        return replace(task, primitives=section.primitives) if section.primitives else task
     found = folder_of(section.folder)
     return SearchTask(found.name, (), metric=found.metric, lower_is_better=found.metadata.metric_lower_is_better)
 

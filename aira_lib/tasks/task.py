@@ -5,12 +5,6 @@ from dataclasses import dataclass
 from aira_lib.errors import UserError, nearest
 from aira_lib.spec import ProxySection
 
-PRIMITIVE_NAMES = {
-    "A": "causal multi-head self-attention",
-    "M": "MLP (two linear maps with a non-linearity between them)",
-    "Mb": "Mamba-2 (a selective state-space layer)",
-}
-
 
 @dataclass(frozen=True)
 class SearchTask:

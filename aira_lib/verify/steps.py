@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import get_args
 
 from aira_lib.architecture.cost import StepConvention, steps_for_budget
-from aira_lib.architecture.pattern import PRIMITIVES, Layers
+from aira_lib.architecture.pattern import Layers
+from aira_lib.architecture.primitives import PAPER_PRIMITIVES
 from aira_lib.architecture.scales import PAPER_SCALES, scale_named
 from aira_lib.architecture.tables import read_table
 from aira_lib.verify.check import Check, Comparison, check, same
@@ -20,7 +21,7 @@ def row_name(row: dict[str, str]) -> str:
 
 def row_counts(row: dict[str, str]) -> dict[str, int]:
     """The layer counts in a row."""
-    return {primitive: int(row[primitive]) for primitive in PRIMITIVES}
+    return {primitive: int(row[primitive]) for primitive in PAPER_PRIMITIVES}
 
 
 def step_comparisons(table: str, convention: StepConvention) -> Iterator[Comparison]:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from aira_lib.aggregate.stage import aggregate, base_patterns
 from aira_lib.aggregate.table import DesignTable
-from aira_lib.architecture.pattern import PRIMITIVES
+from aira_lib.architecture.primitives import PAPER_PRIMITIVES
 from aira_lib.records import ArchiveRow
 from aira_lib.spec import AggregateSection
 from tests.aira_lib.aggregate import plain_aggregate as plain
@@ -46,7 +46,7 @@ def made(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def write(path: Path, codes: np.ndarray, fitness: np.ndarray) -> None:
     n = len(codes)
-    layers = pa.DictionaryArray.from_arrays(pa.array(codes.reshape(-1)), list(PRIMITIVES)).cast(pa.string())
+    layers = pa.DictionaryArray.from_arrays(pa.array(codes.reshape(-1)), list(PAPER_PRIMITIVES)).cast(pa.string())
     offsets = pa.array(np.arange(0, n * LAYERS + 1, LAYERS, dtype=np.int32))
     units = pa.array([f"greedy.s{i}" for i in range(10)])
     agents = pa.DictionaryArray.from_arrays(pa.array(np.arange(n, dtype=np.int32) % 10), units).cast(pa.string())
@@ -88,7 +88,7 @@ def compare() -> None:
     codes, fitness = made(SAMPLE)
     rows = [
         ArchiveRow(
-            design="", layers=tuple(PRIMITIVES[c] for c in code), validation=round(float(f), 3), test=None,
+            design="", layers=tuple(PAPER_PRIMITIVES[c] for c in code), validation=round(float(f), 3), test=None,
             evaluations=1, agents=(), first_seen="", params=1, seconds=0.0,
         )
         for code, f in zip(codes, fitness, strict=True)

@@ -9,7 +9,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from aira_lib.architecture.pattern import PRIMITIVES, Layers, parse, render
+from aira_lib.architecture.pattern import Layers, parse, render
+from aira_lib.architecture.primitives import PAPER_PRIMITIVES
 from aira_lib.architecture.reference import designs
 
 N = 100_000
@@ -72,10 +73,11 @@ def texts(n: int) -> list[str]:
     found: dict[str, None] = {}
     while len(found) < n:
         if rng.random() < 0.5:
-            text = f"{rng.randint(1, 9)}{rng.choice(PRIMITIVES)}-{rng.choice(printed)}-{rng.choice(PRIMITIVES)}"
+            first, last = (rng.choice(PAPER_PRIMITIVES) for _ in range(2))
+            text = f"{rng.randint(1, 9)}{first}-{rng.choice(printed)}-{last}"
             found[text.replace("-", rng.choice(["-", "+", " + ", " - "]))] = None
         else:
-            unit = [rng.choice(PRIMITIVES) for _ in range(rng.randint(4, 16))]
+            unit = [rng.choice(PAPER_PRIMITIVES) for _ in range(rng.randint(4, 16))]
             found[render((unit * 19)[: rng.randint(16, 76)])] = None
     return list(found)
 

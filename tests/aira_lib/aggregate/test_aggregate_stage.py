@@ -9,7 +9,8 @@ import pytest
 from aira_lib.aggregate import stage
 from aira_lib.aggregate.stage import aggregate, base_patterns
 from aira_lib.aggregate.table import DesignTable
-from aira_lib.architecture.pattern import PRIMITIVES, parse, render
+from aira_lib.architecture.pattern import parse, render
+from aira_lib.architecture.primitives import PAPER_PRIMITIVES
 from aira_lib.errors import UserError
 from aira_lib.records import ArchiveRow, BasePattern, read_rows
 from aira_lib.spec import AggregateSection
@@ -46,7 +47,7 @@ def _archive(seed: int, n: int = 150) -> list[ArchiveRow]:
     random = np.random.default_rng(seed)
     made = {}
     for _ in range(n):
-        layers = tuple(PRIMITIVES[i] for i in random.integers(0, 3, 6))
+        layers = tuple(PAPER_PRIMITIVES[i] for i in random.integers(0, 3, 6))
         fitness, dataset = float(random.integers(0, 30)) / 10, str(random.choice(["mad", "text"]))
         made[layers, dataset] = _row(
             render(layers), fitness, fitness / 2, dataset=dataset, lower_is_better=dataset == "text",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from aira_lib.aggregate.table import layers_of
 from aira_lib.aggregate.vote import Context, vote
-from aira_lib.architecture.pattern import PRIMITIVES
+from aira_lib.architecture.primitives import PAPER_PRIMITIVES
 from tests.aira_lib.aggregate import plain_aggregate as plain
 
 CONTEXTS: list[Context] = [0, 1, 2, 7, "all"]
@@ -20,7 +20,7 @@ elections = st.integers(1, 12).flatmap(
 
 
 def _codes(*designs: str) -> np.ndarray:
-    return np.array([[PRIMITIVES.index(layer) for layer in design.split()] for design in designs], dtype=np.uint8)
+    return np.array([[PAPER_PRIMITIVES.index(layer) for layer in design.split()] for design in designs], dtype=np.uint8)
 
 
 @given(elections, st.sampled_from(CONTEXTS), st.booleans())
@@ -34,7 +34,7 @@ def test_equals_the_definition_ties_included(
         layers, shares = plain.vote([layers_of(m) for m in election[0]], held, context)
         assert layers_of(result.chosen[row]) == layers
         for found, wanted in zip(result.shares[row], shares, strict=True):
-            assert found.tolist() == pytest.approx([wanted.get(p, 0.0) for p in PRIMITIVES])
+            assert found.tolist() == pytest.approx([wanted.get(p, 0.0) for p in PAPER_PRIMITIVES])
         assert result.agreement[row].tolist() == pytest.approx([s[p] for s, p in zip(shares, layers, strict=True)])
 
 
@@ -47,7 +47,7 @@ def test_whole_context_follows_a_member(election: tuple[list[list[int]], list[li
 
 def test_a_tie_goes_to_the_fittest_of_the_tied() -> None:
     codes = _codes("Mb", "M", "A", "A", "M")  # A and M tie; the M at place 1 is fitter than the first A
-    assert vote(codes, np.ones((1, 5))).chosen[0] == PRIMITIVES.index("M")
+    assert vote(codes, np.ones((1, 5))).chosen[0] == PAPER_PRIMITIVES.index("M")
 
 
 @given(elections, st.sampled_from(CONTEXTS))

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aira_lib.architecture import cost
-from aira_lib.architecture.pattern import PRIMITIVES, Layers, parse
+from aira_lib.architecture.pattern import Layers, parse
+from aira_lib.architecture.primitives import PAPER_PRIMITIVES, PRIMITIVES
 from aira_lib.architecture.reference import designs
 from aira_lib.architecture.scales import Scale, scale_named
 from aira_lib.architecture.tables import read_table
@@ -17,7 +18,7 @@ BUDGETS = ("2e19", "4e19", "8e19", "2e20", "4e20")
 
 def published_steps() -> Iterator[tuple[dict[str, str], Layers, Scale, str]]:
     for row in read_table("steps"):
-        layers = tuple(p for p in PRIMITIVES for _ in range(int(row[p])))
+        layers = tuple(p for p in PAPER_PRIMITIVES for _ in range(int(row[p])))
         for budget in BUDGETS:
             yield row, layers, scale_named(row["scale"], 2 if row["table"] == "10" else 3), budget
 
@@ -68,8 +69,8 @@ def test_published_parameters() -> None:
 )
 def test_recovered_costs_of_a_layer(name: str, n: int, flops: tuple[int, ...], params: tuple[int, ...]) -> None:
     scale = scale_named(name, n)
-    assert tuple(cost.layer_flops(scale)[p] for p in PRIMITIVES) == flops
-    assert tuple(cost.layer_params(scale)[p] for p in PRIMITIVES) == params
+    assert tuple(cost.layer_flops(scale)[p] for p in PAPER_PRIMITIVES) == flops
+    assert tuple(cost.layer_params(scale)[p] for p in PAPER_PRIMITIVES) == params
 
 
 def shapes(layers: Layers, s: Scale) -> Iterator[tuple[int, ...]]:
@@ -81,7 +82,7 @@ def shapes(layers: Layers, s: Scale) -> Iterator[tuple[int, ...]]:
     for layer in layers:
         yield (d,)
         match layer:
-            case "A":
+            case "A" | "W":
                 q, kv = s.n_heads * s.head_dim, s.n_kv_heads * s.head_dim
                 yield from [(d, q), (d, kv), (d, kv), (q, d)]
             case "M":
@@ -104,7 +105,7 @@ scales = st.builds(
 )  # fmt: skip
 
 
-@given(st.lists(st.sampled_from(PRIMITIVES), max_size=9).map(tuple), scales)
+@given(st.lists(st.sampled_from(PRIMITIVES.names()), max_size=9).map(tuple), scales)
 def test_exact_params_are_the_sum_of_all_weights(layers: Layers, scale: Scale) -> None:
     total = 0
     for shape in shapes(layers, scale):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aira_lib.architecture.pattern import EXACT_LIMIT, PRIMITIVES, Layers, edit_distance, parse, render
+from aira_lib.architecture.pattern import EXACT_LIMIT, Layers, edit_distance, parse, render
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.architecture.reference import designs
 from aira_lib.architecture.tables import read_table
 from aira_lib.errors import PatternError
@@ -15,7 +16,7 @@ space = st.sampled_from(["", "", "", " ", "\n", " \t"])
 
 
 def layers_up_to(n: int) -> st.SearchStrategy[Layers]:
-    return st.lists(st.sampled_from(PRIMITIVES), min_size=1, max_size=n).map(tuple)
+    return st.lists(st.sampled_from(PRIMITIVES.names()), min_size=1, max_size=n).map(tuple)
 
 
 @st.composite
@@ -109,7 +110,7 @@ def all_items(layers: Layers) -> frozenset[str]:
 
 def test_nothing_is_shorter_exhaustively() -> None:
     for n in range(1, 9):
-        for layers in itertools.product(PRIMITIVES[:2], repeat=n):
+        for layers in itertools.product(PRIMITIVES.names()[:2], repeat=n):
             assert len(render(layers)) == min(map(len, all_forms(layers))), layers
             assert render(layers) in all_forms(layers)
 
@@ -152,7 +153,7 @@ def test_long_designs_are_compact_too() -> None:
         ("A-MB", 3, "did you mean 'Mb'?"),
         ("AMbb", 4, "unknown primitive 'b'"),
         ("ma", 1, "did you mean 'mA'?"),
-        ("A-X", 3, "primitives are A (or mA), M and Mb"),
+        ("A-X", 3, "primitives are A (or mA), M, Mb and W"),
         ("A–M", 2, "does not belong"),
         ("٣A", 1, "does not belong"),
         ("A,M", 2, "does not belong"),
@@ -228,7 +229,10 @@ def slow_distance(a: Layers, b: Layers) -> int:
     return row[-1]
 
 
-@given(st.lists(st.sampled_from(PRIMITIVES), max_size=90), st.lists(st.sampled_from(PRIMITIVES), max_size=90))
+@given(
+    st.lists(st.sampled_from(PRIMITIVES.names()), max_size=90),
+    st.lists(st.sampled_from(PRIMITIVES.names()), max_size=90),
+)
 @example([], [])
 @example(["A"] * 64, ["M"] * 65)
 def test_edit_distance_is_levenshteins(a: list[str], b: list[str]) -> None:

@@ -47,8 +47,13 @@ def test_trainable_scales_are_small_and_comparable(name: str) -> None:
 def test_unknown_scales_name_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'micro'"):
         scale_named("mikro", 3)
-    with pytest.raises(UserError, match="2 or 3 primitives, not for 4"):
-        scale_named("1B", 4)
+    with pytest.raises(UserError, match="at least 2 primitives, not 1"):
+        scale_named("1B", 1)
+
+
+def test_larger_spaces_have_the_widths_of_three() -> None:
+    for name in SCALE_NAMES:
+        assert scale_named(name, 5) == scale_named(name, 4) == scale_named(name, 3)
 
 
 @pytest.mark.parametrize(

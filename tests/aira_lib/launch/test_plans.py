@@ -42,7 +42,7 @@ def test_steps_are_those_of_the_tables() -> None:
 
 def test_flops_are_steps_times_formula_7_and_near_the_budget() -> None:
     for run in RUNS:
-        layers = ("A",) * run.A + ("M",) * run.M + ("Mb",) * run.Mb
+        layers = tuple(p for p, n in run.counts.items() for _ in range(n))
         scale = scale_named(run.scale, 2 if run.source in ("Table 2", "Table 10") else 3)
         step = flops_per_step(layers, scale)
         assert run.flops == float(run.steps * step)
@@ -58,7 +58,7 @@ def test_a_run_whose_counts_are_not_the_designs_says_so() -> None:
     for run in RUNS:
         if run.pattern:
             layers = parse(run.pattern)
-            assert [layers.count(p) for p in ("A", "M", "Mb")] == [run.A, run.M, run.Mb]
+            assert {p: layers.count(p) for p in ("A", "M", "Mb")} == run.counts
         else:
             assert run.note
 

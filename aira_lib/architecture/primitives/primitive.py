@@ -1,0 +1,153 @@
+"""What there is to know about one kind of layer, and the registry of all kinds.
+
+Costs are functions of a `Scale`, so that this package needs no PyTorch; the layer's module is named, and imported where
+a model is built. Memory is counted in values, which the caller turns into bytes.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from aira_lib.architecture.scales import Scale
+from aira_lib.errors import UserError
+from aira_lib.registry import Registry
+
+PAPER_PRIMITIVES = ("A", "M", "Mb")
+"""Those of the paper. Records and tables list them always, others where a design has them."""
+
+Module = str | Callable[..., Any]
+"""``"package.module:Class"``, or a callable. Called with a Scale and `kernel` ("auto" or "torch", see
+`aira_lib.models.scan`), it returns an nn.Module that maps [batch, length, d_model] to the same shape; no position may
+see a later one. A Linear named `out` is its output projection, whose initial weights shrink with depth."""
+
+
+def nothing(scale: Scale) -> int:
+    """The memory of a layer that keeps none."""
+    return 0
+
+
+def no_cache(scale: Scale, context: int) -> int:
+    """The cache of a layer that keeps no keys and values."""
+    return 0
+
+
+def untold(scale: Scale) -> str:
+    """What a task says of the dimensions of a layer that has none of its own."""
+    return ""
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """One kind of layer.
+
+    Attributes:
+        symbol: How patterns and records write it: a capital letter, small ones after it.
+        name: In a legend, such as "attention".
+        words: In a prompt: what such a layer does.
+        colour: Of its boxes, as ``#rrggbb``.
+        ink: Of letters on that colour.
+        params: Parameters of a layer without its RMSNorm.
+        flops: Training FLOPs a token of a layer, forward and backward: 6 for each weight of a matrix product.
+        module: What builds the layer.
+        mixes: Whether a position's output depends on other positions.
+        spellings: Other ways to write it in a pattern.
+        cache_values: Keys and values that a layer holds at inference, of a Scale and the tokens of one sequence.
+        state_values: What a layer holds of one sequence whatever its length.
+        dimensions: What a task's description says of its dimensions, such as "Mamba-2 state 128"; empty: nothing.
+        cpu_flops_per_second: Of one CPU thread inside such layers, for estimates of time.
+        cpu_seconds_per_layer_step: The fixed cost of a layer in a training step on a CPU.
+        version: Of its code. Not 1, it is part of the keys of records with such layers: raise it with each change that
+            changes results (the digest of the evaluator's code sees what lies in this package, and nothing outside).
+    """
+
+    symbol: str
+    name: str
+    words: str
+    colour: str
+    ink: str
+    params: Callable[[Scale], int]
+    flops: Callable[[Scale], int]
+    module: Module
+    mixes: bool = True
+    spellings: tuple[str, ...] = ()
+    cache_values: Callable[[Scale, int], int] = no_cache
+    state_values: Callable[[Scale], int] = nothing
+    dimensions: Callable[[Scale], str] = untold
+    cpu_flops_per_second: float = 9e10
+    cpu_seconds_per_layer_step: float = 1.5e-3
+    version: int = 1
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """All ways to write it in a pattern, the symbol first."""
+        return (self.symbol, *self.spellings)
+
+
+class Primitives(Registry[Primitive]):
+    """Primitives by their symbols."""
+
+    def __init__(self) -> None:
+        super().__init__("primitive")
+
+    @property
+    def size(self) -> int:
+        """How many there are by now. No module from outside is loaded for it: it tells readers that there are more."""
+        return len(self._entries)
+
+    def words(self) -> dict[str, str]:
+        """Symbols by all ways to write them, of those there are by now."""
+        return {written: primitive.symbol for primitive in self._entries.values() for written in primitive.written}
+
+    def misspelt(self) -> dict[str, str]:
+        """What was meant by words that are right but for small and capital letters."""
+        right = self.words()
+        cases = {"".join(letters): word for word in reversed(right) for letters in product(*map(_cases, word))}
+        return {word: meant for word, meant in cases.items() if word not in right}
+
+    def known(self, symbols: Iterable[str]) -> tuple[str, ...]:
+        """The paper's three and those among `symbols` (others are ignored), in the order of the registry."""
+        shown = {*PAPER_PRIMITIVES, *symbols}
+        return tuple(symbol for symbol in self if symbol in shown)
+
+    def versions(self, symbols: Iterable[str]) -> dict[str, int]:
+        """Versions that are not 1, of some symbols, as a part of keys; sorted."""
+        found = {symbol: self.named(symbol).version for symbol in sorted(set(symbols))}
+        return {symbol: version for symbol, version in found.items() if version != 1}
+
+
+def _cases(letter: str) -> tuple[str, str]:
+    return letter.lower(), letter.upper()
+
+
+PRIMITIVES = Primitives()
+
+
+def add_primitive(primitive: Primitive) -> Primitive:
+    """Add a kind of layer; from then on every part knows it.
+
+    Raises:
+        UserError: its symbol or a spelling is malformed or taken, a colour is none, or a word would read as several.
+    """
+    name, taken = f"primitive {primitive.symbol!r}", PRIMITIVES.words()
+    if not re.fullmatch(r"[A-Z][a-z]*", primitive.symbol):
+        raise UserError(f"{name}: a symbol is a capital letter, with small ones after it if need be")
+    for word in primitive.written:
+        if not re.fullmatch(r"[A-Za-z]+", word):
+            raise UserError(f"{name}: the spelling {word!r} is no word of letters")
+        if word in taken:
+            raise UserError(f"{name}: {word!r} is taken by {taken[word]}; choose another")
+    for colour in (primitive.colour, primitive.ink):
+        if not re.fullmatch(r"#[0-9a-f]{6}", colour):
+            raise UserError(f"{name}: a colour is written as #rrggbb in small letters, not {colour!r}")
+    _refuse_sequences(name, {*taken, *primitive.written})
+    return PRIMITIVES.add(primitive.symbol, primitive)
+
+
+def _refuse_sequences(name: str, words: set[str]) -> None:
+    """Refuse words of which one is others in a row: a pattern needs no separators, so it would read in two ways."""
+    for word in words:
+        others = "|".join(words - {word})
+        if others and re.fullmatch(f"(?:{others})+", word):
+            raise UserError(f"{name}: the word {word!r} would be others in a row, too; choose another")

@@ -1,0 +1,137 @@
+"""Studies whose search space is not a task's own: with a primitive from outside, and with window attention in four."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aira_lib import plan
+from aira_lib.architecture.pattern import parse
+from aira_lib.architecture.scales import scale_named
+from aira_lib.errors import SpecError
+from aira_lib.records import read_archive
+from aira_lib.spec import canonical_json
+from aira_lib.tasks.section import task_of
+from tests.builders import TINY_STUDY, tiny_study
+from tests.drive_study import drive
+
+ROOT = Path(__file__).parents[2]
+SMALL: dict[str, Any] = {
+    "agents": [{"scaffold": "greedy", "model": "offline", "seeds": 1, "steps": 5, "n_drafts": 3}],
+    "pretrain": {**TINY_STUDY["pretrain"], "isotoken": {"scale": "nano", "tokens": 4096, "seeds": [0]}},
+}
+
+
+def in_space(*primitives: str) -> dict[str, Any]:
+    return {**TINY_STUDY, **SMALL, "task": {"layers": 4, "primitives": list(primitives)}}
+
+
+def outside(*command: str, plugin: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, which gets the primitive from outside by the variable alone."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "AIRA_PLUGINS": "tests.own_primitive" * plugin, **environment}
+    return subprocess.run([sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def test_the_command_line_knows_a_primitive_from_outside() -> None:
+    done = outside("-m", "aira_lib.cli", "pattern", "2(Rm-M)-A", "--json")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert data["counts"] == {"A": 1, "M": 2, "Mb": 0, "Rm": 2}
+    assert data["n_primitives"] == 3
+    at_1b, scale = data["costs"][1], scale_named("1B", 3)
+    assert at_1b["ssm_state_bytes"] == 2 * 2 * scale.d_model
+    assert at_1b["params"] == 2 * 2048**2 + 2 * 3 * 2048 * scale.d_ff + 2 * 2048 * (2048 + 512)
+    refused = outside("-m", "aira_lib.cli", "pattern", "2(Rm-M)-A", plugin=False)
+    assert refused.returncode == 2
+    assert "unknown primitive 'Rm'; primitives are A (or mA), M, Mb and W" in refused.stderr
+
+
+def test_a_study_of_a_primitive_from_outside_runs_through_all_stages(tmp_path: Path) -> None:
+    study, store = tmp_path / "study.json", tmp_path / "store"
+    study.write_text(json.dumps(in_space("Rm", "M")))
+    done = outside("-m", "tests.drive_study", str(study), str(store))
+    assert done.returncode == 0, done.stderr
+    (journal,) = store.rglob("journal.jsonl")
+    nodes = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert any("Rm" in node["design"] for node in nodes if node["design"])
+    (patterns,) = store.rglob("patterns.jsonl")
+    pattern = json.loads(patterns.read_text().splitlines()[0])
+    assert set(pattern["layers"]) <= {"Rm", "M"}
+    assert any("Rm" in votes for votes in pattern["votes"])
+    (designs,) = store.rglob("designs.jsonl")
+    counts = [json.loads(line)["counts"] for line in designs.read_text().splitlines()]
+    assert any(of.get("Rm") for of in counts)
+    (page,) = store.rglob("report.html")
+    html = page.read_text()
+    assert "running mean of mine" in html
+    assert "#cc79a7" in html
+    assert list(store.glob("tiny/evaluate/*/manifest.json"))
+
+
+def test_a_study_of_four_primitives_runs_through_all_stages(tmp_path: Path) -> None:
+    drive(canonical_json(tiny_study(**in_space("A", "W", "M", "Mb"))), str(tmp_path))
+    (archive,) = tmp_path.rglob("archive.parquet")
+    used = {layer for row in read_archive(archive) for layer in row.layers}
+    assert "W" in used
+    assert used <= {"A", "W", "M", "Mb"}
+    (page,) = tmp_path.rglob("report.html")
+    html = page.read_text()
+    assert "window attention" in html
+    assert "#56b4e9" in html
+
+
+def test_the_space_of_a_study_counts_in_its_task_scales_and_keys() -> None:
+    own, four = tiny_study(), tiny_study(task={"layers": 4, "primitives": ["A", "W", "M", "Mb"]})
+    two = tiny_study(task={"layers": 4, "primitives": ["A", "M"]})
+    assert task_of(four.task).primitives == ("A", "W", "M", "Mb")
+    assert task_of(own.task).primitives == ("A", "M", "Mb")
+    assert plan.scales(four, ["1B"]) == plan.scales(own, ["1B"]) != plan.scales(two, ["1B"])
+    assert len({plan.search_units(study)[0].key for study in (own, four, two)}) == 3
+    assert plan.search_units(own)[0].section["task"] == {"name": own.task.name, "layers": 4}
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ({"primitives": ["A", "w"]}, "unknown primitive 'w'"),
+        ({"primitives": ["A", "MB"]}, "unknown primitive 'MB'"),
+        ({"primitives": ["A"]}, "at least two"),
+        ({"primitives": ["A", "M", "A"]}, "distinct"),
+        ({"primitives": []}, "at least two"),
+        ({"primitives": ["A", "M"], "folder": "somewhere"}, "programs, which have no primitives"),
+    ],
+)
+def test_a_space_that_makes_no_sense_is_one_line(task: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError, match=said) as raised:
+        tiny_study(task=task)
+    assert "\n" not in str(raised.value)
+
+
+def test_patterns_with_window_attention() -> None:
+    done = outside("-m", "aira_lib.cli", "pattern", "4(W-M)-A", "--primitives", "4", "--json", plugin=False)
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert tuple(data["layers"]) == parse("4(W-M)-A")
+    assert data["counts"] == {"A": 1, "M": 4, "Mb": 0, "W": 4}
+    refused = outside("-m", "aira_lib.cli", "pattern", "A-M", "--primitives", "5", plugin=False)
+    assert refused.returncode == 2
+    assert "--primitives 5: there are 4, A, M, Mb, W" in refused.stderr
+
+
+def test_designs_with_window_attention_are_scored_by_hand(tmp_path: Path) -> None:
+    study = tmp_path / "study.json"
+    study.write_text(json.dumps(in_space("A", "W", "M")))
+    command = ["-m", "aira_lib.cli", "proxy", "evaluate", "2(W-M)", "--profile", str(study), "--json"]
+    done = outside(*command, plugin=False, AIRA_EVALUATIONS=str(tmp_path / "evaluations"))
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)
+    assert row["design"] == "2(W-M)"
+    task = ["--task", "NeuralArchitectureSearchMAD2PrimitivesAccuracy", "--dry-run"]
+    study.write_text(json.dumps({**in_space("A", "W", "M"), "task": {"layers": 4}}))
+    refused = outside(*command, *task, plugin=False)
+    assert refused.returncode == 2
+    assert "2(W-M) has W, which task NeuralArchitectureSearchMAD2PrimitivesAccuracy does not have" in refused.stderr
