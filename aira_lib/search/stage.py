@@ -19,14 +19,14 @@ from aira_lib.proxy import evaluate as proxy_evaluate
 from aira_lib.records import PAGE, Node
 from aira_lib.sandbox import isolation
 from aira_lib.search.candidate import Candidates
-from aira_lib.search.design_task import DesignTask, Evaluate
-from aira_lib.search.folder_task import FolderTask
 from aira_lib.search.page import LivePage
 from aira_lib.search.scratch import scratch_folder
-from aira_lib.search.sizes import say_data
-from aira_lib.search.task import DATA, Task
 from aira_lib.spec import AgentSection, ProxySection, TaskSection
 from aira_lib.tasks import SearchTask, proxy_for
+from aira_lib.tasks.airs.live import FolderTask
+from aira_lib.tasks.designs.live import DesignTask, Evaluate
+from aira_lib.tasks.designs.sizes import say_data
+from aira_lib.tasks.live import DATA, Task
 from aira_lib.tasks.section import task_of
 from aira_lib.work import Work
 

@@ -8,10 +8,10 @@ from aira_lib.architecture.pattern import Layers, render
 from aira_lib.proxy.stopping import with_bars
 from aira_lib.records import Evaluation, Node
 from aira_lib.sandbox import collect
-from aira_lib.search.data import data_overview, write_train_data
-from aira_lib.search.task import CandidateFailure, Progress
 from aira_lib.spec import ProxySection, TaskSection
 from aira_lib.tasks import MAX_SUBMISSION_BYTES, SUBMISSION, description, read_submission, task_named
+from aira_lib.tasks.designs.data import data_overview, write_train_data
+from aira_lib.tasks.live import CandidateFailure, Progress
 
 
 class Evaluate(Protocol):
@@ -30,7 +30,7 @@ class Evaluate(Protocol):
 
 
 class DesignTask:
-    """See `aira_lib.search.task.Task`."""
+    """See `aira_lib.tasks.live.Task`."""
 
     prompts: Literal["design", "program"] = "design"
     artefact = SUBMISSION

@@ -21,15 +21,15 @@ from typing import Any, Literal
 from aira_lib.errors import UserError
 from aira_lib.records import Node
 from aira_lib.sandbox import ArtefactError, collect
-from aira_lib.search.exports import collect_exports, plain
-from aira_lib.search.scoring import Scorer
-from aira_lib.search.task import DATA, CandidateFailure, Progress
 from aira_lib.spec import TaskSection
 from aira_lib.tasks.airs import InvalidSubmission, ScriptFailure, TaskFolder, prepare
+from aira_lib.tasks.airs.exports import collect_exports, plain
 from aira_lib.tasks.airs.held_out import HELD_OUT, LABELS, CannotHoldOut, HeldOutRows, hold_out
 from aira_lib.tasks.airs.metadata import SUBMISSION_CSV
 from aira_lib.tasks.airs.overview import data_overview
+from aira_lib.tasks.airs.scoring import Scorer
 from aira_lib.tasks.airs.scripts import EVALUATE_SECONDS
+from aira_lib.tasks.live import DATA, CandidateFailure, Progress
 from aira_lib.tasks.section import folder_of, task_of
 
 VALIDATION = "validation.json"
@@ -41,7 +41,7 @@ _PROGRAM = "candidate.py"
 
 
 class FolderTask:
-    """See `aira_lib.search.task.Task`."""
+    """See `aira_lib.tasks.live.Task`."""
 
     layers = 0
     prompts: Literal["design", "program"] = "program"
