@@ -1,10 +1,11 @@
 """What a search needs of a task, whatever its kind: words for the prompt, data to work on, and a score."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-from aira_lib.records import Node
+from aira_lib.records import Evaluation, Node
 from aira_lib.tasks import SearchTask
 
 DATA = "data"
@@ -13,8 +14,30 @@ DATA = "data"
 Progress = Callable[[float, float, str], None]
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What is known of a candidate's score: fields of its `Node`, by the same names; the defaults say nothing.
+
+    `reason` is a remark on a score that counts, such as from where it was taken over.
+    """
+
+    design: str | None = None
+    validation: float | None = None
+    test: float | None = None
+    evaluation: Evaluation | None = None
+    self_reported: bool = False
+    reason: str = ""
+
+
+NOTHING = Scored()
+
+
 class CandidateFailure(Exception):
-    """The candidate failed; the text is the node's reason."""
+    """The candidate failed; the text is the node's reason, and `scored` is what was known by then."""
+
+    def __init__(self, reason: str, scored: Scored = NOTHING) -> None:
+        super().__init__(reason)
+        self.scored = scored
 
 
 class Task(Protocol):
@@ -51,11 +74,15 @@ class Task(Protocol):
         nodes: Sequence[Node],
         seconds_left: Callable[[], float],
         progress: Progress,
-        found: dict[str, Any],
-    ) -> None:
-        """Score what was submitted, adding to `found` the node's fields as they become known.
+    ) -> Scored:
+        """Score what was submitted.
+
+        Args:
+            submitted: What `collect` took, by file name.
+            nodes: The search so far.
+            seconds_left: Seconds that are left of the search.
+            progress: Part, whole and a note.
 
         Raises:
-            CandidateFailure: it cannot be scored.
-            SubmissionError: it is not what was asked for.
+            CandidateFailure: it is not what was asked for, or cannot be scored.
         """

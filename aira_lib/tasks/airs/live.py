@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from aira_lib.errors import UserError
 from aira_lib.records import Node
@@ -29,7 +29,7 @@ from aira_lib.tasks.airs.metadata import SUBMISSION_CSV
 from aira_lib.tasks.airs.overview import data_overview
 from aira_lib.tasks.airs.scoring import Scorer
 from aira_lib.tasks.airs.scripts import EVALUATE_SECONDS
-from aira_lib.tasks.live import DATA, CandidateFailure, Progress
+from aira_lib.tasks.live import DATA, CandidateFailure, Progress, Scored
 from aira_lib.tasks.section import folder_of, task_of
 
 VALIDATION = "validation.json"
@@ -83,28 +83,31 @@ class FolderTask:
         nodes: Sequence[Node],
         seconds_left: Callable[[], float],
         progress: Progress,
-        found: dict[str, Any],
-    ) -> None:
+    ) -> Scored:
         """See `Task`. Scoring takes at most the time left of the search."""
 
         def allowed() -> float:
             return min(EVALUATE_SECONDS, seconds_left())
 
-        found["self_reported"] = self.self_reported
         rest = dict(submitted)
+        try:
+            validation = self._validation(rest, allowed, progress)
+            progress(1, 2, "scoring the submission")
+            test = _scored(self.artefact, lambda: self._scorer.test(rest, allowed()))
+        except (CandidateFailure, ArtefactError) as failure:
+            raise CandidateFailure(str(failure), Scored(self_reported=self.self_reported)) from None
+        return Scored(validation=validation, test=test, self_reported=self.self_reported)
+
+    def _validation(self, submitted: dict[str, bytes], allowed: Callable[[], float], progress: Progress) -> float:
+        """The validation fitness; the files that it comes from are taken out of what was submitted."""
         if self._held_out is None:
-            validation = read_validation(rest.pop(VALIDATION))
-        else:
-            exports = {name: rest.pop(PREFIX + name) for name in self._exports}
-            progress(0, 2, "scoring the predictions of held-out rows")
-            rows = self._held_out
-            validation = _scored(
-                PREFIX + self.artefact,
-                lambda: self._scorer.held_out(rows.agent_data, rows.labels, exports, allowed()),
-            )
-        progress(1, 2, "scoring the submission")
-        test = _scored(self.artefact, lambda: self._scorer.test(rest, allowed()))
-        found |= {"validation": validation, "test": test}
+            return read_validation(submitted.pop(VALIDATION))
+        exports = {name: submitted.pop(PREFIX + name) for name in self._exports}
+        progress(0, 2, "scoring the predictions of held-out rows")
+        rows = self._held_out
+        return _scored(
+            PREFIX + self.artefact, lambda: self._scorer.held_out(rows.agent_data, rows.labels, exports, allowed())
+        )
 
 
 def _prepared(folder: TaskFolder, place: Path, shared: Path | None) -> tuple[Path, Path]:

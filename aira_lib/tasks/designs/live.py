@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from aira_lib.architecture.pattern import Layers, render
 from aira_lib.proxy.stopping import with_bars
 from aira_lib.records import Evaluation, Node
 from aira_lib.sandbox import collect
 from aira_lib.spec import ProxySection, TaskSection
-from aira_lib.tasks import MAX_SUBMISSION_BYTES, SUBMISSION, description, read_submission, task_named
+from aira_lib.tasks import MAX_SUBMISSION_BYTES, SUBMISSION, SubmissionError, description, read_submission, task_named
 from aira_lib.tasks.designs.data import data_overview, write_train_data
-from aira_lib.tasks.live import CandidateFailure, Progress
+from aira_lib.tasks.live import CandidateFailure, Progress, Scored
 
 
 class Evaluate(Protocol):
@@ -55,17 +55,19 @@ class DesignTask:
         nodes: Sequence[Node],
         seconds_left: Callable[[], float],
         progress: Progress,
-        found: dict[str, Any],
-    ) -> None:
+    ) -> Scored:
         """See `Task`; a design that was scored before in this search is not scored again."""
-        layers = read_submission(submitted[SUBMISSION], self.facts, self.layers)
-        design = found["design"] = render(layers)
+        try:
+            layers = read_submission(submitted[SUBMISSION], self.facts, self.layers)
+        except SubmissionError as error:
+            raise CandidateFailure(str(error)) from None
+        design = render(layers)
         evaluation, reused = self._evaluate(layers, design, nodes, progress)
-        found["evaluation"] = evaluation
         if evaluation.status != "ok":
-            raise CandidateFailure(f"the design could not be scored: {evaluation.reason}{reused}")
+            known = Scored(design, evaluation=evaluation)
+            raise CandidateFailure(f"the design could not be scored: {evaluation.reason}{reused}", known)
         said = "; ".join(part for part in (evaluation.reason, reused.strip(" ()")) if part)
-        found |= {"reason": said, "validation": evaluation.validation, "test": evaluation.test}
+        return Scored(design, evaluation.validation, evaluation.test, evaluation, reason=said)
 
     def _evaluate(
         self, layers: Layers, design: str, nodes: Sequence[Node], progress: Progress
