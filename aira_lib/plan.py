@@ -14,10 +14,12 @@ from aira_lib.architecture.scales import Scale, scale_named
 from aira_lib.errors import UserError, nearest
 from aira_lib.records import RECORD_VERSIONS, PretrainPoint, StageName
 from aira_lib.spec import AgentSection, Study, digest
-from aira_lib.tasks import proxy_for
-from aira_lib.tasks.section import folder_digest, folder_of, task_of
+from aira_lib.tasks.section import family_of, task_of
 
 T = TypeVar("T")
+
+_LATER = ("aggregate", "scales", "extrapolate", "pretrain", "evaluate")
+"""Sections of a study that only say what becomes of designs."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,19 @@ class Unit:
 
 
 def search_units(study: Study) -> list[Unit]:
-    """One unit for every agent and seed, in the study's order."""
-    task = task_of(study.task)
-    if study.task.folder is None:
-        proxy_for(task, study.proxy)
+    """One unit for every agent and seed, in the study's order.
+
+    Raises:
+        UserError: no such task, one that an agent cannot search, or sections of the study that do not go with it.
+    """
+    family_of(study.task).check(study.task, study.agents, study.proxy)
+    _check_later_sections(study)
     return [_search_unit(study, agent, seed) for agent in study.agents for seed in agent.seeds]
 
 
 def _search_unit(study: Study, agent: AgentSection, seed: int) -> Unit:
     section = {
-        "task": _task(study),
+        "task": family_of(study.task).identity(study.task, study.proxy),
         "proxy": study.proxy.model_dump(mode="json"),
         "agent": agent.model_dump(mode="json", exclude={"seeds"}),
         "seed": seed,
@@ -57,24 +62,29 @@ def _search_unit(study: Study, agent: AgentSection, seed: int) -> Unit:
     return Unit("search", f"{agent.name}.s{seed}", section)
 
 
-def _task(study: Study) -> dict[str, Any]:
-    """What determines a search of the task: of a folder its files, wherever it lies."""
-    task = study.task
-    if task.folder is None:
-        return task.model_dump(mode="json", include={"name", "layers"})
-    chosen = task.model_dump(mode="json", include={"validation", "validation_fraction"})
-    return {"folder": task.name, "files": folder_digest(folder_of(task.folder)), **chosen}
+def _check_later_sections(study: Study) -> None:
+    """Refuse a study whose stages after the searches are described where there are none, or not where there are."""
+    family = family_of(study.task)
+    if family.has_designs and not study.aggregate:
+        raise UserError(f"study {study.name}: aggregate is empty; name at least one way to aggregate designs")
+    changed = [name for name in _LATER if getattr(study, name) != Study.model_fields[name].default]
+    if changed and not family.has_designs:
+        raise UserError(
+            f"study {study.name} searches {family.what}, whose candidates are programs and no designs: there is "
+            f"nothing to archive, aggregate or pretrain; leave out {', '.join(changed)}"
+        )
 
 
 def need_designs(study: Study) -> None:
     """Refuse what comes after the searches where these find no designs.
 
     Raises:
-        UserError: the study searches a task folder.
+        UserError: the study's task has no designs.
     """
-    if study.task.folder is not None:
+    family = family_of(study.task)
+    if not family.has_designs:
         raise UserError(
-            f"study {study.name} searches a task folder, whose candidates are programs and no designs: there is "
+            f"study {study.name} searches {family.what}, whose candidates are programs and no designs: there is "
             "nothing to archive, aggregate or pretrain; run its searches alone with `aira search`"
         )
 
@@ -83,7 +93,7 @@ def archive_unit(study: Study) -> Unit:
     """The archive of all searches.
 
     Raises:
-        UserError: the study searches a task folder.
+        UserError: the study's task has no designs.
     """
     need_designs(study)
     return Unit("archive", "all", {}, tuple(unit.key for unit in search_units(study)))

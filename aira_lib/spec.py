@@ -330,8 +330,8 @@ class Study(Section):
             ("agents", [a.name for a in self.agents]),
             ("aggregate", [a.name for a in self.aggregate]),
         ):
-            optional = field == "aggregate" and self.task.folder is not None
-            if not (names or optional) or len(set(names)) != len(names):
+            # Which tasks have designs to aggregate is for their family to say (see `aira_lib.plan`).
+            if not (names or field == "aggregate") or len(set(names)) != len(names):
                 raise ValueError(f"{field}: names must be distinct and not empty, got {names}")
         known = {*SCALE_NAMES, *self.scales}
         for place, name in self._scale_names():

@@ -28,10 +28,10 @@ from aira_lib.records import (
     StandIn,
     read_rows,
 )
-from aira_lib.settings import Settings, task_data_folder
+from aira_lib.settings import Settings
 from aira_lib.spec import Study, digest
 from aira_lib.store import RecordFolder, open_store
-from aira_lib.tasks import task_named
+from aira_lib.tasks.section import task_of
 from aira_lib.track.follow import RUN_NAME_TAG, RUN_TAG, followed
 from aira_lib.track.log import TrackLog
 from aira_lib.track.mlflow_sync import DIGEST_TAG
@@ -195,19 +195,16 @@ def points_of(study: Study, extrapolation: str, settings: Settings) -> list[Pret
 
 
 def _search(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
-    from aira_lib.evaluations import EvaluationStore
-    from aira_lib.proxy import evaluate
     from aira_lib.search.stage import search
 
-    shared = EvaluationStore(work.evaluations, evaluate, f"{study.name}/{unit.name}") if work.evaluations else evaluate
     agent = next(a for a in study.agents if a.name == unit.section["agent"]["name"])
-    search(study.task, study.proxy, agent, unit.section["seed"], work, shared, task_data_folder())
+    search(study.task, study.proxy, agent, unit.section["seed"], work, asked_by=f"{study.name}/{unit.name}")
 
 
 def _archive(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
     from aira_lib.archive.stage import archive
 
-    task = task_named(study.task.name)
+    task = task_of(study.task)
     journals = [(record.manifest.unit, record.path / "journal.jsonl") for record in inputs]
     archive(journals, work, task.dataset, task.lower_is_better)
 

@@ -132,12 +132,13 @@ def settings_digest(path: Path) -> str:
     """
     from aira_lib.evaluations.key import key_of
     from aira_lib.study_file import load_study
-    from aira_lib.tasks import proxy_for, task_named
+    from aira_lib.tasks import proxy_for
+    from aira_lib.tasks.section import family_of, task_of
 
     study = load_study(path)
-    if study.task.folder is not None:
-        raise UserError(f"{path}: it searches a task folder, whose candidates are no designs")
-    section = proxy_for(task_named(study.task.name), study.proxy)
+    if not family_of(study.task).has_designs:
+        raise UserError(f"{path}: it searches {family_of(study.task).what}, whose candidates are no designs")
+    section = proxy_for(task_of(study.task), study.proxy)
     return key_of(("A",), section, section.seed).settings_digest
 
 

@@ -18,7 +18,6 @@ from aira_lib.records import (
     read_rows,
 )
 from aira_lib.report.inputs import LossCurve, ReportInputs, SearchRun
-from aira_lib.tasks import TASKS
 
 Record = tuple[Manifest, Path]
 
@@ -36,9 +35,11 @@ def gather(records: Sequence[Record], stand_ins: Sequence[StandIn], versions: Ma
     for manifest, path in records:
         by_stage[manifest.stage].append((manifest, path))
         timings[manifest.stage] += manifest.seconds
+    archive = [row for _, path in by_stage["archive"] for row in read_archive(path / "archive.parquet")]
+    lower_is_better = any(row.lower_is_better for row in archive)  # of a study's one task, so all are alike
     return ReportInputs(
-        searches=[_search(*record) for record in by_stage["search"]],
-        archive=[row for _, path in by_stage["archive"] for row in read_archive(path / "archive.parquet")],
+        searches=[_search(*record, lower_is_better) for record in by_stage["search"]],
+        archive=archive,
         patterns=[row for _, path in by_stage["aggregate"] for row in read_rows(path / "patterns.jsonl", BasePattern)],
         designs=[row for _, path in by_stage["extrapolate"] for row in read_rows(path / "designs.jsonl", ScaledDesign)],
         runs=[read_row(path / "run.json", TrainingRun) for _, path in by_stage["pretrain"]],
@@ -50,11 +51,10 @@ def gather(records: Sequence[Record], stand_ins: Sequence[StandIn], versions: Ma
     )
 
 
-def _search(manifest: Manifest, path: Path) -> SearchRun:
+def _search(manifest: Manifest, path: Path, lower_is_better: bool) -> SearchRun:
     agent = manifest.section["agent"]
     nodes = read_rows(path / "journal.jsonl", Node)
-    lower = TASKS[name].lower_is_better if (name := manifest.section["task"].get("name")) in TASKS else False
-    return SearchRun(agent["name"], manifest.section["seed"], nodes, agent["steps"], lower)
+    return SearchRun(agent["name"], manifest.section["seed"], nodes, agent["steps"], lower_is_better)
 
 
 def _curve(path: Path) -> LossCurve:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from aira_lib.architecture.pattern import Layers
 from aira_lib.records import Evaluation, Node
+from aira_lib.spec import ProxySection
 from aira_lib.tasks import SearchTask
 
 DATA = "data"
@@ -38,6 +40,21 @@ class CandidateFailure(Exception):
     def __init__(self, reason: str, scored: Scored = NOTHING) -> None:
         super().__init__(reason)
         self.scored = scored
+
+
+class Evaluate(Protocol):
+    """The proxy evaluation, `aira_lib.proxy.evaluate` or a cheap one for tests."""
+
+    def __call__(
+        self,
+        layers: Layers,
+        section: ProxySection,
+        *,
+        seed: int,
+        threads: int,
+        progress: Callable[[float, float, str], None],
+    ) -> Evaluation:
+        """Score a design."""
 
 
 class Task(Protocol):

@@ -2,31 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from aira_lib.architecture.pattern import Layers, render
 from aira_lib.proxy.stopping import with_bars
 from aira_lib.records import Evaluation, Node
 from aira_lib.sandbox import collect
 from aira_lib.spec import ProxySection, TaskSection
-from aira_lib.tasks import MAX_SUBMISSION_BYTES, SUBMISSION, SubmissionError, description, read_submission, task_named
+from aira_lib.tasks import MAX_SUBMISSION_BYTES, SUBMISSION, SubmissionError, description, read_submission
 from aira_lib.tasks.designs.data import data_overview, write_train_data
-from aira_lib.tasks.live import CandidateFailure, Progress, Scored
-
-
-class Evaluate(Protocol):
-    """The proxy evaluation, `aira_lib.proxy.evaluate` or a cheap one for tests."""
-
-    def __call__(
-        self,
-        layers: Layers,
-        section: ProxySection,
-        *,
-        seed: int,
-        threads: int,
-        progress: Callable[[float, float, str], None],
-    ) -> Evaluation:
-        """Score a design."""
+from aira_lib.tasks.live import CandidateFailure, Evaluate, Progress, Scored
+from aira_lib.tasks.section import task_of
 
 
 class DesignTask:
@@ -37,7 +23,7 @@ class DesignTask:
 
     def __init__(self, section: TaskSection, proxy: ProxySection, evaluate: Evaluate, data: Path, threads: int) -> None:
         """Write the data of candidates into a new folder, `data`."""
-        self.facts = task_named(section.name)
+        self.facts = task_of(section)
         self.layers = section.layers
         self.data = data
         write_train_data(proxy, data)
