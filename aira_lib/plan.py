@@ -47,14 +47,16 @@ def search_units(study: Study) -> list[Unit]:
     Raises:
         UserError: no such task, one that an agent cannot search, or sections of the study that do not go with it.
     """
-    family_of(study.task).check(study.task, study.agents, study.proxy)
+    family = family_of(study.task)
+    family.check(study.task, study.agents, study.proxy)
     _check_later_sections(study)
-    return [_search_unit(study, agent, seed) for agent in study.agents for seed in agent.seeds]
+    task = family.identity(study.task, study.proxy)
+    return [_search_unit(study, task, agent, seed) for agent in study.agents for seed in agent.seeds]
 
 
-def _search_unit(study: Study, agent: AgentSection, seed: int) -> Unit:
+def _search_unit(study: Study, task: dict[str, Any], agent: AgentSection, seed: int) -> Unit:
     section = {
-        "task": family_of(study.task).identity(study.task, study.proxy),
+        "task": task,
         "proxy": study.proxy.model_dump(mode="json"),
         "agent": agent.model_dump(mode="json", exclude={"seeds"}),
         "seed": seed,
