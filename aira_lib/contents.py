@@ -6,23 +6,27 @@ it (device, inode, size, times of change); it is computed anew once any of that 
 
 import hashlib
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from aira_lib.errors import UserError
 from aira_lib.settings import scratch_folder
-from aira_lib.store.files import disk_errors, write_file
+from aira_lib.store.files import write_file
 
 WORTH_REMEMBERING = 1 << 20
+_SETTLED_NS = 2 * 10**9
+"""A file that was changed later than this ago may change again without another time of change."""
 
 
 def file_digest(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes.
 
     Raises:
-        StoreError: the file cannot be read.
+        UserError: the file cannot be read.
     """
-    with disk_errors(path):
+    try:
         found = path.stat()
         if found.st_size < WORTH_REMEMBERING:
             return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -31,31 +35,47 @@ def file_digest(path: Path) -> str:
             return place.read_text()
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if _unchanged(path, found):
-        with suppress(OSError, UnicodeError):
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; what it holds is part of a key") from None
+    if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS:
+        with suppress(OSError, UserError):
             write_file(place, digest.encode())
     return digest
 
 
-def folder_digest(folder: Path, files: Iterable[Path] | None = None) -> str:
-    """SHA-256 (hex) of the names, relative to a folder, and the contents of all files in it, or of some.
+def folder_digest(folder: Path) -> str:
+    """SHA-256 (hex) of the names, relative to a folder, and the contents of all files in it, but for compiled Python.
 
     Raises:
-        StoreError: a file cannot be read.
+        UserError: a file or folder cannot be read.
     """
     whole = hashlib.sha256()
-    for path in sorted(folder.rglob("*") if files is None else files):
-        if path.is_file() and "__pycache__" not in path.parts:
+    try:
+        for path in sorted(_files(folder)):
             whole.update(f"{file_digest(path)} {path.relative_to(folder).as_posix()}\n".encode())
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}; a key needs all files of {folder}") from None
     return whole.hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All regular files, links followed; a folder that comes again, as in a circle of links, is passed over."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    seen: set[tuple[int, int]] = set()
+    for here, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        yield from (path for name in files if (path := Path(here, name)).is_file())
 
 
 def _remembered(path: Path, found: os.stat_result) -> Path:
     says = (str(path), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
     name = hashlib.sha256(repr(says).encode("utf-8", "surrogateescape")).hexdigest()
     return scratch_folder() / "contents" / name[:2] / name
-
-
-def _unchanged(path: Path, found: os.stat_result) -> bool:
-    now = path.stat()
-    return (now.st_ino, now.st_size, now.st_mtime_ns) == (found.st_ino, found.st_size, found.st_mtime_ns)

@@ -15,17 +15,13 @@ from typing import Any, TypeVar
 from aira_lib.architecture.pattern import parse
 from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.architecture.scales import Scale, scale_named
-from aira_lib.contents import folder_digest
 from aira_lib.datasets.text.identity import data_identity
 from aira_lib.device import device_kind
 from aira_lib.errors import UserError, nearest
-from aira_lib.evaluations.key import pieces_of, settings_of
 from aira_lib.identity import computes, package_digest, versions_of
 from aira_lib.records import PretrainPoint, StageName
-from aira_lib.settings import task_data_folder
 from aira_lib.spec import AgentSection, Study, changed, digest
-from aira_lib.tasks import proxy_for
-from aira_lib.tasks.section import folder_of, task_of
+from aira_lib.tasks.section import family_of, task_of
 from aira_lib.training.precision import effective_precision
 
 T = TypeVar("T")
@@ -33,6 +29,9 @@ Keys = Sequence[str] | None
 """Of the records that a unit reads; None: they are foretold."""
 
 _NAMES_OF_SCALES = {"name", "source", "n_layers", "target_params"}
+
+_LATER = ("aggregate", "scales", "extrapolate", "pretrain", "evaluate")
+"""Sections of a study that only say what becomes of designs."""
 
 
 @dataclass(frozen=True)
@@ -68,61 +67,46 @@ class Unit:
 
 
 def search_units(study: Study) -> list[Unit]:
-    """One unit for every agent and seed, in the study's order."""
-    task = task_of(study.task)
-    if study.task.folder is None:
-        proxy_for(task, study.proxy)
-    return [_search_unit(study, agent, seed) for agent in study.agents for seed in agent.seeds]
+    """One unit for every agent and seed, in the study's order.
+
+    Raises:
+        UserError: no such task, one that an agent cannot search, or sections of the study that do not go with it.
+    """
+    family = family_of(study.task)
+    family.check(study.task, study.agents, study.proxy)
+    _check_later_sections(study)
+    task = family.identity(study.task, study.proxy)
+    return [_search_unit(study, task, agent, seed) for agent in study.agents for seed in agent.seeds]
 
 
-def _search_unit(study: Study, agent: AgentSection, seed: int) -> Unit:
-    section = {"agent": {"name": agent.name, **changed(agent, exclude={"seeds"})}, "seed": seed, **_task(study)}
+def _search_unit(study: Study, task: dict[str, Any], agent: AgentSection, seed: int) -> Unit:
+    section = {**task, "agent": {"name": agent.name, **changed(agent, exclude={"seeds"})}, "seed": seed}
     return Unit("search", f"{agent.name}.s{seed}", section, agent=agent, seed=seed)
 
 
-def _task(study: Study) -> dict[str, Any]:
-    """What determines a search of the task: of a folder its files, wherever it lies."""
-    task = study.task
-    if task.folder is None:
-        return _designs(study)
-    chosen = changed(task, include={"validation", "validation_fraction"})
-    data = task_data_folder()
-    return {
-        "task": {"folder": task.name, "files": folder_digest(folder_of(task.folder).path), **chosen},
-        "data": folder_digest(data) if data else None,
-        "code": versions_of("search"),
-    }
-
-
-def _designs(study: Study) -> dict[str, Any]:
-    """What determines a search for designs: how all of them, which have the same depth, are scored."""
-    task = task_of(study.task)
-    proxy = proxy_for(task, study.proxy)
-    stopping = changed(proxy.stopping)
-    return {
-        "task": {"name": task.name, "layers": study.task.layers, "primitives": list(task.primitives)},
-        "proxy": settings_of(proxy.at_depth(study.task.layers)) | ({"stopping": stopping} if stopping else {}),
-        "code": versions_of("search", *pieces_of(proxy)),
-        "computes": computes(),
-        **_versions(task.primitives),
-    }
-
-
-def _versions(primitives: Sequence[str]) -> dict[str, Any]:
-    """Versions of the code of primitives, where any is not the first."""
-    versions = PRIMITIVES.versions(primitives)
-    return {"primitive_versions": versions} if versions else {}
+def _check_later_sections(study: Study) -> None:
+    """Refuse a study whose stages after the searches are described where there are none, or not where there are."""
+    family = family_of(study.task)
+    if family.has_designs and not study.aggregate:
+        raise UserError(f"study {study.name}: aggregate is empty; name at least one way to aggregate designs")
+    described = [name for name in _LATER if getattr(study, name) != Study.model_fields[name].default]
+    if described and not family.has_designs:
+        raise UserError(
+            f"study {study.name} searches {family.what}, whose candidates are programs and no designs: there is "
+            f"nothing to archive, aggregate or pretrain; leave out {', '.join(described)}"
+        )
 
 
 def need_designs(study: Study) -> None:
     """Refuse what comes after the searches where these find no designs.
 
     Raises:
-        UserError: the study searches a task folder.
+        UserError: the study's task has no designs.
     """
-    if study.task.folder is not None:
+    family = family_of(study.task)
+    if not family.has_designs:
         raise UserError(
-            f"study {study.name} searches a task folder, whose candidates are programs and no designs: there is "
+            f"study {study.name} searches {family.what}, whose candidates are programs and no designs: there is "
             "nothing to archive, aggregate or pretrain; run its searches alone with `aira search`"
         )
 
@@ -131,7 +115,7 @@ def archive_unit(study: Study, searches: Keys = None) -> Unit:
     """The archive of all searches, of which the keys may be given.
 
     Raises:
-        UserError: the study searches a task folder.
+        UserError: the study's task has no designs.
     """
     need_designs(study)
     keys = searches if searches is not None else [unit.key for unit in search_units(study)]
@@ -167,7 +151,7 @@ def pretrain_unit(study: Study, point: PretrainPoint) -> Unit:
         "code": versions_of("text", "models", "training"),
         "computes": computes(),
         "precision": effective_precision(study.pretrain, device_kind()),
-        **_versions(parse(point.design.pattern)),
+        **PRIMITIVES.in_key(parse(point.design.pattern)),
     }
     return Unit("pretrain", point.id, section, point=point)
 

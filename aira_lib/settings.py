@@ -9,6 +9,7 @@ Every setting can come from the environment, which is how a launcher hands them 
     AIRA_THREADS          threads a stage may use                                  (default: 1)
     AIRA_DEVICE           cpu, cuda or cuda:N: of the proxy, pretraining, evaluation (default: cuda where there is one)
     AIRA_TASK_DATA        folder of raw data sets that AIRS-Bench task folders read (default: an empty one)
+                          (what lies there is in the keys of their searches: set it alike to find them again)
     AIRA_LIFELINE         a lock file that the launcher holds: when it is let go, the stage ends
     AIRA_CONCURRENT_CALLS calls to models in flight at once on this machine        (see aira_lib.agents.calls)
     AIRA_CALL_SECONDS     seconds that one call to a model may take

@@ -355,7 +355,8 @@ class Study(Section):
             ("agents", [a.name for a in self.agents]),
             ("aggregate", [a.name for a in self.aggregate]),
         ):
-            if not names and not (field == "aggregate" and self.task.folder is not None):
+            # Which tasks have designs to aggregate is for their family to say (see `aira_lib.plan`).
+            if not names and field != "aggregate":
                 raise ValueError(f"{field}: at least one is needed")
             require_distinct(names, f"{field}: names")
             if two := alike(names):

@@ -27,7 +27,7 @@ from aira_lib.records import (
     StandIn,
     read_rows,
 )
-from aira_lib.settings import Settings, task_data_folder
+from aira_lib.settings import Settings
 from aira_lib.spec import Study, digest
 from aira_lib.store import Attempt, Holder, LostClaim, RecordFolder, open_store
 from aira_lib.tasks.section import task_of
@@ -234,13 +234,10 @@ def _points(study: Study, inputs: Sequence[Input]) -> list[PretrainPoint]:
 
 
 def _search(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
-    from aira_lib.evaluations import EvaluationStore
-    from aira_lib.proxy import evaluate
     from aira_lib.search.stage import search
 
-    shared = EvaluationStore(work.evaluations, evaluate, f"{study.name}/{unit.name}") if work.evaluations else evaluate
     assert unit.agent
-    search(study.task, study.proxy, unit.agent, unit.seed, work, shared, task_data_folder())
+    search(study.task, study.proxy, unit.agent, unit.seed, work, asked_by=f"{study.name}/{unit.name}")
 
 
 def _archive(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:

@@ -51,9 +51,7 @@ def key_of(layers: Layers, section: ProxySection, seed: int, stopped_at: int | N
     Raises:
         UserError: a difficulty that a task cannot meet, or text files that are not there.
     """
-    settings = settings_of(section.at_depth(len(layers)))
-    if versions := PRIMITIVES.versions(layers):
-        settings = {**settings, "primitive_versions": versions}
+    settings = {**settings_of(section.at_depth(len(layers))), **PRIMITIVES.in_key(layers)}
     if stopped_at is not None:
         settings = {**settings, "stopped_at": stopped_at}
     return EvaluationKey(layers, section.text or "mad", settings, seed, code_of(section), platform())

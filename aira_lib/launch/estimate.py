@@ -12,8 +12,7 @@ from aira_lib.architecture.scales import Scale
 from aira_lib.extrapolate.depth import layers_for_scale
 from aira_lib.records import StageName
 from aira_lib.spec import AgentSection, Study
-from aira_lib.tasks import proxy_for
-from aira_lib.tasks.section import task_of
+from aira_lib.tasks.section import family_of
 
 # One core of a laptop on models of 10 to 100 thousand parameters, where the overhead of single operations rules.
 CPU_FLOPS_PER_SECOND = 1e10
@@ -42,15 +41,13 @@ def estimate(study: Study) -> list[StageEstimate]:
     """Estimate every stage of a study.
 
     Raises:
-        UserError: the study searches a task folder, so there is nothing after its searches.
+        UserError: the study's task has no designs, so there is nothing after its searches.
     """
     plan.need_designs(study)
-    searches = sum(len(agent.seeds) for agent in study.agents)
-    candidates = sum(len(agent.seeds) * _steps(agent) for agent in study.agents)
     points, training, scoring = _pretraining(study)
-    flops, seconds = _candidate(study)
+    searches = estimate_searches(study)
+    assert searches is not None, "a family with designs says what scoring one takes"
     rows: list[tuple[StageName, int, int, str, float, float]] = [
-        ("search", searches, candidates, f"{candidates} candidates at most", candidates * flops, candidates * seconds),
         ("archive", 1, 1, "one table of distinct designs", 0.0, 0.0),
         ("aggregate", 1, 1, f"{len(study.aggregate)} base patterns", 0.0, 0.0),
         ("extrapolate", 1, 1, f"{_designs(study)} designs at each scale", 0.0, 0.0),
@@ -59,23 +56,32 @@ def estimate(study: Study) -> list[StageEstimate]:
         ("report", 1, 1, "one page", 0.0, 3.0),
     ]
     return [
-        StageEstimate(stage, units, size, what, flops, seconds + units * OVERHEAD_SECONDS.get(stage, 2.0))
-        for stage, units, size, what, flops, seconds in rows
+        searches,
+        *(
+            StageEstimate(stage, units, size, what, flops, seconds + units * OVERHEAD_SECONDS.get(stage, 2.0))
+            for stage, units, size, what, flops, seconds in rows
+        ),
     ]
+
+
+def estimate_searches(study: Study) -> StageEstimate | None:
+    """Estimate the searches alone; None where nobody knows what the scoring of a candidate takes.
+
+    Raises:
+        UserError: there is no such task.
+    """
+    cost = family_of(study.task).cost(study.task, study.proxy)
+    if cost is None:
+        return None
+    units = sum(len(agent.seeds) for agent in study.agents)
+    candidates = sum(len(agent.seeds) * _steps(agent) for agent in study.agents)
+    seconds = candidates * cost.seconds + units * OVERHEAD_SECONDS["search"]
+    what = f"{candidates} candidates at most"
+    return StageEstimate("search", units, candidates, what, candidates * cost.flops, seconds)
 
 
 def _steps(agent: AgentSection) -> int:
     return 1 if agent.scaffold == "one-shot" else agent.steps
-
-
-def _candidate(study: Study) -> tuple[float, float]:
-    """FLOPs and seconds of one proxy evaluation of a design with equal shares of the task's primitives."""
-    from aira_lib.proxy.cost import evaluation_flops, seconds_estimate
-
-    task = task_of(study.task)
-    layers = tuple(task.primitives[i % len(task.primitives)] for i in range(study.task.layers))
-    proxy = proxy_for(task, study.proxy)
-    return float(evaluation_flops(layers, proxy)), seconds_estimate(layers, proxy)
 
 
 def _designs(study: Study) -> int:

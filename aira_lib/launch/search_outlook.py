@@ -7,12 +7,13 @@ from rich.console import Console
 from aira_lib import plan
 from aira_lib.agents.providers import provider_of
 from aira_lib.launch.display import duration
-from aira_lib.launch.estimate import estimate
+from aira_lib.launch.estimate import estimate_searches
 from aira_lib.launch.local import LocalRun
 from aira_lib.launch.searches import Lookout
 from aira_lib.records import PAGE
 from aira_lib.spec import AgentSection
 from aira_lib.store import open_store
+from aira_lib.tasks.section import family_of
 
 # Tokens of one call, assumed: a prompt with task, data overview and memory, and a reply with a plan and a program.
 PROMPT_TOKENS, REPLY_TOKENS = 3_000, 1_500
@@ -23,8 +24,7 @@ def show_outlook(console: Console, run: LocalRun) -> None:
     study, store = run.study, open_store(run.settings.store)
     searches = Lookout(study, run.settings).look()
     begun = sum(bool(each.nodes) and not each.finished for each in searches)
-    layers = "" if study.task.folder else f", {study.task.layers} layers"
-    lines = [f"Task: {study.task.name}{layers}"]
+    lines = [f"Task: {family_of(study.task).in_words(study.task)}"]
     lines += [f"Agent: {_agent_line(agent)}" for agent in study.agents]
     lines.append(f"Time: {_time_line(run)}")
     lines += [f"Cost: {_cost_line(agent)}" for agent in study.agents]
@@ -52,9 +52,9 @@ def _time_line(run: LocalRun) -> str:
     at_once, threads = min(run.workers, searches), run.settings.threads
     bound = max(agent.hours for agent in run.study.agents) * 3600 * math.ceil(searches / at_once)
     how = f"{at_once} at once, {threads} thread{'s' * (threads > 1)} each"
-    if run.study.task.folder:
-        return f"at most {duration(bound)}, {how}"  # nobody knows what programs for a task of one's own take
-    row = next(row for row in estimate(run.study) if row.stage == "search")
+    row = estimate_searches(run.study)
+    if row is None:
+        return f"at most {duration(bound)}, {how}"
     about = duration(min(row.seconds / at_once, bound))
     return f"about {about} besides the model's replies (estimated, not measured), at most {duration(bound)}; {how}"
 

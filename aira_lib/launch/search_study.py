@@ -10,13 +10,11 @@ from pydantic import ValidationError
 
 from aira_lib.agent_spec import ScaffoldName
 from aira_lib.agents.providers import UnknownModel, provider_of
-from aira_lib.contents import folder_digest
 from aira_lib.errors import UserError, nearest
 from aira_lib.model_traits import traits_of
 from aira_lib.spec import AgentSection, AggregateSection, Study, TaskSection, changed, digest
-from aira_lib.tasks import TASKS, task_named
-from aira_lib.tasks.profile import profile_named
-from aira_lib.tasks.section import folder_of, task_of
+from aira_lib.tasks.family import FAMILIES, writes_designs_only
+from aira_lib.tasks.section import family_of
 
 _OPTIONS = {
     "scaffold": "--agent",
@@ -51,37 +49,34 @@ def study_for(task: str, options: SearchOptions) -> tuple[Study, str]:
     Raises:
         UserError: an unknown task, agent, model or profile, or a number that makes no sense; one line.
     """
-    if Path(task).is_dir() and task not in TASKS:
-        return _of_folder(task, options), ""
-    searched = task_named(task)
+    section = _section(task)
+    family = family_of(section)
+    searched = family.task(section)
     agent = _agent(options)
-    _check_model(agent)
-    profile, remark = (options.profile, "") if options.profile else _fitting()
-    layers, proxy = profile_named(profile, searched.dataset)
-    section = TaskSection(name=task, layers=layers)
-    name = _name(task, agent, digest([section, proxy, changed(agent, exclude={"seeds"})]))
-    description = f"Made by `aira search {task}` with profile {profile}."
-    # Only the searches run; a study says how its designs would be aggregated, too.
-    aggregate = (AggregateSection(name="vote"),)
-    study = Study(
-        name=name, description=description, task=section, proxy=proxy, agents=(agent,), aggregate=aggregate
-    )  # fmt: skip
-    return study, remark
-
-
-def _of_folder(path: str, options: SearchOptions) -> Study:
-    """The study of an AIRS-Bench task folder, which has no sizes of ours and whose candidates are programs."""
-    section = TaskSection(folder=os.path.abspath(path))
-    searched = task_of(section)
-    agent = _agent(options)
-    if options.profile:
-        raise UserError(f"--profile {options.profile}: a task folder says by itself how large its data is")
-    if provider_of(agent.model).designs_only:
+    if writes_designs_only(agent.model) and not family.has_designs:
         raise UserError(f"--model {agent.model}: it writes designs only; {searched.name} needs a language model")
     _check_model(agent)
-    key = digest([folder_digest(folder_of(path).path), changed(agent, exclude={"seeds"})])
-    description = f"Made by `aira search` of the task folder {searched.name}."
-    return Study(name=_name(searched.name, agent, key), description=description, task=section, agents=(agent,))
+    sized = family.sized(section, options.profile)
+    identity = family.identity(sized.task, sized.proxy)
+    key = digest([identity, changed(agent, exclude={"seeds"})])
+    at_profile = f" with profile {sized.profile}" if sized.profile else ""
+    study = Study(
+        name=_name(searched.name, agent, key),
+        description=f"Made by `aira search` of {family.what}, {searched.name}{at_profile}.",
+        task=sized.task,
+        proxy=sized.proxy,
+        agents=(agent,),
+        # Only the searches run; a study says how its designs would be aggregated, too.
+        aggregate=(AggregateSection(name="vote"),) if family.has_designs else (),
+    )
+    return study, sized.remark
+
+
+def _section(task: str) -> TaskSection:
+    """The task of a name; of a name that no family knows, the folder that lies there."""
+    named = TaskSection(name=task)
+    known = any(family.claims(named) for family in FAMILIES.entries())
+    return TaskSection(folder=os.path.abspath(task)) if Path(task).is_dir() and not known else named
 
 
 def _agent(options: SearchOptions) -> AgentSection:
@@ -115,17 +110,6 @@ def _check_model(agent: AgentSection) -> None:
         provider_of(agent.model).check(agent.model, agent.temperature)
     except UnknownModel as error:
         raise UserError(f"--model: {error}") from None
-
-
-def _fitting() -> tuple[str, str]:
-    import torch
-
-    if torch.cuda.is_available():
-        return "paper", "Profile: paper (--profile laptop is smaller)."
-    return "laptop", (
-        "Profile: laptop, a stand-in for the paper's sizes since this machine has no CUDA device "
-        "(--profile paper searches at those)."
-    )
 
 
 def _name(task: str, agent: AgentSection, key: str) -> str:

@@ -132,11 +132,11 @@ def settings_digest(path: Path) -> str:
     from aira_lib.evaluations.key import key_of
     from aira_lib.study_file import load_study
     from aira_lib.tasks import proxy_for
-    from aira_lib.tasks.section import task_of
+    from aira_lib.tasks.section import family_of, task_of
 
     study = load_study(path)
-    if study.task.folder is not None:
-        raise UserError(f"{path}: it searches a task folder, whose candidates are no designs")
+    if not family_of(study.task).has_designs:
+        raise UserError(f"{path}: it searches {family_of(study.task).what}, whose candidates are no designs")
     section = proxy_for(task_of(study.task), study.proxy)
     return key_of(("A",) * study.task.layers, section, section.seed).settings_digest
 

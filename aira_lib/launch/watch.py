@@ -13,11 +13,10 @@ from aira_lib.launch.console import result_console
 from aira_lib.launch.search_table import table
 from aira_lib.launch.searches import Lookout, Watched
 from aira_lib.settings import Settings
-from aira_lib.spec import Study
+from aira_lib.spec import Study, TaskSection
 from aira_lib.store import open_store
 from aira_lib.study_file import parse_study
-from aira_lib.tasks import task_named
-from aira_lib.tasks.section import task_of
+from aira_lib.tasks.section import family_of, task_of
 
 STUDY = "study.json"  # beside a study's records, written by whatever launches it
 _SECONDS_BETWEEN_LOOKS = 2.0
@@ -40,7 +39,7 @@ def watch_task(task: str | None, settings: Settings, console: Console | None = N
     """
     studies = [study for study in studies_in(settings) if task in (None, study.task.name)]
     if task and not studies:
-        task_named(task)  # a misspelt name is worth more than "no such search"
+        family_of(TaskSection(name=task))  # a misspelt name is worth more than "no such search"
     going = [study for study in studies if not all(each.finished for each in Lookout(study, settings).look())]
     shown = going or (studies if task else [])
     if not shown:

@@ -3,10 +3,10 @@
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from aira_lib.agents import Model, Reply, ReplyError, Situation, next_step, parse_reply, render_prompt
 from aira_lib.agents.analysis import analysed, wants_analysis
@@ -17,12 +17,29 @@ from aira_lib.agents.reply import MAX_PLAN, cleaned, ended
 from aira_lib.agents.step import Step, gain_of, step_rng
 from aira_lib.records import Node
 from aira_lib.sandbox import ArtefactError, Outcome, discard, run_candidate
-from aira_lib.search.device import gpu_in_words
-from aira_lib.search.task import DATA, CandidateFailure, Task
+from aira_lib.sandbox.gpu_in_words import gpu_in_words
 from aira_lib.spec import AgentSection
-from aira_lib.tasks import SubmissionError
+from aira_lib.tasks.live import DATA, NOTHING, CandidateFailure, Scored, Task
 
 _MOST_REPLY = 20_000  # characters kept of a reply without a program
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What a reply holds, by the names of a node's fields: of one without a program, what stands in its place."""
+
+    plan: str = ""
+    code: str = ""
+    change: str = ""
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """What came of a program: what it printed and how it scored; `why_not` says why it failed, None that it did not."""
+
+    output: str = ""
+    scored: Scored = NOTHING
+    why_not: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,13 +80,11 @@ class Candidates:
         progress(0, 1, f"{step.operator}: asking {self.model.name}")
         prompt = render_prompt(step.operator, situation, nodes, parent, other)
         reply = self.model.reply(prompt, int(rng.integers(2**31)))
-        found: dict[str, Any] = {}
         patched = parent if patch_wanted(step.operator, self.agent.edit, parent) else None
-        try:
-            _parse(reply, patched, task.artefact, found)
-            self._attempt(nodes, seconds_left, progress, found)
-        except (CandidateFailure, ReplyError, ArtefactError, SubmissionError) as failure:
-            found |= {"status": "failed", "reason": str(failure)}
+        written, why_not = _read(reply, patched, task.artefact)
+        tried = _Tried(why_not=why_not) if why_not else self._try(written.code, nodes, seconds_left, progress)
+        failed = tried.why_not is not None
+        scored = vars(tried.scored) | ({"reason": tried.why_not} if failed else {})
         node = Node(
             step=len(nodes),
             id=self._id(len(nodes)),
@@ -77,9 +92,12 @@ class Candidates:
             operator=step.operator,
             debug_depth=_debug_depth(step, parent),
             island=step.island,
-            gain=gain_of(found.get("validation"), step.parents, nodes),
+            status="failed" if failed else "ok",
+            output=tried.output,
+            gain=gain_of(tried.scored.validation, step.parents, nodes),
             usage=reply.usage,
-            **found,
+            **asdict(written),
+            **scored,
         )
         bought = used_up(self.agent, [*nodes, node]) is None and seconds_left() > 0
         if bought and wants_analysis(self.agent, node):
@@ -87,55 +105,63 @@ class Candidates:
             node = analysed(node, self.model, situation, int(rng.integers(2**31)))
         return node.model_copy(update={"seconds": time.monotonic() - started})
 
-    def _attempt(
+    def _try(
         self,
+        code: str,
         nodes: Sequence[Node],
         seconds_left: Callable[[], float],
         progress: Callable[[float, float, str], None],
-        found: dict[str, Any],
-    ) -> None:
-        """Run, read and score; what is known by then is in `found` when it fails."""
-        submitted = self._run(found["code"], seconds_left, found)
-        self.task.score(submitted, nodes, seconds_left, progress, found)
-        found["status"] = "ok"
-
-    def _run(self, code: str, seconds_left: Callable[[], float], found: dict[str, Any]) -> Mapping[str, bytes]:
-        """Run the program in a fresh work directory and take what it submits."""
+    ) -> _Tried:
+        """Run a program in a fresh work directory, and score what it submits."""
         workdir = Path(tempfile.mkdtemp(dir=self.scratch))
         try:
             outcome = run_candidate(code, workdir, self.agent.limits, seconds_left(), {DATA: self.task.data})
-            found["output"] = _output(outcome)
+            output = _output(outcome)
             if outcome.status != "ok":
-                raise CandidateFailure(f"the program failed ({outcome.status}): {outcome.reason}")
-            return self.task.collect(workdir)
+                return _Tried(output, why_not=f"the program failed ({outcome.status}): {outcome.reason}")
+            submitted = self.task.collect(workdir)
+        except ArtefactError as refused:
+            return _Tried(output, why_not=str(refused))
         finally:
             discard(workdir)
+        try:
+            scored = self.task.score(submitted, nodes, seconds_left, progress)
+        except CandidateFailure as failure:
+            return _Tried(output, failure.scored, str(failure))
+        if scored.validation is None or not all(map(isfinite, (scored.validation, scored.test or 0.0))):
+            return _Tried(output, why_not="a score is not a finite number")
+        return _Tried(output, scored)
 
     def _id(self, step: int) -> str:
         name = f"{self.task.facts.name} {self.agent.name} {self.seed} {step}"
         return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
-def _parse(reply: Reply, patched: Node | None, artefact: str, found: dict[str, Any]) -> None:
-    """Find plan and program in a reply; a failure says, too, how the provider ended the reply."""
+def _read(reply: Reply, patched: Node | None, artefact: str) -> tuple[_Written, str]:
+    """Plan and program of a reply, or why there are none; this says, too, how the provider ended the reply."""
     try:
-        _read(reply.text, reply.finish == "length", patched, artefact, found)
+        return (_program(reply, artefact) if patched is None else _patch(reply, patched, artefact)), ""
     except ReplyError as error:
-        raise CandidateFailure("; ".join(part for part in (str(error), ended(reply.finish)) if part)) from None
+        # A repair is shown the reply itself, or the program that a patch was meant for.
+        text = cleaned(reply.text)
+        kept = (
+            _Written(code=shortened(text, _MOST_REPLY))
+            if patched is None
+            else _Written(plan=shortened(text, MAX_PLAN), code=patched.code)
+        )
+        return kept, "; ".join(part for part in (str(error), ended(reply.finish)) if part)
 
 
-def _read(text: str, cut: bool, patched: Node | None, artefact: str, found: dict[str, Any]) -> None:
-    """Read a program, or the patch of a node's program; a repair sees what `found` holds by then."""
-    if patched is None:
-        found["code"] = shortened(cleaned(text), _MOST_REPLY)
-        parsed = parse_reply(text, artefact, cut)
-        found |= {"plan": parsed.plan, "code": parsed.code}
-        return
-    found |= {"plan": shortened(cleaned(text), MAX_PLAN), "code": patched.code}
-    parsed = parse_edit(text, patched.code, artefact, cut)
+def _program(reply: Reply, artefact: str) -> _Written:
+    parsed = parse_reply(reply.text, artefact, reply.finish == "length")
+    return _Written(parsed.plan, parsed.code)
+
+
+def _patch(reply: Reply, patched: Node, artefact: str) -> _Written:
+    parsed = parse_edit(reply.text, patched.code, artefact, reply.finish == "length")
     # A repair carries the change on that it mends.
     change = patched.change if patched.status == "failed" and patched.change else change_of(parsed.plan)
-    found |= {"plan": parsed.plan, "code": parsed.code, "change": change}
+    return _Written(parsed.plan, parsed.code, change)
 
 
 def _debug_depth(step: Step, parent: Node | None) -> int:

@@ -12,21 +12,17 @@ from aira_lib.agents import Journal, best_node, model_named, total_steps
 from aira_lib.agents.ledger import spent, used_up
 from aira_lib.agents.providers import provider_of
 from aira_lib.agents.replay import REPLIES, RecordingModel
-from aira_lib.device import cores, ready_device
-from aira_lib.errors import UserError
-from aira_lib.proxy import evaluate as proxy_evaluate
+from aira_lib.device import cores
 from aira_lib.records import PAGE, Node
 from aira_lib.sandbox import isolation
 from aira_lib.search.candidate import Candidates
-from aira_lib.search.design_task import DesignTask, Evaluate
-from aira_lib.search.folder_task import FolderTask
 from aira_lib.search.page import LivePage
 from aira_lib.search.scratch import scratch_folder
-from aira_lib.search.sizes import say_data
-from aira_lib.search.task import DATA, Task
 from aira_lib.spec import AgentSection, ProxySection, TaskSection
-from aira_lib.tasks import SearchTask, proxy_for
-from aira_lib.tasks.section import task_of
+from aira_lib.tasks import SearchTask
+from aira_lib.tasks.family import Opening
+from aira_lib.tasks.live import Evaluate, Task
+from aira_lib.tasks.section import family_of
 from aira_lib.work import Work
 
 JOURNAL = "journal.jsonl"
@@ -38,8 +34,8 @@ def search(
     agent: AgentSection,
     seed: int,
     work: Work,
-    evaluate: Evaluate = proxy_evaluate,
-    task_data: Path | None = None,
+    evaluate: Evaluate | None = None,
+    asked_by: str = "",
 ) -> None:
     """Search until the steps, the hours or a budget are used up; goes on where an interrupted search stopped.
 
@@ -50,43 +46,35 @@ def search(
 
     Args:
         task: What is searched.
-        proxy: How a design is scored; all designs with the same seed, `proxy.seed`.
+        proxy: How a design is scored, where candidates are designs; all with the same seed, `proxy.seed`.
         agent: The scaffold, the model, the budget and the limits of candidates.
         seed: Which of the agent's seeds.
         work: The workplace.
-        evaluate: The proxy's evaluation, or a cheaper one for tests.
-        task_data: Folder of raw data sets that task folders read; an empty one by default.
+        evaluate: A cheaper evaluation than the proxy's, for tests.
+        asked_by: The search, as the store of evaluations is to remember it.
 
     Raises:
-        UserError: no such task, a model out of reach, AIRA_DEVICE names a device that is not here, a full disk;
-            finished steps are kept.
+        UserError: no such task, one that is not for this agent, a model out of reach, AIRA_DEVICE names a device that
+            is not here, a full disk; finished steps stay.
     """
+    family = family_of(task)
+    family.check(task, (agent,), proxy)
+    searched = family.task(task)
     journal = Journal(work.path / JOURNAL)
-    searched = task_of(task)
     steps = total_steps(agent)
     clock = _Clock(agent.hours * 3600, journal.nodes)
     page = LivePage(
         work.path / PAGE, work.push, f"{searched.name}: {agent.name}, seed {seed}", searched.lower_is_better
     )
-    _log_choices(searched, task, agent, seed, work)
-    if task.folder is None:
-        proxy = proxy_for(searched, proxy)
-        say_data(searched, proxy, work)
-    elif provider_of(agent.model).designs_only:
-        raise UserError(
-            f"agent {agent.name!r}: model {agent.model} writes designs only; {searched.name} needs a language model"
-        )
+    _log_choices(searched, family.params(task), agent, seed, work)
+    family.say_stand_ins(task, proxy, work)
 
     def over() -> bool:
         return len(journal.nodes) >= steps or clock.left() <= 0 or used_up(agent, journal.nodes) is not None
 
     if not over():
         with scratch_folder() as scratch:
-            if task.folder is None:
-                ready_device()  # before the first call of a model, not after it
-                asked: Task = DesignTask(task, proxy, evaluate, scratch / DATA, work.threads)
-            else:
-                asked = FolderTask(task, scratch, task_data)
+            asked = family.open(task, proxy, Opening(scratch, work.threads, work.evaluations, asked_by, evaluate))
             candidates = _candidates(asked, agent, seed, work, scratch)
             while not over():
                 done = len(journal.nodes)
@@ -103,7 +91,7 @@ def search(
     page.finish(journal.nodes)
     if any(node.self_reported for node in journal.nodes):
         work.stand_in("validation fitness as candidates report it", "validation fitness that the harness measures")
-    summary = _summary(searched, task, agent, seed, journal.nodes)
+    summary = _summary(searched, family.summary(task, journal.nodes), agent, seed, journal.nodes)
     (work.path / "search.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
@@ -142,11 +130,11 @@ def _candidates(task: Task, agent: AgentSection, seed: int, work: Work, scratch:
     return Candidates(task=task, agent=agent, seed=seed, model=model, scratch=scratch, cores=cores())
 
 
-def _log_choices(searched: SearchTask, task: TaskSection, agent: AgentSection, seed: int, work: Work) -> None:
+def _log_choices(searched: SearchTask, of_task: dict[str, object], agent: AgentSection, seed: int, work: Work) -> None:
     if entry := provider_of(agent.model).stand_in(agent):
         work.stand_in(**entry.model_dump())
     work.log.params(
-        ({"layers": task.layers} if task.folder is None else {})
+        of_task
         | {"task": searched.name, "seed": seed}
         | _flat("agent", agent.model_dump(mode="json", exclude={"seeds", "limits"}))
     )
@@ -180,13 +168,13 @@ def _note(nodes: list[Node], searched: SearchTask) -> str:
 
 
 def _summary(
-    searched: SearchTask, task: TaskSection, agent: AgentSection, seed: int, nodes: list[Node]
+    searched: SearchTask, of_task: dict[str, Any], agent: AgentSection, seed: int, nodes: list[Node]
 ) -> dict[str, Any]:
     """What a search came to; runs of the same search differ in `seconds` and evaluations trained or found."""
     best = best_node(nodes, searched.lower_is_better)
     return {
         "task": searched.name,
-        **_of_task(searched, task, nodes),
+        **of_task,
         "agent": agent.name,
         "model": agent.model,
         "scaffold": agent.scaffold,
@@ -201,21 +189,4 @@ def _summary(
             for operator in sorted({node.operator for node in nodes})
         },
         "seconds": sum(node.seconds for node in nodes),
-    }
-
-
-def _of_task(searched: SearchTask, task: TaskSection, nodes: list[Node]) -> dict[str, Any]:
-    if task.folder is not None:
-        reported = any(node.self_reported for node in nodes)
-        validation = "self-reported" if reported else "held-out"
-        return {"metric": searched.metric, "lower_is_better": searched.lower_is_better, "validation": validation}
-    scored = [node for node in nodes if node.evaluation]
-    designs = len({node.design for node in scored})
-    trained = sum(node.evaluation.seconds > 0 for node in scored if node.evaluation)
-    return {
-        "layers": task.layers,
-        "designs": designs,
-        "evaluations_reused": len(scored) - designs,
-        "evaluations_trained": trained,
-        "evaluations_found": designs - trained,
     }

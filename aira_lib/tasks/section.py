@@ -1,34 +1,31 @@
-"""The task that a study names: a Compose task by its name, or any AIRS-Bench task folder by its path."""
+"""The task that a study names, and the family that it belongs to."""
 
-from dataclasses import replace
-from pathlib import Path
-
+from aira_lib.errors import UserError, nearest
 from aira_lib.spec import TaskSection
-from aira_lib.tasks.airs.folder import BUILT_IN, TaskFolder, load_task_folder
-from aira_lib.tasks.airs.metadata import TaskFolderError
-from aira_lib.tasks.task import SearchTask, task_named
+from aira_lib.tasks import families  # noqa: F401 - the built-in ones enter
+from aira_lib.tasks.family import FAMILIES, TaskFamily
+from aira_lib.tasks.task import SearchTask
+
+
+def family_of(section: TaskSection) -> TaskFamily:
+    """The family that claims a study's task.
+
+    Raises:
+        UserError: none does, and the line gives the nearest name; or several do.
+    """
+    claimed = {name: family for name in FAMILIES if (family := FAMILIES.named(name)).claims(section)}
+    if not claimed:
+        names = [name for family in FAMILIES.entries() for name in family.names()]
+        raise UserError(f"unknown task {section.name!r}{nearest(section.name, names)}")
+    if len(claimed) > 1:
+        raise UserError(f"task {section.name!r} is claimed by {' and '.join(claimed)}; rename it in one of them")
+    return next(iter(claimed.values()))
 
 
 def task_of(section: TaskSection) -> SearchTask:
-    """What is searched, among the section's primitives if it names any; the task of a folder has none.
+    """What is searched; of designs among the section's primitives if it names any.
 
     Raises:
-        UserError: there is no such task, or the folder is none.
+        UserError: there is no such task.
     """
-    if section.folder is None:
-        task = task_named(section.name)
-        return replace(task, primitives=section.primitives) if section.primitives else task
-    found = folder_of(section.folder)
-    return SearchTask(found.name, (), metric=found.metric, lower_is_better=found.metadata.metric_lower_is_better)
-
-
-def folder_of(path: str | Path) -> TaskFolder:
-    """The task folder that a study names.
-
-    Raises:
-        TaskFolderError: it is none, or it is built in: those are searched by name, with the study's own proxy.
-    """
-    found = load_task_folder(path)
-    if found.path.parent == BUILT_IN:
-        raise TaskFolderError(f"{path}: a built-in task; name it instead, as in `task: {{name: {found.name}}}`")
-    return found
+    return family_of(section).task(section)

@@ -111,10 +111,11 @@ class Primitives(Registry[Primitive]):
         shown = {*PAPER_PRIMITIVES, *symbols}
         return tuple(symbol for symbol in self if symbol in shown)
 
-    def versions(self, symbols: Iterable[str]) -> dict[str, int]:
-        """Versions that are not 1, of some symbols, as a part of keys; sorted."""
-        found = {symbol: self.named(symbol).version for symbol in sorted(set(symbols))}
-        return {symbol: version for symbol, version in found.items() if version != 1}
+    def in_key(self, symbols: Iterable[str]) -> dict[str, dict[str, int]]:
+        """What a key holds of the code of some symbols: versions that are not the first, else nothing."""
+        versions = {symbol: self.named(symbol).version for symbol in sorted(set(symbols))}
+        later = {symbol: version for symbol, version in versions.items() if version != 1}
+        return {"primitive_versions": later} if later else {}
 
 
 def _cases(letter: str) -> tuple[str, str]:

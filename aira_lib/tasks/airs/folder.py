@@ -64,6 +64,18 @@ def load_task_folder(path: str | Path) -> TaskFolder:
     return TaskFolder(folder, metadata, description)
 
 
+def searchable_folder(path: str | Path) -> TaskFolder:
+    """The task folder that a study names.
+
+    Raises:
+        TaskFolderError: it is none, or it is built in: those are searched by name, with the study's own proxy.
+    """
+    found = load_task_folder(path)
+    if found.path.parent == BUILT_IN:
+        raise TaskFolderError(f"{path}: a built-in task; name it instead, as in `task: {{name: {found.name}}}`")
+    return found
+
+
 def task_folders(root: str | Path = BUILT_IN) -> list[Path]:
     """The task folders right below a folder, by name; those with a metadata.yaml count.
 

@@ -34,7 +34,7 @@ TOY = Primitive(
 def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The registry may grow in a test, and is as before after it."""
     monkeypatch.setattr(PRIMITIVES, "_entries", dict(PRIMITIVES._entries))
-    yield
+    return
 
 
 def test_the_papers_come_first() -> None:

@@ -66,7 +66,8 @@ class Searched:
         self.agent, self.model, self.work = agent, Scripted(*programs), work_in(where / "work")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(stage, "model_named", lambda *_: self.model)
-            search(self.task, ProxySection(), agent, 0, self.work, task_data=self.shared)
+            patch.setenv("AIRA_TASK_DATA", str(self.shared))
+            search(self.task, ProxySection(), agent, 0, self.work)
         self.nodes = read_rows(self.work.path / "journal.jsonl", Node)
         self.summary = json.loads((self.work.path / "search.json").read_text())
 
@@ -126,12 +127,15 @@ def test_prompts_say_what_is_asked_for_and_never_the_test_score(recorded: Search
 
 
 @pytest.mark.parametrize("cut", [2])
-def test_an_interrupted_search_ends_as_the_recorded_one(recorded: Searched, cut: int, tmp_path: Path) -> None:
+def test_an_interrupted_search_ends_as_the_recorded_one(
+    recorded: Searched, cut: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRA_TASK_DATA", str(recorded.shared))
     lines = (recorded.work.path / "journal.jsonl").read_bytes().splitlines(keepends=True)
     work = work_in(tmp_path)
     (work.path / "journal.jsonl").write_bytes(b"".join(lines[:cut]) + lines[cut][: 20 * cut])
     agent = AGENT.model_copy(update={"model": f"replay:{recorded.work.path}", "record_replies": False})
-    search(recorded.task, ProxySection(), agent, 0, work, task_data=recorded.shared)
+    search(recorded.task, ProxySection(), agent, 0, work)
     assert without_seconds(read_rows(work.path / "journal.jsonl", Node)) == without_seconds(recorded.nodes)
 
 

@@ -17,10 +17,10 @@ from aira_lib.datasets.mad import splits
 from aira_lib.errors import UserError
 from aira_lib.proxy.cost import task_settings
 from aira_lib.records import PAGE, Evaluation, Node, read_rows
-from aira_lib.search.data import data_overview, write_train_data
 from aira_lib.search.scratch import scratch_folder
 from aira_lib.search.stage import search
 from aira_lib.spec import AgentSection, CandidateLimits, MADSettings, ProxySection, TaskSection
+from aira_lib.tasks.designs.data import data_overview, write_train_data
 from tests.builders import SilentLog, work_in
 
 TASK = TaskSection(layers=6)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aira_lib.proxy.compose_task import evaluate_command
+from aira_lib.tasks.designs.scripts import evaluate_command
 
 if __name__ == "__main__":
     evaluate_command(Path(__file__).parent.name)

@@ -1,6 +1,6 @@
 """Put the agent's submission beside what determines the test split."""
 
-from aira_lib.proxy.compose_task import evaluate_prepare_command
+from aira_lib.tasks.designs.scripts import evaluate_prepare_command
 
 if __name__ == "__main__":
     evaluate_prepare_command()

@@ -1,6 +1,6 @@
 """Write the training split that an agent may see."""
 
-from aira_lib.proxy.compose_task import prepare_command
+from aira_lib.tasks.designs.scripts import prepare_command
 
 if __name__ == "__main__":
     prepare_command()

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aira_lib.proxy.compose_task import write_train_split
 from aira_lib.spec import ProxySection
+from aira_lib.tasks.designs.scripts import write_train_split
 
 FOLDER = "data"
 

@@ -2,36 +2,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 from aira_lib.architecture.pattern import Layers, render
 from aira_lib.proxy.stopping import with_bars
 from aira_lib.records import Evaluation, Node
 from aira_lib.sandbox import collect
-from aira_lib.search.data import data_overview, write_train_data
-from aira_lib.search.task import CandidateFailure, Progress
 from aira_lib.spec import ProxySection, TaskSection
-from aira_lib.tasks import MAX_SUBMISSION_BYTES, SUBMISSION, description, read_submission
+from aira_lib.tasks import MAX_SUBMISSION_BYTES, SUBMISSION, SubmissionError, description, read_submission
+from aira_lib.tasks.designs.data import data_overview, write_train_data
+from aira_lib.tasks.live import CandidateFailure, Evaluate, Progress, Scored
 from aira_lib.tasks.section import task_of
 
 
-class Evaluate(Protocol):
-    """The proxy evaluation, `aira_lib.proxy.evaluate` or a cheap one for tests."""
-
-    def __call__(
-        self,
-        layers: Layers,
-        section: ProxySection,
-        *,
-        seed: int,
-        threads: int,
-        progress: Callable[[float, float, str], None],
-    ) -> Evaluation:
-        """Score a design."""
-
-
 class DesignTask:
-    """See `aira_lib.search.task.Task`."""
+    """See `aira_lib.tasks.live.Task`."""
 
     prompts: Literal["design", "program"] = "design"
     artefact = SUBMISSION
@@ -56,17 +41,19 @@ class DesignTask:
         nodes: Sequence[Node],
         seconds_left: Callable[[], float],
         progress: Progress,
-        found: dict[str, Any],
-    ) -> None:
+    ) -> Scored:
         """See `Task`; a design that was scored before in this search is not scored again."""
-        layers = read_submission(submitted[SUBMISSION], self.facts, self.layers)
-        design = found["design"] = render(layers)
+        try:
+            layers = read_submission(submitted[SUBMISSION], self.facts, self.layers)
+        except SubmissionError as error:
+            raise CandidateFailure(str(error)) from None
+        design = render(layers)
         evaluation, reused = self._evaluate(layers, design, nodes, progress)
-        found["evaluation"] = evaluation
         if evaluation.status != "ok":
-            raise CandidateFailure(f"the design could not be scored: {evaluation.reason}{reused}")
+            known = Scored(design, evaluation=evaluation)
+            raise CandidateFailure(f"the design could not be scored: {evaluation.reason}{reused}", known)
         said = "; ".join(part for part in (evaluation.reason, reused.strip(" ()")) if part)
-        found |= {"reason": said, "validation": evaluation.validation, "test": evaluation.test}
+        return Scored(design, evaluation.validation, evaluation.test, evaluation, reason=said)
 
     def _evaluate(
         self, layers: Layers, design: str, nodes: Sequence[Node], progress: Progress

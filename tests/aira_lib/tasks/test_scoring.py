@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from aira_lib.sandbox import closes_files, isolation
-from aira_lib.search.scoring import Scorer
 from aira_lib.tasks.airs import InvalidSubmission, ScriptFailure, load_task_folder, prepare
+from aira_lib.tasks.airs.scoring import Scorer
 from tests.aira_lib.search.third_party_folder import NAME, third_party_folder
 
 RUNS_ANYTHING = """

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-import aira_lib.search.exports as exports
+import aira_lib.tasks.airs.exports as exports
 from aira_lib.sandbox import ArtefactError
-from aira_lib.search.exports import collect_exports
-from aira_lib.search.folder_task import read_validation
+from aira_lib.tasks.airs.exports import collect_exports
+from aira_lib.tasks.airs.live import read_validation
 
 
 def test_plain_names_and_patterns_are_collected(tmp_path: Path) -> None:

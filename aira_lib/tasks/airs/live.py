@@ -12,25 +12,25 @@ candidate: the test labels are written for each scoring anew, in a folder of the
 
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from aira_lib.errors import UserError
 from aira_lib.records import Node
 from aira_lib.sandbox import ArtefactError, collect
-from aira_lib.search.exports import collect_exports, plain
-from aira_lib.search.scoring import Scorer
-from aira_lib.search.task import DATA, CandidateFailure, Progress
 from aira_lib.spec import TaskSection
 from aira_lib.tasks.airs import InvalidSubmission, ScriptFailure, TaskFolder, prepare
+from aira_lib.tasks.airs.exports import collect_exports, plain
+from aira_lib.tasks.airs.folder import searchable_folder
 from aira_lib.tasks.airs.held_out import HELD_OUT, LABELS, CannotHoldOut, HeldOutRows, hold_out
 from aira_lib.tasks.airs.metadata import SUBMISSION_CSV
 from aira_lib.tasks.airs.overview import data_overview
+from aira_lib.tasks.airs.packages import installed
+from aira_lib.tasks.airs.scoring import Scorer
 from aira_lib.tasks.airs.scripts import EVALUATE_SECONDS
-from aira_lib.tasks.section import folder_of, task_of
+from aira_lib.tasks.live import DATA, CandidateFailure, Progress, Scored
+from aira_lib.tasks.section import task_of
 
 VALIDATION = "validation.json"
 PREFIX = "held_out_"
@@ -41,7 +41,7 @@ _PROGRAM = "candidate.py"
 
 
 class FolderTask:
-    """See `aira_lib.search.task.Task`."""
+    """See `aira_lib.tasks.live.Task`."""
 
     layers = 0
     prompts: Literal["design", "program"] = "program"
@@ -57,7 +57,7 @@ class FolderTask:
         Raises:
             UserError: there is no such folder, a script of it fails, or it does not allow what the study wants.
         """
-        self.facts, self.folder = task_of(section), folder_of(section.folder or "")
+        self.facts, self.folder = task_of(section), searchable_folder(section.folder or "")
         self._exports = self.folder.metadata.file_export_globs
         self.artefact = self._exports[0]
         place = scratch / "task"
@@ -83,36 +83,37 @@ class FolderTask:
         nodes: Sequence[Node],
         seconds_left: Callable[[], float],
         progress: Progress,
-        found: dict[str, Any],
-    ) -> None:
+    ) -> Scored:
         """See `Task`. Scoring takes at most the time left of the search."""
 
         def allowed() -> float:
             return min(EVALUATE_SECONDS, seconds_left())
 
-        found["self_reported"] = self.self_reported
         rest = dict(submitted)
+        try:
+            validation = self._validation(rest, allowed, progress)
+            progress(1, 2, "scoring the submission")
+            test = _scored(self.artefact, lambda: self._scorer.test(rest, allowed()))
+        except (CandidateFailure, ArtefactError) as failure:
+            raise CandidateFailure(str(failure), Scored(self_reported=self.self_reported)) from None
+        return Scored(validation=validation, test=test, self_reported=self.self_reported)
+
+    def _validation(self, submitted: dict[str, bytes], allowed: Callable[[], float], progress: Progress) -> float:
+        """The validation fitness; the files that it comes from are taken out of what was submitted."""
         if self._held_out is None:
-            validation = read_validation(rest.pop(VALIDATION))
-        else:
-            exports = {name: rest.pop(PREFIX + name) for name in self._exports}
-            progress(0, 2, "scoring the predictions of held-out rows")
-            rows = self._held_out
-            validation = _scored(
-                PREFIX + self.artefact,
-                lambda: self._scorer.held_out(rows.agent_data, rows.labels, exports, allowed()),
-            )
-        progress(1, 2, "scoring the submission")
-        test = _scored(self.artefact, lambda: self._scorer.test(rest, allowed()))
-        found |= {"validation": validation, "test": test}
+            return read_validation(submitted.pop(VALIDATION))
+        exports = {name: submitted.pop(PREFIX + name) for name in self._exports}
+        progress(0, 2, "scoring the predictions of held-out rows")
+        rows = self._held_out
+        return _scored(
+            PREFIX + self.artefact, lambda: self._scorer.held_out(rows.agent_data, rows.labels, exports, allowed())
+        )
 
 
 def _prepared(folder: TaskFolder, place: Path, shared: Path | None) -> tuple[Path, Path]:
     """Run prepare.py; the folders of raw and of prepared data."""
     for name in ("shared", "prepared", "log"):
         (place / name).mkdir(parents=True)
-    if shared is not None and not shared.is_dir():
-        raise UserError(f"{shared}: no such folder; AIRA_TASK_DATA must name the folder of raw data sets")
     raw = shared.resolve() if shared else place / "shared"
     try:
         prepare(folder, raw, place / "prepared", place / "log")
@@ -222,12 +223,6 @@ def _packages(folder: TaskFolder) -> str:
     wanted = folder.metadata.container_python_requirements
     if not wanted:
         return "The task names no further packages."
-    return "Packages that the task names: " + ", ".join(f"{each} ({_installed(each)})" for each in wanted) + "."
-
-
-def _installed(requirement: str) -> str:
-    name = re.match(r"[A-Za-z0-9._-]*", requirement)
-    try:
-        return f"{version(name[0] if name else requirement)} is installed"
-    except (PackageNotFoundError, ValueError):
-        return "not installed"
+    found = ((each, installed(each)) for each in wanted)
+    listed = (f"{each} ({f'{version} is installed' if version else 'not installed'})" for each, version in found)
+    return f"Packages that the task names: {', '.join(listed)}."

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import aira_lib.search.device as device
+import aira_lib.sandbox.gpu_in_words as device
 from aira_lib.sandbox.gpu import Gpu
 from aira_lib.spec import CandidateLimits
 

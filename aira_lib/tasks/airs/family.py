@@ -1,0 +1,70 @@
+"""The family of task folders: candidates are programs that write predictions, scored by the folder's own scripts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aira_lib.agent_spec import AgentSection
+from aira_lib.contents import folder_digest
+from aira_lib.errors import UserError
+from aira_lib.identity import versions_of
+from aira_lib.records import Node
+from aira_lib.spec import ProxySection, TaskSection, changed
+from aira_lib.tasks.airs.folder import TaskFolder, searchable_folder
+from aira_lib.tasks.airs.packages import package_versions
+from aira_lib.tasks.airs.raw_data import raw_data, raw_digest
+from aira_lib.tasks.family import Opening, TaskFamily
+from aira_lib.tasks.live import Task
+from aira_lib.tasks.task import SearchTask
+
+
+class FolderFamily(TaskFamily):
+    """See `TaskFamily`. A study names the folder; its raw data lie in that of AIRA_TASK_DATA."""
+
+    what = "a task folder"
+    has_designs = False
+
+    def names(self) -> Sequence[str]:
+        """See `TaskFamily`: none, since folders are named by where they lie."""
+        return ()
+
+    def claims(self, section: TaskSection) -> bool:
+        """See `TaskFamily`."""
+        return section.folder is not None
+
+    def task(self, section: TaskSection) -> SearchTask:
+        """See `TaskFamily`."""
+        found = _folder(section)
+        return SearchTask(found.name, (), metric=found.metric, lower_is_better=found.metadata.metric_lower_is_better)
+
+    def identity(self, section: TaskSection, proxy: ProxySection) -> dict[str, Any]:
+        """See `TaskFamily`: the folder's files, all raw data, and what scripts and candidates import."""
+        folder = _folder(section)
+        return {
+            "task": {"folder": section.name, **changed(section, include={"validation", "validation_fraction"})},
+            "files": folder_digest(folder.path),
+            "data": raw_digest(),
+            "packages": package_versions(folder),
+            "code": versions_of("search"),
+        }
+
+    def check(self, section: TaskSection, agents: Sequence[AgentSection], proxy: ProxySection) -> None:
+        """See `TaskFamily`."""
+        super().check(section, agents, proxy)
+        raw_data()
+        if proxy != ProxySection():
+            raise UserError(f"proxy: it scores designs, and task folder {section.name} has a scorer; leave it out")
+
+    def summary(self, section: TaskSection, nodes: Sequence[Node]) -> dict[str, Any]:
+        """See `TaskFamily`; where the validation fitness came from is part of it."""
+        reported = any(node.self_reported for node in nodes)
+        return {**super().summary(section, nodes), "validation": "self-reported" if reported else "held-out"}
+
+    def open(self, section: TaskSection, proxy: ProxySection, opening: Opening) -> Task:
+        """See `TaskFamily`; prepare.py runs, and the scorer is tried."""
+        from aira_lib.tasks.airs.live import FolderTask
+
+        return FolderTask(section, opening.scratch, raw_data())
+
+
+def _folder(section: TaskSection) -> TaskFolder:
+    return searchable_folder(section.folder or "")

@@ -1,0 +1,1 @@
+"""The Compose tasks: a candidate submits a design, which the proxy trains and scores."""

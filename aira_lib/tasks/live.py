@@ -1,0 +1,105 @@
+"""What a search needs of a task, whatever its kind: words for the prompt, data to work on, and a score."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from aira_lib.architecture.pattern import Layers
+from aira_lib.records import Evaluation, Node
+from aira_lib.spec import ProxySection
+from aira_lib.tasks import SearchTask
+
+DATA = "data"
+"""The folder in which a candidate finds the data."""
+
+Progress = Callable[[float, float, str], None]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What is known of a candidate's score: fields of its `Node`, by the same names; the defaults say nothing.
+
+    `reason` is a remark on a score that counts, such as from where it was taken over.
+    """
+
+    design: str | None = None
+    validation: float | None = None
+    test: float | None = None
+    evaluation: Evaluation | None = None
+    self_reported: bool = False
+    reason: str = ""
+
+
+NOTHING = Scored()
+
+
+class CandidateFailure(Exception):
+    """The candidate failed; the text is the node's reason, and `scored` is what was known by then."""
+
+    def __init__(self, reason: str, scored: Scored = NOTHING) -> None:
+        super().__init__(reason)
+        self.scored = scored
+
+
+class Evaluate(Protocol):
+    """The proxy evaluation, `aira_lib.proxy.evaluate` or a cheap one for tests."""
+
+    def __call__(
+        self,
+        layers: Layers,
+        section: ProxySection,
+        *,
+        seed: int,
+        threads: int,
+        progress: Callable[[float, float, str], None],
+    ) -> Evaluation:
+        """Score a design."""
+
+
+class Task(Protocol):
+    """A task as a search uses it.
+
+    Attributes:
+        facts: Its name, its metric and the direction.
+        layers: The layers of a design, 0 where a candidate is no design.
+        prompts: Which templates are used.
+        artefact: The file that every program has to write.
+        description: The task in words.
+        data_overview: The files of `data` in words.
+        data: The folder that a candidate sees, read-only, as `./data`.
+    """
+
+    facts: SearchTask
+    layers: int
+    prompts: Literal["design", "program"]
+    artefact: str
+    description: str
+    data_overview: str
+    data: Path
+
+    def collect(self, workdir: Path) -> Mapping[str, bytes]:
+        """Take what a program that ended well has submitted.
+
+        Raises:
+            ArtefactError: a file is missing, too large, or no regular file.
+        """
+
+    def score(
+        self,
+        submitted: Mapping[str, bytes],
+        nodes: Sequence[Node],
+        seconds_left: Callable[[], float],
+        progress: Progress,
+    ) -> Scored:
+        """Score what was submitted.
+
+        Args:
+            submitted: What `collect` took, by file name.
+            nodes: The search so far.
+            seconds_left: Seconds that are left of the search.
+            progress: Part, whole and a note.
+
+        Raises:
+            CandidateFailure: it is not what was asked for, or cannot be scored.
+        """
