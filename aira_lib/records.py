@@ -275,12 +275,15 @@ class BasePattern(Row):
     representative: Representative | None = None
 
 
+DesignKind = Literal["find", "baseline"]
+
+
 class ScaledDesign(Row):
     """A design at a scale: its layers and what they cost. FLOPs follow the paper's convention (architecture.cost)."""
 
     name: str
     base: str
-    kind: Literal["find", "baseline"]
+    kind: DesignKind
     method: str
     scale: Scale
     pattern: str

@@ -9,7 +9,7 @@ from aira_lib.architecture.reference import baseline_layers
 from aira_lib.architecture.scales import Scale
 from aira_lib.extrapolate.depth import METHODS, VARIANT, layers_for_scale
 from aira_lib.extrapolate.solver import describe_change
-from aira_lib.records import BasePattern, ScaledDesign, write_rows
+from aira_lib.records import BasePattern, DesignKind, ScaledDesign, write_rows
 from aira_lib.spec import ExtrapolateSection
 from aira_lib.work import Work
 
@@ -46,32 +46,41 @@ def _designs_at(
         for method in section.methods:
             layers = layers_for_scale(partial(METHODS[method], pattern.layers), scale)
             name = f"{pattern.name}/{VARIANT[method]}@{scale.name}"
-            change = describe_change(pattern.layers, len(layers), method)
-            yield describe(name, pattern.name, "find", method, layers, scale, trainable, change)
+            yield describe(
+                name, base=pattern.name, kind="find", method=method, layers=layers, scale=scale, trainable=trainable,
+                change=describe_change(pattern.layers, len(layers), method),
+            )  # fmt: skip
     for baseline in section.baselines:
         layers = layers_for_scale(partial(baseline_layers, baseline), scale)
-        yield describe(f"{baseline}@{scale.name}", baseline, "baseline", "repeat", layers, scale, trainable)
+        yield describe_baseline(baseline, layers, scale, trainable)
 
 
 def describe(
-    name: str, base: str, kind: str, method: str, layers: Layers, scale: Scale, trainable: bool, change: str = ""
-) -> ScaledDesign:
+    name: str, *, base: str, kind: DesignKind, method: str, layers: Layers, scale: Scale, trainable: bool,
+    change: str = "",
+) -> ScaledDesign:  # fmt: skip
     """A design at a scale with its layer counts, parameters and training FLOPs (the paper's convention)."""
     non_embedding, embedding = params(layers, scale)
-    return ScaledDesign.model_validate(
-        dict(
-            name=name,
-            base=base,
-            kind=kind,
-            method=method,
-            scale=scale,
-            pattern=render(layers),
-            n_layers=len(layers),
-            counts=count(layers),
-            params_non_embedding=non_embedding,
-            params_embedding=embedding,
-            flops_per_token=flops_per_token(layers, scale),
-            trainable=trainable,
-            change=change,
-        )
+    return ScaledDesign(
+        name=name,
+        base=base,
+        kind=kind,
+        method=method,
+        scale=scale,
+        pattern=render(layers),
+        n_layers=len(layers),
+        counts=count(layers),
+        params_non_embedding=non_embedding,
+        params_embedding=embedding,
+        flops_per_token=flops_per_token(layers, scale),
+        trainable=trainable,
+        change=change,
     )
+
+
+def describe_baseline(name: str, layers: Layers, scale: Scale, trainable: bool) -> ScaledDesign:
+    """A baseline at a scale, which it reaches by repeating itself; see `describe`."""
+    return describe(
+        f"{name}@{scale.name}", base=name, kind="baseline", method="repeat", layers=layers, scale=scale,
+        trainable=trainable,
+    )  # fmt: skip

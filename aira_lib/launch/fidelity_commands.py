@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def measure_fidelity(
-    small: str | None, large: str, designs: str, seeds: str, tasks: Sequence[str], output: Path, dry_run: bool,
+    *, small: str | None, large: str, designs: str, seeds: str, tasks: Sequence[str], output: Path, dry_run: bool,
     store: str | None,
 ) -> None:  # fmt: skip
     """See `aira_lib.launch.proxy_commands.fidelity`."""

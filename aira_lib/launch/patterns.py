@@ -1,11 +1,11 @@
 """A pattern in the terminal: its strip of layers, what it costs, and which published design is nearest.
 
-Everything shown is also plain data (`pattern_data`, `design_data`) for ``--json``.
+Everything shown is also plain data (`aira_lib.launch.pattern_data`) for ``--json``.
 """
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -14,16 +14,14 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from aira_lib.architecture.cost import count, flops_per_token, kv_cache_bytes, params, ssm_state_bytes
-from aira_lib.architecture.pattern import Layers, parse, render
-from aira_lib.architecture.primitives import PAPER_PRIMITIVES, PRIMITIVES
-from aira_lib.architecture.reference import Design, design, designs, nearest_design
-from aira_lib.architecture.scales import PAPER_SCALES, scale_named
-from aira_lib.errors import UserError
+from aira_lib.architecture.cost import count, params
+from aira_lib.architecture.pattern import render
+from aira_lib.architecture.primitives import PAPER_PRIMITIVES
+from aira_lib.architecture.reference import design, designs
+from aira_lib.architecture.scales import scale_named
+from aira_lib.launch.pattern_data import CONTEXT, ScaleCost, design_data, pattern_data
 from aira_lib.report.strips import colour_of, ink_of
 
-CONTEXT = 8192
-"""Tokens of one sequence for the memory at inference; the paper's training length."""
 TABLE_WIDTH = 72
 """Columns that the table of costs needs; narrower consoles get a line for each value."""
 CELL = 3
@@ -53,76 +51,25 @@ def ratio(counts: dict[str, int]) -> str:
     return f"{counts['A'] / counts['M']:.2f}:1" if counts["M"] else "no MLP"
 
 
-def costs(layers: Layers, n_primitives: int, scales: Sequence[str] = PAPER_SCALES) -> list[dict[str, Any]]:
-    """What the layers cost at each scale: parameters, training FLOPs a token, bytes of inference at 8,192 tokens."""
-    rows = []
-    for name in scales:
-        scale = scale_named(name, n_primitives)
-        non_embedding, embedding = params(layers, scale)
-        rows.append(
-            dict(
-                scale=name,
-                params=non_embedding,
-                params_with_embedding=non_embedding + embedding,
-                flops_per_token=flops_per_token(layers, scale),
-                kv_cache_bytes=kv_cache_bytes(layers, scale, CONTEXT),
-                ssm_state_bytes=ssm_state_bytes(layers, scale),
-                context=CONTEXT,
-            )
-        )
-    return rows
-
-
-def pattern_data(text: str, n_primitives: int | None = None) -> dict[str, Any]:
-    """Everything about a pattern.
-
-    Args:
-        text: the pattern.
-        n_primitives: of the search space whose widths the costs take; None: 2 for designs of A and M alone, else 3, or
-            as many as the pattern has.
-
-    Raises:
-        PatternError: the text is no pattern.
-        UserError: more primitives than there are.
-    """
-    if n_primitives is not None and n_primitives > len(PRIMITIVES.names()):
-        raise UserError(f"--primitives {n_primitives}: there are {len(PRIMITIVES.names())}, {', '.join(PRIMITIVES)}")
-    layers = parse(text)
-    counts = count(layers)
-    n_primitives = n_primitives or (2 if set(layers) <= {"A", "M"} else max(3, len(set(layers))))
-    found, distance = nearest_design(layers)
-    return dict(
-        pattern=text,
-        canonical=render(layers),
-        layers=list(layers),
-        n_layers=len(layers),
-        counts=counts,
-        a_to_m=counts["A"] / counts["M"] if counts["M"] else None,
-        n_primitives=n_primitives,
-        costs=costs(layers, n_primitives),
-        nearest=dict(name=found.name, edit_distance=distance, pattern=render(found.layers)),
-    )
-
-
 def show_pattern(console: Console, text: str, n_primitives: int | None, as_json: bool) -> None:
     """Draw a pattern and print its numbers."""
     data = pattern_data(text, n_primitives)
     if as_json:
-        print(json.dumps(data, ensure_ascii=False))
+        print(json.dumps(asdict(data), ensure_ascii=False))
         return
-    console.print(strip(data["layers"], console.width, console.is_terminal), soft_wrap=True)
-    found = data["nearest"]
-    near = f"{found['name']}, {_changes(found['edit_distance'])}"
+    console.print(strip(data.layers, console.width, console.is_terminal), soft_wrap=True)
+    found = data.nearest
+    near = f"{found.name}, {_changes(found.edit_distance)}"
     _fields(
         console,
         [
-            ("canonical", data["canonical"]),
-            ("layers", f"{data['n_layers']} ({_counts(data['counts'])})"),
-            ("A:M", ratio(data["counts"])),
-            ("nearest", near if not found["edit_distance"] else f"{near}: {found['pattern']}"),
+            ("canonical", data.canonical),
+            ("layers", f"{data.n_layers} ({_counts(data.counts)})"),
+            ("A:M", ratio(data.counts)),
+            ("nearest", near if not found.edit_distance else f"{near}: {found.pattern}"),
         ],
     )
-    _show_costs(console, data["costs"], data["n_primitives"])
+    _show_costs(console, data.costs, data.n_primitives)
 
 
 def _changes(distance: int) -> str:
@@ -138,9 +85,9 @@ def _fields(console: Console, lines: Sequence[tuple[str, str]]) -> None:
         console.print(f"[bold]{name:<15}[/] {escape(value)}", soft_wrap=not console.is_terminal)
 
 
-def _show_costs(console: Console, rows: Sequence[dict[str, Any]], n_primitives: int) -> None:
+def _show_costs(console: Console, rows: Sequence[ScaleCost], n_primitives: int) -> None:
     columns = ("params", "with embedding", "FLOPs/token", "KV cache", "SSM state")
-    cells = {row["scale"]: _cost_cells(row) for row in rows}
+    cells = {row.scale: _cost_cells(row) for row in rows}
     if console.width < TABLE_WIDTH:
         for scale, values in cells.items():
             _fields(console, [(f"{scale} {columns[0]}", values[0]), *zip(columns[1:], values[1:], strict=True)])
@@ -159,13 +106,13 @@ def _show_costs(console: Console, rows: Sequence[dict[str, Any]], n_primitives: 
     )
 
 
-def _cost_cells(row: dict[str, Any]) -> tuple[str, ...]:
+def _cost_cells(row: ScaleCost) -> tuple[str, ...]:
     return (
-        _billions(row["params"]),
-        _billions(row["params_with_embedding"]),
-        f"{row['flops_per_token']:.3g}",
-        _bytes(row["kv_cache_bytes"]),
-        _bytes(row["ssm_state_bytes"]),
+        _billions(row.params),
+        _billions(row.params_with_embedding),
+        f"{row.flops_per_token:.3g}",
+        _bytes(row.kv_cache_bytes),
+        _bytes(row.ssm_state_bytes),
     )
 
 
@@ -180,33 +127,10 @@ def _bytes(n: int) -> str:
     return f"{n} B"
 
 
-def design_data(found: Design) -> dict[str, Any]:
-    """Everything about a published design; a base's cost at every scale, another's at its own."""
-    scales = [found.scale] if found.scale else list(PAPER_SCALES)
-    return dict(
-        name=found.name,
-        family=found.family,
-        variant=found.variant,
-        scale=found.scale,
-        source=found.source,
-        n_primitives=found.n_primitives,
-        n_layers=found.n_layers,
-        counts=count(found.layers),
-        layers=list(found.layers),
-        pattern=render(found.layers),
-        printed=found.printed,
-        choice=found.choice,
-        contradictions=list(found.contradictions),
-        printed_params_b=found.printed_params,
-        printed_a_to_m=found.printed_a_to_m,
-        costs=costs(found.layers, found.n_primitives, scales),
-    )
-
-
 def list_designs(console: Console, as_json: bool) -> None:
     """Print every published design: its layers, counts, parameters and number of contradictions."""
     if as_json:
-        print(json.dumps([design_data(d) for d in designs()], ensure_ascii=False))
+        print(json.dumps([asdict(design_data(d)) for d in designs()], ensure_ascii=False))
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("design", "layers", *PAPER_PRIMITIVES, "params", "contradictions"):
@@ -228,7 +152,7 @@ def show_design(console: Console, name: str, as_json: bool) -> None:
     """
     found = design(name)
     if as_json:
-        print(json.dumps(design_data(found), ensure_ascii=False))
+        print(json.dumps(asdict(design_data(found)), ensure_ascii=False))
         return
     counts = count(found.layers)
     console.print(f"[bold]{escape(found.name)}[/] · {escape(found.source)}", soft_wrap=True)
@@ -243,4 +167,4 @@ def show_design(console: Console, name: str, as_json: bool) -> None:
     if found.printed_params:
         lines.append(("printed size", "{:.2f} B, {:.2f} B with embedding".format(*found.printed_params)))
     _fields(console, [*lines, *(("contradiction", text) for text in found.contradictions)])
-    _show_costs(console, design_data(found)["costs"], found.n_primitives)
+    _show_costs(console, design_data(found).costs, found.n_primitives)

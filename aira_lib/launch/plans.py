@@ -25,7 +25,7 @@ from aira_lib.architecture.scales import scale_named
 from aira_lib.architecture.tables import read_table
 from aira_lib.errors import UserError, from_os_error
 from aira_lib.extrapolate.depth import layers_for_scale
-from aira_lib.extrapolate.stage import describe
+from aira_lib.extrapolate.stage import describe_baseline
 from aira_lib.naming import exact
 from aira_lib.pretrain.points import pretraining_points
 from aira_lib.records import PretrainPoint
@@ -84,8 +84,10 @@ def isotoken_runs(mfu: float) -> Iterator[PlannedRun]:
         found = design(name)
         counts = count(found.layers)
         for seed in range(int(row["seeds"])):
-            source = f"Table {row['table']}"
-            yield _run(mfu, "isotoken", source, name, counts, steps, seed, None, found.n_primitives)
+            yield _run(
+                mfu, protocol="isotoken", source=f"Table {row['table']}", name=name, counts=counts, steps=steps,
+                seed=seed, budget=None, n_primitives=found.n_primitives,
+            )  # fmt: skip
 
 
 def isoflop_runs(mfu: float) -> Iterator[PlannedRun]:
@@ -97,11 +99,14 @@ def isoflop_runs(mfu: float) -> Iterator[PlannedRun]:
         for text in BUDGETS:
             scale, budget = scale_named(row["scale"], n_primitives), float(text)
             steps = steps_for_budget(budget, layers, scale, CONVENTIONS[row["rounding"]])
-            yield _run(mfu, "isoflop", f"Table {row['table']}", name, counts, steps, 0, budget, n_primitives)
+            yield _run(
+                mfu, protocol="isoflop", source=f"Table {row['table']}", name=name, counts=counts, steps=steps,
+                seed=0, budget=budget, n_primitives=n_primitives,
+            )  # fmt: skip
 
 
 def _run(
-    mfu: float, protocol: str, source: str, name: str, counts: dict[str, int], steps: int, seed: int,
+    mfu: float, *, protocol: str, source: str, name: str, counts: dict[str, int], steps: int, seed: int,
     budget: float | None, n_primitives: int,
 ) -> PlannedRun:  # fmt: skip
     found = design(name)
@@ -135,7 +140,7 @@ def study_plan(study: Study, settings: Settings, mfu: float) -> tuple[list[Plann
 def baseline_points(study: Study) -> list[PretrainPoint]:
     """The pretraining points of a study's baselines, which need no search."""
     designs = [
-        describe(f"{name}@{scale.name}", name, "baseline", "repeat", layers, scale, True)
+        describe_baseline(name, layers, scale, trainable=True)
         for scale in plan.scales(study, study.trainable_scales())
         for name in study.extrapolate.baselines
         for layers in [layers_for_scale(partial(baseline_layers, name), scale)]

@@ -75,7 +75,10 @@ def fidelity(
     """
     from aira_lib.launch.fidelity_commands import measure_fidelity
 
-    measure_fidelity(small, large, designs, seeds, task or [], output, dry_run, store)
+    measure_fidelity(
+        small=small, large=large, designs=designs, seeds=seeds, tasks=task or [], output=output, dry_run=dry_run,
+        store=store,
+    )  # fmt: skip
 
 
 @app.command()

@@ -68,7 +68,10 @@ def query(
     """List evaluations, each data set's best first."""
     from aira_lib.evaluations.table import read_entries
 
-    choice = _choice(design, dataset, settings, study, code, asked_by, layers, failed)
+    choice = _choice(
+        design=design, dataset=dataset, settings=settings, study=study, code=code, asked_by=asked_by, layers=layers,
+        failed=failed,
+    )  # fmt: skip
     found = choice.of(read_entries(*_opened(store)))
     shown = found[:limit]
     if as_json:
@@ -104,7 +107,10 @@ def export(
     """Write evaluations to a Parquet file, a row each; of what can be aggregated, choose one number of layers."""
     from aira_lib.evaluations.table import read_entries, write_parquet
 
-    choice = _choice(design, dataset, settings, study, code, asked_by, layers, failed)
+    choice = _choice(
+        design=design, dataset=dataset, settings=settings, study=study, code=code, asked_by=asked_by, layers=layers,
+        failed=failed,
+    )  # fmt: skip
     entries = choice.of(read_entries(*_opened(store)))
     if not entries:
         raise UserError("no evaluation is chosen, so nothing was written; `aira store stats` says what there is")
@@ -113,14 +119,17 @@ def export(
 
 
 def _choice(
-    design: str, dataset: str, settings: str, study: Path | None, code: str, asked_by: str, layers: int | None,
+    *, design: str, dataset: str, settings: str, study: Path | None, code: str, asked_by: str, layers: int | None,
     failed: bool,
 ) -> "Choice":  # fmt: skip
     from aira_lib.evaluations.table import Choice
 
     if study and settings:
         raise UserError(f"--study {study} and --settings {settings}: both name the settings; give one")
-    return Choice(design, dataset, settings_digest(study) if study else settings, code, asked_by, layers, failed)
+    return Choice(
+        design=design, dataset=dataset, settings=settings_digest(study) if study else settings, code=code,
+        asked_by=asked_by, layers=layers, failed=failed,
+    )  # fmt: skip
 
 
 def settings_digest(path: Path) -> str:

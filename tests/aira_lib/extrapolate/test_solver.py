@@ -199,6 +199,7 @@ def test_the_search_takes_any_build() -> None:
 
 def test_a_described_design_carries_the_words() -> None:
     solution = solve(BASE, AT, n_layers=33, method="stretch")
-    row = describe("x", "x", "find", "stretch", solution.layers, AT, False, solution.changed)
+    at = {"base": "x", "layers": solution.layers, "scale": AT, "trainable": False}
+    row = describe("x", kind="find", method="stretch", change=solution.changed, **at)
     assert row.change == "every block x 2.06, rounded"
-    assert describe("x", "x", "baseline", "repeat", solution.layers, AT, False).change == ""
+    assert describe("x", kind="baseline", method="repeat", **at).change == ""

@@ -9,7 +9,8 @@ from aira_lib.architecture.pattern import parse, render
 from aira_lib.architecture.reference import Design, designs
 from aira_lib.cli import app
 from aira_lib.errors import PatternError, UserError
-from aira_lib.launch.patterns import pattern_data, show_design, show_pattern, strip
+from aira_lib.launch.pattern_data import pattern_data
+from aira_lib.launch.patterns import show_design, show_pattern, strip
 
 
 def aira(*arguments: str, columns: int = 120) -> str:
@@ -52,21 +53,21 @@ def test_colours_only_in_a_terminal() -> None:
 
 def test_numbers_are_those_of_the_tables() -> None:
     data = pattern_data("14(A+M)")
-    assert (data["canonical"], data["n_layers"], data["counts"]) == ("14(A-M)", 28, {"A": 14, "M": 14, "Mb": 0})
-    assert data["n_primitives"] == 2
-    assert (data["nearest"]["name"], data["nearest"]["edit_distance"]) == ("Llama 3.2@350M", 0)
-    first = data["costs"][0]
-    assert (f"{first['params'] / 1e9:.2f}", f"{first['params_with_embedding'] / 1e9:.2f}") == ("0.35", "0.55")
-    assert first["flops_per_token"] == 14 * (188_743_680 + 113_246_208)
-    assert first["kv_cache_bytes"] == 14 * 2 * 512 * 8192 * 2
-    assert first["ssm_state_bytes"] == 0
+    assert (data.canonical, data.n_layers, data.counts) == ("14(A-M)", 28, {"A": 14, "M": 14, "Mb": 0})
+    assert data.n_primitives == 2
+    assert (data.nearest.name, data.nearest.edit_distance) == ("Llama 3.2@350M", 0)
+    first = data.costs[0]
+    assert (f"{first.params / 1e9:.2f}", f"{first.params_with_embedding / 1e9:.2f}") == ("0.35", "0.55")
+    assert first.flops_per_token == 14 * (188_743_680 + 113_246_208)
+    assert first.kv_cache_bytes == 14 * 2 * 512 * 8192 * 2
+    assert first.ssm_state_bytes == 0
 
 
 def test_primitives_choose_the_width() -> None:
-    two, three = (pattern_data("A-M", n)["costs"][0]["params"] for n in (2, 3))
+    two, three = (pattern_data("A-M", n).costs[0].params for n in (2, 3))
     assert three - two == 28_311_552 - 18_874_368
-    assert pattern_data("A-Mb")["n_primitives"] == 3
-    assert pattern_data("Mb")["a_to_m"] is None
+    assert pattern_data("A-Mb").n_primitives == 3
+    assert pattern_data("Mb").a_to_m is None
 
 
 def test_pattern_command() -> None:

@@ -32,7 +32,7 @@ NANO = scale_named("nano", 3).model_copy(update={"n_layers": 3, "tokens_per_step
 
 
 def _design(pattern: str = "A-M-Mb", name: str = "x@nano", kind: str = "find") -> ScaledDesign:
-    return describe(name, "x", kind, "stretch", parse(pattern), NANO, trainable=True)
+    return describe(name, base="x", kind=kind, method="stretch", layers=parse(pattern), scale=NANO, trainable=True)
 
 
 def _point(steps: int = 12, pattern: str = "A-M-Mb") -> PretrainPoint:
