@@ -47,8 +47,10 @@ def _words(n_primitives: int) -> _Words:
     symbols = frozenset(PRIMITIVES)
     words = PRIMITIVES.words()
     # Every character of a text belongs to one token, so a token's place is the length of those before it.
-    longest_first = "|".join(sorted(words, key=len, reverse=True))
-    return _Words(re.compile(rf"[0-9]+|{longest_first}|[-+()]|\s+|.", re.DOTALL).findall, words, symbols)
+    longest_first = "|".join(sorted((word for word in words if len(word) > 1), key=len, reverse=True))
+    letters = "".join(word for word in words if len(word) == 1)
+    token = re.compile(rf"[0-9]+|{longest_first}|[{letters}]|[-+()]|\s+|.", re.DOTALL)
+    return _Words(token.findall, words, symbols)
 
 
 def parse(text: str, max_layers: int = 4096) -> Layers:

@@ -73,8 +73,9 @@ def texts(n: int) -> list[str]:
     found: dict[str, None] = {}
     while len(found) < n:
         if rng.random() < 0.5:
-            first, last = (rng.choice(PAPER_PRIMITIVES) for _ in range(2))
-            text = f"{rng.randint(1, 9)}{first}-{rng.choice(printed)}-{last}"
+            number = rng.randint(1, 9)
+            first, middle, last = (rng.choice(some) for some in (PAPER_PRIMITIVES, printed, PAPER_PRIMITIVES))
+            text = f"{number}{first}-{middle}-{last}"
             found[text.replace("-", rng.choice(["-", "+", " + ", " - "]))] = None
         else:
             unit = [rng.choice(PAPER_PRIMITIVES) for _ in range(rng.randint(4, 16))]

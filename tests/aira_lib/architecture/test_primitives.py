@@ -1,6 +1,5 @@
 """The registry of primitives: its words, what it refuses, the costs and colours of its entries."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 
@@ -31,10 +30,9 @@ TOY = Primitive(
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """The registry may grow in a test, and is as before after it."""
     monkeypatch.setattr(PRIMITIVES, "_entries", dict(PRIMITIVES._entries))
-    return
 
 
 def test_the_papers_come_first() -> None:
