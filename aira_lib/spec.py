@@ -305,9 +305,9 @@ class IsoFlopSection(Section):
 class PretrainSection(Section):
     """Which points are pretrained (finds by these extrapolation methods, and all baselines) and how.
 
-    `trainer` names what trains them (see `aira_lib.training.trainers`). `micro_batch_tokens` bounds the tokens of one
-    forward pass; None takes a whole step at once. `precision` is that of the matrix products, as in `ProxySection`;
-    None is bf16 on CUDA and fp32 on a CPU. A run is scored in the precision in which it was trained.
+    `trainer` names what trains them, one of `aira_lib.training.trainers.TRAINERS`. `micro_batch_tokens` bounds the
+    tokens of one forward pass; None takes a whole step at once. `precision` is that of the matrix products, as in
+    `ProxySection`; None is bf16 on CUDA and fp32 on a CPU. A run is scored in the precision in which it was trained.
     """
 
     data: DataSection = DataSection()

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from dataclasses import astuple
+from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ from aira_lib.work import Work
 LOG_EVERY = 10
 CURVE = "curve"
 """The part of a checkpoint that is the stage's own: the results of all steps so far."""
+_row = attrgetter(*StepResult.__dataclass_fields__)
 
 
 def pretrain(section: PretrainSection, point: PretrainPoint, work: Work) -> None:
@@ -73,7 +74,7 @@ def _resume(trainer: Trainer, point: PretrainPoint, work: Work) -> list[StepResu
 
 def _save(trainer: Trainer, curve: list[StepResult], work: Work) -> None:
     # As a tensor, for a long run has hundreds of thousands of rows; fp64 holds its whole numbers exactly.
-    rows = torch.tensor([astuple(result) for result in curve], dtype=torch.float64)
+    rows = torch.tensor([_row(result) for result in curve], dtype=torch.float64)
     checkpoint.save(work.path, work.push, trainer.step, {**trainer.state(), CURVE: [{"rows": rows}]})
 
 
