@@ -1,1 +1,1 @@
-"""Kubeflow Pipelines components, one a stage: each body only calls `aira_lib.stages`."""
+"""Kubeflow Pipelines components, one a stage: each body only calls `aira_lib.flow.run`."""

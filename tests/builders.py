@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from aira_lib.records import Evaluation, Node
-from aira_lib.spec import Study
-from aira_lib.study_file import parse_study
+from aira_lib.study import Study
+from aira_lib.study.reading import parse_study
 from aira_lib.work import Work
 
 

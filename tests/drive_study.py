@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from aira_lib import entry
+from aira_lib.flow import entry
 from aira_lib.records import StageName
 
 

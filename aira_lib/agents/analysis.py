@@ -4,12 +4,12 @@ Unlike AIRA-dojo's, which reads the score itself off the output, it decides noth
 analysed, and what is said goes into the memory and into the prompts of the node's children.
 """
 
-from aira_lib.agent_spec import AgentSection
 from aira_lib.agents.ledger import added
 from aira_lib.agents.model import Model
 from aira_lib.agents.prompt import Situation, render_analysis, shortened
 from aira_lib.agents.reply import ReplyError, spoken
 from aira_lib.records import Node
+from aira_lib.study.agent import AgentSection
 
 MOST_ANALYSIS = 2_000  # characters kept
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aira_lib.agent_spec import AgentSection, EvolutionSettings
 from aira_lib.agents.step import Attempt, Step, attempts, fitness, is_good, repair_of_last
 from aira_lib.records import Node
+from aira_lib.study.agent import AgentSection, EvolutionSettings
 
 Rng = np.random.Generator
 

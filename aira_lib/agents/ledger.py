@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from aira_lib.agent_spec import AgentSection
 from aira_lib.errors import UserError
 from aira_lib.records import Node
+from aira_lib.study.agent import AgentSection
 
 
 @dataclass(frozen=True)

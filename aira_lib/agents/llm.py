@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from aira_lib.agent_spec import ReasoningEffort
 from aira_lib.agents.calls import (
     LONGEST_WAIT,
     MalformedAnswer,
@@ -25,6 +24,7 @@ from aira_lib.agents.model import Reply
 from aira_lib.agents.prompt import Prompt
 from aira_lib.agents.reply import MAX_REPLY
 from aira_lib.errors import MissingDependency, UserError
+from aira_lib.study.agent import ReasoningEffort
 
 _RETRIES = 6
 _FIRST_WAIT = 1.0  # seconds; doubled from one attempt to the next

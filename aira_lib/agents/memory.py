@@ -19,9 +19,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from aira_lib.agent_spec import MemoryOf
 from aira_lib.agents.step import Operator, fitness, is_good
 from aira_lib.records import Node
+from aira_lib.study.agent import MemoryOf
 
 MOST_GOOD, MOST_TRIED, MOST_FAILED = 40, 1_000, 5
 """How many nodes of each kind the memory holds, whatever its limit."""

@@ -9,12 +9,12 @@ from typing import Any, Literal, NamedTuple
 
 import jinja2
 
-from aira_lib.agent_spec import MemoryOf
 from aira_lib.agents.memory import memory, remembered
 from aira_lib.agents.reply import is_program
 from aira_lib.agents.step import Operator, best_node, fitness, is_good
 from aira_lib.records import Node
-from aira_lib.spec import CandidateLimits, digest
+from aira_lib.study import CandidateLimits, digest
+from aira_lib.study.agent import MemoryOf
 
 MEMORY_MARKER = "MEMORY (JSON):"
 _MOST_TEXT = 5_000  # characters of a program's output; its start and its end are kept

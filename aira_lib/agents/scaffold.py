@@ -9,11 +9,11 @@ from typing import Protocol
 
 import numpy as np
 
-from aira_lib.agent_spec import AgentSection, ScaffoldName
 from aira_lib.agents.evolution import evolutionary
 from aira_lib.agents.step import Step, best_node, debuggable
 from aira_lib.agents.tree import tree
 from aira_lib.records import Node
+from aira_lib.study.agent import AgentSection, ScaffoldName
 
 
 class Scaffold(Protocol):

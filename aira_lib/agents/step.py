@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from aira_lib.agent_spec import AgentSection
 from aira_lib.records import Node
+from aira_lib.study.agent import AgentSection
 
 Operator = Literal["draft", "improve", "debug", "crossover"]
 

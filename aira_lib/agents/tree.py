@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aira_lib.agent_spec import AgentSection
 from aira_lib.agents.step import Attempt, Step, attempts, fitness, is_good, repair_of_last
 from aira_lib.records import Node
+from aira_lib.study.agent import AgentSection
 
 
 @dataclass

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from aira_lib.aggregate.cluster import cluster_starts
 from aira_lib.aggregate.table import DesignTable, fittest_first
 from aira_lib.errors import UserError, nearest
-from aira_lib.spec import AggregateSection
+from aira_lib.study import AggregateSection
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]

@@ -13,7 +13,7 @@ from aira_lib.aggregate.vote import Codes, Votes, vote
 from aira_lib.architecture.pattern import render
 from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.records import BasePattern, Member, Representative, Resampling, write_rows
-from aira_lib.spec import AggregateSection
+from aira_lib.study import AggregateSection
 from aira_lib.work import Work
 
 MEMBERS_LISTED = 500

@@ -5,45 +5,17 @@ primitives, and small scales that train on two CPU cores. A study may define fur
 small-scale model that scores designs is the study's `proxy` section.
 """
 
-from collections.abc import Sequence
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from aira_lib.architecture.tables import read_table
 from aira_lib.errors import UserError, nearest
+from aira_lib.section import Section
 
 SCALE_NAMES = ("350M", "1B", "3B", "nano", "micro", "mini", "small")
 PAPER_SCALES = ("350M", "1B", "3B")
-
-T = TypeVar("T", bound=tuple[object, ...])
-
-
-def require_distinct(values: Sequence[object], what: str = "the entries") -> None:
-    """Refuse what stands twice in a list.
-
-    Raises:
-        ValueError: the first value that does, for the study's reader to add the place.
-    """
-    for place, value in enumerate(values):
-        if value in values[:place]:
-            raise ValueError(f"{what} must be distinct, and {value!r} stands twice")
-
-
-def _distinct(values: T) -> T:
-    require_distinct(values)
-    return values
-
-
-Distinct = AfterValidator(_distinct)
-"""Of a field of a section that is a list: equal entries, which would name two units alike, are refused."""
-
-
-class Section(BaseModel):
-    """A part of a study: strict and frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Scale(Section):

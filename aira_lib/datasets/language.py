@@ -17,8 +17,8 @@ from aira_lib.datasets.text.stdlib import STAND_IN as STDLIB_STAND_IN
 from aira_lib.datasets.text.stdlib import fresh_of, python_stdlib_documents
 from aira_lib.datasets.text.tokens import Ids, Tokenizer, tokenizer_named
 from aira_lib.errors import UserError
-from aira_lib.language_spec import PAPER_TRAIN_EXAMPLES, LanguageData, LanguageName
 from aira_lib.records import StandIn
+from aira_lib.study.language import PAPER_TRAIN_EXAMPLES, LanguageData, LanguageName
 
 TITLES: dict[LanguageName, str] = {"babistories": "BabiStories", "dclm": "DCLM"}
 

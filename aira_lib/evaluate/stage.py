@@ -15,7 +15,7 @@ from aira_lib.errors import UserError
 from aira_lib.models.language_model import LanguageModel
 from aira_lib.models.precision import rounded
 from aira_lib.records import Score, TrainingRun, read_row
-from aira_lib.spec import DataSection, EvaluateSection
+from aira_lib.study import DataSection, EvaluateSection
 from aira_lib.training import checkpoint
 from aira_lib.work import Work
 

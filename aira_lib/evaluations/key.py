@@ -12,7 +12,7 @@ from typing import Any
 from aira_lib.architecture.pattern import Layers
 from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.identity import Piece, computes, versions_of
-from aira_lib.spec import ProxySection, changed, digest
+from aira_lib.study import ProxySection, changed, digest
 
 PACKAGES = ("torch", "numpy", "numba")
 _OF_DATA = {"dataset", "language", "tasks", "difficulty", "seed", "validation_fraction"}

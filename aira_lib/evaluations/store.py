@@ -29,9 +29,9 @@ from aira_lib.errors import StoreError
 from aira_lib.evaluations.entry import Damaged, Provenance, StoredEvaluation, decode, encode
 from aira_lib.evaluations.key import EvaluationKey, key_of
 from aira_lib.records import Evaluation, Row
-from aira_lib.spec import ProxySection, canonical_json
 from aira_lib.store import Holder, open_store
 from aira_lib.store.lease import SECONDS, lease
+from aira_lib.study import ProxySection, canonical_json
 
 ENTRIES, SETTINGS, USE, LEASES = "entries", "settings", "use", "leases"
 WAITING = "another process trains this design; waiting for its score"

@@ -10,7 +10,7 @@ from aira_lib.architecture.scales import Scale
 from aira_lib.extrapolate.depth import METHODS, VARIANT, layers_for_scale
 from aira_lib.extrapolate.solver import describe_change
 from aira_lib.records import BasePattern, DesignKind, ScaledDesign, write_rows
-from aira_lib.spec import ExtrapolateSection
+from aira_lib.study import ExtrapolateSection
 from aira_lib.work import Work
 
 

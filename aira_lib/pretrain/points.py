@@ -9,7 +9,7 @@ from aira_lib.architecture.pattern import parse
 from aira_lib.errors import UserError
 from aira_lib.naming import exact, slug
 from aira_lib.records import PretrainPoint, ScaledDesign
-from aira_lib.spec import IsoFlopSection, IsoTokenSection, PretrainSection
+from aira_lib.study import IsoFlopSection, IsoTokenSection, PretrainSection
 
 Entrant = tuple[ScaledDesign, tuple[str, ...]]
 

@@ -14,7 +14,7 @@ from aira_lib.datasets.text import Corpus
 from aira_lib.datasets.text.study import study_corpus
 from aira_lib.device import device_kind, kernels, ready_device
 from aira_lib.records import PretrainPoint, TrainingRun
-from aira_lib.spec import PretrainSection
+from aira_lib.study import PretrainSection
 from aira_lib.training import checkpoint
 from aira_lib.training.precision import effective_precision
 from aira_lib.training.trainers import TRAINERS, StepResult, Trainer, check_trainer

@@ -7,7 +7,7 @@ from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.architecture.scales import Scale
 from aira_lib.datasets.language import train_examples
 from aira_lib.datasets.mad import MADTask, settings_for
-from aira_lib.spec import LanguageName, MADTaskName, ProxySection
+from aira_lib.study import LanguageName, MADTaskName, ProxySection
 
 # mad-lab's rotary base; `Scale` defaults to that of long-context language models.
 ROPE_THETA = 10_000.0

@@ -15,7 +15,7 @@ from aira_lib.proxy.language import language_task
 from aira_lib.proxy.scored_task import Score, ScoredTask, Training
 from aira_lib.proxy.train import Diverged, predict
 from aira_lib.records import FailureCause
-from aira_lib.spec import LanguageName, MADTaskName, ProxySection
+from aira_lib.study import LanguageName, MADTaskName, ProxySection
 
 Name = MADTaskName | LanguageName
 Scores = dict[Name, Score]

@@ -14,7 +14,7 @@ from aira_lib.proxy.course import Course, Scores, Stepped, TrainingFailed
 from aira_lib.proxy.side_by_side import SideBySide, workers_for
 from aira_lib.proxy.stopping import as_stopped, stopping_epoch
 from aira_lib.records import Accuracies, Evaluation, Rung
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 
 Progress = Callable[[float, float, str], None]
 

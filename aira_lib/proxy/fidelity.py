@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aira_lib.proxy.correlation import RankCorrelation, average_ranks, rank_correlation
 from aira_lib.proxy.stopping import replay, saved, whole
 from aira_lib.records import Evaluation, Row, StandIn
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 
 MEAN = "mean over tasks"
 Side = Literal["small", "large"]

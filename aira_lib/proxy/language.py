@@ -11,7 +11,7 @@ from aira_lib.models.mad_model import MADModel, mad_model
 from aira_lib.models.precision import rounded
 from aira_lib.proxy.cost import language_scale
 from aira_lib.proxy.scored_task import Score, ScoredTask
-from aira_lib.spec import LanguageName, ProxySection
+from aira_lib.study import LanguageName, ProxySection
 
 SCORING_BATCH = 64
 

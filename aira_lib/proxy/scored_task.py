@@ -11,7 +11,7 @@ from aira_lib.datasets.mad import Examples, Splits
 from aira_lib.models.mad_model import MADModel
 from aira_lib.proxy.train import epochs
 from aira_lib.records import Accuracies
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 
 
 class Score(NamedTuple):

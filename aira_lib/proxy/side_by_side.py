@@ -17,7 +17,7 @@ from aira_lib.models import fused
 from aira_lib.proxy.cost import scored_scales, seconds_by_task, seconds_estimate
 from aira_lib.proxy.course import Name, Scores, Stepped, TrainingFailed
 from aira_lib.records import FailureCause
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 
 WORTH_SECONDS = 6.0
 """Of an evaluation: starting a process takes two to three, though only once."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from aira_lib.proxy.cost import count_steps, steps_to
 from aira_lib.records import Evaluation, Rung
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 
 
 def with_bars(section: ProxySection, earlier: Sequence[Evaluation]) -> ProxySection:

@@ -16,7 +16,7 @@ from aira_lib.models.mad_model import MADModel
 from aira_lib.models.optimizer import EagerAdamW
 from aira_lib.models.precision import rounded
 from aira_lib.proxy.graphed import GraphedStep, Step
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 
 PREDICTION_BATCH = 128
 EPOCHS_AHEAD = 10

@@ -22,7 +22,7 @@ from aira_lib.report.summary import (
     spread_sentence,
     summary_sentences,
 )
-from aira_lib.spec import Study, digest
+from aira_lib.study import Study, digest
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from aira_lib.records import (
     read_rows,
 )
 from aira_lib.report.inputs import LossCurve, ReportInputs, SearchRun
-from aira_lib.spec import Study
+from aira_lib.study import Study
 from aira_lib.tasks.section import task_of
 
 Record = tuple[Manifest, Path]

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from aira_lib.datasets.language import TITLES, stand_in
-from aira_lib.language_spec import PAPER_TEST_EXAMPLES, PAPER_TRAIN_EXAMPLES
 from aira_lib.proxy.cost import sample_counts
 from aira_lib.report.columns import Column, Row, Table, scientific
 from aira_lib.report.inputs import ReportInputs
-from aira_lib.spec import ProxySection, Study
+from aira_lib.study import ProxySection, Study
+from aira_lib.study.language import PAPER_TEST_EXAMPLES, PAPER_TRAIN_EXAMPLES
 from aira_lib.tasks import TASKS, proxy_for
 
 # The paper's values: sections 3 and 6.1 and Appendix D.3. Equal tokens: 71,565 steps of 524,288 tokens.

@@ -10,7 +10,7 @@ from aira_lib.errors import MissingDependency
 from aira_lib.report.columns import Cell, Table
 from aira_lib.report.inputs import ReportInputs
 from aira_lib.report.strips import Strip
-from aira_lib.spec import Study
+from aira_lib.study import Study
 from aira_lib.work import Work
 
 if TYPE_CHECKING:

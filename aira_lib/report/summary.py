@@ -11,7 +11,7 @@ from aira_lib.report.isoflop import Frontier
 from aira_lib.report.results import label
 from aira_lib.report.searches import by_agent, is_valid, measure
 from aira_lib.report.tables import best_archive_rows
-from aira_lib.spec import Study
+from aira_lib.study import Study
 
 
 def summary_sentences(inputs: ReportInputs, comparison: Comparison, found: Sequence[Frontier]) -> list[str]:

@@ -4,8 +4,8 @@ from functools import cache
 
 import torch
 
-from aira_lib.agent_spec import CandidateLimits
 from aira_lib.sandbox.gpu import gpu_of_machine
+from aira_lib.study.agent import CandidateLimits
 
 
 @cache

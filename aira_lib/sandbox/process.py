@@ -43,7 +43,7 @@ from aira_lib.sandbox.gpu import Gpu, gpu_of_machine
 from aira_lib.sandbox.launch import Launched, closes_files, launch
 from aira_lib.sandbox.strength import isolation
 from aira_lib.sandbox.view import NO_GPU
-from aira_lib.spec import CandidateLimits
+from aira_lib.study import CandidateLimits
 
 Status = Literal["ok", "error", "timeout", "memory", "processes", "output", "disk"]
 

@@ -18,7 +18,7 @@ from aira_lib.agents.step import Step, gain_of, step_rng
 from aira_lib.records import Node
 from aira_lib.sandbox import ArtefactError, Outcome, discard, run_candidate
 from aira_lib.sandbox.gpu_in_words import gpu_in_words
-from aira_lib.spec import AgentSection
+from aira_lib.study import AgentSection
 from aira_lib.tasks.live import DATA, NOTHING, CandidateFailure, Scored, Task
 
 _MOST_REPLY = 20_000  # characters kept of a reply without a program

@@ -18,7 +18,7 @@ from aira_lib.sandbox import isolation
 from aira_lib.search.candidate import Candidates
 from aira_lib.search.page import LivePage
 from aira_lib.search.scratch import scratch_folder
-from aira_lib.spec import AgentSection, ProxySection, TaskSection
+from aira_lib.study import AgentSection, ProxySection, TaskSection
 from aira_lib.tasks import SearchTask
 from aira_lib.tasks.family import Opening
 from aira_lib.tasks.live import Evaluate, Task

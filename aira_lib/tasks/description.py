@@ -2,7 +2,7 @@
 
 from aira_lib.architecture.pattern import render
 from aira_lib.architecture.primitives import PRIMITIVES
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 from aira_lib.tasks.task import SearchTask
 
 _TEXT = """\

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from aira_lib.agent_spec import AgentSection
 from aira_lib.errors import UserError
 from aira_lib.records import Node
 from aira_lib.registry import Registry
-from aira_lib.spec import ProxySection, TaskSection
+from aira_lib.study import ProxySection, TaskSection
+from aira_lib.study.agent import AgentSection
 from aira_lib.tasks.live import Evaluate, Task
 from aira_lib.tasks.task import SearchTask
 from aira_lib.work import Work

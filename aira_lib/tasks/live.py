@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from aira_lib.architecture.pattern import Layers
 from aira_lib.records import Evaluation, Node
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 from aira_lib.tasks import SearchTask
 
 DATA = "data"

@@ -1,8 +1,8 @@
 """The sizes at which a Compose task runs: the paper's, a laptop's, or those of a study."""
 
 from aira_lib.errors import UserError, nearest
-from aira_lib.spec import LanguageData, LanguageName, MADSettings, ProxySection
-from aira_lib.study_file import load_study
+from aira_lib.study import LanguageData, LanguageName, MADSettings, ProxySection
+from aira_lib.study.reading import load_study
 
 STUDY_ENDINGS = (".yaml", ".yml", ".json")
 PROFILE_VARIABLE = "AIRA_PROFILE"

@@ -1,7 +1,7 @@
 """The task that a study names, and the family that it belongs to."""
 
 from aira_lib.errors import UserError, nearest
-from aira_lib.spec import TaskSection
+from aira_lib.study import TaskSection
 from aira_lib.tasks import families  # noqa: F401 - the built-in ones enter
 from aira_lib.tasks.family import FAMILIES, TaskFamily
 from aira_lib.tasks.task import SearchTask

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from aira_lib.errors import UserError, nearest
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 
 
 @dataclass(frozen=True)

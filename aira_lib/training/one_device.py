@@ -17,7 +17,7 @@ from aira_lib.models.language_model import LanguageModel, parameter_groups
 from aira_lib.models.optimizer import EagerAdamW
 from aira_lib.models.precision import rounded
 from aira_lib.records import PretrainPoint
-from aira_lib.spec import PretrainSection
+from aira_lib.study import PretrainSection
 from aira_lib.training.checkpoint import Part, Shards
 from aira_lib.training.precision import effective_precision
 from aira_lib.training.schedule import learning_rate

@@ -1,7 +1,7 @@
 """The precision of a pretraining, from its settings and the kind of device alone: keys need it, without PyTorch."""
 
 from aira_lib.device import DeviceKind, Precision
-from aira_lib.spec import PretrainSection
+from aira_lib.study import PretrainSection
 
 
 def effective_precision(section: PretrainSection, kind: DeviceKind) -> Precision:

@@ -1,7 +1,7 @@
 """The learning rate of a step: linear warm-up, stable, linear decay to zero (a trapezoid)."""
 
 from aira_lib.architecture.scales import Scale
-from aira_lib.spec import OptimizerSection
+from aira_lib.study import OptimizerSection
 
 
 def learning_rate(section: OptimizerSection, scale: Scale, step: int, steps: int) -> float:

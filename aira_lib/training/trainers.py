@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from aira_lib.errors import UserError
 from aira_lib.records import PretrainPoint
 from aira_lib.registry import Registry
-from aira_lib.spec import PretrainSection
+from aira_lib.study import PretrainSection
 from aira_lib.training.checkpoint import Part, Shards
 
 if TYPE_CHECKING:

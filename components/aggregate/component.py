@@ -14,6 +14,6 @@ def aggregate(study: str, store: str, archive: str) -> str:
         store: Where records are kept.
         archive: URI of the archive record.
     """
-    from aira_lib.entry import run_text
+    from aira_lib.flow.entry import run_text
 
     return run_text("aggregate", study, store, inputs=[archive])

@@ -14,6 +14,6 @@ def archive(study: str, store: str, searches: list[str]) -> str:
         store: Where records are kept.
         searches: URIs of the search records.
     """
-    from aira_lib.entry import run_text
+    from aira_lib.flow.entry import run_text
 
     return run_text("archive", study, store, inputs=searches)

@@ -15,6 +15,6 @@ def evaluate(study: str, store: str, point: str, trained: str) -> str:
         point: Which point, as list_points gives it: URI of the designs, "#" and the point's name.
         trained: URI of the pretraining record.
     """
-    from aira_lib.entry import run_text
+    from aira_lib.flow.entry import run_text
 
     return run_text("evaluate", study, store, unit=point, inputs=[trained])

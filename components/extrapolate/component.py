@@ -14,6 +14,6 @@ def extrapolate(study: str, store: str, patterns: str) -> str:
         store: Where records are kept.
         patterns: URI of the aggregation record.
     """
-    from aira_lib.entry import run_text
+    from aira_lib.flow.entry import run_text
 
     return run_text("extrapolate", study, store, inputs=[patterns])

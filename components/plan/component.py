@@ -12,7 +12,7 @@ def list_searches(study: str) -> list[str]:
     Args:
         study: The study as JSON text.
     """
-    from aira_lib.entry import search_names
+    from aira_lib.flow.entry import search_names
 
     return search_names(study)
 
@@ -26,6 +26,6 @@ def list_points(study: str, store: str, designs: str) -> list[str]:
         store: Where records are kept.
         designs: URI of the extrapolation record.
     """
-    from aira_lib.entry import point_names
+    from aira_lib.flow.entry import point_names
 
     return point_names(study, store, designs)

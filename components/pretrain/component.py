@@ -14,6 +14,6 @@ def pretrain(study: str, store: str, point: str) -> str:
         store: Where records are kept.
         point: Which point, as list_points gives it: URI of the designs, "#" and the point's name.
     """
-    from aira_lib.entry import run_text
+    from aira_lib.flow.entry import run_text
 
     return run_text("pretrain", study, store, unit=point)

@@ -32,7 +32,7 @@ def report(
         page: The report as HTML.
         summary: The report as Markdown.
     """
-    from aira_lib.entry import copy_files, run_text
+    from aira_lib.flow.entry import copy_files, run_text
 
     uri = run_text("report", study, store, inputs=[designs, *searches, archive, patterns, *trained, *scores])
     copy_files(store, uri, {"report.html": page.path, "report.md": summary.path})

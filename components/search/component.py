@@ -14,6 +14,6 @@ def search(study: str, store: str, unit: str) -> str:
         store: Where records are kept: a folder, file:// or s3://.
         unit: Which search, such as "greedy-offline.s0".
     """
-    from aira_lib.entry import run_text
+    from aira_lib.flow.entry import run_text
 
     return run_text("search", study, store, unit=unit)

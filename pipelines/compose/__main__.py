@@ -12,7 +12,7 @@ from kfp.compiler.compiler_utils import KubernetesManifestOptions
 from kfp.dsl.base_component import BaseComponent
 
 from aira_lib.settings import hold_lifeline
-from aira_lib.spec import Study
+from aira_lib.study import Study
 from pipelines.compose.pipeline import compose_pipeline
 
 

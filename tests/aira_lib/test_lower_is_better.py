@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from aira_lib import entry
 from aira_lib.agents import best_node
 from aira_lib.aggregate.stage import base_patterns
 from aira_lib.aggregate.table import DesignTable
 from aira_lib.errors import UserError
-from aira_lib.plan import search_units
+from aira_lib.flow import entry
+from aira_lib.flow.units import search_units
 from aira_lib.records import ArchiveRow, BasePattern, Manifest, Node, StandIn, read_archive, read_row, read_rows
 from aira_lib.report.gather import gather
 from aira_lib.report.inputs import SearchRun
 from aira_lib.report.searches import dynamics, search_table, steps_table
 from aira_lib.report.stage import report
 from aira_lib.report.tables import best_archive_rows, best_designs_table
-from aira_lib.spec import AggregateSection, Study, canonical_json
+from aira_lib.study import AggregateSection, Study, canonical_json
 from aira_lib.tasks import description, proxy_for, task_named
 from tests.builders import TINY_STUDY, node, tiny_study, work_in
 from tests.record_tree import files_of

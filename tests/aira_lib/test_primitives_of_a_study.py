@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from aira_lib import plan
 from aira_lib.architecture.pattern import parse
 from aira_lib.architecture.scales import scale_named
 from aira_lib.errors import SpecError
+from aira_lib.flow.units import scales, search_units
 from aira_lib.records import read_archive
-from aira_lib.spec import canonical_json
+from aira_lib.study import canonical_json
 from aira_lib.tasks.section import task_of
 from tests.builders import TINY_STUDY, tiny_study
 from tests.drive_study import drive
@@ -89,9 +89,9 @@ def test_the_space_of_a_study_counts_in_its_task_scales_and_keys() -> None:
     two = tiny_study(task={"layers": 4, "primitives": ["A", "M"]})
     assert task_of(four.task).primitives == ("A", "W", "M", "Mb")
     assert task_of(own.task).primitives == ("A", "M", "Mb")
-    assert plan.scales(four, ["1B"]) == plan.scales(own, ["1B"]) != plan.scales(two, ["1B"])
-    assert len({plan.search_units(study)[0].key for study in (own, four, two)}) == 3
-    assert plan.search_units(own)[0].section["task"] == {"name": own.task.name, "layers": 4}
+    assert scales(four, ["1B"]) == scales(own, ["1B"]) != scales(two, ["1B"])
+    assert len({search_units(study)[0].key for study in (own, four, two)}) == 3
+    assert search_units(own)[0].section["task"] == {"name": own.task.name, "layers": 4}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from aira_lib.aggregate.stage import aggregate, base_patterns
 from aira_lib.aggregate.table import DesignTable
 from aira_lib.architecture.primitives import PAPER_PRIMITIVES
 from aira_lib.records import ArchiveRow
-from aira_lib.spec import AggregateSection
+from aira_lib.study import AggregateSection
 from tests.aira_lib.aggregate import plain_aggregate as plain
 from tests.builders import work_in
 

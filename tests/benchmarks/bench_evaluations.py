@@ -16,7 +16,7 @@ from aira_lib.evaluations.store import entry_name
 from aira_lib.evaluations.table import Choice, read_entries, statistics, write_parquet
 from aira_lib.proxy import evaluate
 from aira_lib.records import Evaluation
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 
 ENTRIES = 10_000
 GETS = 2_000

@@ -26,8 +26,8 @@ from aira_lib.agents.step import step_rng
 from aira_lib.architecture.pattern import Layers
 from aira_lib.records import Evaluation
 from aira_lib.sandbox import isolation, run_candidate
-from aira_lib.spec import AgentSection, CandidateLimits, ProxySection, TaskSection
 from aira_lib.store import RecordFolder, open_store
+from aira_lib.study import AgentSection, CandidateLimits, ProxySection, TaskSection
 from aira_lib.work import Work
 from tests.builders import SilentLog
 

@@ -20,7 +20,7 @@ from aira_lib.models.language_model import parameter_groups
 from aira_lib.models.mad_model import mad_model
 from aira_lib.models.optimizer import EagerAdamW
 from aira_lib.proxy.cost import task_scale, task_settings
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 from aira_lib.tasks.profile import LAPTOP
 
 DESIGNS = {

@@ -16,7 +16,7 @@ from pathlib import Path
 import aira_lib.sandbox.process as process
 from aira_lib.sandbox.launch import Isolation
 from aira_lib.sandbox.strength import ladder, works
-from aira_lib.spec import CandidateLimits
+from aira_lib.study import CandidateLimits
 
 
 def plain() -> None:

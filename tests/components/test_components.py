@@ -64,9 +64,9 @@ def test_compiled_pipeline_is_stable_and_loads_in_kfp(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["laptop", "paper", "comparison"])
 def test_a_study_fits_into_a_kubeflow_run_request_and_comes_out_the_same(name: str) -> None:
-    from aira_lib.launch.session import MAX_PARAMETER_BYTES
-    from aira_lib.spec import compact_json, digest
-    from aira_lib.study_file import load_study, parse_study
+    from aira_lib.local.session import MAX_PARAMETER_BYTES
+    from aira_lib.study import compact_json, digest
+    from aira_lib.study.reading import load_study, parse_study
 
     study = load_study(ROOT / f"pipelines/compose/{name}.yaml")
     sent = compact_json(study)
@@ -77,8 +77,8 @@ def test_a_study_fits_into_a_kubeflow_run_request_and_comes_out_the_same(name: s
 
 
 def test_the_compiled_pipeline_holds_the_whole_study(tmp_path: Path) -> None:
-    from aira_lib.spec import digest
-    from aira_lib.study_file import load_study, parse_study
+    from aira_lib.study import digest
+    from aira_lib.study.reading import load_study, parse_study
 
     compiled = yaml.safe_load(_compile(tmp_path / "a.yaml"))
     sent = compiled["root"]["inputDefinitions"]["parameters"]["study"]["defaultValue"]

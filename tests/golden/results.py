@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from aira_lib.identity import Piece
-from aira_lib.spec import ProxySection, Study
+from aira_lib.study import ProxySection, Study
 from tests.builders import TINY_STUDY, node, tiny_study, work_in
 
 TINY = ProxySection.model_validate(TINY_STUDY["proxy"])
@@ -75,7 +75,7 @@ def _sha(*arrays: Any) -> str:
 
 def _mad() -> Any:
     from aira_lib.datasets.mad import settings_for, splits
-    from aira_lib.spec import MAD_TASKS
+    from aira_lib.study import MAD_TASKS
 
     found = {}
     for name in MAD_TASKS:
@@ -106,8 +106,8 @@ def _text() -> Any:
 
 def _models() -> Any:
     import torch
-    from aira_lib.architecture.primitives import PRIMITIVES
 
+    from aira_lib.architecture.primitives import PRIMITIVES
     from aira_lib.architecture.scales import scale_named
     from aira_lib.models.language_model import LanguageModel
     from aira_lib.models.mad_model import mad_model
@@ -181,7 +181,7 @@ def _aggregate() -> Any:
     from aira_lib.aggregate.stage import aggregate
     from aira_lib.aggregate.table import DesignTable
     from aira_lib.records import ArchiveRow, BasePattern, read_rows
-    from aira_lib.spec import AggregateSection
+    from aira_lib.study import AggregateSection
 
     methods: Any = ("cluster-vote", "top-k", "top-k-uniform", "bayes")
     sections = [AggregateSection(name=method, method=method, top_k=3, resamples=20) for method in methods]
@@ -197,7 +197,7 @@ def _extrapolate() -> Any:
     from aira_lib.architecture.scales import scale_named
     from aira_lib.extrapolate.stage import extrapolate
     from aira_lib.records import BasePattern, ScaledDesign, read_rows
-    from aira_lib.spec import ExtrapolateSection
+    from aira_lib.study import ExtrapolateSection
 
     pattern = BasePattern(
         name="x", pattern="2A-M-Mb", layers=("A", "A", "M", "Mb"), method="top-k", settings={}, rank_by="validation",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aira_lib.spec import digest
+from aira_lib.study import digest
 from tests.builders import TINY_STUDY, tiny_study
 from tests.record_tree import record_tree
 

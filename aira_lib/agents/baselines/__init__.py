@@ -21,7 +21,7 @@ from aira_lib.agents.baselines.evolve import POPULATION, regularised_evolution
 from aira_lib.agents.baselines.rounds import LAYERS_A_ROUND, end_layer, middle_layer, one_shot
 from aira_lib.agents.baselines.uniform import uniform
 from aira_lib.errors import UserError
-from aira_lib.model_traits import BASELINES
+from aira_lib.study.model_traits import BASELINES
 
 __all__ = ["Baseline", "baseline_named"]
 

@@ -4,7 +4,7 @@ To add one, write a class like those beside this file and add it to `PROVIDERS`:
 AIRA_PLUGINS names (see `aira_lib.registry`), without any change of this package:
 
     class Mine(Provider):
-        traits = ModelTraits(prefixes=("mine",))  # from aira_lib.model_traits
+        traits = ModelTraits(prefixes=("mine",))  # from aira_lib.study.model_traits
 
         def make(self, model, temperature, reasoning_effort):
             return MyModel(model.removeprefix("mine:"), temperature)  # has a `name` and a `reply`
@@ -12,7 +12,6 @@ AIRA_PLUGINS names (see `aira_lib.registry`), without any change of this package
     PROVIDERS.add("mine", Mine())
 """
 
-from aira_lib.agent_spec import ReasoningEffort
 from aira_lib.agents.model import Model
 from aira_lib.agents.providers.baselines import Baselines
 from aira_lib.agents.providers.litellm import LiteLLM
@@ -20,6 +19,7 @@ from aira_lib.agents.providers.offline import Offline
 from aira_lib.agents.providers.provider import PROVIDERS, Provider, UnknownModel
 from aira_lib.agents.providers.replay import Replay
 from aira_lib.agents.providers.smollm2 import Smollm2
+from aira_lib.study.agent import ReasoningEffort
 
 __all__ = ["PROVIDERS", "Provider", "UnknownModel", "model_named", "provider_of"]
 

@@ -1,10 +1,10 @@
 """Searches without a language model as a provider."""
 
-from aira_lib.agent_spec import ReasoningEffort
 from aira_lib.agents.baselines import baseline_named
 from aira_lib.agents.model import Model
 from aira_lib.agents.providers.provider import Provider
-from aira_lib.model_traits import BASELINE_TRAITS
+from aira_lib.study.agent import ReasoningEffort
+from aira_lib.study.model_traits import BASELINE_TRAITS
 
 
 class Baselines(Provider):

@@ -2,11 +2,11 @@
 
 import difflib
 
-from aira_lib.agent_spec import ReasoningEffort
 from aira_lib.agents.llm import LiteLLMModel, import_litellm
 from aira_lib.agents.model import Model
 from aira_lib.agents.providers.provider import PROVIDERS, Provider, UnknownModel
-from aira_lib.model_traits import ModelTraits
+from aira_lib.study.agent import ReasoningEffort
+from aira_lib.study.model_traits import ModelTraits
 
 
 class LiteLLM(Provider):

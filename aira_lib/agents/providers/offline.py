@@ -1,11 +1,11 @@
 """The embedded offline agent as a provider."""
 
-from aira_lib.agent_spec import AgentSection, ReasoningEffort
 from aira_lib.agents.model import Model
 from aira_lib.agents.offline import OFFLINE, OfflineAgent
 from aira_lib.agents.providers.provider import Provider
-from aira_lib.model_traits import ModelTraits
 from aira_lib.records import StandIn
+from aira_lib.study.agent import AgentSection, ReasoningEffort
+from aira_lib.study.model_traits import ModelTraits
 
 
 class Offline(Provider):

@@ -2,12 +2,12 @@
 
 from typing import Protocol
 
-from aira_lib.agent_spec import AgentSection, ReasoningEffort
 from aira_lib.agents.model import Model
 from aira_lib.errors import UserError
-from aira_lib.model_traits import TRAITS, ModelTraits
 from aira_lib.records import StandIn
 from aira_lib.registry import Registry
+from aira_lib.study.agent import AgentSection, ReasoningEffort
+from aira_lib.study.model_traits import TRAITS, ModelTraits
 
 
 class UnknownModel(UserError):

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from aira_lib.agent_spec import AgentSection, ReasoningEffort
 from aira_lib.agents.model import Model
 from aira_lib.agents.providers.provider import Provider
 from aira_lib.agents.replay import REPLAY, ReplayModel
-from aira_lib.model_traits import REPLAY_TRAITS
 from aira_lib.records import StandIn
+from aira_lib.study.agent import AgentSection, ReasoningEffort
+from aira_lib.study.model_traits import REPLAY_TRAITS
 
 
 class Replay(Provider):

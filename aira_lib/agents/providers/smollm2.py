@@ -1,10 +1,10 @@
 """The small model of this machine as a provider."""
 
-from aira_lib.agent_spec import AgentSection, ReasoningEffort
 from aira_lib.agents.model import Model
 from aira_lib.agents.providers.provider import Provider
-from aira_lib.model_traits import SMOLLM2_TRAITS
 from aira_lib.records import StandIn
+from aira_lib.study.agent import AgentSection, ReasoningEffort
+from aira_lib.study.model_traits import SMOLLM2_TRAITS
 
 
 class Smollm2(Provider):

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from aira_lib.datasets.mad.task import Examples, MADTask, SplitName
-from aira_lib.spec import MADTaskName
+from aira_lib.study import MADTaskName
 
 
 @dataclass(frozen=True)

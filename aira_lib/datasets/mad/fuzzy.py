@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aira_lib.datasets.mad.task import IGNORE, Examples, MADTask, SplitName, Tokens, first_occurrence, next_token
-from aira_lib.spec import MADTaskName
+from aira_lib.study import MADTaskName
 
 PROBE = 0  # the column of `_Pairs` that holds the probe
 

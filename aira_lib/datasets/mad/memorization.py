@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from aira_lib.datasets.mad.task import IGNORE, Examples, MADTask, SplitName, Tokens
-from aira_lib.spec import MADTaskName
+from aira_lib.study import MADTaskName
 
 
 @dataclass(frozen=True)

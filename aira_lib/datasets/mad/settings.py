@@ -11,7 +11,7 @@ from aira_lib.datasets.mad.memorization import Memorization
 from aira_lib.datasets.mad.recall import InContextRecall, NoisyInContextRecall
 from aira_lib.datasets.mad.task import MADTask
 from aira_lib.errors import UserError, nearest
-from aira_lib.spec import MADTaskName
+from aira_lib.study import MADTaskName
 
 TASKS: dict[MADTaskName, type[MADTask]] = {
     task.name: task

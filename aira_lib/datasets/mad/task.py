@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aira_lib.errors import UserError
-from aira_lib.spec import MADTaskName
+from aira_lib.study import MADTaskName
 
 IGNORE = -100
 """Target of a position that is not scored (PyTorch's default `ignore_index`)."""

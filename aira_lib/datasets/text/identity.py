@@ -14,7 +14,7 @@ from aira_lib.datasets.text.files import kind_of, text_files
 from aira_lib.datasets.text.sources import hub_parts, objects
 from aira_lib.datasets.text.stdlib import source_files
 from aira_lib.errors import MissingDependency, UserError
-from aira_lib.spec import DataSection, LanguageData
+from aira_lib.study import DataSection, LanguageData
 
 
 def text_contents(paths: Sequence[str]) -> list[list[str]]:

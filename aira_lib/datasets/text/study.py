@@ -4,7 +4,7 @@ from aira_lib.datasets.text.corpus import Corpus
 from aira_lib.datasets.text.files import text_files_corpus
 from aira_lib.datasets.text.stdlib import python_stdlib_corpus
 from aira_lib.records import StandIn
-from aira_lib.spec import DataSection
+from aira_lib.study import DataSection
 
 
 def study_corpus(section: DataSection) -> tuple[Corpus, StandIn | None]:

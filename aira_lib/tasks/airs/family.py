@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from aira_lib.agent_spec import AgentSection
 from aira_lib.contents import folder_digest
 from aira_lib.errors import UserError
 from aira_lib.identity import versions_of
 from aira_lib.records import Node
-from aira_lib.spec import ProxySection, TaskSection, changed
+from aira_lib.study import ProxySection, TaskSection, changed
+from aira_lib.study.agent import AgentSection
 from aira_lib.tasks.airs.folder import TaskFolder, searchable_folder
 from aira_lib.tasks.airs.packages import package_versions
 from aira_lib.tasks.airs.raw_data import raw_data, raw_digest

@@ -19,7 +19,7 @@ from typing import Literal
 from aira_lib.errors import UserError
 from aira_lib.records import Node
 from aira_lib.sandbox import ArtefactError, collect
-from aira_lib.spec import TaskSection
+from aira_lib.study import TaskSection
 from aira_lib.tasks.airs import InvalidSubmission, ScriptFailure, TaskFolder, prepare
 from aira_lib.tasks.airs.exports import collect_exports, plain
 from aira_lib.tasks.airs.folder import searchable_folder

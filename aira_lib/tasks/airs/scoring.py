@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aira_lib.sandbox import ArtefactError, Outcome, closes_files, collect, discard, isolation, run_candidate
-from aira_lib.spec import CandidateLimits
+from aira_lib.study import CandidateLimits
 from aira_lib.tasks.airs import InvalidSubmission, ScriptFailure, TaskFolder, read_result
 from aira_lib.tasks.airs.folder import EVALUATE, EVALUATE_PREPARE
 from aira_lib.tasks.airs.held_out import HELD_OUT, LABELS, TEST

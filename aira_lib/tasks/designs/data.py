@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 from aira_lib.tasks.designs.scripts import write_train_split
 
 FOLDER = "data"

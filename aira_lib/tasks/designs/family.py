@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from aira_lib.agent_spec import AgentSection
 from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.evaluations.key import pieces_of, settings_of
 from aira_lib.identity import computes, versions_of
 from aira_lib.records import Node
-from aira_lib.spec import ProxySection, TaskSection, changed
+from aira_lib.study import ProxySection, TaskSection, changed
+from aira_lib.study.agent import AgentSection
 from aira_lib.tasks.family import Cost, Opening, Sized, TaskFamily
 from aira_lib.tasks.live import Evaluate, Task
 from aira_lib.tasks.profile import profile_named

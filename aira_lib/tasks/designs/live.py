@@ -8,7 +8,7 @@ from aira_lib.architecture.pattern import Layers, render
 from aira_lib.proxy.stopping import with_bars
 from aira_lib.records import Evaluation, Node
 from aira_lib.sandbox import collect
-from aira_lib.spec import ProxySection, TaskSection
+from aira_lib.study import ProxySection, TaskSection
 from aira_lib.tasks import MAX_SUBMISSION_BYTES, SUBMISSION, SubmissionError, description, read_submission
 from aira_lib.tasks.designs.data import data_overview, write_train_data
 from aira_lib.tasks.live import CandidateFailure, Evaluate, Progress, Scored

@@ -23,7 +23,7 @@ from aira_lib.proxy.cost import task_settings
 from aira_lib.proxy.evaluation import evaluate
 from aira_lib.proxy.language import text_data
 from aira_lib.records import Evaluation
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 from aira_lib.tasks import MAX_SUBMISSION_BYTES, SUBMISSION, SubmissionError, read_submission, task_named
 from aira_lib.tasks.profile import PROFILE_VARIABLE, profile_named
 

@@ -1,10 +1,10 @@
 """Say where the proxy is smaller than the paper's, or learns something else, and what exactly it learns."""
 
 from aira_lib.datasets.language import stand_in
-from aira_lib.language_spec import PAPER_TEST_EXAMPLES, PAPER_TRAIN_EXAMPLES
 from aira_lib.proxy.cost import sample_counts
 from aira_lib.proxy.language import text_data
-from aira_lib.spec import LanguageName, ProxySection
+from aira_lib.study import LanguageName, ProxySection
+from aira_lib.study.language import PAPER_TEST_EXAMPLES, PAPER_TRAIN_EXAMPLES
 from aira_lib.tasks import SearchTask
 from aira_lib.tasks.profile import PROFILES
 from aira_lib.work import Work

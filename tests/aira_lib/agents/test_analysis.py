@@ -13,7 +13,7 @@ from aira_lib.agents.offline import OfflineAgent
 from aira_lib.agents.prompt import render_analysis
 from aira_lib.records import Evaluation, Node, read_rows
 from aira_lib.search.stage import search
-from aira_lib.spec import AgentSection, CandidateLimits, ProxySection, TaskSection
+from aira_lib.study import AgentSection, CandidateLimits, ProxySection, TaskSection
 from tests.builders import node, work_in
 
 SITUATION = Situation("THE TASK", ("A", "M"), 2, "data", CandidateLimits(), 2, 100.0, 10)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aira_lib.agent_spec import AgentSection
 from aira_lib.agents import model_named, parse_reply
 from aira_lib.agents.baselines import baseline_named
 from aira_lib.agents.baselines.baseline import History
@@ -19,10 +18,11 @@ from aira_lib.agents.baselines.space import Space
 from aira_lib.agents.prompt import Prompt, Situation, render_prompt
 from aira_lib.architecture.pattern import Layers, parse, render
 from aira_lib.errors import UserError
-from aira_lib.model_traits import BASELINES
 from aira_lib.records import Node
 from aira_lib.search.stage import search
-from aira_lib.spec import CandidateLimits
+from aira_lib.study import CandidateLimits
+from aira_lib.study.agent import AgentSection
+from aira_lib.study.model_traits import BASELINES
 from aira_lib.tasks.submission import read_submission
 from aira_lib.tasks.task import task_named
 from tests.aira_lib.search.test_search_stage import PROXY, TASK, Proxy, nodes_of, without_seconds

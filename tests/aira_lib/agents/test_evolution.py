@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aira_lib.agent_spec import AgentSection, EvolutionSettings
 from aira_lib.agents.evolution import choose, populations
 from aira_lib.agents.step import attempts, is_good, step_rng
 from aira_lib.records import Node
+from aira_lib.study.agent import AgentSection, EvolutionSettings
 from tests.aira_lib.agents.test_scaffold import HISTORIES, grown
 from tests.builders import node
 

@@ -15,7 +15,7 @@ from aira_lib.agents.reply import MAX_REPLY, ReplyError
 from aira_lib.errors import UserError
 from aira_lib.records import Evaluation, Node, read_rows
 from aira_lib.search.stage import search
-from aira_lib.spec import AgentSection, CandidateLimits, ProxySection, TaskSection
+from aira_lib.study import AgentSection, CandidateLimits, ProxySection, TaskSection
 from tests.aira_lib.agents.faulty_server import BIG, FAULTS, KEY, FaultyServer, completion, faulty_server
 from tests.builders import work_in
 

@@ -1,9 +1,9 @@
 import pytest
 
-from aira_lib.agent_spec import AgentSection
 from aira_lib.agents.ledger import spent, used_up
 from aira_lib.errors import UserError
 from aira_lib.records import Node
+from aira_lib.study.agent import AgentSection
 from tests.builders import node
 
 

@@ -7,14 +7,14 @@ from typing import Any, get_args
 
 import pytest
 
-from aira_lib.agent_spec import AgentSection, MemoryOf
 from aira_lib.agents import Prompt, Situation, parse_reply, render_prompt
 from aira_lib.agents.memory import MOST_FAILED, MOST_GOOD, MOST_TRIED, memory, remembered, tokens
 from aira_lib.agents.offline import OfflineAgent
 from aira_lib.agents.prompt import read_memory
 from aira_lib.agents.step import Operator, fitness, is_good
 from aira_lib.records import Node
-from aira_lib.spec import CandidateLimits
+from aira_lib.study import CandidateLimits
+from aira_lib.study.agent import AgentSection, MemoryOf
 from tests.builders import node
 
 # 0 draft ─ 2 improve ─ 4 improve (failed) ─ 5 debug ─ 7 improve;  0 ─ 3 improve;  1 draft;  6 = 2 x 3

@@ -9,7 +9,7 @@ from aira_lib.agents.offline import OfflineAgent
 from aira_lib.agents.step import step_rng
 from aira_lib.architecture.pattern import Layers, edit_distance, parse, render
 from aira_lib.records import Node
-from aira_lib.spec import AgentSection, CandidateLimits
+from aira_lib.study import AgentSection, CandidateLimits
 from tests.builders import node as made_up
 
 THREE = ("A", "M", "Mb")

@@ -13,7 +13,7 @@ from aira_lib.agents.memory import MOST_GOOD
 from aira_lib.agents.prompt import complexity, read_memory
 from aira_lib.agents.step import Operator
 from aira_lib.records import Evaluation
-from aira_lib.spec import CandidateLimits
+from aira_lib.study import CandidateLimits
 from tests.builders import node
 
 SITUATION = Situation(

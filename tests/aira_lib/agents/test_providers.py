@@ -16,7 +16,7 @@ from aira_lib.agents.providers.offline import Offline
 from aira_lib.agents.providers.replay import Replay
 from aira_lib.agents.providers.smollm2 import Smollm2
 from aira_lib.errors import UserError
-from aira_lib.launch.search_study import SearchOptions, study_for
+from aira_lib.local.search_study import SearchOptions, study_for
 from aira_lib.tasks.airs import new_task_folder
 from tests.builders import TINY_STUDY
 
@@ -30,7 +30,7 @@ from aira_lib.agents import Reply
 from aira_lib.agents.prompt import read_memory
 from aira_lib.agents.providers import PROVIDERS, Provider
 from aira_lib.errors import UserError
-from aira_lib.model_traits import ModelTraits
+from aira_lib.study.model_traits import ModelTraits
 from aira_lib.records import StandIn
 
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aira_lib.agent_spec import AgentSection, EvolutionSettings, TreeSettings
 from aira_lib.agents import best_node, next_step, total_steps
 from aira_lib.agents.scaffold import SCAFFOLDS
 from aira_lib.agents.step import attempts, debuggable, is_good, step_rng
 from aira_lib.records import Node
+from aira_lib.study.agent import AgentSection, EvolutionSettings, TreeSettings
 
 
 def grown(

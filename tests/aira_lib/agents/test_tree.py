@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aira_lib.agent_spec import AgentSection, TreeSettings
 from aira_lib.agents import next_step
 from aira_lib.agents.step import is_good, step_rng
 from aira_lib.agents.tree import grow
 from aira_lib.records import Node
+from aira_lib.study.agent import AgentSection, TreeSettings
 from tests.aira_lib.agents.test_scaffold import FITNESS, HISTORIES, grown
 
 

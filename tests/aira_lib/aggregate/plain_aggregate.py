@@ -8,7 +8,7 @@ from typing import Literal
 
 from aira_lib.architecture.pattern import Layers
 from aira_lib.records import ArchiveRow
-from aira_lib.spec import AggregateSection
+from aira_lib.study import AggregateSection
 
 ORDER = {"A": 0, "M": 1, "Mb": 2}
 

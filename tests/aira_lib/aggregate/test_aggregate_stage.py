@@ -13,7 +13,7 @@ from aira_lib.architecture.pattern import parse, render
 from aira_lib.architecture.primitives import PAPER_PRIMITIVES
 from aira_lib.errors import UserError
 from aira_lib.records import ArchiveRow, BasePattern, read_rows
-from aira_lib.spec import AggregateSection
+from aira_lib.study import AggregateSection
 from tests.aira_lib.aggregate import plain_aggregate as plain
 from tests.builders import work_in
 

@@ -14,7 +14,7 @@ from aira_lib.architecture.scales import Scale, scale_named
 from aira_lib.errors import PatternError, UserError
 from aira_lib.evaluations.key import key_of
 from aira_lib.models.language_model import LanguageModel
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 
 TOY = Primitive(
     symbol="Toy",

@@ -15,7 +15,7 @@ from aira_lib.datasets.text.files import documents_of
 from aira_lib.datasets.text.sources import documents
 from aira_lib.datasets.text.tokens import Words, tokenizer_named
 from aira_lib.errors import UserError
-from aira_lib.language_spec import LanguageData, LanguageName
+from aira_lib.study.language import LanguageData, LanguageName
 
 SMALL: dict[str, Any] = {"seq_len": 16, "train_examples": 100, "test_examples": 40}
 DOCUMENTS = [f"Document {i} says {i * i} and nothing else." for i in range(300)]

@@ -19,7 +19,7 @@ from aira_lib.datasets.mad import (
 from aira_lib.datasets.mad.fuzzy import _motifs
 from aira_lib.datasets.mad.task import first_occurrence
 from aira_lib.errors import UserError
-from aira_lib.spec import MAD_TASKS
+from aira_lib.study import MAD_TASKS
 
 RECALL = ("in-context-recall", "noisy-in-context-recall", "fuzzy-in-context-recall")
 

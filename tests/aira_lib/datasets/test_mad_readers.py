@@ -20,7 +20,7 @@ from aira_lib.datasets.mad import (
     generate,
     settings_for,
 )
-from aira_lib.spec import MAD_TASKS
+from aira_lib.study import MAD_TASKS
 
 Row = list[int]
 

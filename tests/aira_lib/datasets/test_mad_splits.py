@@ -14,7 +14,7 @@ from aira_lib.datasets.mad import (
     splits,
 )
 from aira_lib.errors import UserError
-from aira_lib.spec import MAD_TASKS
+from aira_lib.study import MAD_TASKS
 
 
 def rows(examples):

@@ -11,7 +11,7 @@ from typing import Any
 from aira_lib.architecture.pattern import Layers, parse, render
 from aira_lib.evaluations import EvaluationStore
 from aira_lib.records import Evaluation
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 
 SECTION = ProxySection(tasks=("memorization", "in-context-recall"), train_examples=10, test_examples=4)
 

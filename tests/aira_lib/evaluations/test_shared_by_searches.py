@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from aira_lib import plan, stages
 from aira_lib.cli import app
 from aira_lib.errors import PatternError, UserError
+from aira_lib.flow import run as stages
+from aira_lib.flow.units import search_units
 from aira_lib.settings import Settings
-from aira_lib.spec import Study, canonical_json
+from aira_lib.study import Study, canonical_json
 from tests.builders import tiny_study
 from tests.record_tree import files_of, record_tree
 
@@ -20,7 +21,7 @@ UNIT = "greedy-offline.s0"
 
 def run(study: Study, store: Path) -> dict[str, Any]:
     """Make the study's first search; its summary."""
-    unit = next(unit for unit in plan.search_units(study) if unit.name == UNIT)
+    unit = next(unit for unit in search_units(study) if unit.name == UNIT)
     stages.run_stage(study, unit, Settings(store=str(store)))
     files = files_of(store / unit.folder(study) / "manifest.json")
     found: dict[str, Any] = json.loads((files / "search.json").read_text())

@@ -15,7 +15,7 @@ from aira_lib.models import fused
 from aira_lib.models.attention import Attention
 from aira_lib.models.language_model import LanguageModel, RMSNorm
 from aira_lib.models.mamba2 import Mamba2
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 
 pytest.importorskip("numba", reason="the extra `fast` is not installed")
 
@@ -175,7 +175,7 @@ def test_plain_is_used_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not fused.usable(x, "torch")
     assert not fused.usable(x.double(), "auto")
     code = (
-        "import sys, torch; from aira_lib.models.mamba2 import Mamba2; from aira_lib.spec import ProxySection;"
+        "import sys, torch; from aira_lib.models.mamba2 import Mamba2; from aira_lib.study import ProxySection;"
         "s = ProxySection().scale(); print(Mamba2(s)(torch.randn(1, 4, s.d_model)).shape, 'numba' in sys.modules)"
     )
     for variable, loaded in (("plain", False), ("fused", True)):

@@ -20,7 +20,7 @@ from aira_lib.models.language_model import LanguageModel
 from aira_lib.pretrain.points import pretraining_points
 from aira_lib.pretrain.stage import pretrain
 from aira_lib.records import PretrainPoint, ScaledDesign, Score, TrainingRun, read_columns, read_row
-from aira_lib.spec import DataSection, EvaluateSection, OptimizerSection, PretrainSection
+from aira_lib.study import DataSection, EvaluateSection, OptimizerSection, PretrainSection
 from aira_lib.training import checkpoint
 from aira_lib.training.one_device import OneDeviceTrainer
 from aira_lib.training.schedule import learning_rate

@@ -13,7 +13,7 @@ from aira_lib.proxy.cost import task_scale, task_settings
 from aira_lib.proxy.course import task_data
 from aira_lib.proxy.train import epochs, predict, train
 from aira_lib.records import FailureCause
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 
 EASY: dict[str, Any] = {
     "in-context-recall": {"vocab_size": 8, "seq_len": 24},

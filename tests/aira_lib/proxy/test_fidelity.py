@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from aira_lib.cli import app
 from aira_lib.errors import UserError
-from aira_lib.launch.fidelity_page import write_page
-from aira_lib.launch.fidelity_run import random_designs
+from aira_lib.fidelity.measure import random_designs
+from aira_lib.fidelity.page import write_page
 from aira_lib.proxy.correlation import _kendall, _spearman, rank_correlation
 from aira_lib.proxy.fidelity import MEAN, Compared, Fidelity, correlations, regret, together
 from aira_lib.report.templating import TEMPLATES

@@ -14,7 +14,7 @@ from aira_lib.models.mad_model import mad_model
 from aira_lib.proxy import count_steps, evaluate, evaluation_flops
 from aira_lib.proxy.cost import language_scale, sample_counts
 from aira_lib.proxy.language import mean_loss, text_data, text_scale
-from aira_lib.spec import LanguageData, ProxySection
+from aira_lib.study import LanguageData, ProxySection
 
 TEXT = LanguageData(tokenizer="words", vocab_size=128, seq_len=32, train_examples=60, test_examples=20)
 

@@ -16,7 +16,7 @@ from aira_lib.errors import UserError
 from aira_lib.evaluations.store import _depends_on_machine
 from aira_lib.proxy import evaluate, evaluation, side_by_side
 from aira_lib.records import Evaluation, FailureCause
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 
 DIFFICULTY = {
     "in-context-recall": {"vocab_size": 8, "seq_len": 24},
@@ -146,7 +146,7 @@ def test_processes_die_with_the_one_they_work_for(tmp_path: Path) -> None:
     program.write_text(
         "import os, signal\n"
         "from aira_lib.proxy import evaluate, side_by_side\n"
-        "from aira_lib.spec import ProxySection\n"
+        "from aira_lib.study import ProxySection\n"
         "def said(*_):\n"
         "    print(*(worker.process.pid for worker in side_by_side._alive.values()), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -11,7 +11,7 @@ from aira_lib.evaluations import EvaluationStore
 from aira_lib.proxy import evaluate
 from aira_lib.proxy.stopping import replay, saved, stopping_epoch, with_bars
 from aira_lib.records import Evaluation, Node, Rung
-from aira_lib.spec import LanguageData, ProxySection, TaskSection
+from aira_lib.study import LanguageData, ProxySection, TaskSection
 from aira_lib.tasks.designs.live import DesignTask
 
 TINY: dict[str, Any] = {

@@ -20,8 +20,8 @@ from aira_lib.records import (
     TrainingRun,
 )
 from aira_lib.report.inputs import LossCurve, ReportInputs, SearchRun
-from aira_lib.spec import Study
-from aira_lib.study_file import parse_study
+from aira_lib.study import Study
+from aira_lib.study.reading import parse_study
 
 BUDGETS = (2e13, 6e13, 2e14)
 TRAINED = {"nano": 64, "micro": 96, "mini": 144}

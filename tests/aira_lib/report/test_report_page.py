@@ -20,7 +20,7 @@ from aira_lib.report import ReportInputs, report
 from aira_lib.report.content import build
 from aira_lib.report.inputs import LossCurve, SearchRun
 from aira_lib.report.page import html_page, markdown_page, markdown_text
-from aira_lib.spec import Study
+from aira_lib.study import Study
 from tests.aira_lib.report.made_up import made_up_inputs, made_up_study
 from tests.builders import SilentLog, work_in
 

@@ -11,7 +11,7 @@ from aira_lib.sandbox.bubblewrap import wrapper
 from aira_lib.sandbox.gpu import Gpu, gpu_of_machine, merged
 from aira_lib.sandbox.process import _rlimits
 from aira_lib.sandbox.view import DEVICES, view_of
-from aira_lib.spec import CandidateLimits
+from aira_lib.study import CandidateLimits
 
 LIMITS = CandidateLimits(seconds=300, memory_mb=32_768, gpu=True, gpu_memory_fraction=0.25)
 

@@ -5,7 +5,7 @@ import torch
 
 import aira_lib.sandbox.gpu_in_words as device
 from aira_lib.sandbox.gpu import Gpu
-from aira_lib.spec import CandidateLimits
+from aira_lib.study import CandidateLimits
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ import aira_lib.sandbox.process as process
 from aira_lib.sandbox import ArtefactError, SandboxError, collect, discard, run_candidate
 from aira_lib.sandbox.launch import Isolation
 from aira_lib.sandbox.strength import ladder, works
-from aira_lib.spec import CandidateLimits
+from aira_lib.study import CandidateLimits
 
 LIMITS = CandidateLimits(seconds=20, memory_mb=256, output_kb=64, disk_mb=4, processes=12)
 
@@ -198,7 +198,7 @@ def test_candidates_die_with_the_harness(tmp_path: Path, strength: Isolation) ->
     candidate = f"import subprocess; subprocess.run(['sleep', '{mark}'])"
     harness = (
         "import sys; from pathlib import Path; import aira_lib.sandbox.process as p\n"
-        "from aira_lib.spec import CandidateLimits\n"
+        "from aira_lib.study import CandidateLimits\n"
         f"p.isolation = lambda: {strength!r}\n"
         f"p.run_candidate({candidate!r}, Path(sys.argv[1]), CandidateLimits(seconds=60))"
     )

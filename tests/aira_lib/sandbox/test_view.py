@@ -14,7 +14,7 @@ from aira_lib.sandbox import Outcome, run_candidate
 from aira_lib.sandbox.launch import Isolation, closes_files
 from aira_lib.sandbox.strength import works
 from aira_lib.sandbox.view import hidden, mounts, view_of
-from aira_lib.spec import CandidateLimits
+from aira_lib.study import CandidateLimits
 
 LIMITS = CandidateLimits(seconds=60, memory_mb=512, output_kb=64, disk_mb=4, processes=12)
 PROJECT = Path(process.__file__).parents[2]
@@ -131,7 +131,7 @@ def test_a_link_out_of_the_work_directory_leads_nowhere(closed: Isolation, workd
 
 
 def test_this_project_cannot_be_imported(closed: Isolation, workdir: Path) -> None:
-    outcome = run("import aira_lib.spec", workdir)
+    outcome = run("import aira_lib.study", workdir)
     assert outcome.status == "error"
     assert "ModuleNotFoundError" in outcome.reason
 

@@ -10,7 +10,7 @@ from aira_lib.architecture.pattern import Layers
 from aira_lib.records import Evaluation
 from aira_lib.sandbox import isolation
 from aira_lib.search.stage import search
-from aira_lib.spec import AgentSection, MADSettings, ProxySection, TaskSection
+from aira_lib.study import AgentSection, MADSettings, ProxySection, TaskSection
 from tests.builders import work_in
 
 TASK = TaskSection(name="NeuralArchitectureSearchMAD3PrimitivesMbAccuracy", layers=6)

@@ -29,7 +29,7 @@ from aira_lib.architecture.pattern import Layers
 from aira_lib.records import Evaluation, Node, read_rows
 from aira_lib.sandbox import closes_files, isolation
 from aira_lib.sandbox.strength import ladder, works
-from aira_lib.spec import AgentSection, CandidateLimits, ProxySection, TaskSection
+from aira_lib.study import AgentSection, CandidateLimits, ProxySection, TaskSection
 from tests.builders import work_in
 
 CANARY = "canary-" + uuid.uuid4().hex

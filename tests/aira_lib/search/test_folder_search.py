@@ -5,15 +5,16 @@ from typing import Any
 import pytest
 
 import aira_lib.search.stage as stage
-from aira_lib import plan, stages
 from aira_lib.agents import Prompt, Reply
 from aira_lib.errors import UserError
+from aira_lib.flow import run as stages
+from aira_lib.flow.units import archive_unit, search_units
 from aira_lib.records import Node, read_rows
 from aira_lib.sandbox import closes_files, isolation
 from aira_lib.search.stage import search
 from aira_lib.settings import Settings
-from aira_lib.spec import AgentSection, CandidateLimits, ProxySection, Study, TaskSection
-from aira_lib.study_file import parse_study
+from aira_lib.study import AgentSection, CandidateLimits, ProxySection, Study, TaskSection
+from aira_lib.study.reading import parse_study
 from tests.aira_lib.search.third_party_folder import NAME, raw_rows, third_party_folder
 from tests.builders import work_in
 
@@ -150,22 +151,22 @@ def test_the_search_stage_makes_a_record_and_later_stages_say_why_not(
 ) -> None:
     monkeypatch.setenv("AIRA_TASK_DATA", str(recorded.shared))
     study, settings = folder_study(recorded), Settings(store=str(tmp_path))
-    (unit,) = plan.search_units(study)
+    (unit,) = search_units(study)
     made = stages.run_stage(study, unit, settings)
     (node,) = read_rows(stages.fetch(made.uri, settings).path / "journal.jsonl", Node)
     assert without_seconds([node]) == without_seconds(recorded.nodes[:1])
     assert stages.run_stage(study, unit, settings).reused
     with pytest.raises(UserError, match="searches a task folder"):
-        plan.archive_unit(study)
+        archive_unit(study)
 
 
 def test_a_key_depends_on_what_is_in_the_folder_and_not_on_where_it_lies(recorded: Searched, tmp_path: Path) -> None:
     here, _ = third_party_folder(tmp_path)
     there, elsewhere = folder_study(recorded), folder_study(recorded, folder=str(here) + "/")
-    assert plan.search_units(there)[0].key == plan.search_units(elsewhere)[0].key
-    assert plan.search_units(there)[0].key != plan.search_units(folder_study(recorded, validation="held-out"))[0].key
+    assert search_units(there)[0].key == search_units(elsewhere)[0].key
+    assert search_units(there)[0].key != search_units(folder_study(recorded, validation="held-out"))[0].key
     (here / "utils.py").write_text((here / "utils.py").read_text() + "\n")
-    assert plan.search_units(there)[0].key != plan.search_units(elsewhere)[0].key
+    assert search_units(there)[0].key != search_units(elsewhere)[0].key
 
 
 def test_a_study_names_a_task_or_a_folder(recorded: Searched) -> None:
@@ -173,10 +174,10 @@ def test_a_study_names_a_task_or_a_folder(recorded: Searched) -> None:
     with pytest.raises(UserError, match="not both"):
         folder_study(recorded, name="NeuralArchitectureSearchMAD2PrimitivesAccuracy")
     with pytest.raises(UserError, match=r"start from `aira tasks new`"):
-        plan.search_units(folder_study(recorded, folder=str(recorded.shared)))
+        search_units(folder_study(recorded, folder=str(recorded.shared)))
     built_in = "aira_lib/tasks/compose/NeuralArchitectureSearchMAD2PrimitivesAccuracy"
     with pytest.raises(UserError, match="a built-in task; name it instead"):
-        plan.search_units(folder_study(recorded, folder=built_in))
+        search_units(folder_study(recorded, folder=built_in))
     with pytest.raises(UserError, match="model offline writes designs only"):
         search(recorded.task, ProxySection(), AGENT.model_copy(update={"model": "offline"}), 0, recorded.work)
 
@@ -274,7 +275,7 @@ def test_a_folder_that_cannot_be_searched_stops_the_search_before_a_model_is_ask
 
 
 def test_a_whole_run_of_such_a_study_is_refused_before_it_starts(recorded: Searched) -> None:
-    from aira_lib.launch.estimate import estimate
+    from aira_lib.planning.estimate import estimate
 
     with pytest.raises(UserError, match="run its searches alone"):
         estimate(folder_study(recorded))

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from aira_lib.agent_spec import EvolutionSettings, TreeSettings
 from aira_lib.records import Node, read_rows
-from aira_lib.spec import AgentSection, CandidateLimits
+from aira_lib.study import AgentSection, CandidateLimits
+from aira_lib.study.agent import EvolutionSettings, TreeSettings
 
 LIMITS = CandidateLimits(seconds=30, memory_mb=256)
 EVOLUTION = EvolutionSettings(

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import aira_lib.search.stage as stage
-from aira_lib.agent_spec import EvolutionSettings, TreeSettings
 from aira_lib.agents import Prompt, Reply
 from aira_lib.architecture.pattern import Layers, parse
 from aira_lib.datasets.mad import splits
@@ -19,7 +18,8 @@ from aira_lib.proxy.cost import task_settings
 from aira_lib.records import PAGE, Evaluation, Node, read_rows
 from aira_lib.search.scratch import scratch_folder
 from aira_lib.search.stage import search
-from aira_lib.spec import AgentSection, CandidateLimits, MADSettings, ProxySection, TaskSection
+from aira_lib.study import AgentSection, CandidateLimits, MADSettings, ProxySection, TaskSection
+from aira_lib.study.agent import EvolutionSettings, TreeSettings
 from aira_lib.tasks.designs.data import data_overview, write_train_data
 from tests.builders import SilentLog, work_in
 

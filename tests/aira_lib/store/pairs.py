@@ -17,7 +17,8 @@ from collections import Counter
 from functools import partialmethod
 from pathlib import Path
 
-from aira_lib import plan, stages
+from aira_lib.flow import run as stages
+from aira_lib.flow.units import Unit
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store
 from aira_lib.store.files import write_file
@@ -30,7 +31,7 @@ MADE, ADOPTED = 10, 11
 ENDINGS = {MADE: "made", ADOPTED: "adopted", -signal.SIGKILL: "killed"}
 
 
-def journal_stage(study: object, unit: plan.Unit, inputs: object, work: Work) -> None:
+def journal_stage(study: object, unit: Unit, inputs: object, work: Work) -> None:
     """A line a step, each pushed; what an interrupted attempt pushed is gone on from."""
     path = work.path / "journal.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
@@ -41,7 +42,7 @@ def journal_stage(study: object, unit: plan.Unit, inputs: object, work: Work) ->
         work.push("journal.jsonl")
 
 
-def started(unit: plan.Unit, settings: Settings) -> int:
+def started(unit: Unit, settings: Settings) -> int:
     """A process that makes, or waits for, the record of a unit; its id."""
     child = os.fork()
     if child:
@@ -76,7 +77,7 @@ def disturb(children: list[int], chance: random.Random, seen: Counter[str]) -> N
 
 def one_pair(number: int, uri: str, scratch: Path, seen: Counter[str]) -> None:
     """Two processes, and after them one that is left alone: then the record is there, whole."""
-    unit = plan.Unit("search", f"pair{number}.s0", {"agent": {"name": f"pair{number}"}, "seed": 0})
+    unit = Unit("search", f"pair{number}.s0", {"agent": {"name": f"pair{number}"}, "seed": 0})
     settings = Settings(store=uri, scratch=scratch, evaluations="none")
     chance = random.Random(number)
     children = [started(unit, settings) for _ in range(2)]

@@ -15,8 +15,8 @@ from aira_lib.errors import UserError
 from aira_lib.proxy import evaluate as proxy_evaluate
 from aira_lib.proxy.cost import task_settings
 from aira_lib.proxy.language import text_data
-from aira_lib.spec import ProxySection
-from aira_lib.study_file import load_study
+from aira_lib.study import ProxySection
+from aira_lib.study.reading import load_study
 from aira_lib.tasks import TASKS, SubmissionError, description, read_submission
 from aira_lib.tasks.airs import InvalidSubmission, ScriptFailure, TaskFolder, evaluate, load_task_folder, prepare
 from aira_lib.tasks.airs.folder import BUILT_IN, task_folders

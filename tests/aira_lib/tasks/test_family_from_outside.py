@@ -15,7 +15,7 @@ from aira_lib.agents.step import step_rng
 from aira_lib.errors import UserError
 from aira_lib.records import Node, read_rows, write_rows
 from aira_lib.registry import Registry
-from aira_lib.spec import ProxySection, TaskSection
+from aira_lib.study import ProxySection, TaskSection
 from aira_lib.tasks import section as sections
 from aira_lib.tasks.designs.family import DesignFamily
 from aira_lib.tasks.family import FAMILIES, TaskFamily

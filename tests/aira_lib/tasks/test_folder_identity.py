@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from aira_lib import plan
 from aira_lib.errors import UserError
-from aira_lib.launch.search_study import SearchOptions, study_for
-from aira_lib.spec import Study
-from aira_lib.study_file import parse_study
+from aira_lib.flow.units import search_units
+from aira_lib.local.search_study import SearchOptions, study_for
+from aira_lib.study import Study
+from aira_lib.study.reading import parse_study
 from aira_lib.tasks.airs import load_task_folder, packages
 from aira_lib.tasks.airs.packages import package_versions
 from aira_lib.tasks.airs.raw_data import raw_digest
@@ -36,7 +36,7 @@ def study(folder: Path, **sections: Any) -> Study:
 
 
 def key(folder: Path) -> str:
-    (unit,) = plan.search_units(study(folder))
+    (unit,) = search_units(study(folder))
     return unit.key
 
 
@@ -120,13 +120,13 @@ def test_what_does_not_go_with_a_folder_is_one_line_when_a_study_is_planned(
     third_party: Raw, sections: dict[str, Any], line: str
 ) -> None:
     with pytest.raises(UserError, match=line) as error:
-        plan.search_units(study(third_party[0], **sections))
+        search_units(study(third_party[0], **sections))
     assert "\n" not in str(error.value)
 
 
 def test_designs_need_a_way_to_aggregate_them_when_a_study_is_planned() -> None:
     with pytest.raises(UserError, match="study tiny: aggregate is empty"):
-        plan.search_units(tiny_study(aggregate=[]))
+        search_units(tiny_study(aggregate=[]))
 
 
 def test_a_folder_that_is_named_on_the_command_line_refuses_baselines(third_party: Raw) -> None:

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from aira_lib.architecture.pattern import render
 from aira_lib.errors import UserError
-from aira_lib.spec import ProxySection
+from aira_lib.study import ProxySection
 from aira_lib.tasks import TASKS, SubmissionError, description, read_submission, task_named
 
 THREE = task_named("NeuralArchitectureSearchMAD3PrimitivesMbAccuracy")

@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 import torch
+from aira_lib.launch import doctor
 
 from aira_lib.errors import UserError
 from aira_lib.evaluate.stage import evaluate as evaluate_run
 from aira_lib.evaluations.key import platform
-from aira_lib.launch import doctor
-from aira_lib.plan import search_units
+from aira_lib.flow.run import run_stage
+from aira_lib.flow.units import search_units
 from aira_lib.pretrain.stage import pretrain
 from aira_lib.proxy import evaluate
 from aira_lib.settings import Settings
-from aira_lib.spec import EvaluateSection
-from aira_lib.stages import run_stage
+from aira_lib.study import EvaluateSection
 from tests.aira_lib.training.test_trainers import point_of, study
 from tests.builders import tiny_study, work_in
 

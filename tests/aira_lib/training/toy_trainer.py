@@ -11,7 +11,7 @@ from aira_lib.architecture.pattern import parse
 from aira_lib.datasets.text import batches
 from aira_lib.models.language_model import LanguageModel
 from aira_lib.records import PretrainPoint
-from aira_lib.spec import PretrainSection
+from aira_lib.study import PretrainSection
 from aira_lib.training.checkpoint import Part, Shards
 from aira_lib.training.trainers import TRAINERS, StepResult
 

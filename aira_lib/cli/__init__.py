@@ -1,0 +1,5 @@
+"""The command line: one file a noun; arguments in, one clear line out. What a command starts is imported late."""
+
+from aira_lib.cli.app import main
+
+__all__ = ["main"]

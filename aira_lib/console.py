@@ -1,0 +1,23 @@
+"""The console that results are printed on: colours and the width of a terminal, plain wide lines in a pipe."""
+
+import os
+
+from rich.console import Console
+
+PIPE_WIDTH = 200
+
+
+def result_console() -> Console:
+    """A console on standard output; in a pipe no line breaks but its own, unless COLUMNS asks for a width."""
+    console = Console(highlight=False, emoji=False)  # ":M:" is a ratio's end, not an emoji
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPE_WIDTH
+    return console
+
+
+def duration(seconds: float) -> str:
+    """A time span for people: 45 s, 7 min, 3.2 h, 12 days."""
+    for limit, unit, size in ((90, "s", 1), (90 * 60, "min", 60), (48 * 3600, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds / size:.1f} {unit}" if unit == "h" else f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"

@@ -1,1 +1,0 @@
-"""Launch: where and with how much of a machine a study runs. Nothing here changes a result."""

@@ -1,0 +1,179 @@
+"""Run a study on this machine: start the pipeline, show how far it is, carry its logs to MLflow, end it cleanly.
+
+The pipeline runs in a process group of its own. Whatever way this process ends, even by kill -9, the group ends too
+(see `aira_lib.settings.hold_lifeline`), so the same command can start again at once and goes on from the records and
+checkpoints that exist.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from aira_lib.errors import UserError
+from aira_lib.flow.units import Unit
+from aira_lib.local.display import Display, Outlook
+from aira_lib.planning.estimate import estimate
+from aira_lib.settings import Settings, lifeline
+from aira_lib.store import RecordFolder, open_store
+from aira_lib.study import Study, canonical_json, digest
+from aira_lib.track.follow import LOG_NAME, Follower
+from aira_lib.track.progress import Progress, read_progress
+
+WAIT_FOR_PREVIOUS_SECONDS = 10.0
+SPOKEN = " aira: "  # how a stage begins the one line about what the user can mend
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """A study on this machine. `tracking` is an MLflow URI, or None for no tracking."""
+
+    study: Study
+    settings: Settings
+    workers: int
+    tracking: str | None
+
+    @property
+    def folder(self) -> Path:
+        """Local working files: lock, log, progress. Nothing in it is a result."""
+        return open_store(self.settings.store).local(self.study.name, self.settings.scratch) / ".run"
+
+
+class PipelineFailed(Exception):
+    """The pipeline ended with an error that is not the user's; its text says where to look."""
+
+
+def run_locally(run: LocalRun, console: Console) -> list[Progress]:
+    """Run the whole pipeline and return how every unit ended.
+
+    Raises:
+        UserError: the study is already being run, or a unit met something the user can mend.
+        PipelineFailed: a unit failed for another reason.
+        KeyboardInterrupt: after everything was stopped.
+    """
+    check_store(run)
+    with only_launcher(run):
+        return _run(run, console)
+
+
+@contextmanager
+def only_launcher(run: LocalRun) -> Iterator[None]:
+    """Hold the study's lock on this machine; processes with `stage_environment` end when it is let go.
+
+    Raises:
+        UserError: another launcher holds it.
+    """
+    deadline = time.monotonic() + WAIT_FOR_PREVIOUS_SECONDS
+    while True:
+        with lifeline(run.folder / "lock") as mine:
+            if mine:
+                yield
+                return
+        # The stages of a launcher that was killed need a moment to notice and end.
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"study {run.study.name} is already being run in {run.settings.store}; wait for it or stop it"
+            )
+        time.sleep(0.2)
+
+
+def check_store(run: LocalRun) -> None:
+    """Fail before anything is started where the store cannot be written."""
+    store = open_store(run.settings.store)
+    store.check()
+    store.write(f"{run.study.name}/study.json", (canonical_json(run.study) + "\n").encode())
+
+
+def _run(run: LocalRun, console: Console) -> list[Progress]:
+    progress = run.folder / "progress"
+    shutil.rmtree(progress, ignore_errors=True)
+    progress.mkdir(parents=True)
+    (run.folder / "study.json").write_text(canonical_json(run.study), encoding="utf-8")
+    display = Display(console, Outlook(estimate(run.study)))
+    follower = follow_logs(run)
+    with open(run.folder / "pipeline.log", "w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            _command(run),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=stage_environment(run, progress),
+            start_new_session=True,
+        )
+        try:
+            while process.poll() is None:
+                display.show(read_progress(progress))
+                time.sleep(0.25)
+        finally:
+            _end(process)
+            display.show(read_progress(progress))
+            display.close()
+            if follower:
+                follower.close("failed" if process.returncode else "finished")
+    units = read_progress(progress)
+    if process.returncode:
+        _raise(units, run.folder / "pipeline.log")
+    return units
+
+
+def follow_logs(run: LocalRun) -> Follower | None:
+    """Follow the logs of every unit's workspace: in the store where it is a folder, else in the scratch folder."""
+    if run.tracking is None:
+        return None
+    root = run.folder.parent
+    return Follower(run.tracking, run.study.name, digest(run.study), lambda: root.glob(f"*/*/*/{LOG_NAME}"))
+
+
+def _command(run: LocalRun) -> list[str]:
+    arguments = ["--study", str(run.folder / "study.json"), "--store", open_store(run.settings.store).uri]
+    arguments += ["--parallelism", str(run.workers), "--output", str(run.folder / "kfp")]
+    return [sys.executable, "-m", "pipelines.compose", "run", *arguments]
+
+
+def stage_environment(run: LocalRun, progress: Path) -> dict[str, str]:
+    """The stages' environment. They do not track by themselves: SQLite wants one writer, this process."""
+    threads = str(run.settings.threads)
+    own = {
+        "AIRA_PROGRESS": str(progress),
+        "AIRA_SCRATCH": str(run.settings.scratch),
+        "AIRA_THREADS": threads,
+        "AIRA_LIFELINE": str(run.folder / "lock"),
+        "OMP_NUM_THREADS": threads,
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {**{k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}, **own}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _raise(units: Sequence[Progress], log: Path) -> None:
+    failed = [u for u in units if u.status == "failed"]
+    for unit in failed:
+        if unit.mendable:
+            raise UserError(f"{unit.stage} {unit.unit}: {unit.error}")
+    said = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if SPOKEN in line]
+    if said and not failed:
+        raise UserError(said[0].split(SPOKEN, 1)[1])
+    where = f"{failed[0].stage} {failed[0].unit}: {failed[0].error}" if failed else "the pipeline stopped"
+    raise PipelineFailed(f"{where}\nThe whole log is in {log}; its end:\n{_tail(log)}")
+
+
+def _tail(log: Path, lines: int = 25) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def finished_units(study: Study, settings: Settings, units: Sequence[Unit]) -> list[Unit]:
+    """Those of some units whose records exist."""
+    store = open_store(settings.store)
+    return [unit for unit in units if RecordFolder(store, unit.folder(study)).manifest() is not None]

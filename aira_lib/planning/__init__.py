@@ -1,0 +1,1 @@
+"""What a study, a search or a design costs, before anything starts."""

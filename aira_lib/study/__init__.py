@@ -1,0 +1,43 @@
+"""The study: what a person asks for, a section a file; reading it from YAML; digests of settings."""
+
+from aira_lib.section import Distinct, Section, require_distinct
+from aira_lib.study.agent import AgentSection, CandidateLimits
+from aira_lib.study.aggregate import AggregateSection
+from aira_lib.study.digests import canonical_json, changed, digest
+from aira_lib.study.evaluate import EvaluateSection
+from aira_lib.study.extrapolate import ExtrapolateSection
+from aira_lib.study.language import DatasetName, LanguageData, LanguageName
+from aira_lib.study.pretrain import DataSection, IsoFlopSection, IsoTokenSection, OptimizerSection, PretrainSection
+from aira_lib.study.proxy import MAD_TASKS, MADSettings, MADTaskName, ProxySection, StoppingSection
+from aira_lib.study.study import Study
+from aira_lib.study.task import DEFAULT_TASK, TaskSection
+
+__all__ = [
+    "DEFAULT_TASK",
+    "MAD_TASKS",
+    "AgentSection",
+    "AggregateSection",
+    "CandidateLimits",
+    "DataSection",
+    "DatasetName",
+    "Distinct",
+    "EvaluateSection",
+    "ExtrapolateSection",
+    "IsoFlopSection",
+    "IsoTokenSection",
+    "LanguageData",
+    "LanguageName",
+    "MADSettings",
+    "MADTaskName",
+    "OptimizerSection",
+    "PretrainSection",
+    "ProxySection",
+    "Section",
+    "StoppingSection",
+    "Study",
+    "TaskSection",
+    "canonical_json",
+    "changed",
+    "digest",
+    "require_distinct",
+]

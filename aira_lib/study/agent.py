@@ -1,0 +1,135 @@
+"""The part of a study that describes its agents: scaffold, model, budget and the limits of what they write."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from aira_lib.section import Distinct, Section
+from aira_lib.study.model_traits import traits_of
+
+ScaffoldName = Literal["greedy", "one-shot", "sampling", "tree", "evolutionary"]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
+MemoryOf = Literal["none", "siblings", "ancestors", "all"]
+
+
+class CandidateLimits(Section):
+    """What one candidate program of an agent may use; past it, the candidate is a failed node with its reason.
+
+    With `gpu` it sees the machine's NVIDIA GPUs, where there are any, and may use that share of each one's memory.
+    """
+
+    seconds: float = Field(14_400, gt=0)
+    memory_mb: int = Field(4_096, ge=64)
+    output_kb: int = Field(256, ge=1)
+    disk_mb: int = Field(256, ge=1)
+    processes: int = Field(64, ge=1)
+    gpu: bool = False
+    gpu_memory_fraction: float = Field(0.5, gt=0, le=1)
+
+
+class TreeSettings(Section):
+    """Tree search: children a node gets before the search goes below it, and UCT's weight of rarely visited ones.
+
+    Defaults: AIRA-dojo's; the paper does not state them.
+    """
+
+    num_children: int = Field(5, ge=1)
+    uct_c: float = Field(0.25, ge=0)
+
+
+class EvolutionSettings(Section):
+    """Evolution on islands. Defaults: AIRA-dojo's, but the tournament, which it does not have.
+
+    `individuals` is the size of a generation of an island, whose first generation are drafts; `crossover_after` counts
+    the generations without crossover; `temperature` is softmax's over fitness scaled to 0..1 within the island.
+    """
+
+    islands: int = Field(1, ge=1)
+    island_size: int = Field(500, ge=1)
+    individuals: int = Field(5, ge=1)
+    crossover_probability: float = Field(0.5, ge=0, le=1)
+    crossover_after: int = Field(2, ge=1)
+    migration_probability: float = Field(0.0, ge=0, le=1)
+    parents: Literal["softmax", "tournament"] = "softmax"
+    temperature: float = Field(1.0, gt=0)
+    tournament_size: int = Field(3, ge=1)
+
+
+class AgentSection(Section):
+    """An agent: a scaffold around a model, run once a seed, each for at most `steps` steps or `hours` hours.
+
+    `model` is "offline", "replay:PATH" (see `aira_lib.agents.replay`; keep the recorded agent's `name`, from which
+    the ids of nodes come), a baseline (see `aira_lib.agents.baselines`) or a litellm model. `max_tokens_total` and
+    `max_dollars` end a search before the next call once they are used up. With `edit: patch` improvements and
+    repairs are asked for as patches of their parent's program, with `one_change` one change at a time. `analyse`
+    has the model look back at each step (or at failed ones) in a call of its own; it never decides a score.
+    `memory` says of which earlier steps a prompt tells, in at most `memory_tokens` (see `aira_lib.agents.memory`;
+    the default holds all that a memory ever holds, for smollm2 1,500); `complexity_cues` ask for simple designs
+    first and for elaborate ones later. `reasoning_effort` "none" leaves it to the provider. Defaults: AIRA-dojo's
+    greedy (5 drafts, debug probability 1.0, depth 20), its memory of all good nodes and its cues, which are off;
+    the paper's 500 steps and 24 h. The paper states neither memory nor cues.
+    """
+
+    name: str = ""
+    scaffold: ScaffoldName = "greedy"
+    model: str = "offline"
+    seeds: Annotated[tuple[int, ...], Distinct] = (0,)
+    steps: int = Field(500, ge=1)
+    hours: float = Field(24.0, gt=0)
+    max_tokens_total: int | None = Field(None, ge=1)
+    max_dollars: float | None = Field(None, gt=0)
+    n_drafts: int = Field(5, ge=1)
+    debug_probability: float = Field(1.0, ge=0, le=1)
+    max_debug_depth: int = Field(20, ge=0)
+    tree: TreeSettings = TreeSettings()
+    evolution: EvolutionSettings = EvolutionSettings()
+    temperature: float = Field(1.0, ge=0)
+    edit: Literal["file", "patch"] = "file"
+    one_change: bool = False
+    analyse: Literal["never", "failed", "all"] = "never"
+    memory: MemoryOf = "all"
+    memory_tokens: int = Field(40_000, ge=1)
+    complexity_cues: bool = False
+    reasoning_effort: ReasoningEffort = "none"
+    record_replies: bool = False
+    limits: CandidateLimits = CandidateLimits()
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _count_means_first_n(cls, value: Any) -> Any:
+        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _one_change_is_a_patch(self) -> "AgentSection":
+        if self.one_change and self.edit != "patch":
+            raise ValueError("one_change needs edit: patch, since a whole file may change anywhere")
+        return self
+
+    @model_validator(mode="after")
+    def _a_small_context(self) -> "AgentSection":
+        tokens = traits_of(self.model).memory_tokens
+        if tokens is not None and "memory_tokens" not in self.model_fields_set:
+            object.__setattr__(self, "memory_tokens", tokens)
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _baselines_sample(cls, values: Any) -> Any:
+        """A baseline decides all by itself: its scaffold only asks for the next design."""
+        model = str(values.get("model", "")) if isinstance(values, Mapping) else ""
+        traits = traits_of(model)
+        if not traits.scaffolds:
+            return values
+        default = traits.scaffolds[0]
+        if values.get("scaffold", default) not in traits.scaffolds:
+            raise ValueError(f"model {model} needs scaffold {default}, or none named")
+        return {"scaffold": default, "name": traits.short(model), **values}
+
+    @model_validator(mode="after")
+    def _named(self) -> "AgentSection":
+        if not self.name:
+            object.__setattr__(self, "name", f"{self.scaffold}-{traits_of(self.model).short(self.model)}")
+        if not self.seeds:
+            raise ValueError("seeds: at least one is needed")
+        return self

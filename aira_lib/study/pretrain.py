@@ -1,0 +1,79 @@
+"""What is pretrained, on what and how."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from aira_lib.device import Precision
+from aira_lib.section import Distinct, Section
+
+
+class DataSection(Section):
+    """The text that language models are pretrained on; its tokens are bytes.
+
+    `files` reads JSON lines, Parquet and plain text (see `aira_lib.datasets.text.files`) from `paths`; `python-stdlib`
+    is the text that every Python carries, a stand-in for web text.
+    """
+
+    name: Literal["python-stdlib", "files"] = "python-stdlib"
+    paths: tuple[str, ...] = ()
+    text_field: str = "text"
+    max_train_bytes: int = Field(4_000_000, ge=10_000)
+    max_validation_bytes: int = Field(200_000, ge=1_000)
+
+    @model_validator(mode="after")
+    def _paths_for_files(self) -> "DataSection":
+        if (self.name == "files") != bool(self.paths):
+            raise ValueError("paths belong to name: files, and it needs at least one")
+        return self
+
+
+class OptimizerSection(Section):
+    """AdamW with a warm-up, stable, decay schedule. The paper states none of it; defaults: facts of a sister paper.
+
+    `learning_rate` is the peak at `reference_width`; a model of another width uses lr * reference_width / d_model.
+    """
+
+    learning_rate: float = Field(3e-3, gt=0)
+    reference_width: int = Field(64, ge=1)
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(0.1, ge=0)
+    clip: float = Field(1.0, gt=0)
+    warmup_fraction: float = Field(0.1, ge=0, le=1)
+    decay_fraction: float = Field(0.2, ge=0, le=1)
+
+
+class IsoTokenSection(Section):
+    """Every design at one scale for the same number of tokens, once a seed."""
+
+    scale: str
+    tokens: int = Field(gt=0)
+    seeds: Annotated[tuple[int, ...], Distinct] = (0, 1)
+
+
+class IsoFlopSection(Section):
+    """Every design at each scale for each training budget (FLOPs, convention of the paper's Tables 10 and 11)."""
+
+    scales: Annotated[tuple[str, ...], Distinct]
+    budgets: Annotated[tuple[float, ...], Distinct]
+    seeds: Annotated[tuple[int, ...], Distinct] = (0,)
+    rounding: Literal["nearest", "floor"] = "floor"
+
+
+class PretrainSection(Section):
+    """Which points are pretrained (finds by these extrapolation methods, and all baselines) and how.
+
+    `trainer` names what trains them, one of `aira_lib.training.trainers.TRAINERS`. `micro_batch_tokens` bounds the
+    tokens of one forward pass; None takes a whole step at once. `precision` is that of the matrix products, as in
+    `ProxySection`; None is bf16 on CUDA and fp32 on a CPU. A run is scored in the precision in which it was trained.
+    """
+
+    data: DataSection = DataSection()
+    optimizer: OptimizerSection = OptimizerSection()
+    methods: Annotated[tuple[Literal["stretch", "stack"], ...], Distinct] = ("stretch", "stack")
+    trainer: str = "one-device"
+    micro_batch_tokens: int | None = Field(None, ge=1)
+    precision: Precision | None = None
+    checkpoint_seconds: float = Field(60.0, gt=0)
+    isotoken: IsoTokenSection | None = None
+    isoflop: IsoFlopSection | None = None

@@ -1,0 +1,84 @@
+"""The study: one strict, frozen description of everything that determines a result.
+
+Unknown keys are refused with the nearest valid name, and equal entries of a list by name. The canonical JSON of a
+study has a digest; every record carries the digest of what made it. Where a study runs, how many processes it may use
+and where its results are kept do not change the results, so they are not part of it (see `aira_lib.launch`).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from aira_lib.architecture.scales import SCALE_NAMES, Scale
+from aira_lib.errors import nearest
+from aira_lib.naming import alike
+from aira_lib.section import Section, require_distinct
+from aira_lib.study.agent import AgentSection
+from aira_lib.study.aggregate import AggregateSection
+from aira_lib.study.evaluate import EvaluateSection
+from aira_lib.study.extrapolate import ExtrapolateSection
+from aira_lib.study.pretrain import PretrainSection
+from aira_lib.study.proxy import ProxySection
+from aira_lib.study.task import TaskSection
+
+
+class Study(Section):
+    """A whole study. Its digest changes when, and only when, something that determines results changes."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    description: str = ""
+    task: TaskSection = TaskSection()
+    proxy: ProxySection = ProxySection()
+    agents: tuple[AgentSection, ...]
+    aggregate: tuple[AggregateSection, ...] = ()
+    scales: dict[str, Scale] = {}
+    extrapolate: ExtrapolateSection = ExtrapolateSection()
+    pretrain: PretrainSection = PretrainSection()
+    evaluate: EvaluateSection = EvaluateSection()
+
+    @field_validator("scales", mode="before")
+    @classmethod
+    def _name_scales(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: {"name": k, **v} if isinstance(v, Mapping) else v for k, v in value.items()}
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        for field, names in (
+            ("agents", [a.name for a in self.agents]),
+            ("aggregate", [a.name for a in self.aggregate]),
+        ):
+            # Which tasks have designs to aggregate is for their family to say (see `aira_lib.flow.units`).
+            if not names and field != "aggregate":
+                raise ValueError(f"{field}: at least one is needed")
+            require_distinct(names, f"{field}: names")
+            if two := alike(names):
+                raise ValueError(f"{field}: {two[0]!r} and {two[1]!r} differ in signs only; their files would be one")
+        known = {*SCALE_NAMES, *self.scales}
+        if two := alike(known):
+            raise ValueError(f"scales: {two[0]!r} and {two[1]!r} differ in signs only; their files would be one")
+        for place, name in self._scale_names():
+            if name not in known:
+                raise ValueError(f"{place}: unknown scale {name!r}{nearest(name, known)}")
+        agents = [agent.name for agent in self.agents]
+        for section in self.aggregate:
+            for name in section.agents:
+                if name not in agents:
+                    raise ValueError(f"aggregate {section.name!r}: unknown agent {name!r}{nearest(name, agents)}")
+        return self
+
+    def _scale_names(self) -> list[tuple[str, str]]:
+        names = [("extrapolate.scales", s) for s in self.extrapolate.scales]
+        if self.pretrain.isotoken:
+            names.append(("pretrain.isotoken.scale", self.pretrain.isotoken.scale))
+        if self.pretrain.isoflop:
+            names += [("pretrain.isoflop.scales", s) for s in self.pretrain.isoflop.scales]
+        return names
+
+    def trainable_scales(self) -> tuple[str, ...]:
+        """Names of the scales that are pretrained, in the order of the spec, each once."""
+        isotoken = (self.pretrain.isotoken.scale,) if self.pretrain.isotoken else ()
+        isoflop = self.pretrain.isoflop.scales if self.pretrain.isoflop else ()
+        return tuple(dict.fromkeys((*isoflop, *isotoken)))

@@ -1,0 +1,51 @@
+"""What is searched."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from aira_lib.architecture.primitives import PRIMITIVES
+from aira_lib.errors import nearest
+from aira_lib.section import Section
+
+DEFAULT_TASK = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
+
+
+class TaskSection(Section):
+    """What is searched: a Compose task by name and the number of layers of a design (paper: 16), or a task folder.
+
+    `folder` is the path of an AIRS-Bench task folder; `layers` then has no meaning, and `name` is the folder's.
+    `validation` is where the fitness that steers such a search comes from: `held-out` rows of the train split, of which
+    agents do not see the labels; or each candidate's own, `self-reported` measurement; `auto` holds out where the
+    folder's data and scorer allow it. `validation_fraction` is the share of the train split held out.
+    """
+
+    name: str = DEFAULT_TASK
+    layers: int = Field(16, ge=1, le=64)
+    folder: str | None = Field(None, min_length=1)
+    validation: Literal["auto", "held-out", "self-reported"] = "auto"
+    validation_fraction: float = Field(0.2, gt=0, lt=1)
+    primitives: tuple[str, ...] | None = Field(None)
+    """The kinds of layer that a design may use, at least two, such as [A, W, M, Mb]; None: the task's own."""
+
+    @model_validator(mode="after")
+    def _name_or_folder(self) -> "TaskSection":
+        if self.folder is not None:
+            name = self.folder.rstrip("/").rpartition("/")[2]
+            if self.name not in (name, DEFAULT_TASK):
+                raise ValueError(f"a task has a name ({self.name!r}) or a folder ({self.folder!r}), not both")
+            object.__setattr__(self, "name", name)
+        return self
+
+    @model_validator(mode="after")
+    def _primitives_are_known(self) -> "TaskSection":
+        if self.primitives is None:
+            return self
+        if self.folder is not None:
+            raise ValueError("the candidates of a task folder are programs, which have no primitives")
+        for symbol in self.primitives:
+            if symbol not in PRIMITIVES:
+                raise ValueError(f"unknown primitive {symbol!r}{nearest(symbol, PRIMITIVES)}")
+        if len(set(self.primitives)) != len(self.primitives) or len(self.primitives) < 2:
+            raise ValueError(f"primitives must be distinct and at least two, got {list(self.primitives)}")
+        return self

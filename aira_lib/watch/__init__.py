@@ -1,0 +1,1 @@
+"""Following searches, whatever runs them: from their journals alone."""

@@ -1,0 +1,161 @@
+"""The whole line of stages in one process: twice the same, killed anywhere the same, nothing done twice."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from aira_lib.errors import UserError
+from aira_lib.flow import run as stages
+from aira_lib.flow.units import aggregate_unit, archive_unit
+from aira_lib.records import Manifest
+from aira_lib.settings import Settings
+from aira_lib.store import open_store
+from aira_lib.study import canonical_json
+from tests.builders import TINY_STUDY, tiny_study
+from tests.drive_study import drive
+from tests.record_tree import files_of, record_tree
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the tiny study, run without interruption."""
+    store = tmp_path_factory.mktemp("whole")
+    drive(canonical_json(tiny_study()), str(store))
+    return store
+
+
+def _manifests(store: Path) -> dict[str, int]:
+    found = store.rglob("manifest.json")
+    return {str(p): p.stat().st_mtime_ns for p in found if "checkpoints" not in p.parts}
+
+
+def test_a_second_run_makes_nothing(whole: Path) -> None:
+    before = _manifests(whole)
+    assert len(before) == 3 + 1 + 1 + 1 + 2 * len(list((whole / "tiny/pretrain").iterdir())) + 1
+    drive(canonical_json(tiny_study()), str(whole))
+    assert _manifests(whole) == before
+
+
+def test_records_say_what_made_them(whole: Path) -> None:
+    from aira_lib.study import digest
+
+    for path in whole.rglob("manifest.json"):
+        if "checkpoints" not in path.parts:
+            manifest = Manifest.model_validate_json(path.read_text())
+            assert manifest.spec_digest == digest(tiny_study())
+            assert path.parent.name.endswith(manifest.key[:12])
+            assert manifest.versions["torch"]
+
+
+def test_stand_ins_reach_the_report(whole: Path) -> None:
+    (path,) = (whole / "tiny/report").glob("*/manifest.json")
+    instead_of = {entry.instead_of for entry in Manifest.model_validate_json(path.read_text()).stand_ins}
+    assert instead_of >= {"a large language model", "DCLM-Baseline with the Llama 3 tokenizer"}
+    page = (files_of(path) / "report.html").read_text()
+    assert all(words in page for words in ("offline agent", "standard library", "Llama 3.2"))
+
+
+def test_a_changed_budget_leaves_the_searches_alone(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "copy")
+    before = _manifests(tmp_path / "copy")
+    isotoken = {**TINY_STUDY["pretrain"]["isotoken"], "seeds": [0, 1, 2]}
+    changed = tiny_study(pretrain={**TINY_STUDY["pretrain"], "isotoken": isotoken})
+    drive(canonical_json(changed), str(tmp_path / "copy"))
+    new = {Path(p).parts[-3] for p in _manifests(tmp_path / "copy").keys() - before.keys()}
+    assert new == {"pretrain", "evaluate", "report"}
+
+
+@pytest.mark.slow
+def test_killed_at_many_points_it_ends_the_same(whole: Path, tmp_path: Path) -> None:
+    """kill -9 now sooner, now later after the first sign of work, then the same command, until it is through."""
+    study = tmp_path / "study.json"
+    study.write_text(canonical_json(tiny_study()))
+    store = tmp_path / "store"
+    command = [sys.executable, "-m", "tests.drive_study", str(study), str(store)]
+    rng, kills = random.Random(7), 0
+    while True:
+        before = _written(store)
+        process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
+        while process.poll() is None and (kills == 8 or _written(store) == before):
+            time.sleep(0.02)
+        try:
+            process.wait(timeout=rng.uniform(0, 1.5))
+            break
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+    assert process.returncode == 0
+    assert kills >= 3
+    assert record_tree(store) == record_tree(whole)
+
+
+def _written(store: Path) -> int:
+    """Bytes in a store, more or less: files may come and go meanwhile."""
+    done = subprocess.run(["du", "-sb", str(store)], capture_output=True, text=True, check=False)
+    return int(done.stdout.split()[0]) if done.stdout else 0
+
+
+def test_a_stage_without_its_inputs_is_one_line(tmp_path: Path) -> None:
+    study = tiny_study()
+    missing = f"{open_store(str(tmp_path)).uri}/{archive_unit(study).folder(study)}"
+    with pytest.raises(UserError, match="is not a finished record; run the stage before this one first"):
+        stages.run_stage(study, aggregate_unit(study), Settings(store=str(tmp_path)), [missing])
+
+
+def test_the_end_of_the_launcher_ends_a_stage(tmp_path: Path) -> None:
+    """A stage that waits on its launcher's lock dies when the lock is let go."""
+    lock = tmp_path / "lock"
+    code = (
+        "import time; from aira_lib.settings import hold_lifeline\n"
+        "hold_lifeline(); print(1, flush=True); time.sleep(60)"
+    )
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", f"import time; from pathlib import Path; from aira_lib.settings import lifeline\n"
+         f"with lifeline(Path({str(lock)!r})): print(1, flush=True); time.sleep(60)"],
+        cwd=ROOT, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert launcher.stdout is not None
+    launcher.stdout.readline()
+    stage = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, env={**os.environ, "AIRA_LIFELINE": str(lock)}
+    )
+    assert stage.stdout is not None
+    stage.stdout.readline()
+    time.sleep(0.3)
+    assert stage.poll() is None
+    launcher.kill()
+    launcher.wait()
+    assert stage.wait(timeout=5) == -signal.SIGKILL
+
+
+def test_a_full_disk_is_one_line_and_nothing_half_written(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], check=False)
+    if mounted.returncode:
+        pytest.skip("no tmpfs here")
+    try:
+        study = tmp_path / "study.json"
+        study.write_text(canonical_json(tiny_study()))
+        command = [sys.executable, "-m", "tests.drive_study", str(study), str(small)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.strip().count("\n") == 0, done.stderr
+        assert "space" in done.stderr
+        for manifest in small.rglob("manifest.json"):
+            json.loads(manifest.read_text())
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
