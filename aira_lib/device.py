@@ -1,7 +1,7 @@
 """What this process computes on: the device, the kernels, the cores. Asked in one place, so that all stages agree.
 
-Kinds of device and kernels are part of the keys of records (see `aira_lib.identity`): a GPU, or fused kernels in bf16, give
-other last digits, and a training that amplifies them another score.
+Kinds of device and kernels are part of the keys of records (see `aira_lib.identity`): a GPU, or fused kernels in bf16,
+give other last digits, and a training that amplifies them another score.
 """
 
 import os

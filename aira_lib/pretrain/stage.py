@@ -17,7 +17,8 @@ from aira_lib.records import PretrainPoint, TrainingRun
 from aira_lib.study import PretrainSection
 from aira_lib.training import checkpoint
 from aira_lib.training.precision import effective_precision
-from aira_lib.training.trainers import TRAINERS, StepResult, Trainer, check_trainer
+from aira_lib.training.trainer import StepResult, Trainer
+from aira_lib.training.trainers import TRAINERS, check_trainer
 from aira_lib.work import Work
 
 LOG_EVERY = 10

@@ -21,7 +21,7 @@ from aira_lib.study import PretrainSection
 from aira_lib.training.checkpoint import Part, Shards
 from aira_lib.training.precision import effective_precision
 from aira_lib.training.schedule import learning_rate
-from aira_lib.training.trainers import StepResult
+from aira_lib.training.trainer import StepResult
 
 
 class OneDeviceTrainer:

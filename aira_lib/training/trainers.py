@@ -1,66 +1,20 @@
 """What trains a language model, by name: `pretrain.trainer` of a study chooses one of `TRAINERS`.
 
-A trainer of your own is a class that has the methods of `Trainer`, added to `TRAINERS` by a module that AIRA_PLUGINS
-names (see `aira_lib.registry`). The stage around it reads the text, logs, saves checkpoints and goes on from them.
+A trainer of your own is a class that has the methods of `aira_lib.training.trainer.Trainer`, added to `TRAINERS` by a
+module that AIRA_PLUGINS names (see `aira_lib.registry`).
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from aira_lib.errors import UserError
 from aira_lib.records import PretrainPoint
 from aira_lib.registry import Registry
 from aira_lib.study import PretrainSection
-from aira_lib.training.checkpoint import Part, Shards
+from aira_lib.training.trainer import Trainer, TrainerFactory
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """What one optimizer step did. Loss in nats per token, before the step; `tokens` and `flops` from the start on."""
-
-    step: int
-    tokens: int
-    flops: float
-    loss: float
-    learning_rate: float
-    grad_norm: float
-
-
-class Trainer(Protocol):
-    """A language model in training, from a point's seed or from a state.
-
-    It computes in `aira_lib.training.precision.effective_precision` and is deterministic: a trainer that was given the
-    state of a step goes on to the very results of the one that was not interrupted.
-    """
-
-    @property
-    def step(self) -> int:
-        """Number of finished optimizer steps."""
-
-    def run(self) -> Iterator[StepResult]:
-        """Train on to the point's last step, giving each step's result.
-
-        A loss that is not finite is the last one given; the weights are then those before its step.
-        """
-
-    def state(self) -> Mapping[str, Shards]:
-        """Everything that a resumed run needs besides the step, by part: `model`, and what else this trainer has.
-
-        A part `curve` is the stage's own.
-        The shards of `model` together are the state dictionary of the point's `LanguageModel`, by which it is scored.
-        """
-
-    def load(self, step: int, state: Mapping[str, Part]) -> None:
-        """Go on from a saved state, whose shards were put together."""
-
-
-TrainerFactory = Callable[[PretrainSection, PretrainPoint, "NDArray[np.uint8]", str], Trainer]
-"""Makes a trainer from the section, the point, the training text [n_tokens] and a device such as "cpu" or "cuda:1"."""
 
 TRAINERS: Registry[TrainerFactory] = Registry("trainer")
 

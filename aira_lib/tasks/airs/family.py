@@ -63,7 +63,7 @@ class FolderFamily(TaskFamily):
         """See `TaskFamily`; prepare.py runs, and the scorer is tried."""
         from aira_lib.tasks.airs.live import FolderTask
 
-        return FolderTask(section, opening.scratch, raw_data())
+        return FolderTask(self.task(section), section, opening.scratch, raw_data())
 
 
 def _folder(section: TaskSection) -> TaskFolder:

@@ -30,7 +30,7 @@ from aira_lib.tasks.airs.packages import installed
 from aira_lib.tasks.airs.scoring import Scorer
 from aira_lib.tasks.airs.scripts import EVALUATE_SECONDS
 from aira_lib.tasks.live import DATA, CandidateFailure, Progress, Scored
-from aira_lib.tasks.section import task_of
+from aira_lib.tasks.task import SearchTask
 
 VALIDATION = "validation.json"
 PREFIX = "held_out_"
@@ -46,10 +46,11 @@ class FolderTask:
     layers = 0
     prompts: Literal["design", "program"] = "program"
 
-    def __init__(self, section: TaskSection, scratch: Path, shared: Path | None = None) -> None:
+    def __init__(self, facts: SearchTask, section: TaskSection, scratch: Path, shared: Path | None = None) -> None:
         """Run prepare.py, try the scorer, and build the candidates' data, all in a new folder in `scratch`.
 
         Args:
+            facts: The task's name, metric and direction.
             section: The study's task, with a folder.
             scratch: An empty folder that lives as long as the search; work directories come there too.
             shared: Folder of raw data sets; an empty one by default.
@@ -57,7 +58,7 @@ class FolderTask:
         Raises:
             UserError: there is no such folder, a script of it fails, or it does not allow what the study wants.
         """
-        self.facts, self.folder = task_of(section), searchable_folder(section.folder or "")
+        self.facts, self.folder = facts, searchable_folder(section.folder or "")
         self._exports = self.folder.metadata.file_export_globs
         self.artefact = self._exports[0]
         place = scratch / "task"

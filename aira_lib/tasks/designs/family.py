@@ -102,7 +102,7 @@ class DesignFamily(TaskFamily):
         proxy = proxy_for(self.task(section), proxy)
         ready_device()  # before the first call of a model, not after it
         score = opening.evaluate or _evaluation(opening)
-        return DesignTask(section, proxy, score, opening.scratch / DATA, opening.threads)
+        return DesignTask(self.task(section), section.layers, proxy, score, opening.scratch / DATA, opening.threads)
 
 
 def _evaluation(opening: Opening) -> Evaluate:

@@ -8,11 +8,11 @@ from aira_lib.architecture.pattern import Layers, render
 from aira_lib.proxy.stopping import with_bars
 from aira_lib.records import Evaluation, Node
 from aira_lib.sandbox import collect
-from aira_lib.study import ProxySection, TaskSection
+from aira_lib.study import ProxySection
 from aira_lib.tasks import MAX_SUBMISSION_BYTES, SUBMISSION, SubmissionError, description, read_submission
 from aira_lib.tasks.designs.data import data_overview, write_train_data
 from aira_lib.tasks.live import CandidateFailure, Evaluate, Progress, Scored
-from aira_lib.tasks.section import task_of
+from aira_lib.tasks.task import SearchTask
 
 
 class DesignTask:
@@ -21,13 +21,13 @@ class DesignTask:
     prompts: Literal["design", "program"] = "design"
     artefact = SUBMISSION
 
-    def __init__(self, section: TaskSection, proxy: ProxySection, evaluate: Evaluate, data: Path, threads: int) -> None:
+    def __init__(
+        self, facts: SearchTask, layers: int, proxy: ProxySection, evaluate: Evaluate, data: Path, threads: int
+    ) -> None:
         """Write the data of candidates into a new folder, `data`."""
-        self.facts = task_of(section)
-        self.layers = section.layers
-        self.data = data
+        self.facts, self.layers, self.data = facts, layers, data
         write_train_data(proxy, data)
-        self.description = description(self.facts, section.layers, proxy)
+        self.description = description(self.facts, layers, proxy)
         self.data_overview = data_overview(data)
         self._proxy, self._score, self._threads = proxy, evaluate, threads
 

@@ -24,7 +24,7 @@ from aira_lib.study import DataSection, EvaluateSection, OptimizerSection, Pretr
 from aira_lib.training import checkpoint
 from aira_lib.training.one_device import OneDeviceTrainer
 from aira_lib.training.schedule import learning_rate
-from aira_lib.training.trainers import StepResult
+from aira_lib.training.trainer import StepResult
 from tests.builders import work_in
 
 DATA = DataSection(max_train_bytes=60_000, max_validation_bytes=10_000)

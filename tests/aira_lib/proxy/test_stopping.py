@@ -13,6 +13,7 @@ from aira_lib.proxy.stopping import replay, saved, stopping_epoch, with_bars
 from aira_lib.records import Evaluation, Node, Rung
 from aira_lib.study import LanguageData, ProxySection, TaskSection
 from aira_lib.tasks.designs.live import DesignTask
+from aira_lib.tasks.section import task_of
 
 TINY: dict[str, Any] = {
     "tasks": ("memorization", "compression"),
@@ -144,7 +145,7 @@ def test_a_search_sets_its_bars_from_the_steps_before(tmp_path: Path) -> None:
         seen.append(proxy)
         return scored(0.25, end=0.5).model_copy(update={"curve": scored(0.25, 0.5, end=0.5).curve})
 
-    task = DesignTask(TaskSection(layers=2), section("successive-halving"), score, tmp_path / "data", 1)
+    task = DesignTask(task_of(TaskSection()), 2, section("successive-halving"), score, tmp_path / "data", 1)
     earlier = scored(0.5, 0.75, end=0.8)
     nodes = [
         Node(step=i, id=str(i), operator="draft", status="ok", design="2A", evaluation=earlier, validation=0.8)

@@ -13,7 +13,8 @@ from aira_lib.models.language_model import LanguageModel
 from aira_lib.records import PretrainPoint
 from aira_lib.study import PretrainSection
 from aira_lib.training.checkpoint import Part, Shards
-from aira_lib.training.trainers import TRAINERS, StepResult
+from aira_lib.training.trainer import StepResult
+from aira_lib.training.trainers import TRAINERS
 
 RATE = 0.05
 
