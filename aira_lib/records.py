@@ -18,9 +18,6 @@ from pydantic import BaseModel, ConfigDict
 from aira_lib.architecture.scales import Scale
 from aira_lib.device import DeviceKind, Kernels, Precision
 
-STAGES = ("search", "archive", "aggregate", "extrapolate", "pretrain", "evaluate", "report")
-StageName = Literal["search", "archive", "aggregate", "extrapolate", "pretrain", "evaluate", "report"]
-
 # A view of a search's journal for people, kept beside its record and no part of it: it may be drawn anew at any time.
 PAGE = "page.html"
 
@@ -60,7 +57,7 @@ class Manifest(Row):
     `attempt` is the subfolder of the files, that of the attempt at making the record that came to its end.
     """
 
-    stage: StageName
+    stage: str
     version: int = 1
     unit: str
     key: str

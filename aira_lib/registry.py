@@ -23,9 +23,14 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Entries of one kind by name, in the order in which they were added."""
 
-    def __init__(self, kind: str) -> None:
-        """Begin an empty one; `kind` is what error lines call an entry, such as "primitive"."""
-        self.kind = kind
+    def __init__(self, kind: str, built_in: str = "") -> None:
+        """Begin an empty one.
+
+        Args:
+            kind: what error lines call an entry, such as "primitive".
+            built_in: the module that adds the entries which come with AIRA, imported before the first look-up.
+        """
+        self.kind, self._built_in = kind, built_in
         self._entries: dict[str, T] = {}
 
     def add(self, name: str, entry: T) -> T:
@@ -55,16 +60,20 @@ class Registry(Generic[T]):
 
     def entries(self) -> tuple[T, ...]:
         """All entries."""
-        load_plugins()
-        return tuple(self._entries.values())
+        return tuple(self._entries[name] for name in self)
 
     def __contains__(self, name: object) -> bool:
-        load_plugins()
+        self._load()
         return name in self._entries
 
     def __iter__(self) -> Iterator[str]:
-        load_plugins()
+        self._load()
         return iter(tuple(self._entries))
+
+    def _load(self) -> None:
+        if self._built_in:
+            import_module(self._built_in)
+        load_plugins()
 
 
 def load_plugins() -> None:

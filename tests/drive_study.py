@@ -5,13 +5,12 @@ import sys
 from pathlib import Path
 
 from aira_lib.flow import entry
-from aira_lib.records import StageName
 
 
 def drive(study: str, store: str) -> str:
     """Run all stages and return the URI of the report."""
 
-    def run(stage: StageName, unit: str = "", *inputs: str) -> str:
+    def run(stage: str, unit: str = "", *inputs: str) -> str:
         return entry.run_text(stage, study, store, unit, inputs)
 
     searches = [run("search", name) for name in entry.search_names(study)]

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from aira_lib.errors import UserError, nearest
-from aira_lib.study.agent import ReasoningEffort
 
 models_app = typer.Typer(no_args_is_help=True, help="Language models: see whether one works, serve a small one.")
 
@@ -17,12 +16,15 @@ def check(
         typer.Argument(help="As in a study: offline, smollm2, random, bo-one-shot, replay:PATH, or a litellm name."),
     ],
     temperature: Annotated[float, typer.Option(min=0)] = 1.0,
-    reasoning_effort: Annotated[ReasoningEffort, typer.Option(help="none: it is not sent.")] = "none",
+    reasoning_effort: Annotated[
+        str, typer.Option(help="none (it is not sent), minimal, low, medium or high.")
+    ] = "none",
 ) -> None:
     """Ask a model once and say what works: latency, tokens, price, settings with an effect, the form of its reply."""
     from aira_lib.agents.check import check_model
+    from aira_lib.study.agent import effort_named
 
-    for line in check_model(model, temperature, reasoning_effort).lines():
+    for line in check_model(model, temperature, effort_named(reasoning_effort)).lines():
         print(line)
 
 

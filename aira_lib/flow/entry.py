@@ -10,27 +10,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from aira_lib.errors import UserError
-from aira_lib.flow.run import fetch, keys_of, points_of, run_stage
+from aira_lib.flow.run import fetch, keys_of, run_stage
+from aira_lib.flow.stage import STAGES, Unit
 from aira_lib.flow.units import (
-    Unit,
-    aggregate_unit,
-    archive_unit,
-    evaluate_unit,
-    extrapolate_unit,
+    check_study,
     point_named,
-    pretrain_unit,
-    report_unit,
+    points_in,
     search_unit_named,
     search_units,
+    unit_of_point,
+    units_of,
 )
-from aira_lib.records import PretrainPoint, StageName
+from aira_lib.records import PretrainPoint
 from aira_lib.settings import Settings, hold_lifeline
 from aira_lib.study import Study
 from aira_lib.study.reading import parse_study
-from aira_lib.training.trainers import check_trainer
 
 
-def run_text(stage: StageName, study: str, store: str, unit: str = "", inputs: Sequence[str] = ()) -> str:
+def run_text(stage: str, study: str, store: str, unit: str = "", inputs: Sequence[str] = ()) -> str:
     """Run one stage from what a pipeline can carry, and return the URI of its record.
 
     Args:
@@ -52,30 +49,23 @@ def run_text(stage: StageName, study: str, store: str, unit: str = "", inputs: S
 
 
 def unit_of(
-    stage: StageName, study: Study, name: str, inputs: Sequence[str], settings: Settings
+    stage: str, study: Study, name: str, inputs: Sequence[str], settings: Settings
 ) -> tuple[Unit, Sequence[str]]:
     """The unit that a stage, a name and its input records stand for, and the records that the unit reads."""
-    match stage:
+    row = STAGES.named(stage)
+    keys = keys_of(inputs, settings)
+    match row.per:
         case "search":
             return search_unit_named(study, name), ()
-        case "archive":
-            return archive_unit(study, keys_of(inputs, settings)), inputs
-        case "aggregate":
-            return aggregate_unit(study, keys_of(inputs, settings)), inputs
-        case "extrapolate":
-            return extrapolate_unit(study, keys_of(inputs, settings)), inputs
-        case "pretrain":
-            return pretrain_unit(study, _point(study, name, settings)), ()
-        case "evaluate":
-            return evaluate_unit(study, _point(study, name, settings), keys_of(inputs, settings)), inputs
-        case "report":
-            points = points_of(study, inputs[0], settings)
-            return report_unit(study, points, keys_of(inputs, settings)), inputs
+        case "study":
+            return units_of(stage, study, keys=keys)[0], inputs
+        case "point":
+            return unit_of_point(stage, study, _point(study, name, settings), keys), inputs
 
 
 def _point(study: Study, name: str, settings: Settings) -> PretrainPoint:
     designs, _, point = name.rpartition("#")
-    return point_named(point, points_of(study, designs, settings))
+    return point_named(point, points_in(study, [fetch(designs, settings)]))
 
 
 def search_names(study: str) -> list[str]:
@@ -91,7 +81,8 @@ def point_names(study: str, store: str, designs: str) -> list[str]:
     """
     with one_line_errors():
         spec = _read(study)
-        return [f"{designs}#{point.id}" for point in points_of(spec, designs, Settings.from_environment(store))]
+        points = points_in(spec, [fetch(designs, Settings.from_environment(store))])
+        return [f"{designs}#{point.id}" for point in points]
 
 
 def copy_files(store: str, record: str, targets: Mapping[str, str]) -> None:
@@ -104,7 +95,7 @@ def copy_files(store: str, record: str, targets: Mapping[str, str]) -> None:
 
 def _read(study: str) -> Study:
     spec = parse_study(json.loads(study), "the study")
-    check_trainer(spec.pretrain)
+    check_study(spec)
     return spec
 
 

@@ -1,36 +1,22 @@
 """The one way to run a stage: command line, Kubeflow component and test all call `run_stage`.
 
 It finds the record if it was made before, else makes it in a workplace that survives interruption and commits it
-with the manifest last. The adapters below hand each stage its part of the study and its input records.
+with the manifest last.
 """
 
-import platform
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import version
-from pathlib import Path
 
-from aira_lib import __version__
-from aira_lib.device import cores
 from aira_lib.errors import UserError, from_os_error
-from aira_lib.flow.units import Unit, described_names, run_of, scales
-from aira_lib.records import (
-    PAGE,
-    BasePattern,
-    Manifest,
-    PretrainPoint,
-    ScaledDesign,
-    StandIn,
-    read_rows,
-)
+from aira_lib.flow.stage import STAGES, Input, Unit
+from aira_lib.flow.units import run_of
+from aira_lib.flow.versions import code_version, versions
+from aira_lib.records import PAGE, Manifest, StandIn
 from aira_lib.settings import Settings
 from aira_lib.store import Attempt, Holder, LostClaim, RecordFolder, open_store
 from aira_lib.study import Study, digest
-from aira_lib.tasks.section import task_of
 from aira_lib.track.follow import RUN_NAME_TAG, RUN_TAG, followed
 from aira_lib.track.log import TrackLog
 from aira_lib.track.mlflow_sync import DIGEST_TAG
@@ -102,28 +88,26 @@ def _claim(
         try:
             with folder.claim(settings.scratch, (PAGE,), waiting) as attempt:
                 if attempt:
-                    _make(study, unit, settings, attempt, progress, [fetch(i, settings) for i in inputs])
+                    unread = STAGES.named(unit.stage).unread
+                    _make(study, unit, settings, attempt, progress, [fetch(i, settings, unread) for i in inputs])
                 return attempt is not None
         except LostClaim:
             say(f"{unit.stage} {unit.name}: another process has taken over, perhaps since this one had stood still")
 
 
-@dataclass(frozen=True)
-class Input:
-    """A record that a stage reads: its manifest and a local folder with its files."""
-
-    manifest: Manifest
-    path: Path
-
-
-def fetch(uri: str, settings: Settings) -> Input:
+def fetch(uri: str, settings: Settings, unread: Sequence[str] = ()) -> Input:
     """Open a finished record: its manifest and a local folder with its verified files.
+
+    Args:
+        uri: where it is.
+        settings: names the store, and the folder for copies.
+        unread: patterns of files that are not needed.
 
     Raises:
         UserError: it is not finished, not in the store, or damaged.
     """
     folder, manifest = _finished(uri, settings)
-    return Input(manifest, folder.fetch(settings.scratch))
+    return Input(manifest, folder.fetch(settings.scratch, unread=unread))
 
 
 def keys_of(records: Sequence[str], settings: Settings) -> list[str]:
@@ -158,7 +142,7 @@ def _make(
     log.tags(_tags(study, unit))
     log.status("running")
     with followed(settings.tracking, study.name, digest(study), log.path, last=unit.stage == "report"):
-        STAGES[unit.stage](study, unit, inputs, work)
+        STAGES.named(unit.stage).make(study, unit, inputs, work)
         log.status("finished")
     attempt.commit(_manifest(study, unit, work.stand_ins, time.monotonic() - started))
 
@@ -189,108 +173,3 @@ def _manifest(study: Study, unit: Unit, stand_ins: list[StandIn], seconds: float
         seconds=seconds,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-@cache
-def code_version() -> str:
-    """Version of AIRA, with the commit where the code is a checkout."""
-    root = Path(__file__).parent.parent
-    if not (root / ".git").exists():
-        return __version__
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return __version__
-    return f"{__version__}+{done.stdout.strip()}"
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Versions of what computes the results, for manifests and the report."""
-    return {
-        "aira": code_version(),
-        "python": platform.python_version(),
-        "torch": version("torch"),
-        "numpy": version("numpy"),
-        "machine": f"{platform.machine()}, {cores()} cores",
-    }
-
-
-def points_of(study: Study, extrapolation: str, settings: Settings) -> list[PretrainPoint]:
-    """The pretraining points that a study wants of the designs in an extrapolation record."""
-    return _points(study, [fetch(extrapolation, settings)])
-
-
-def _points(study: Study, inputs: Sequence[Input]) -> list[PretrainPoint]:
-    """The points of the extrapolation that is among some records."""
-    from aira_lib.pretrain.points import pretraining_points
-
-    path = next(record.path for record in inputs if record.manifest.stage == "extrapolate")
-    return pretraining_points(study.pretrain, read_rows(path / "designs.jsonl", ScaledDesign))
-
-
-# --- one adapter a stage: its part of the study and its inputs as the stage wants them -------------------------------
-
-
-def _search(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
-    from aira_lib.search.stage import search
-
-    assert unit.agent
-    search(study.task, study.proxy, unit.agent, unit.seed, work, asked_by=f"{study.name}/{unit.name}")
-
-
-def _archive(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
-    from aira_lib.archive.stage import archive
-
-    task = task_of(study.task)
-    journals = [(record.manifest.unit, record.path / "journal.jsonl") for record in inputs]
-    archive(journals, work, task.dataset, task.lower_is_better)
-
-
-def _aggregate(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
-    from aira_lib.aggregate.stage import aggregate
-    from aira_lib.aggregate.table import DesignTable
-
-    by_agent = any(section.agents for section in study.aggregate)
-    aggregate(study.aggregate, DesignTable.from_parquet(inputs[0].path / "archive.parquet", by_agent), work)
-
-
-def _extrapolate(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
-    from aira_lib.extrapolate.stage import extrapolate
-
-    patterns = read_rows(inputs[0].path / "patterns.jsonl", BasePattern)
-    described = scales(study, described_names(study))
-    extrapolate(study.extrapolate, described, scales(study, study.trainable_scales()), patterns, work)
-
-
-def _pretrain(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
-    from aira_lib.pretrain.stage import pretrain
-
-    assert unit.point
-    pretrain(study.pretrain, unit.point, work)
-
-
-def _evaluate(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
-    from aira_lib.evaluate.stage import evaluate
-
-    evaluate(study.evaluate, study.pretrain.data, inputs[0].path, work)
-
-
-def _report(study: Study, unit: Unit, inputs: list[Input], work: Work) -> None:
-    from aira_lib.report.gather import gather
-    from aira_lib.report.stage import report
-
-    records = [(record.manifest, record.path) for record in inputs]
-    report(study, gather(study, records, _points(study, inputs), work.stand_ins, versions()), work)
-
-
-STAGES: dict[str, Callable[[Study, Unit, list[Input], Work], None]] = {
-    "search": _search,
-    "archive": _archive,
-    "aggregate": _aggregate,
-    "extrapolate": _extrapolate,
-    "pretrain": _pretrain,
-    "evaluate": _evaluate,
-    "report": _report,
-}

@@ -8,85 +8,37 @@ The keys of a unit's inputs are those of the records it reads. Where these are n
 they are foretold: by what this process computes on.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from aira_lib.architecture.pattern import parse
-from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.architecture.scales import Scale, scale_named
-from aira_lib.datasets.text.identity import data_identity
-from aira_lib.device import device_kind
 from aira_lib.errors import UserError, nearest
-from aira_lib.identity import computes, package_digest, versions_of
-from aira_lib.records import PretrainPoint, StageName
-from aira_lib.study import AgentSection, Study, changed, digest
+from aira_lib.flow.stage import POINTS, STAGES, Input, Stage, Unit, stages_read
+from aira_lib.records import PretrainPoint, ScaledDesign, read_rows
+from aira_lib.study import Study
 from aira_lib.tasks.section import family_of, task_of
-from aira_lib.training.precision import effective_precision
+from aira_lib.training.trainers import check_trainer
 
 T = TypeVar("T")
-Keys = Sequence[str] | None
-"""Of the records that a unit reads; None: they are foretold."""
-
-_NAMES_OF_SCALES = {"name", "source", "n_layers", "target_params"}
+Points = Sequence[PretrainPoint]
 
 _LATER = ("aggregate", "scales", "extrapolate", "pretrain", "evaluate")
 """Sections of a study that only say what becomes of designs."""
 
 
-@dataclass(frozen=True)
-class Unit:
-    """One record to be made.
-
-    Attributes:
-        stage: Which stage makes it.
-        name: Its name within the stage.
-        section: What determines it, as plain data: settings, contents, code, what computes.
-        inputs: Keys of the records that it reads.
-        agent: Of a search.
-        seed: Of a search.
-        point: Of a training run and its scores.
-    """
-
-    stage: StageName
-    name: str
-    section: dict[str, Any]
-    inputs: tuple[str, ...] = ()
-    agent: AgentSection | None = None
-    seed: int = 0
-    point: PretrainPoint | None = None
-
-    @property
-    def key(self) -> str:
-        """Digest of stage, section and input keys."""
-        return digest([self.stage, self.section, list(self.inputs)])
-
-    def folder(self, study: Study) -> str:
-        """Where the record lies, relative to the store."""
-        return f"{study.name}/{self.stage}/{self.name}-{self.key[:12]}"
+# --- refusals ---------------------------------------------------------------------------------------------------------
 
 
-def search_units(study: Study) -> list[Unit]:
-    """One unit for every agent and seed, in the study's order.
+def check_study(study: Study) -> None:
+    """Refuse, before anything is made, what reading the study's file alone cannot tell.
 
     Raises:
-        UserError: no such task, one that an agent cannot search, or sections of the study that do not go with it.
+        UserError: no such task or trainer, a task that an agent cannot search, or sections that do not go with it.
     """
     family = family_of(study.task)
     family.check(study.task, study.agents, study.proxy)
-    _check_later_sections(study)
-    task = family.identity(study.task, study.proxy)
-    return [_search_unit(study, task, agent, seed) for agent in study.agents for seed in agent.seeds]
-
-
-def _search_unit(study: Study, task: dict[str, Any], agent: AgentSection, seed: int) -> Unit:
-    section = {**task, "agent": {"name": agent.name, **changed(agent, exclude={"seeds"})}, "seed": seed}
-    return Unit("search", f"{agent.name}.s{seed}", section, agent=agent, seed=seed)
-
-
-def _check_later_sections(study: Study) -> None:
-    """Refuse a study whose stages after the searches are described where there are none, or not where there are."""
-    family = family_of(study.task)
+    check_trainer(study.pretrain)
     if family.has_designs and not study.aggregate:
         raise UserError(f"study {study.name}: aggregate is empty; name at least one way to aggregate designs")
     described = [name for name in _LATER if getattr(study, name) != Study.model_fields[name].default]
@@ -111,67 +63,102 @@ def need_designs(study: Study) -> None:
         )
 
 
-def archive_unit(study: Study, searches: Keys = None) -> Unit:
-    """The archive of all searches, of which the keys may be given.
+# --- units ------------------------------------------------------------------------------------------------------------
+
+
+def units_of(stage: str, study: Study, points: Points = (), keys: Sequence[str] | None = None) -> list[Unit]:
+    """The units of a stage, in the study's order.
+
+    Args:
+        stage: its name.
+        study: whose units.
+        points: the pretraining points, for stages that have a unit for each, or read such.
+        keys: of the records that the stage's one unit reads; None: they are foretold.
 
     Raises:
-        UserError: the study's task has no designs.
+        UserError: see `check_study` and `need_designs`.
     """
-    need_designs(study)
-    keys = searches if searches is not None else [unit.key for unit in search_units(study)]
-    return Unit("archive", "all", {"code": versions_of("archive")}, tuple(keys))
+    row = STAGES.named(stage)
+    check_study(study)
+    if row.per != "search":
+        need_designs(study)
+    match row.per:
+        case "search":
+            bare = [Unit(stage, f"{a.name}.s{seed}", agent=a, seed=seed) for a in study.agents for seed in a.seeds]
+        case "study":
+            bare = [Unit(stage, "all")]
+        case "point":
+            bare = [Unit(stage, point.id, point=point) for point in points]
+    return [_whole(row, study, unit, points, keys) for unit in bare]
 
 
-def aggregate_unit(study: Study, archive: Keys = None) -> Unit:
-    """All base patterns."""
-    section = {"aggregate": [{"name": a.name, **changed(a)} for a in study.aggregate], "code": versions_of("aggregate")}
-    return Unit("aggregate", "all", section, tuple(archive or [archive_unit(study).key]))
+def unit_of_point(stage: str, study: Study, point: PretrainPoint, keys: Sequence[str] | None = None) -> Unit:
+    """The unit of a stage that has one for each pretraining point."""
+    (unit,) = units_of(stage, study, [point], keys)
+    return unit
 
 
-def extrapolate_unit(study: Study, patterns: Keys = None) -> Unit:
-    """All designs at all scales."""
-    section = {
-        "extrapolate": changed(study.extrapolate),
-        "described": [changed(scale) for scale in scales(study, described_names(study))],
-        "trainable": [changed(scale) for scale in scales(study, study.trainable_scales())],
-        "code": versions_of("extrapolate"),
-    }
-    return Unit("extrapolate", "all", section, tuple(patterns or [aggregate_unit(study).key]))
+def _whole(row: Stage, study: Study, unit: Unit, points: Points, keys: Sequence[str] | None) -> Unit:
+    if keys is None:
+        keys = [each.key for other in stages_read(row) for each in _read_by(unit, other, study, points)]
+    return replace(unit, section=row.section(study, unit), inputs=tuple(keys))
 
 
-def pretrain_unit(study: Study, point: PretrainPoint) -> Unit:
-    """One training run. Its key has no inputs: the point says all of it, whichever way its design was found."""
-    section = {
-        "data": data_identity(study.pretrain.data),
-        "pretrain": changed(study.pretrain, include={"optimizer", "micro_batch_tokens", "trainer"}),
-        "layers": point.design.pattern,
-        "scale": changed(point.design.scale, exclude=_NAMES_OF_SCALES),
-        "steps": point.steps,
-        "seed": point.seed,
-        "code": versions_of("text", "models", "training"),
-        "computes": computes(),
-        "precision": effective_precision(study.pretrain, device_kind()),
-        **PRIMITIVES.in_key(parse(point.design.pattern)),
-    }
-    return Unit("pretrain", point.id, section, point=point)
+def _read_by(unit: Unit, stage: Stage, study: Study, points: Points) -> list[Unit]:
+    """The units of a stage whose records a unit reads."""
+    mine = [unit.point] if unit.point and stage.per == "point" else points
+    return units_of(stage.name, study, mine)
 
 
-def evaluate_unit(study: Study, point: PretrainPoint, trained: Keys = None) -> Unit:
-    """The scores of one training run."""
-    section = {
-        "evaluate": changed(study.evaluate, exclude={"batch_size"}),
-        "data": data_identity(study.pretrain.data),
-        "code": versions_of("text", "models", "evaluate"),
-        "computes": computes(),
-    }
-    return Unit("evaluate", point.id, section, tuple(trained or [pretrain_unit(study, point).key]), point=point)
+def inputs_of(unit: Unit, study: Study, points: Points) -> list[Unit]:
+    """The units whose records a unit reads, in the order of the flow."""
+    return [each for other in stages_read(STAGES.named(unit.stage)) for each in _read_by(unit, other, study, points)]
 
 
-def report_unit(study: Study, points: Sequence[PretrainPoint], records: Keys = None) -> Unit:
-    """The report of everything."""
-    if records is None:
-        records = [extrapolate_unit(study).key, *(evaluate_unit(study, point).key for point in points)]
-    return Unit("report", "all", {"study": changed(study), "code": package_digest("report")}, tuple(sorted(records)))
+def search_units(study: Study) -> list[Unit]:
+    """One unit for every agent and seed."""
+    return units_of("search", study)
+
+
+def unit_named(units: Sequence[Unit], name: str, complaint: str) -> Unit:
+    """The unit of a name.
+
+    Raises:
+        UserError: `complaint`, with the name and the nearest.
+    """
+    return _named(name, {unit.name: unit for unit in units}, complaint)
+
+
+def search_unit_named(study: Study, name: str) -> Unit:
+    """The search unit called `name`.
+
+    Raises:
+        UserError: the study has no such search.
+    """
+    return unit_named(search_units(study), name, f"study {study.name} has no search")
+
+
+# --- pretraining points -----------------------------------------------------------------------------------------------
+
+
+def points_in(study: Study, records: Sequence[Input]) -> list[PretrainPoint]:
+    """The pretraining points that a study wants of the designs in the extrapolation that is among some records."""
+    from aira_lib.pretrain.points import pretraining_points
+
+    path = next(record.path for record in records if record.manifest.stage == POINTS)
+    return pretraining_points(study.pretrain, read_rows(path / "designs.jsonl", ScaledDesign))
+
+
+def point_named(name: str, points: Points) -> PretrainPoint:
+    """The pretraining point called `name`.
+
+    Raises:
+        UserError: there is no such point.
+    """
+    return _named(name, {point.id: point for point in points}, "there is no pretraining point")
+
+
+# --- tracking runs, scales --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -183,21 +170,14 @@ class RunName:
 
 
 def run_of(unit: Unit) -> RunName:
-    """Searches and pretraining points have runs of their own; a point's scores go where its training went."""
-    return run_name(unit.stage, unit.name, unit.key, unit.inputs)
+    """Searches and pretraining points have runs of their own; what is measured of a point goes where its training went.
 
-
-def run_name(stage: str, name: str, key: str, inputs: Sequence[str]) -> RunName:
-    """The same from the fields of a manifest."""
-    match stage:
-        case "search":
-            return RunName(f"search:{key}", f"search/{name}")
-        case "pretrain":
-            return RunName(f"pretrain:{key}", f"pretrain/{name}")
-        case "evaluate":
-            return RunName(f"pretrain:{inputs[0]}", f"pretrain/{name}")
-        case _:
-            return RunName(None, stage)
+    A stage whose log goes to another stage's run reads one record of that stage.
+    """
+    of = STAGES.named(unit.stage).run
+    if not of:
+        return RunName(None, unit.stage)
+    return RunName(f"{of}:{unit.key if of == unit.stage else unit.inputs[0]}", f"{of}/{unit.name}")
 
 
 def described_names(study: Study) -> list[str]:
@@ -211,25 +191,7 @@ def scales(study: Study, names: Sequence[str]) -> list[Scale]:
     return [study.scales.get(name) or scale_named(name, n_primitives) for name in names]
 
 
-def search_unit_named(study: Study, name: str) -> Unit:
-    """The search unit called `name`.
-
-    Raises:
-        UserError: the study has no such search.
-    """
-    return _named(name, {unit.name: unit for unit in search_units(study)}, f"study {study.name} has no search")
-
-
-def point_named(name: str, points: Sequence[PretrainPoint]) -> PretrainPoint:
-    """The pretraining point called `name`.
-
-    Raises:
-        UserError: there is no such point.
-    """
-    return _named(name, {point.id: point for point in points}, "there is no pretraining point")
-
-
-def _named(name: str, valid: dict[str, T], complaint: str) -> T:
+def _named(name: str, valid: Mapping[str, T], complaint: str) -> T:
     if name not in valid:
         raise UserError(f"{complaint} {name!r}{nearest(name, valid)}")
     return valid[name]

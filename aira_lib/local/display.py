@@ -12,7 +12,6 @@ from rich.text import Text
 
 from aira_lib.console import duration
 from aira_lib.planning.estimate import StageEstimate
-from aira_lib.records import STAGES
 from aira_lib.track.progress import Progress
 
 ENDED = ("done", "reused", "failed")
@@ -115,8 +114,8 @@ class Display:
 
 def tally(units: Sequence[Progress]) -> Mapping[str, dict[str, int]]:
     """How many units of each stage ended how."""
-    counts: dict[str, dict[str, int]] = {stage: dict.fromkeys(ENDED, 0) for stage in STAGES}
+    counts: dict[str, dict[str, int]] = {}
     for unit in units:
-        if unit.stage in counts and unit.status in ENDED:
-            counts[unit.stage][unit.status] += 1
+        if unit.status in ENDED:
+            counts.setdefault(unit.stage, dict.fromkeys(ENDED, 0))[unit.status] += 1
     return counts

@@ -19,11 +19,10 @@ from pathlib import Path
 from rich.console import Console
 
 from aira_lib.errors import UserError
-from aira_lib.flow.units import Unit
 from aira_lib.local.display import Display, Outlook
 from aira_lib.planning.estimate import estimate
 from aira_lib.settings import Settings, lifeline
-from aira_lib.store import RecordFolder, open_store
+from aira_lib.store import open_store
 from aira_lib.study import Study, canonical_json, digest
 from aira_lib.track.follow import LOG_NAME, Follower
 from aira_lib.track.progress import Progress, read_progress
@@ -171,9 +170,3 @@ def _raise(units: Sequence[Progress], log: Path) -> None:
 
 def _tail(log: Path, lines: int = 25) -> str:
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
-
-
-def finished_units(study: Study, settings: Settings, units: Sequence[Unit]) -> list[Unit]:
-    """Those of some units whose records exist."""
-    store = open_store(settings.store)
-    return [unit for unit in units if RecordFolder(store, unit.folder(study)).manifest() is not None]

@@ -6,7 +6,8 @@ from rich.console import Console
 
 from aira_lib.agents.providers import provider_of
 from aira_lib.console import duration
-from aira_lib.flow.units import Unit, search_units
+from aira_lib.flow.stage import Unit
+from aira_lib.flow.units import search_units
 from aira_lib.local.run import LocalRun
 from aira_lib.planning.estimate import estimate_searches
 from aira_lib.records import PAGE

@@ -18,8 +18,9 @@ from typing import IO
 from rich.console import Console
 from rich.live import Live
 
+from aira_lib.flow.finished import finished_units
 from aira_lib.flow.units import search_units
-from aira_lib.local.run import LocalRun, check_store, finished_units, follow_logs, only_launcher, stage_environment
+from aira_lib.local.run import LocalRun, check_store, follow_logs, only_launcher, stage_environment
 from aira_lib.store import open_store
 from aira_lib.study import canonical_json
 from aira_lib.tasks.section import task_of

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from aira_lib.agents import best_node
 from aira_lib.console import duration
-from aira_lib.flow.units import Unit, search_units
+from aira_lib.flow.stage import Unit
+from aira_lib.flow.units import search_units
 from aira_lib.local.run import LocalRun
 from aira_lib.local.search_outlook import page_place
 from aira_lib.records import PAGE

@@ -19,24 +19,12 @@ from aira_lib.agents import model_named
 from aira_lib.console import duration
 from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, UserError
-from aira_lib.flow.run import points_of, run_stage
-from aira_lib.flow.units import (
-    Unit,
-    aggregate_unit,
-    archive_unit,
-    evaluate_unit,
-    extrapolate_unit,
-    need_designs,
-    point_named,
-    pretrain_unit,
-    report_unit,
-    search_unit_named,
-    search_units,
-)
+from aira_lib.flow.finished import finished_records, finished_units, units_to_make
+from aira_lib.flow.run import run_stage
+from aira_lib.flow.units import check_study, need_designs, search_units
 from aira_lib.local.display import tally
-from aira_lib.local.run import LocalRun, PipelineFailed, finished_units, run_locally
+from aira_lib.local.run import LocalRun, PipelineFailed, run_locally
 from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, StageEstimate, estimate
-from aira_lib.records import StageName
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store
 from aira_lib.study import Study, canonical_json, digest
@@ -82,18 +70,6 @@ def _close(console: Console, run: LocalRun, open_report: bool) -> int:
         console.print(f"Runs:   mlflow ui --backend-store-uri {run.tracking}", soft_wrap=True, highlight=False)
     show_page(report_page(run.study, run.settings), open_report)
     return 0
-
-
-def finished_records(study: Study, settings: Settings) -> int:
-    """The number of the study's records if all of them exist, else 0."""
-    before = [*search_units(study), archive_unit(study), aggregate_unit(study)]
-    designs = extrapolate_unit(study)
-    if len(finished_units(study, settings, [designs])) == 0:
-        return 0
-    points = points_of(study, f"{open_store(settings.store).uri}/{designs.folder(study)}", settings)
-    after = [unit(study, p) for p in points for unit in (pretrain_unit, evaluate_unit)]
-    units = [*before, designs, *after, report_unit(study, points)]
-    return len(units) if len(finished_units(study, settings, units)) == len(units) else 0
 
 
 def show_plan(console: Console, study: Study, settings: Settings, workers: int) -> None:
@@ -149,55 +125,23 @@ def tracking_uri(given: str | None, settings: Settings) -> str | None:
     return f"sqlite:///{open_store(settings.store).local('mlflow.db', settings.scratch)}"
 
 
-def run_one_stage(stage: StageName, study: Study, name: str | None, settings: Settings) -> None:
+def run_one_stage(stage: str, study: Study, name: str | None, settings: Settings) -> None:
     """Run all units of one stage, or the named one, in this process.
 
     Raises:
         UserError: a stage before this one has not been run, or there is no such unit.
     """
     console = Console()
-    for unit, inputs in _units(stage, study, name, settings):
+    for unit, inputs in units_to_make(stage, study, name, settings):
         started = time.monotonic()
         made = run_stage(study, unit, settings, inputs, partial(console.print, highlight=False, soft_wrap=True))
         how = "was there already" if made.reused else f"made in {duration(time.monotonic() - started)}"
         console.print(f"{stage} {unit.name}: {how}\n  {made.uri}", highlight=False, soft_wrap=True)
 
 
-def _units(stage: StageName, study: Study, name: str | None, settings: Settings) -> list[tuple[Unit, list[str]]]:
-    searches = search_units(study)
-    match stage:
-        case "search":
-            return [(u, []) for u in ([search_unit_named(study, name)] if name else searches)]
-        case "archive":
-            return [(archive_unit(study), _uris(study, settings, searches))]
-        case "aggregate":
-            return [(aggregate_unit(study), _uris(study, settings, [archive_unit(study)]))]
-        case "extrapolate":
-            return [(extrapolate_unit(study), _uris(study, settings, [aggregate_unit(study)]))]
-    designs = _uris(study, settings, [extrapolate_unit(study)])
-    points = points_of(study, designs[0], settings)
-    if stage == "report":
-        trained = [pretrain_unit(study, p) for p in points] + [evaluate_unit(study, p) for p in points]
-        before = [*searches, archive_unit(study), aggregate_unit(study)]
-        return [(report_unit(study, points), designs + _uris(study, settings, [*before, *trained]))]
-    chosen = [point_named(name, points)] if name else points
-    if stage == "pretrain":
-        return [(pretrain_unit(study, p), []) for p in chosen]
-    return [(evaluate_unit(study, p), _uris(study, settings, [pretrain_unit(study, p)])) for p in chosen]
-
-
-def _uris(study: Study, settings: Settings, units: Sequence[Unit]) -> list[str]:
-    """URIs of records that must exist."""
-    store = open_store(settings.store)
-    for unit in units:
-        if RecordFolder(store, unit.folder(study)).manifest() is None:
-            raise UserError(f"{unit.stage} {unit.name} is not finished in {store.uri}; run `aira {unit.stage}` first")
-    return [f"{store.uri}/{unit.folder(study)}" for unit in units]
-
-
 def report_page(study: Study, settings: Settings) -> Path:
     """The local file of a finished report."""
-    ((unit, _),) = _units("report", study, None, settings)
+    ((unit, _),) = units_to_make("report", study, None, settings)
     return RecordFolder(open_store(settings.store), unit.folder(study)).fetch(settings.scratch) / "report.html"
 
 
@@ -219,7 +163,7 @@ def compile_study(
     """
     _need("kfp", "compiling a pipeline", "kfp")
     need_designs(study)
-    search_units(study)
+    check_study(study)
     if not output.absolute().parent.is_dir() or output.suffix != ".yaml":
         raise UserError(f"--output {output}: name a .yaml file in a folder that exists")
     environment = {**os.environ, **({"AIRA_IMAGE": image} if image else {})}

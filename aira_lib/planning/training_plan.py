@@ -25,13 +25,14 @@ from aira_lib.architecture.tables import read_table
 from aira_lib.errors import UserError, from_os_error
 from aira_lib.extrapolate.depth import layers_for_scale
 from aira_lib.extrapolate.stage import describe_baseline
-from aira_lib.flow.run import points_of
-from aira_lib.flow.units import extrapolate_unit, scales
+from aira_lib.flow.finished import finished_units, known_points
+from aira_lib.flow.stage import POINTS
+from aira_lib.flow.units import scales, units_of
 from aira_lib.naming import exact
 from aira_lib.pretrain.points import pretraining_points
 from aira_lib.records import PretrainPoint
 from aira_lib.settings import Settings
-from aira_lib.store import RecordFolder, open_store
+from aira_lib.store import open_store
 from aira_lib.study import Study
 from aira_lib.verify.results import model_name
 from aira_lib.verify.steps import BUDGETS, CONVENTIONS, row_counts, row_name
@@ -124,15 +125,12 @@ def _run(
 
 def study_plan(study: Study, settings: Settings, mfu: float) -> tuple[list[PlannedRun], str]:
     """The runs of a study, and what is still unknown: before its search, only the baselines are."""
-    unit = extrapolate_unit(study)
-    store = open_store(settings.store)
-    if RecordFolder(store, unit.folder(study)).manifest() is not None:
-        points = points_of(study, f"{store.uri}/{unit.folder(study)}", settings)
-        return [_of_point(point, mfu) for point in points], ""
+    if finished_units(study, settings, units_of(POINTS, study)):
+        return [_of_point(point, mfu) for point in known_points(study, settings)], ""
     finds = len(study.aggregate) * len(study.pretrain.methods)
     unknown = (
         f"The finds are not known yet: up to {finds} more designs at each scale once `aira extrapolate` is done "
-        f"in {store.uri}."
+        f"in {open_store(settings.store).uri}."
     )
     return [_of_point(point, mfu) for point in baseline_points(study)], unknown
 

@@ -105,6 +105,7 @@ def build(study: Study, inputs: ReportInputs) -> Content:
         _scale_section(inputs),
         _isotoken_section(inputs, comparison),
         _isoflop_section(study, inputs, found),
+        *_further_sections(inputs),
         _cost_section(inputs),
     ]
     return Content(
@@ -203,6 +204,15 @@ def _pattern_section(inputs: ReportInputs) -> Section:
         caption = "The base patterns; the bar above a layer is the share of the votes for it."
         blocks.append(FigureBlock(picture, caption, "", only_markdown=True))
     return Section("patterns", "Aggregated patterns", blocks, primitives=_primitives(strips.values()))
+
+
+def _further_sections(inputs: ReportInputs) -> list[Section]:
+    """Stages of somebody's own: one section, a table each."""
+    blocks: list[Block] = [
+        TableBlock(tables.further_table(f"further_{place}", does, rows))
+        for place, (does, rows) in enumerate(inputs.further.items(), 1)
+    ]
+    return [Section("further", "Further stages", blocks)] if blocks else []
 
 
 def _primitives(strips: Iterable[Strip]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from aira_lib.records import (
     BasePattern,
@@ -31,6 +32,7 @@ def gather(
     points: Sequence[PretrainPoint],
     stand_ins: Sequence[StandIn],
     versions: Mapping[str, str],
+    further: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> ReportInputs:
     """Sort records by stage and read their files.
 
@@ -40,6 +42,7 @@ def gather(
         points: the pretraining points that the study wants; a record that was found again may name them otherwise.
         stand_ins: all that stood in for something, over all records.
         versions: what computes the report.
+        further: rows of stages that the report does not know, by what the stage does.
     """
     by_stage: dict[str, list[Record]] = defaultdict(list)
     timings: dict[str, float] = defaultdict(float)
@@ -60,6 +63,7 @@ def gather(
         stand_ins=stand_ins,
         versions=versions,
         timings=dict(timings),
+        further=further or {},
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aira_lib.records import ArchiveRow, BasePattern, Node, ScaledDesign, Score, StandIn, TrainingRun
 
@@ -39,6 +39,7 @@ class ReportInputs:
         scores: what was measured on the final checkpoints.
         stand_ins: what was small or synthetic.
         versions: package -> version of what computed the results.
+        further: what a stage does -> its rows, of stages that the report does not know by themselves.
         timings: stage -> seconds, summed over its records; the only part that differs between equal studies.
     """
 
@@ -52,3 +53,4 @@ class ReportInputs:
     stand_ins: Sequence[StandIn] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
+    further: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)

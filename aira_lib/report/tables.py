@@ -1,10 +1,11 @@
 """Records to table rows: the best designs, the base patterns, the designs at scale, stand-ins, versions and cost."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aira_lib.architecture.pattern import parse
 from aira_lib.architecture.primitives import PRIMITIVES
-from aira_lib.records import STAGES, ArchiveRow, BasePattern, ScaledDesign, StandIn
+from aira_lib.records import ArchiveRow, BasePattern, ScaledDesign, StandIn
 from aira_lib.report.columns import Column, Row, Table, prefix
 from aira_lib.report.entries import family, mean
 from aira_lib.report.searches import measure
@@ -210,10 +211,22 @@ def versions_table(versions: Mapping[str, str]) -> Table:
     return Table("versions", "Versions of what computed the results.", columns, rows, "No versions were recorded.")
 
 
+def further_table(name: str, does: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """What a stage of somebody's own found, in the columns that its rows have."""
+    names = list(dict.fromkeys(column for row in rows for column in row))
+    columns = [Column(each, each.replace("_", " "), style="name" if i == 0 else "text") for i, each in enumerate(names)]
+    shown: list[Row] = [{each: _shown(row.get(each)) for each in names} for row in rows]
+    return Table(name, does, columns, shown, "It left no rows.")
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
 def cost_table(timings: Mapping[str, float]) -> Table:
     """Seconds by stage, in the order of the flow, and their sum."""
     total = sum(timings.values())
-    stages = sorted(timings, key=lambda stage: (STAGES.index(stage) if stage in STAGES else len(STAGES), stage))
+    stages = list(timings)
     rows: list[Row] = [
         {"stage": stage, "seconds": float(timings[stage]), "share": timings[stage] / total if total else None}
         for stage in stages

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -96,12 +97,13 @@ class RecordFolder:
                 attempt.discard()
                 raise LostClaim from error
 
-    def fetch(self, scratch: Path, only: Collection[str] | None = None) -> Path:
+    def fetch(self, scratch: Path, only: Collection[str] | None = None, unread: Collection[str] = ()) -> Path:
         """Return a local folder with the files of a finished record, each verified by size and SHA-256.
 
         Args:
             scratch: where to download to, unless the store is a file system; files already there are used.
             only: names of the files wanted; all by default.
+            unread: patterns of files that are not wanted, such as ``checkpoints/*``.
 
         Raises:
             StoreError: no such record, no such file in it, a file that differs, or store or disk refuse.
@@ -115,7 +117,8 @@ class RecordFolder:
                 raise StoreError(f"{self.uri}: the record has no file {name!r}{nearest(name, entries)}")
         folder = _folder_of(self.prefix, manifest)
         path = self.store.local(folder, scratch)
-        for name in entries if only is None else only:
+        wanted = entries if only is None else only
+        for name in (name for name in wanted if not any(fnmatchcase(name, pattern) for pattern in unread)):
             if not matches(path / name, entries[name]):
                 self.store.get(safe_name(folder, name), path / name)
                 if not matches(path / name, entries[name]):

@@ -1,16 +1,29 @@
 """The part of a study that describes its agents: scaffold, model, budget and the limits of what they write."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from aira_lib.errors import UserError, nearest
 from aira_lib.section import Distinct, Section
 from aira_lib.study.model_traits import traits_of
 
 ScaffoldName = Literal["greedy", "one-shot", "sampling", "tree", "evolutionary"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
 MemoryOf = Literal["none", "siblings", "ancestors", "all"]
+
+
+def effort_named(name: str) -> ReasoningEffort:
+    """The reasoning effort of a name.
+
+    Raises:
+        UserError: there is none; the line gives the nearest name.
+    """
+    for effort in get_args(ReasoningEffort):
+        if effort == name:
+            return effort  # type: ignore[no-any-return]
+    raise UserError(f"unknown reasoning effort {name!r}{nearest(name, get_args(ReasoningEffort))}")
 
 
 class CandidateLimits(Section):

@@ -153,7 +153,7 @@ class TaskFamily(Protocol):
         return None
 
 
-FAMILIES: Registry[TaskFamily] = Registry("task family")
+FAMILIES: Registry[TaskFamily] = Registry("task family", "aira_lib.tasks.families")
 
 
 def writes_designs_only(model: str) -> bool:

@@ -2,7 +2,6 @@
 
 from aira_lib.errors import UserError, nearest
 from aira_lib.study import TaskSection
-from aira_lib.tasks import families  # noqa: F401 - the built-in ones enter
 from aira_lib.tasks.family import FAMILIES, TaskFamily
 from aira_lib.tasks.task import SearchTask
 

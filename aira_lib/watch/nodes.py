@@ -6,7 +6,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from aira_lib.errors import StoreError, UserError
-from aira_lib.flow.units import Unit, search_unit_named
+from aira_lib.flow.stage import Unit
+from aira_lib.flow.units import search_unit_named
 from aira_lib.records import Node
 from aira_lib.search.page import render_run
 from aira_lib.settings import Settings

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from aira_lib.agents import next_step, total_steps
 from aira_lib.agents.step import step_rng
 from aira_lib.console import duration
-from aira_lib.flow.units import Unit, search_units
+from aira_lib.flow.stage import Unit
+from aira_lib.flow.units import search_units
 from aira_lib.records import Node
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store

@@ -34,7 +34,7 @@ def test_top_level_imports_only_kfp(path: Path) -> None:
 
 
 def test_a_component_for_every_stage() -> None:
-    from aira_lib.records import STAGES
+    from aira_lib.flow.stage import STAGES
 
     assert {p.parent.name for p in COMPONENTS} == {*STAGES, "plan"}
     for path in COMPONENTS:

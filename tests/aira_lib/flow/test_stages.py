@@ -14,7 +14,7 @@ import pytest
 
 from aira_lib.errors import UserError
 from aira_lib.flow import run as stages
-from aira_lib.flow.units import aggregate_unit, archive_unit
+from aira_lib.flow.units import units_of
 from aira_lib.records import Manifest
 from aira_lib.settings import Settings
 from aira_lib.store import open_store
@@ -108,9 +108,9 @@ def _written(store: Path) -> int:
 
 def test_a_stage_without_its_inputs_is_one_line(tmp_path: Path) -> None:
     study = tiny_study()
-    missing = f"{open_store(str(tmp_path)).uri}/{archive_unit(study).folder(study)}"
+    missing = f"{open_store(str(tmp_path)).uri}/{units_of('archive', study)[0].folder(study)}"
     with pytest.raises(UserError, match="is not a finished record; run the stage before this one first"):
-        stages.run_stage(study, aggregate_unit(study), Settings(store=str(tmp_path)), [missing])
+        stages.run_stage(study, units_of("aggregate", study)[0], Settings(store=str(tmp_path)), [missing])
 
 
 def test_the_end_of_the_launcher_ends_a_stage(tmp_path: Path) -> None:

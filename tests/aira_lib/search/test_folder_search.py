@@ -8,7 +8,7 @@ import aira_lib.search.stage as stage
 from aira_lib.agents import Prompt, Reply
 from aira_lib.errors import UserError
 from aira_lib.flow import run as stages
-from aira_lib.flow.units import archive_unit, search_units
+from aira_lib.flow.units import search_units, units_of
 from aira_lib.records import Node, read_rows
 from aira_lib.sandbox import closes_files, isolation
 from aira_lib.search.stage import search
@@ -157,7 +157,7 @@ def test_the_search_stage_makes_a_record_and_later_stages_say_why_not(
     assert without_seconds([node]) == without_seconds(recorded.nodes[:1])
     assert stages.run_stage(study, unit, settings).reused
     with pytest.raises(UserError, match="searches a task folder"):
-        archive_unit(study)
+        units_of("archive", study)
 
 
 def test_a_key_depends_on_what_is_in_the_folder_and_not_on_where_it_lies(recorded: Searched, tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ import sys
 import time
 import traceback
 from collections import Counter
+from dataclasses import replace
 from functools import partialmethod
 from pathlib import Path
 
 from aira_lib.flow import run as stages
-from aira_lib.flow.units import Unit
+from aira_lib.flow.stage import STAGES, Unit
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store
 from aira_lib.store.files import write_file
@@ -94,7 +95,8 @@ def one_pair(number: int, uri: str, scratch: Path, seen: Counter[str]) -> None:
 
 
 def main(uri: str, scratch: Path, pairs: int) -> None:
-    stages.STAGES["search"] = journal_stage  # type: ignore[assignment]
+    row = STAGES.named("search")
+    STAGES._entries["search"] = replace(row, make=journal_stage)
     RecordFolder.claim = partialmethod(RecordFolder.claim, seconds=LEASE_SECONDS)  # type: ignore[method-assign,assignment]
     os.fsync = lambda descriptor: None  # slow, and only a machine that dies needs it: the kernel outlives a process
     seen: Counter[str] = Counter()

@@ -15,7 +15,7 @@ from aira_lib.errors import UserError
 from aira_lib.extrapolate.stage import describe
 from aira_lib.flow.entry import run_text
 from aira_lib.flow.run import fetch, run_stage
-from aira_lib.flow.units import evaluate_unit, pretrain_unit, scales
+from aira_lib.flow.units import scales, unit_of_point
 from aira_lib.pretrain.points import pretraining_points
 from aira_lib.records import PretrainPoint, Score, TrainingRun, read_columns, read_row
 from aira_lib.settings import Settings
@@ -43,7 +43,7 @@ def test_a_trainer_from_outside_trains_and_is_scored(tmp_path: Path, monkeypatch
     monkeypatch.setenv("AIRA_PLUGINS", PLUGIN)
     chosen = study("toy")
     point, settings = point_of(chosen), Settings(store=str(tmp_path))
-    made = run_stage(chosen, pretrain_unit(chosen, point), settings)
+    made = run_stage(chosen, unit_of_point("pretrain", chosen, point), settings)
     record = fetch(made.uri, settings).path
     curve = read_columns(record / "loss.parquet")
     assert curve["step"] == list(range(1, point.steps + 1))
@@ -52,7 +52,7 @@ def test_a_trainer_from_outside_trains_and_is_scored(tmp_path: Path, monkeypatch
     assert read_row(record / "run.json", TrainingRun).status == "ok"
     names = sorted(path.name for path in record.rglob("*.pt"))
     assert names == ["curve.00000-of-00001.pt", "model.00000-of-00002.pt", "model.00001-of-00002.pt"]
-    scored = run_stage(chosen, evaluate_unit(chosen, point), settings, [made.uri])
+    scored = run_stage(chosen, unit_of_point("evaluate", chosen, point), settings, [made.uri])
     score = read_row(fetch(scored.uri, settings).path / "score.json", Score)
     assert score.loss == pytest.approx(curve["loss"][-1], rel=0.2)
 
@@ -60,7 +60,7 @@ def test_a_trainer_from_outside_trains_and_is_scored(tmp_path: Path, monkeypatch
 def test_an_interrupted_run_of_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRA_PLUGINS", PLUGIN)
     chosen = tiny_study(pretrain={**TINY_STUDY["pretrain"], "trainer": "toy", "checkpoint_seconds": 1e-9})
-    point, unit = point_of(chosen), pretrain_unit(chosen, point_of(chosen))
+    point, unit = point_of(chosen), unit_of_point("pretrain", chosen, point_of(chosen))
     whole = run_stage(chosen, unit, Settings(store=str(tmp_path / "whole")))
     calls = 0
     toy = TRAINERS.named("toy")
@@ -111,7 +111,9 @@ def test_an_unknown_trainer_is_one_line_when_a_study_is_read(
     assert ended.value.code == 2
     assert capsys.readouterr().err == f"aira: {line}\n"
     with pytest.raises(UserError, match="did you mean 'one-device'"):
-        run_stage(study("one-devise"), pretrain_unit(study("x"), point_of(study("x"))), Settings(str(tmp_path)))
+        run_stage(
+            study("one-devise"), unit_of_point("pretrain", study("x"), point_of(study("x"))), Settings(str(tmp_path))
+        )
 
 
 @pytest.mark.parametrize(

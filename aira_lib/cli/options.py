@@ -1,0 +1,45 @@
+"""Arguments that several commands have, and what they stand for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from aira_lib.settings import Settings
+    from aira_lib.study import Study
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study, such as pipelines/compose/laptop.yaml.")]
+Store = Annotated[
+    str | None,
+    typer.Option(help="Where records are kept: a folder, file:// or s3://bucket/prefix.", envvar="AIRA_STORE"),
+]
+Tracking = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MLFLOW_TRACKING_URI", help="MLflow tracking URI, or 'none'; default: SQLite beside the store."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Unit = Annotated[str | None, typer.Option(help="Only this unit, as `aira run --dry-run` and errors name them.")]
+
+
+def study_of(path: Path) -> "Study":
+    """Read a study's file, and refuse what can be told to be wrong before anything is made.
+
+    Raises:
+        UserError: one line.
+    """
+    from aira_lib.flow.units import check_study
+    from aira_lib.study.reading import load_study
+
+    study = load_study(path)
+    check_study(study)
+    return study
+
+
+def settings_of(store: str | None) -> "Settings":
+    """The settings of the environment; `store` wins over AIRA_STORE."""
+    from aira_lib.settings import Settings
+
+    return Settings.from_environment(store)

@@ -1,0 +1,47 @@
+"""`aira run` and `aira compile`: a whole study, here or on a cluster."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aira_lib.cli.options import Store, StudyFile, Tracking, settings_of, study_of
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    store: Store = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Units at once; default: the cores.")] = None,
+    tracking: Tracking = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan, its cost and time; start nothing.")
+    ] = False,
+    open_report: Annotated[bool, typer.Option("--open", help="Open the report in a browser at the end.")] = False,
+) -> None:
+    """Run a whole study on this machine: the very pipeline that a cluster runs.
+
+    Interrupt it whenever you like: the same command goes on from what is finished.
+    """
+    from aira_lib.local.session import run_study
+
+    raise typer.Exit(run_study(study_of(study), settings_of(store), workers, tracking, dry_run, open_report))
+
+
+@app.command(name="compile")
+def compile_pipeline(
+    study: StudyFile,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The YAML file to write.")] = Path("aira-compose.yaml"),
+    store: Store = None,
+    parallelism: Annotated[int, typer.Option(min=1, help="Searches or pretraining points at once.")] = 8,
+    image: Annotated[str | None, typer.Option(envvar="AIRA_IMAGE", help="Image of the components, by digest.")] = None,
+    kubernetes: Annotated[
+        bool, typer.Option("--kubernetes", help="Write Pipeline and PipelineVersion objects, for GitOps.")
+    ] = False,
+) -> None:
+    """Compile the pipeline for a Kubeflow cluster: upload the YAML in the Kubeflow UI, or keep it in git."""
+    from aira_lib.local.session import compile_study
+
+    compile_study(study_of(study), output, store or "runs", parallelism, image, kubernetes)

@@ -1,0 +1,80 @@
+"""`aira search`, `aira nodes` and `aira watch`: searches, their pages, and following them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aira_lib.cli.options import Store, StudyFile, Tracking, settings_of, study_of
+
+app = typer.Typer()
+
+
+@app.command()
+def search(
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="TASK|STUDY", help="A task's name (`aira tasks list`), or a study's .yaml file."),
+    ] = None,
+    agent: Annotated[str, typer.Option(help="Scaffold: greedy, tree, evolutionary, sampling or one-shot.")] = "greedy",
+    model: Annotated[
+        str, typer.Option(help="As in a study: offline, random, bo-one-shot, replay:PATH, ...")
+    ] = "offline",
+    seeds: Annotated[int, typer.Option(help="Searches, seeds 0 and up.")] = 10,
+    steps: Annotated[int, typer.Option(help="Nodes of each seed at most.")] = 500,
+    hours: Annotated[float, typer.Option(help="Time of each seed at most.")] = 24.0,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Size of the task: paper, laptop or a study's file; default: paper with CUDA, else laptop."),
+    ] = None,
+    max_dollars: Annotated[float | None, typer.Option(help="Budget of each seed.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Budget of each seed.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Searches at once; default: the cores.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Of a study's file only this search, such as greedy-offline.s0.")
+    ] = None,
+    store: Store = None,
+    tracking: Tracking = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would run, its time, cost and place; start nothing.")
+    ] = False,
+    watch_only: Annotated[
+        bool, typer.Option("--watch", help="Follow searches that run elsewhere: of TASK, of STUDY, or all unfinished.")
+    ] = False,
+) -> None:
+    """Let agents search a task, several seeds at once, or run the searches of a study.
+
+    Interrupt it whenever you like: the same command goes on from what is finished. More seeds keep those there are.
+    """
+    from aira_lib.local.search_command import search_command, watch_searches
+    from aira_lib.local.search_study import SearchOptions
+
+    if watch_only:
+        return watch_searches(what, settings_of(store))
+    options = SearchOptions(agent, model, seeds, steps, hours, profile, max_dollars, max_tokens)
+    raise typer.Exit(search_command(what, options, unit, settings_of(store), workers, tracking, dry_run))
+
+
+@app.command()
+def nodes(
+    study: StudyFile,
+    unit: Annotated[str, typer.Option(help="The search, such as greedy-offline.s0.")],
+    store: Store = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The HTML file; default: STUDY-UNIT.html.")
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+) -> None:
+    """Write the page of one search, finished or running: its tree of nodes, with code, scores and reasons."""
+    from aira_lib.watch.nodes import write_nodes_page
+
+    page = write_nodes_page(study_of(study), unit, settings_of(store), output, open_page)
+    typer.echo(f"Page: {page}")
+
+
+@app.command()
+def watch(study: StudyFile, store: Store = None) -> None:
+    """Follow the study's searches in a live table, while they run in another terminal or on a cluster."""
+    from aira_lib.watch.follow import watch as follow
+
+    follow(study_of(study), settings_of(store))

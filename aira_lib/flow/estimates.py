@@ -1,0 +1,86 @@
+"""What each stage will take, by assumption: FLOPs as the paper counts them, seconds of one core; nothing measured."""
+
+from typing import TYPE_CHECKING
+
+from aira_lib.flow.stage import Estimate
+
+if TYPE_CHECKING:
+    from aira_lib.architecture.scales import Scale
+    from aira_lib.study import Study
+
+# One core of a laptop on models of 10 to 100 thousand parameters, where the overhead of single operations rules.
+CPU_FLOPS_PER_SECOND = 1e10
+# Starting a process, and importing torch where models are trained.
+SECONDS_TO_START, SECONDS_TO_START_TORCH, SECONDS_TO_START_SEARCH = 2.0, 3.0, 4.0
+SECONDS_OF_REPORT = 3.0
+
+
+def once(what: str, seconds: float = 0.0) -> Estimate:
+    """Of a stage with one unit that computes next to nothing."""
+    return Estimate(1, 1, what, seconds=seconds + SECONDS_TO_START)
+
+
+def of_searches(study: "Study") -> Estimate:
+    """Candidates, each scored by the task; of tasks whose scoring nobody can foretell, their number alone."""
+    from aira_lib.tasks.section import family_of
+
+    searches = sum(len(agent.seeds) for agent in study.agents)
+    candidates = sum(len(agent.seeds) * (1 if agent.scaffold == "one-shot" else agent.steps) for agent in study.agents)
+    cost = family_of(study.task).cost(study.task, study.proxy)
+    flops, seconds = (cost.flops, cost.seconds) if cost else (0.0, 0.0)
+    spent = candidates * seconds + searches * SECONDS_TO_START_SEARCH
+    return Estimate(searches, candidates, f"{candidates} candidates at most", candidates * flops, spent)
+
+
+def of_training(study: "Study") -> Estimate:
+    """Training runs if no two designs coincide."""
+    points, training, _ = _pretraining(study)
+    seconds = training / CPU_FLOPS_PER_SECOND + points * SECONDS_TO_START_TORCH
+    return Estimate(points, points, "training runs at most", training, seconds)
+
+
+def of_scoring(study: "Study") -> Estimate:
+    """Their checkpoints."""
+    points, _, scoring = _pretraining(study)
+    seconds = scoring / CPU_FLOPS_PER_SECOND + points * SECONDS_TO_START_TORCH
+    return Estimate(points, points, "checkpoints", scoring, seconds)
+
+
+def of_points(study: "Study", what: str, seconds: float) -> Estimate:
+    """Of a stage that does something small with each pretraining point."""
+    points = _pretraining(study)[0]
+    return Estimate(points, points, what, seconds=points * (seconds + SECONDS_TO_START))
+
+
+def designs(study: "Study") -> int:
+    """Designs at each scale if no two coincide."""
+    return len(study.aggregate) * len(study.extrapolate.methods) + len(study.extrapolate.baselines)
+
+
+def _pretraining(study: "Study") -> tuple[int, float, float]:
+    """Training runs, the FLOPs of training them, and of scoring them."""
+    from aira_lib.flow.units import scales
+
+    section, samples = study.pretrain, study.evaluate.samples
+    trained = len(study.aggregate) * len(section.methods) + len(study.extrapolate.baselines)
+    points, training, scoring = 0, 0.0, 0.0
+    if section.isotoken:
+        scale = scales(study, [section.isotoken.scale])[0]
+        points = trained * len(section.isotoken.seeds)
+        training = points * section.isotoken.tokens * _typical_flops(scale)
+        scoring = points * samples * scale.seq_len * _typical_flops(scale) / 3
+    if section.isoflop:
+        for scale in scales(study, section.isoflop.scales):
+            runs = trained * len(section.isoflop.seeds) * len(section.isoflop.budgets)
+            points += runs
+            training += trained * len(section.isoflop.seeds) * sum(section.isoflop.budgets)
+            scoring += runs * samples * scale.seq_len * _typical_flops(scale) / 3
+    return points, training, scoring
+
+
+def _typical_flops(scale: "Scale") -> float:
+    from aira_lib.architecture.cost import flops_per_token
+    from aira_lib.architecture.reference import baseline_layers
+    from aira_lib.extrapolate.depth import layers_for_scale
+
+    return flops_per_token(layers_for_scale(lambda n: baseline_layers("Llama 3.2", n), scale), scale)

@@ -1,0 +1,145 @@
+"""What a stage is: one row that command line, local run, pipeline, progress, estimate and report all read.
+
+A stage of your own is a `Stage` that a module named in AIRA_PLUGINS adds to `STAGES` (see `aira_lib.registry`): it then
+has a command, its units are made by `aira run` and by a compiled pipeline, and its results have a table in the report.
+This module imports nothing heavy: the command line reads the rows at its start.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from aira_lib.registry import Registry
+
+if TYPE_CHECKING:
+    from aira_lib.records import Manifest, PretrainPoint
+    from aira_lib.study import AgentSection, Study
+    from aira_lib.work import Work
+
+Per = Literal["search", "study", "point"]
+ALL = "*"
+"""In `Stage.reads`: the records of all other stages."""
+
+POINTS = "extrapolate"
+"""The stage whose record says which pretraining points there are."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One record to be made.
+
+    Attributes:
+        stage: Which stage makes it.
+        name: Its name within the stage.
+        section: What determines it, as plain data: settings, contents, code, what computes (see `aira_lib.identity`).
+        inputs: Keys of the records that it reads.
+        agent: Of a search.
+        seed: Of a search.
+        point: Of a pretraining point.
+    """
+
+    stage: str
+    name: str
+    section: dict[str, Any] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+    agent: "AgentSection | None" = None
+    seed: int = 0
+    point: "PretrainPoint | None" = None
+
+    @property
+    def key(self) -> str:
+        """Digest of stage, section and input keys."""
+        from aira_lib.study import digest
+
+        return digest([self.stage, self.section, list(self.inputs)])
+
+    def folder(self, study: "Study") -> str:
+        """Where the record lies, relative to the store."""
+        return f"{study.name}/{self.stage}/{self.name}-{self.key[:12]}"
+
+
+@dataclass(frozen=True)
+class Input:
+    """A record that a stage reads: its manifest and a local folder with its files."""
+
+    manifest: "Manifest"
+    path: Path
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a stage will take. `flops` and `seconds` are sums over units; seconds are those of one core.
+
+    `size` is the stage's work in the measure of its progress: candidates of a search, else units.
+    """
+
+    units: int
+    size: int
+    what: str
+    flops: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes:
+        name: Of the stage, its command, and the folder of its records.
+        help: What it does, in a line.
+        per: What one unit is of: a search (an agent and a seed), the whole study, or a pretraining point.
+        reads: Stages whose records a unit reads: all of them; of a stage per point, that of the same point alone.
+        leaves: What its records are called where other stages read them: a parameter of their components.
+        section: What of a study determines a unit's record, beside the keys of its inputs.
+        make: Makes the files of a unit's record in a workplace.
+        estimate: What all its units will take.
+        component: Importable name ``module:function`` of its Kubeflow component.
+        run: The stage whose tracking run its log goes to: itself, another one per point, or "" the study's.
+        unread: Patterns of files of its inputs that it does not read: they are not fetched.
+        table: Rows for the report, of the records of a stage that the report does not know by itself.
+    """
+
+    name: str
+    help: str
+    per: Per
+    reads: tuple[str, ...]
+    leaves: str
+    section: "Callable[[Study, Unit], dict[str, Any]]"
+    make: "Callable[[Study, Unit, list[Input], Work], None]"
+    estimate: "Callable[[Study], Estimate]"
+    component: str
+    run: str = ""
+    unread: tuple[str, ...] = ()
+    table: Callable[[Sequence[Input]], list[dict[str, Any]]] | None = None
+
+
+STAGES: Registry[Stage] = Registry("stage", "aira_lib.flow.stages")
+
+
+def stages_in_order() -> list[Stage]:
+    """All stages, each after those whose records it reads."""
+    waiting, done = list(STAGES.entries()), list[Stage]()
+    while waiting:
+        known = {stage.name for stage in done}
+        ready = next((stage for stage in waiting if _needs(stage) <= known), None)
+        if ready is None:
+            stuck = ", ".join(f"{stage.name} (reads {', '.join(stage.reads)})" for stage in waiting)
+            raise ValueError(f"stages that wait for each other, or for a stage that is not there: {stuck}")
+        waiting.remove(ready)
+        done.append(ready)
+    return done
+
+
+def stages_read(stage: Stage) -> list[Stage]:
+    """The stages whose records a stage reads, in the order of the flow."""
+    if ALL in stage.reads:
+        return [other for other in stages_in_order() if ALL not in other.reads]
+    return [STAGES.named(name) for name in stage.reads]
+
+
+def _needs(stage: Stage) -> set[str]:
+    wanted = {POINTS} if stage.per == "point" else set()
+    if ALL in stage.reads:
+        return wanted | {other.name for other in STAGES.entries() if ALL not in other.reads}
+    return wanted | set(stage.reads)

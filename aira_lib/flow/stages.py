@@ -1,0 +1,237 @@
+"""The stages of AIRA, a row each: what determines a record, how its inputs reach the stage, what it will take."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from aira_lib.flow import estimates
+from aira_lib.flow.stage import ALL, STAGES, Input, Stage, Unit, stages_in_order
+
+if TYPE_CHECKING:
+    from aira_lib.study import Study
+    from aira_lib.work import Work
+
+_NAMES_OF_SCALES = {"name", "source", "n_layers", "target_params"}
+
+
+# --- search -----------------------------------------------------------------------------------------------------------
+
+
+def _of_search(study: "Study", unit: Unit) -> dict[str, Any]:
+    from aira_lib.study import changed
+    from aira_lib.tasks.section import family_of
+
+    assert unit.agent
+    agent = {"name": unit.agent.name, **changed(unit.agent, exclude={"seeds"})}
+    return {**family_of(study.task).identity(study.task, study.proxy), "agent": agent, "seed": unit.seed}
+
+
+def _search(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
+    from aira_lib.search.stage import search
+
+    assert unit.agent
+    search(study.task, study.proxy, unit.agent, unit.seed, work, asked_by=f"{study.name}/{unit.name}")
+
+
+# --- archive, aggregate, extrapolate ----------------------------------------------------------------------------------
+
+
+def _of_archive(study: "Study", unit: Unit) -> dict[str, Any]:
+    from aira_lib.identity import versions_of
+
+    return {"code": versions_of("archive")}
+
+
+def _archive(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
+    from aira_lib.archive.stage import archive
+    from aira_lib.tasks.section import task_of
+
+    task = task_of(study.task)
+    journals = [(record.manifest.unit, record.path / "journal.jsonl") for record in inputs]
+    archive(journals, work, task.dataset, task.lower_is_better)
+
+
+def _of_aggregation(study: "Study", unit: Unit) -> dict[str, Any]:
+    from aira_lib.identity import versions_of
+    from aira_lib.study import changed
+
+    return {"aggregate": [{"name": a.name, **changed(a)} for a in study.aggregate], "code": versions_of("aggregate")}
+
+
+def _aggregate(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
+    from aira_lib.aggregate.stage import aggregate
+    from aira_lib.aggregate.table import DesignTable
+
+    by_agent = any(section.agents for section in study.aggregate)
+    aggregate(study.aggregate, DesignTable.from_parquet(inputs[0].path / "archive.parquet", by_agent), work)
+
+
+def _of_extrapolation(study: "Study", unit: Unit) -> dict[str, Any]:
+    from aira_lib.flow.units import described_names, scales
+    from aira_lib.identity import versions_of
+    from aira_lib.study import changed
+
+    return {
+        "extrapolate": changed(study.extrapolate),
+        "described": [changed(scale) for scale in scales(study, described_names(study))],
+        "trainable": [changed(scale) for scale in scales(study, study.trainable_scales())],
+        "code": versions_of("extrapolate"),
+    }
+
+
+def _extrapolate(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
+    from aira_lib.extrapolate.stage import extrapolate
+    from aira_lib.flow.units import described_names, scales
+    from aira_lib.records import BasePattern, read_rows
+
+    patterns = read_rows(inputs[0].path / "patterns.jsonl", BasePattern)
+    described = scales(study, described_names(study))
+    extrapolate(study.extrapolate, described, scales(study, study.trainable_scales()), patterns, work)
+
+
+# --- pretrain, evaluate -----------------------------------------------------------------------------------------------
+
+
+def _of_training(study: "Study", unit: Unit) -> dict[str, Any]:
+    """All of it: the key of a training has no inputs, whichever way its design was found."""
+    from aira_lib.architecture.pattern import parse
+    from aira_lib.architecture.primitives import PRIMITIVES
+    from aira_lib.datasets.text.identity import data_identity
+    from aira_lib.device import device_kind
+    from aira_lib.identity import computes, versions_of
+    from aira_lib.study import changed
+    from aira_lib.training.precision import effective_precision
+
+    assert unit.point
+    design = unit.point.design
+    return {
+        "data": data_identity(study.pretrain.data),
+        "pretrain": changed(study.pretrain, include={"optimizer", "micro_batch_tokens", "trainer"}),
+        "layers": design.pattern,
+        "scale": changed(design.scale, exclude=_NAMES_OF_SCALES),
+        "steps": unit.point.steps,
+        "seed": unit.point.seed,
+        "code": versions_of("text", "models", "training"),
+        "computes": computes(),
+        "precision": effective_precision(study.pretrain, device_kind()),
+        **PRIMITIVES.in_key(parse(design.pattern)),
+    }
+
+
+def _pretrain(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
+    from aira_lib.pretrain.stage import pretrain
+
+    assert unit.point
+    pretrain(study.pretrain, unit.point, work)
+
+
+def _of_scores(study: "Study", unit: Unit) -> dict[str, Any]:
+    from aira_lib.datasets.text.identity import data_identity
+    from aira_lib.identity import computes, versions_of
+    from aira_lib.study import changed
+
+    return {
+        "evaluate": changed(study.evaluate, exclude={"batch_size"}),
+        "data": data_identity(study.pretrain.data),
+        "code": versions_of("text", "models", "evaluate"),
+        "computes": computes(),
+    }
+
+
+def _evaluate(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
+    from aira_lib.evaluate.stage import evaluate
+
+    evaluate(study.evaluate, study.pretrain.data, inputs[0].path, work)
+
+
+# --- report -----------------------------------------------------------------------------------------------------------
+
+
+def _of_report(study: "Study", unit: Unit) -> dict[str, Any]:
+    from aira_lib.identity import package_digest
+    from aira_lib.study import changed
+
+    return {"study": changed(study), "code": package_digest("report")}
+
+
+def _report(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
+    from aira_lib.flow.units import points_in
+    from aira_lib.flow.versions import versions
+    from aira_lib.report.gather import gather
+    from aira_lib.report.stage import report
+
+    records = [(record.manifest, record.path) for record in inputs]
+    gathered = gather(study, records, points_in(study, inputs), work.stand_ins, versions(), _further(inputs))
+    report(study, gathered, work)
+
+
+def _further(inputs: Sequence[Input]) -> dict[str, list[dict[str, Any]]]:
+    """Tables of the stages that say by themselves how their records are shown, by the stages' lines of help."""
+    tables = {}
+    for stage in stages_in_order():
+        mine = [record for record in inputs if record.manifest.stage == stage.name]
+        if stage.table and mine:
+            tables[stage.help] = stage.table(mine)
+    return tables
+
+
+# --- the rows ---------------------------------------------------------------------------------------------------------
+
+STAGES.add(
+    "search",
+    Stage(
+        name="search", help="Let agents search a task.", per="search", reads=(), leaves="searches", run="search",
+        section=_of_search, make=_search, estimate=estimates.of_searches, component="components.search:search",
+    ),
+)  # fmt: skip
+STAGES.add(
+    "archive",
+    Stage(
+        name="archive", help="Merge the journals of all searches into one table of distinct designs.", per="study",
+        reads=("search",), leaves="archive", section=_of_archive, make=_archive,
+        estimate=lambda study: estimates.once("one table of distinct designs"),
+        component="components.archive:archive",
+    ),
+)  # fmt: skip
+STAGES.add(
+    "aggregate",
+    Stage(
+        name="aggregate", help="Turn the archive into base patterns.", per="study", reads=("archive",),
+        leaves="patterns", section=_of_aggregation, make=_aggregate,
+        estimate=lambda study: estimates.once(f"{len(study.aggregate)} base patterns"),
+        component="components.aggregate:aggregate",
+    ),
+)  # fmt: skip
+STAGES.add(
+    "extrapolate",
+    Stage(
+        name="extrapolate", help="Scale base patterns and baselines to all scales of the study.", per="study",
+        reads=("aggregate",), leaves="designs", section=_of_extrapolation, make=_extrapolate,
+        estimate=lambda study: estimates.once(f"{estimates.designs(study)} designs at each scale"),
+        component="components.extrapolate:extrapolate",
+    ),
+)  # fmt: skip
+STAGES.add(
+    "pretrain",
+    Stage(
+        name="pretrain", help="Pretrain all points of the study.", per="point", reads=(), leaves="trained",
+        run="pretrain", section=_of_training, make=_pretrain, estimate=estimates.of_training,
+        component="components.pretrain:pretrain",
+    ),
+)  # fmt: skip
+STAGES.add(
+    "evaluate",
+    Stage(
+        name="evaluate", help="Score the final checkpoints of all points.", per="point", reads=("pretrain",),
+        leaves="scores", run="pretrain", section=_of_scores, make=_evaluate, estimate=estimates.of_scoring,
+        component="components.evaluate:evaluate", unread=("checkpoints/*/optimizer.*",),
+    ),
+)  # fmt: skip
+STAGES.add(
+    "report",
+    Stage(
+        name="report", help="Write the study's report, or find the one that exists, and say where it is.", per="study",
+        reads=(ALL,), leaves="report", section=_of_report, make=_report,
+        estimate=lambda study: estimates.once("one page", estimates.SECONDS_OF_REPORT),
+        component="components.report:report", unread=("checkpoints/*",),
+    ),
+)  # fmt: skip
