@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from rich.console import Console
 
 from aira_lib.errors import UserError
 from aira_lib.local.display import Display, Outlook
+from aira_lib.local.pipelines import pipeline_command
 from aira_lib.planning.estimate import estimate
 from aira_lib.settings import Settings, lifeline
 from aira_lib.store import open_store
@@ -133,7 +133,7 @@ def follow_logs(run: LocalRun) -> Follower | None:
 def _command(run: LocalRun) -> list[str]:
     arguments = ["--study", str(run.folder / "study.json"), "--store", open_store(run.settings.store).uri]
     arguments += ["--parallelism", str(run.workers), "--output", str(run.folder / "kfp")]
-    return [sys.executable, "-m", "pipelines.compose", "run", *arguments]
+    return [*pipeline_command(), "run", *arguments]
 
 
 def stage_environment(run: LocalRun, progress: Path) -> dict[str, str]:

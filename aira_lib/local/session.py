@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 import webbrowser
@@ -23,6 +22,7 @@ from aira_lib.flow.finished import finished_records, finished_units, units_to_ma
 from aira_lib.flow.run import run_stage
 from aira_lib.flow.units import check_study, need_designs, search_units
 from aira_lib.local.display import tally
+from aira_lib.local.pipelines import pipeline_command
 from aira_lib.local.run import LocalRun, PipelineFailed, run_locally
 from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, StageEstimate, estimate
 from aira_lib.settings import Settings
@@ -171,7 +171,7 @@ def compile_study(
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         file.write(given)
         file.flush()
-        command = [sys.executable, "-m", "pipelines.compose", "compile", "--study", file.name, "--store", store]
+        command = [*pipeline_command(), "compile", "--study", file.name, "--store", store]
         command += ["--parallelism", str(parallelism), "--output", str(output)]
         subprocess.run(command + ["--kubernetes"] * kubernetes, check=True, env=environment)
     use = "keep it in git for Argo CD or Flux" if kubernetes else "upload it in the Kubeflow UI"

@@ -29,3 +29,14 @@ def list_points(study: str, store: str, designs: str) -> list[str]:
     from aira_lib.flow.entry import point_names
 
     return point_names(study, store, designs)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def join(first: list[str], second: list[str]) -> list[str]:
+    """Join two lists of records.
+
+    Args:
+        first: URIs of records.
+        second: URIs of further ones.
+    """
+    return [*first, *second]

@@ -15,6 +15,7 @@ def report(
     patterns: str,
     trained: list[str],
     scores: list[str],
+    further: list[str],
     page: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
 ) -> str:
@@ -29,11 +30,12 @@ def report(
         patterns: URI of the aggregation record.
         trained: URIs of the pretraining records.
         scores: URIs of the evaluation records.
+        further: URIs of the records of any other stages.
         page: The report as HTML.
         summary: The report as Markdown.
     """
     from aira_lib.flow.entry import copy_files, run_text
 
-    uri = run_text("report", study, store, inputs=[designs, *searches, archive, patterns, *trained, *scores])
+    uri = run_text("report", study, store, inputs=[designs, *searches, archive, patterns, *trained, *scores, *further])
     copy_files(store, uri, {"report.html": page.path, "report.md": summary.path})
     return uri

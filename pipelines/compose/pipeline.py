@@ -1,22 +1,23 @@
-"""The Compose pipeline: search -> archive -> aggregate -> extrapolate -> pretrain -> evaluate -> report.
+"""The Compose pipeline, built from the rows of the stages: search -> archive -> aggregate -> ... -> report.
 
 One definition serves the cluster and the laptop. It is the same for every study: the study travels as one JSON
 string (Kubeflow turns numbers inside dicts and lists into floats), and the lists it loops over are made by tasks.
+Stages of somebody's own are in it as well (see `aira_lib.flow.stage`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 from kfp import dsl
 
-from components.aggregate import aggregate
-from components.archive import archive
-from components.evaluate import evaluate
-from components.extrapolate import extrapolate
-from components.plan import list_points, list_searches
-from components.pretrain import pretrain
-from components.report import report
-from components.search import search
+from aira_lib.flow.stage import POINTS, Stage, stages_in_order, stages_read
+from components.plan import join, list_points, list_searches
+
+REPORT = "report"
+FURTHER = "further"
+"""The report's parameter for records of stages that it does not know by themselves."""
 
 
 def compose_pipeline(
@@ -42,34 +43,87 @@ def compose_pipeline(
         Returns:
             URI of the report's record.
         """
-        with dsl.ParallelFor(list_searches(study=study).output, parallelism=parallelism) as unit:
-            found = search(study=study, store=store, unit=unit).set_caching_options(False)
-        table = archive(study=study, store=store, searches=dsl.Collected(found.output)).set_caching_options(False)
-        patterns = aggregate(study=study, store=store, archive=table.output).set_caching_options(False)
-        designs = extrapolate(study=study, store=store, patterns=patterns.output).set_caching_options(False)
-        runs: Any = []
-        scores: Any = []
-        if trains:
-            points = list_points(study=study, store=store, designs=designs.output).set_caching_options(False)
-            with dsl.ParallelFor(points.output, parallelism=parallelism) as point:
-                # A point names its record of designs: kfp.local gives every outside output in a loop the loop's item.
-                trained = pretrain(study=study, store=store, point=point).set_caching_options(False)
-                scored = evaluate(study=study, store=store, point=point, trained=trained.output)
-                scored.set_caching_options(False)
-            runs, scores = dsl.Collected(trained.output), dsl.Collected(scored.output)
-        page = report(
-            study=study,
-            store=store,
-            designs=designs.output,
-            searches=dsl.Collected(found.output),
-            archive=table.output,
-            patterns=patterns.output,
-            trained=runs,
-            scores=scores,
-        ).set_caching_options(False)
-        return page.outputs["Output"]  # type: ignore[no-any-return]
+        return _Flow(study, store, parallelism, trains).report()  # type: ignore[no-any-return]
 
     if study is not None:
         compose.__defaults__ = (study, store)
     pipeline: Callable[..., Any] = dsl.pipeline(name="aira-compose", description="Discover architectures.")(compose)
     return pipeline
+
+
+class _Flow:
+    """The tasks of the pipeline; `left` makes what each stage leaves: a URI, or a list of them.
+
+    It is made anew for each reader: kfp changes a list that it collects.
+    """
+
+    def __init__(self, study: Any, store: Any, parallelism: int, trains: bool) -> None:
+        self._given = {"study": study, "store": store}
+        self._parallelism, self._trains = parallelism, trains
+        self.left: dict[str, Callable[[], Any]] = {}
+
+    def report(self) -> Any:
+        """Add all stages; the report's URI."""
+        order = stages_in_order()
+        for stage in order:
+            if stage.name in self.left:
+                continue
+            match stage.per:
+                case "study":
+                    self.left[stage.name] = self._output(self._task(stage, self._read(stage, self.left)))
+                case "search":
+                    names = list_searches(study=self._given["study"]).output
+                    self._loop([each for each in order if each.per == "search"], names, "unit")
+                case "point":
+                    self._points([each for each in order if each.per == "point"])
+        return self.left[REPORT]()
+
+    def _points(self, stages: Sequence[Stage]) -> None:
+        if not self._trains:
+            self.left |= {stage.name: list for stage in stages}
+            return
+        points = list_points(**self._given, designs=self.left[POINTS]()).set_caching_options(False)
+        # A point names its record of designs: kfp.local gives every outside output in a loop the loop's item.
+        self._loop(stages, points.output, "point")
+
+    def _loop(self, stages: Sequence[Stage], items: Any, parameter: str) -> None:
+        """Tasks of stages that have one for each item, each after those in the loop that it reads."""
+        made: dict[str, Callable[[], Any]] = {}
+        with dsl.ParallelFor(items, parallelism=self._parallelism) as item:
+            for stage in stages:
+                made[stage.name] = self._output(self._task(stage, {parameter: item, **self._read(stage, made)}))
+        self.left |= {name: partial(_collected, output) for name, output in made.items()}
+
+    def _task(self, stage: Stage, arguments: dict[str, Any]) -> Any:
+        return _component(stage)(**self._given, **arguments).set_caching_options(False)
+
+    @staticmethod
+    def _output(task: Any) -> Callable[[], Any]:
+        return lambda: task.outputs["Output"]
+
+    @staticmethod
+    def _read(stage: Stage, left: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+        """The arguments of a stage's component: what the stages that it reads left, by the names of that."""
+        takes = _component(stage).component_spec.inputs
+        reads = [other for other in stages_read(stage) if other.name in left]
+        known = {other.leaves: left[other.name]() for other in reads if other.leaves in takes}
+        further = [left[other.name]() for other in reads if other.leaves not in takes]
+        return {**known, FURTHER: _joined(further)} if FURTHER in takes else known
+
+
+def _collected(output: Callable[[], Any]) -> Any:
+    return dsl.Collected(output())
+
+
+def _joined(lists: Sequence[Any]) -> Any:
+    """One list of some, each a list or a single URI."""
+    joined: Any = []
+    for each in lists:
+        records = each if isinstance(each, dsl.Collected | list) else [each]
+        joined = records if joined == [] else join(first=joined, second=records).set_caching_options(False).output
+    return joined
+
+
+def _component(stage: Stage) -> Any:
+    module, _, name = stage.component.partition(":")
+    return getattr(import_module(module), name)

@@ -65,11 +65,11 @@ def test_compiled_pipeline_is_stable_and_loads_in_kfp(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["laptop", "paper", "comparison"])
 def test_a_study_fits_into_a_kubeflow_run_request_and_comes_out_the_same(name: str) -> None:
     from aira_lib.local.session import MAX_PARAMETER_BYTES
-    from aira_lib.study import compact_json, digest
+    from aira_lib.study import canonical_json, digest
     from aira_lib.study.reading import load_study, parse_study
 
     study = load_study(ROOT / f"pipelines/compose/{name}.yaml")
-    sent = compact_json(study)
+    sent = canonical_json(study)
     assert len(json.dumps({"study": sent, "store": "s3://" + "x" * 200}).encode()) < MAX_PARAMETER_BYTES / 2
     read = parse_study(json.loads(sent), "the study")  # as every stage reads it
     assert read == study
