@@ -94,7 +94,9 @@ class Stage:
         section: What of a study determines a unit's record, beside the keys of its inputs.
         make: Makes the files of a unit's record in a workplace.
         estimate: What all its units will take.
-        component: Importable name ``module:function`` of its Kubeflow component.
+        component: Importable name ``module:function`` of its Kubeflow component. It takes ``study``, ``store``, then
+            ``unit`` (per search) or ``point``, and what the stages that are read leave. Not in the module of the row:
+            that is imported within components, too, where Kubeflow lets none be defined.
         run: The stage whose tracking run its log goes to: itself, another one per point, or "" the study's.
         unread: Patterns of files of its inputs that it does not read: they are not fetched.
         table: Rows for the report, of the records of a stage that the report does not know by itself.

@@ -101,7 +101,8 @@ def unit_of_point(stage: str, study: Study, point: PretrainPoint, keys: Sequence
 def _whole(row: Stage, study: Study, unit: Unit, points: Points, keys: Sequence[str] | None) -> Unit:
     if keys is None:
         keys = [each.key for other in stages_read(row) for each in _read_by(unit, other, study, points)]
-    return replace(unit, section=row.section(study, unit), inputs=tuple(keys))
+    # The order in which records are handed over says nothing: a pipeline has another one than the command line.
+    return replace(unit, section=row.section(study, unit), inputs=tuple(sorted(keys)))
 
 
 def _read_by(unit: Unit, stage: Stage, study: Study, points: Points) -> list[Unit]:
