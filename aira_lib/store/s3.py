@@ -14,7 +14,6 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -24,22 +23,14 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    CredentialRetrievalError,
-    HTTPClientError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    SSOError,
-    TokenRetrievalError,
 )
-from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.loaders import Loader, create_loader
 from s3transfer.exceptions import S3DownloadFailedError
 
 from aira_lib.errors import StoreError
 from aira_lib.store.base import MANIFEST, Held, Holder, safe_name
 from aira_lib.store.files import disk_errors, replacing
+from aira_lib.store.s3_errors import CREDENTIAL_ERRORS, NO_CREDENTIALS, code_of, explain, first_line
 from aira_lib.store.s3_lease import Tagged, take_object
 
 if TYPE_CHECKING:
@@ -57,38 +48,6 @@ _CONFIG = Config(
     response_checksum_validation="when_required",
 )
 _TRANSFER = TransferConfig(preferred_transfer_client="classic", max_concurrency=4)
-
-_NO_CREDENTIALS = "no usable credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-_REFUSED = "the credentials are refused; renew AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
-_DENIED = "access denied; allow these credentials s3:ListBucket, GetObject, PutObject and DeleteObject there"
-_FULL = "the bucket is full or over its quota; free some space, or name another store"
-_REMEDIES = {
-    "NoSuchBucket": "no such bucket; create it, or mend the store's URI",
-    "InvalidBucketName": "not a valid bucket name; mend the store's URI",
-    "NoSuchKey": "no such object; was the record removed or moved?",
-    "404": "no such object (or bucket); was the record removed or moved?",
-    "AccessDenied": _DENIED,
-    "AllAccessDisabled": _DENIED,
-    "403": _DENIED,
-    "InvalidAccessKeyId": _REFUSED,
-    "SignatureDoesNotMatch": _REFUSED,
-    "ExpiredToken": _REFUSED,
-    "InvalidToken": _REFUSED,
-    "QuotaExceeded": _FULL,
-    "InsufficientStorage": _FULL,
-    "XMinioStorageFull": _FULL,
-    "PermanentRedirect": "the bucket is in another region; set AWS_REGION or AWS_ENDPOINT_URL to it",
-    "SlowDown": "the server asks to slow down; run the same command later, finished work is kept",
-    "503": "the server is busy or down; run the same command later, finished work is kept",
-}
-_CREDENTIAL_ERRORS = (
-    NoCredentialsError,
-    PartialCredentialsError,
-    CredentialRetrievalError,
-    ProfileNotFound,
-    SSOError,
-    TokenRetrievalError,
-)
 
 
 class S3Store:
@@ -122,7 +81,7 @@ class S3Store:
             try:
                 return self._client.get_object(**place, Range=f"bytes={offset}-")["Body"].read()
             except ClientError as error:
-                if _code(error) in ("NoSuchKey", "InvalidRange", "416"):
+                if code_of(error) in ("NoSuchKey", "InvalidRange", "416"):
                     return b""
                 raise
 
@@ -141,7 +100,7 @@ class S3Store:
             try:
                 found = self._client.get_object(Bucket=self.bucket, Key=self._key(name))
             except ClientError as error:
-                if _code(error) == "NoSuchKey":
+                if code_of(error) == "NoSuchKey":
                     return None
                 raise
             data = found["Body"].read()
@@ -163,9 +122,9 @@ class S3Store:
             try:
                 return self._client.put_object(**place, Body=data, **condition)["ETag"]
             except ClientError as error:
-                if _code(error) == "NotImplemented":
+                if code_of(error) == "NotImplemented":
                     return self._client.put_object(**place, Body=data)["ETag"]
-                if _code(error) not in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"):
+                if code_of(error) not in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"):
                     raise
         # boto3 tries again when an answer is lost, and then meets what it wrote itself.
         there = self.read_tagged(name)
@@ -272,7 +231,7 @@ class S3Store:
             yield
         except (BotoCoreError, ClientError, Boto3Error) as error:
             place = f"{self.uri}/{name}" if name else self.uri
-            raise StoreError(f"{place}: {_explain(error, self._client.meta.endpoint_url)}") from error
+            raise StoreError(f"{place}: {explain(error, self._client.meta.endpoint_url)}") from error
 
 
 @cache
@@ -287,40 +246,9 @@ def _connect(uri: str) -> "S3Client":
         core = botocore.session.get_session()
         core.register_component("data_loader", _service_data(core.get_config_variable("data_path")))
         return boto3.Session(botocore_session=core).client("s3", config=_CONFIG)
-    except _CREDENTIAL_ERRORS as error:
-        raise StoreError(f"{uri}: {_NO_CREDENTIALS}") from error
+    except CREDENTIAL_ERRORS as error:
+        raise StoreError(f"{uri}: {NO_CREDENTIALS}") from error
     except ValueError as error:
         raise StoreError(f"{uri}: AWS_ENDPOINT_URL is not a URL; write it like http://host:9000") from error
     except BotoCoreError as error:
-        raise StoreError(f"{uri}: {_first_line(error)}; mend the AWS settings") from error
-
-
-def _explain(error: Exception, endpoint: str) -> str:
-    """Say in one line what an S3 error means and how to mend it; secrets and signed URLs never appear in it."""
-    if isinstance(error, Boto3Error) and isinstance(cause := error.__cause__ or error.__context__, Exception):
-        return _explain(cause, endpoint)  # boto3's transfers wrap the error that says what happened
-    if isinstance(error, _CREDENTIAL_ERRORS):
-        return _NO_CREDENTIALS
-    if isinstance(error, ParamValidationError):
-        return _REMEDIES["InvalidBucketName"]
-    if isinstance(error, (HTTPClientError, NoConnectionError)):
-        return f"the endpoint {_without_login(endpoint)} cannot be reached; check the network and AWS_ENDPOINT_URL"
-    if isinstance(error, ClientError):
-        code = _code(error)
-        if code in _REMEDIES:
-            return _REMEDIES[code]
-        return f"refused with {code} ({_first_line(error)}); check the bucket and AWS_ENDPOINT_URL"
-    return f"{type(error).__name__}; check the network and AWS_ENDPOINT_URL"
-
-
-def _code(error: ClientError) -> str:
-    return error.response.get("Error", {}).get("Code", "unknown")
-
-
-def _without_login(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise StoreError(f"{uri}: {first_line(error)}; mend the AWS settings") from error
