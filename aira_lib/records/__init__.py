@@ -1,0 +1,63 @@
+"""The records that stages exchange: the only shared types, plain data on disk, versioned.
+
+A record is a folder in the store whose `manifest.json` is written last: without it the record does not exist.
+Everything in a record but the fields named `seconds`, `training_seconds`, `created`, `attempt`, `evaluations_trained`
+and `evaluations_found` and the file `track.jsonl` is a function of the study alone: an interrupted and resumed run
+leaves the same bytes as an uninterrupted one.
+"""
+
+from aira_lib.records.archive import (
+    ArchiveRow,
+    BasePattern,
+    Member,
+    Representative,
+    Resampling,
+    read_archive,
+    write_archive,
+)
+from aira_lib.records.evaluation import Accuracies, Estimate, Evaluation, FailureCause, Rung
+from aira_lib.records.node import Node
+from aira_lib.records.row import (
+    PAGE,
+    FileEntry,
+    Manifest,
+    Row,
+    RowT,
+    StandIn,
+    read_columns,
+    read_row,
+    read_rows,
+    write_rows,
+)
+from aira_lib.records.training import DesignKind, PretrainPoint, ScaledDesign, Score, TrainingRun
+
+__all__ = [
+    "PAGE",
+    "Accuracies",
+    "ArchiveRow",
+    "BasePattern",
+    "DesignKind",
+    "Estimate",
+    "Evaluation",
+    "FailureCause",
+    "FileEntry",
+    "Manifest",
+    "Member",
+    "Node",
+    "PretrainPoint",
+    "Representative",
+    "Resampling",
+    "Row",
+    "RowT",
+    "Rung",
+    "ScaledDesign",
+    "Score",
+    "StandIn",
+    "TrainingRun",
+    "read_archive",
+    "read_columns",
+    "read_row",
+    "read_rows",
+    "write_archive",
+    "write_rows",
+]

@@ -1,0 +1,74 @@
+"""Designs at scale, training runs and their scores."""
+
+from typing import Any, Literal
+
+from aira_lib.architecture.scales import Scale
+from aira_lib.device import DeviceKind, Kernels, Precision
+from aira_lib.records.row import Row
+
+DesignKind = Literal["find", "baseline"]
+
+
+class ScaledDesign(Row):
+    """A design at a scale: its layers and what they cost. FLOPs follow the paper's convention (architecture.cost)."""
+
+    name: str
+    base: str
+    kind: DesignKind
+    method: str
+    scale: Scale
+    pattern: str
+    n_layers: int
+    counts: dict[str, int]
+    params_non_embedding: int
+    params_embedding: int
+    flops_per_token: int
+    trainable: bool
+    change: str = ""
+    """What became of the base at this depth, in words; empty for baselines."""
+
+
+class PretrainPoint(Row):
+    """One training run to be made: a design, a budget, a seed. `aliases` are designs with the very same layers."""
+
+    id: str
+    design: ScaledDesign
+    aliases: tuple[str, ...] = ()
+    protocol: Literal["isotoken", "isoflop"]
+    budget_flops: float | None
+    steps: int
+    tokens: int
+    flops: float
+    seed: int
+
+
+class TrainingRun(Row):
+    """A finished pretraining run. Losses are in nats per token.
+
+    `device`, `precision` and `kernels` are what computed it; None in records that are older than these fields.
+    """
+
+    point: PretrainPoint
+    final_train_loss: float | None
+    steps: int
+    tokens: int
+    flops: float
+    status: Literal["ok", "diverged"]
+    data: dict[str, Any]
+    device: DeviceKind | None = None
+    precision: Precision | None = None
+    kernels: Kernels | None = None
+    seconds: float = 0.0
+
+
+class Score(Row):
+    """What was measured on a final checkpoint. `bits_per_byte` does not depend on the tokenizer."""
+
+    point: PretrainPoint
+    status: Literal["ok", "diverged"]
+    loss: float | None
+    loss_stderr: float | None
+    bits_per_byte: float | None
+    samples: int
+    tokens: int
+    seconds: float = 0.0
