@@ -1,5 +1,5 @@
 """The command line: one file a noun; arguments in, one clear line out. What a command starts is imported late."""
 
-from aira_lib.cli.app import main
+from aira_lib.cli.aira import app, main
 
-__all__ = ["main"]
+__all__ = ["app", "main"]

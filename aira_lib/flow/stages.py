@@ -159,6 +159,8 @@ def _report(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> No
     from aira_lib.report.gather import gather
     from aira_lib.report.stage import report
 
+    order = [stage.name for stage in stages_in_order()]
+    inputs = sorted(inputs, key=lambda record: order.index(record.manifest.stage))
     records = [(record.manifest, record.path) for record in inputs]
     gathered = gather(study, records, points_in(study, inputs), work.stand_ins, versions(), _further(inputs))
     report(study, gathered, work)

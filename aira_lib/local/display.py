@@ -116,6 +116,7 @@ def tally(units: Sequence[Progress]) -> Mapping[str, dict[str, int]]:
     """How many units of each stage ended how."""
     counts: dict[str, dict[str, int]] = {}
     for unit in units:
+        ended = counts.setdefault(unit.stage, dict.fromkeys(ENDED, 0))
         if unit.status in ENDED:
-            counts.setdefault(unit.stage, dict.fromkeys(ENDED, 0))[unit.status] += 1
+            ended[unit.status] += 1
     return counts

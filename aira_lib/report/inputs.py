@@ -40,7 +40,8 @@ class ReportInputs:
         stand_ins: what was small or synthetic.
         versions: package -> version of what computed the results.
         further: what a stage does -> its rows, of stages that the report does not know by themselves.
-        timings: stage -> seconds, summed over its records; the only part that differs between equal studies.
+        timings: stage -> seconds, summed over its records, in the order of the flow; the only part that differs
+            between equal studies.
     """
 
     searches: Sequence[SearchRun] = ()

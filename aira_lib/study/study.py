@@ -2,7 +2,7 @@
 
 Unknown keys are refused with the nearest valid name, and equal entries of a list by name. The canonical JSON of a
 study has a digest; every record carries the digest of what made it. Where a study runs, how many processes it may use
-and where its results are kept do not change the results, so they are not part of it (see `aira_lib.launch`).
+and where its results are kept do not change the results, so they are not part of it (see `aira_lib.settings`).
 """
 
 from collections.abc import Mapping

@@ -91,7 +91,9 @@ def test_the_space_of_a_study_counts_in_its_task_scales_and_keys() -> None:
     assert task_of(own.task).primitives == ("A", "M", "Mb")
     assert scales(four, ["1B"]) == scales(own, ["1B"]) != scales(two, ["1B"])
     assert len({search_units(study)[0].key for study in (own, four, two)}) == 3
-    assert search_units(own)[0].section["task"] == {"name": own.task.name, "layers": 4}
+    assert search_units(own)[0].section["task"] == {
+        "name": own.task.name, "layers": 4, "primitives": ["A", "M", "Mb"],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

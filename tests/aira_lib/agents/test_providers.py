@@ -105,7 +105,8 @@ def test_a_provider_from_outside_searches(tmp_path: Path) -> None:
     done = toy_search(tmp_path, TASK, *options, "--tracking", "none")
     assert done.returncode == 0, done.stdout + done.stderr
     (record,) = (tmp_path / "runs").glob("*/search/greedy-plaything.s0-*")
-    nodes = [json.loads(line) for line in (record / "journal.jsonl").read_text().splitlines()]
+    (journal,) = record.glob("*/journal.jsonl")
+    nodes = [json.loads(line) for line in journal.read_text().splitlines()]
     assert [node["status"] for node in nodes][:1] == ["ok"]
     assert set(nodes[0]["design"]) <= set("M-0123456789x()")
     manifest = json.loads((record / "manifest.json").read_text())

@@ -14,7 +14,7 @@ from aira_lib.architecture.scales import Scale, scale_named
 from aira_lib.errors import PatternError, UserError
 from aira_lib.evaluations.key import key_of
 from aira_lib.models.language_model import LanguageModel
-from aira_lib.study import ProxySection
+from aira_lib.study import ProxySection, canonical_json
 
 TOY = Primitive(
     symbol="Toy",
@@ -124,11 +124,11 @@ def test_costs_of_window_attention_by_hand(window: int | None, seen: int) -> Non
     assert cost.ssm_state_bytes(("W",), scale) == 0
 
 
-def test_a_window_that_is_not_set_leaves_the_json_of_scales_and_sections_as_it_was() -> None:
+def test_a_window_that_is_not_set_leaves_the_canonical_text_of_scales_and_sections_as_it_was() -> None:
     for section in (scale_named("nano", 3), ProxySection()):
-        assert "window" not in section.model_dump(mode="json")
+        assert "window" not in canonical_json(section)
         changed = section.model_copy(update={"window": 7})
-        assert type(section).model_validate_json(changed.model_dump_json()) == changed
+        assert type(section).model_validate_json(canonical_json(changed)) == changed
 
 
 def test_a_window_of_the_proxy_reaches_its_layers() -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from tests.builders import TINY_STUDY
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMMANDS = (
     "run",
     "search",

@@ -23,7 +23,7 @@ from tests.builders import TINY_STUDY, tiny_study
 from tests.drive_study import drive
 from tests.record_tree import files_of, record_tree
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,9 @@ def test_stand_ins_reach_the_report(whole: Path) -> None:
     instead_of = {entry.instead_of for entry in Manifest.model_validate_json(path.read_text()).stand_ins}
     assert instead_of >= {"a large language model", "DCLM-Baseline with the Llama 3 tokenizer"}
     page = (files_of(path) / "report.html").read_text()
+    cost = (files_of(path) / "tables/cost.csv").read_text().splitlines()
+    flow = ["search", "archive", "aggregate", "extrapolate", "pretrain", "evaluate", "all stages"]
+    assert [line.partition(",")[0].strip('"') for line in cost[1:]] == flow
     assert all(words in page for words in ("offline agent", "standard library", "Llama 3.2"))
 
 

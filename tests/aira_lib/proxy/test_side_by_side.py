@@ -52,7 +52,7 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 def timeless(result: Evaluation) -> Evaluation:
-    return result.model_copy(update={"seconds": 0.0})
+    return result.model_copy(update={"seconds": 0.0, "training_seconds": 0.0})
 
 
 @pytest.mark.parametrize("changes", [{}, {"retrain_for_test": False, "rank_by_accuracy": "macro"}])

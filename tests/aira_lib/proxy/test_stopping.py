@@ -37,7 +37,7 @@ def scored(*values: float, end: float | None = None) -> Evaluation:
 
 
 def without_time(evaluation: Evaluation) -> Evaluation:
-    return evaluation.model_copy(update={"seconds": 0.0, "key": ""})
+    return evaluation.model_copy(update={"seconds": 0.0, "training_seconds": 0.0, "key": ""})
 
 
 def test_rungs_are_fractions_of_the_training() -> None:

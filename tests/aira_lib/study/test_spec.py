@@ -10,7 +10,7 @@ from aira_lib.study import Study, canonical_json, digest
 from aira_lib.study.reading import load_study, parse_study
 from tests.builders import TINY_STUDY, tiny_study
 
-STUDIES = Path(__file__).parents[2] / "pipelines" / "compose"
+STUDIES = Path(__file__).parents[3] / "pipelines" / "compose"
 
 
 def _edited(path: str, value: object) -> dict[str, object]:

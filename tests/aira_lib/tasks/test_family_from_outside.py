@@ -136,7 +136,7 @@ def test_it_is_searched_by_a_study(world: World) -> None:
     assert (summary["task"], summary["metric"]) == ("ToySumAbsoluteError", "AbsoluteError")
     assert summary["best"]["step"] == 3
     assert '"toys": 1' in (journal.parent / "track.jsonl").read_text()
-    task = json.loads((journal.parent / "manifest.json").read_text())["section"]["task"]
+    task = json.loads((journal.parents[1] / "manifest.json").read_text())["section"]["task"]
     assert task.keys() == {"toy", "numpy"}
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from aira_lib.launch import doctor
 
+from aira_lib.cli import doctor
 from aira_lib.errors import UserError
 from aira_lib.evaluate.stage import evaluate as evaluate_run
 from aira_lib.evaluations.key import platform

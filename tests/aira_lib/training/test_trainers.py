@@ -35,7 +35,7 @@ def study(trainer: str) -> Study:
 
 def point_of(chosen: Study) -> PretrainPoint:
     (scale,) = scales(chosen, ["nano"])
-    design = describe("x@nano", "x", "find", "stretch", ("A", "M"), scale, trainable=True)
+    design = describe("x@nano", base="x", kind="find", method="stretch", layers=("A", "M"), scale=scale, trainable=True)
     return pretraining_points(chosen.pretrain, [design])[0]
 
 
