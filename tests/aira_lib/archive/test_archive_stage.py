@@ -7,7 +7,7 @@ import pytest
 
 from aira_lib.archive.stage import archive
 from aira_lib.errors import UserError
-from aira_lib.records import Node, read_archive, write_rows
+from aira_lib.records import Evaluation, Node, read_archive, write_rows
 from tests.builders import node, work_in
 
 
@@ -52,3 +52,17 @@ def test_the_lowest_loss_comes_first_and_every_row_says_of_what_it_is(tmp_path: 
     rows = read_archive(tmp_path / "w/archive.parquet")
     assert [r.design for r in rows] == ["2M", "2A", "A-M"]
     assert {(r.dataset, r.lower_is_better) for r in rows} == {("text", True)}
+
+
+def scored(step: int, key: str, validation: float, **seconds: float) -> Node:
+    evaluation = Evaluation(status="ok", validation=validation, key=key, **seconds)
+    return node(step, "A-M", validation).model_copy(update={"evaluation": evaluation})
+
+
+def test_evaluations_are_told_apart_by_their_keys_and_keep_what_they_cost(tmp_path: Path) -> None:
+    """Two evaluations may score alike; and one that was found, which cost nothing here, was trained somewhere."""
+    first = _journal(tmp_path / "1.jsonl", [scored(0, "one", 0.5, seconds=7.0, training_seconds=7.0)])
+    second = [scored(0, "one", 0.5, training_seconds=7.0), scored(1, "two", 0.5, training_seconds=9.0)]
+    archive([("a.s0", first), ("b.s0", _journal(tmp_path / "2.jsonl", second))], work_in(tmp_path / "w"))
+    (row,) = read_archive(tmp_path / "w/archive.parquet")
+    assert (row.evaluations, row.seconds) == (2, 16.0)

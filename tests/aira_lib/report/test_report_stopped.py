@@ -8,7 +8,8 @@ from aira_lib.records import Evaluation, Node, read_archive, write_rows
 from aira_lib.report.agents import agents_compared
 from aira_lib.report.inputs import SearchRun
 from aira_lib.report.searches import dynamics, search_table
-from tests.builders import node, work_in
+from aira_lib.tasks.section import task_of
+from tests.builders import node, tiny_study, work_in
 
 
 def stopped(step: int, design: str, validation: float) -> Node:
@@ -33,6 +34,16 @@ def test_the_best_is_one_that_was_trained_to_its_end() -> None:
     assert found is not None
     assert found.best.tolist() == [[0.5, 0.5, 0.6, 0.6]]
     assert agents_compared([run], ()).curves["x"][0].validation == 0.6
+
+
+def test_a_search_says_the_same_best_as_the_report(tmp_path: Path) -> None:
+    """What search.json and the terminal call best is what the report does: nothing that was stopped early."""
+    from aira_lib.search.stage import _note, _summary
+
+    task = tiny_study().task
+    summary = _summary(task_of(task), {}, tiny_study().agents[0], 0, NODES)
+    assert summary["best"]["design"] == "M-A"
+    assert "best 0.6000 M-A" in _note(NODES, task_of(task))
 
 
 def test_the_table_says_how_many_were_stopped_and_what_that_saved() -> None:
