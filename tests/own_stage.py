@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from aira_lib.flow import estimates
-from aira_lib.flow.stage import STAGES, Input, Stage, Unit
+from aira_lib.flow.stage import Input, Stage, Unit, add_stage
 from aira_lib.study import Study
 from aira_lib.work import Work
 
@@ -22,12 +22,11 @@ def table(records: Any) -> list[dict[str, Any]]:
     return [json.loads((record.path / "weight.json").read_text()) for record in records]
 
 
-STAGES.add(
-    "weigh",
+add_stage(
     Stage(
         name="weigh", help="Weigh the checkpoints of all points.", per="point", reads=("pretrain",), leaves="weights",
         run="pretrain", section=lambda study, unit: {"code": 1}, make=make,
         estimate=lambda study: estimates.of_points(study, "checkpoints to weigh", 0.1),
         component="tests.own_component:weigh", table=table,
-    ),
+    )
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """What a stage is: one row that command line, local run, pipeline, progress, estimate and report all read.
 
-A stage of your own is a `Stage` that a module named in AIRA_PLUGINS adds to `STAGES` (see `aira_lib.registry`): it then
+A stage of your own is a `Stage` that a module named in AIRA_PLUGINS adds by `add_stage` (see `aira_lib.registry`): it then
 has a command, its units are made by `aira run` and by a compiled pipeline, and its results have a table in the report.
 This module imports nothing heavy: the command line reads the rows at its start.
 """
@@ -117,6 +117,15 @@ class Stage:
 
 
 STAGES: Registry[Stage] = Registry("stage", "aira_lib.flow.stages")
+
+
+def add_stage(stage: Stage) -> Stage:
+    """Add a stage; from then on command line, pipelines and report know it.
+
+    Raises:
+        ValueError: its name is taken.
+    """
+    return STAGES.add(stage.name, stage)
 
 
 def stages_in_order() -> list[Stage]:

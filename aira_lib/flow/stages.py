@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from aira_lib.flow import estimates
-from aira_lib.flow.stage import ALL, STAGES, Input, Stage, Unit, stages_in_order
+from aira_lib.flow.stage import ALL, Input, Stage, Unit, add_stage, stages_in_order
 
 if TYPE_CHECKING:
     from aira_lib.study import Study
@@ -178,62 +178,55 @@ def _further(inputs: Sequence[Input]) -> dict[str, list[dict[str, Any]]]:
 
 # --- the rows ---------------------------------------------------------------------------------------------------------
 
-STAGES.add(
-    "search",
+add_stage(
     Stage(
         name="search", help="Let agents search a task.", per="search", reads=(), leaves="searches", run="search",
         section=_of_search, make=_search, estimate=estimates.of_searches, component="components.search:search",
-    ),
+    )
 )  # fmt: skip
-STAGES.add(
-    "archive",
+add_stage(
     Stage(
         name="archive", help="Merge the journals of all searches into one table of distinct designs.", per="study",
         reads=("search",), leaves="archive", section=_of_archive, make=_archive,
         estimate=lambda study: estimates.once("one table of distinct designs"),
         component="components.archive:archive",
-    ),
+    )
 )  # fmt: skip
-STAGES.add(
-    "aggregate",
+add_stage(
     Stage(
         name="aggregate", help="Turn the archive into base patterns.", per="study", reads=("archive",),
         leaves="patterns", section=_of_aggregation, make=_aggregate,
         estimate=lambda study: estimates.once(f"{len(study.aggregate)} base patterns"),
         component="components.aggregate:aggregate",
-    ),
+    )
 )  # fmt: skip
-STAGES.add(
-    "extrapolate",
+add_stage(
     Stage(
         name="extrapolate", help="Scale base patterns and baselines to all scales of the study.", per="study",
         reads=("aggregate",), leaves="designs", section=_of_extrapolation, make=_extrapolate,
         estimate=lambda study: estimates.once(f"{estimates.designs(study)} designs at each scale"),
         component="components.extrapolate:extrapolate",
-    ),
+    )
 )  # fmt: skip
-STAGES.add(
-    "pretrain",
+add_stage(
     Stage(
         name="pretrain", help="Pretrain all points of the study.", per="point", reads=(), leaves="trained",
         run="pretrain", section=_of_training, make=_pretrain, estimate=estimates.of_training,
         component="components.pretrain:pretrain",
-    ),
+    )
 )  # fmt: skip
-STAGES.add(
-    "evaluate",
+add_stage(
     Stage(
         name="evaluate", help="Score the final checkpoints of all points.", per="point", reads=("pretrain",),
         leaves="scores", run="pretrain", section=_of_scores, make=_evaluate, estimate=estimates.of_scoring,
         component="components.evaluate:evaluate", unread=("checkpoints/*/optimizer.*",),
-    ),
+    )
 )  # fmt: skip
-STAGES.add(
-    "report",
+add_stage(
     Stage(
         name="report", help="Write the study's report, or find the one that exists, and say where it is.", per="study",
         reads=(ALL,), leaves="report", section=_of_report, make=_report,
         estimate=lambda study: estimates.once("one page", estimates.SECONDS_OF_REPORT),
         component="components.report:report", unread=("checkpoints/*",),
-    ),
+    )
 )  # fmt: skip
