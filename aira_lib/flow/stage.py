@@ -1,7 +1,8 @@
 """What a stage is: one row that command line, local run, pipeline, progress, estimate and report all read.
 
-A stage of your own is a `Stage` that a module named in AIRA_PLUGINS adds by `add_stage` (see `aira_lib.registry`): it then
-has a command, its units are made by `aira run` and by a compiled pipeline, and its results have a table in the report.
+A stage of your own is a `Stage` that a module named in AIRA_PLUGINS adds by `add_stage` (see `aira_lib.registry`): it
+then has a command, its units are made by `aira run` and by a compiled pipeline, and its results have a table in the
+report.
 This module imports nothing heavy: the command line reads the rows at its start.
 """
 
