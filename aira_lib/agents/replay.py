@@ -33,6 +33,14 @@ class RecordedReply(Row):
     finish: str = ""
 
 
+def recording_at(path: Path) -> Path:
+    """The recording that a path names: itself, or that of a search's record, in the folder of its last attempt."""
+    if not path.is_dir():
+        return path
+    attempts = sorted(path.glob(f"[0-9]*-*/{REPLIES}"), key=lambda each: int(each.parent.name.partition("-")[0]))
+    return attempts[-1] if attempts else path / REPLIES
+
+
 class ReplayModel:
     """Says again what was recorded, usage included, so that a repeated search stops where the recorded one did."""
 
@@ -42,7 +50,7 @@ class ReplayModel:
         Raises:
             UserError: there is none, or it cannot be read.
         """
-        self.path = path / REPLIES if path.is_dir() else path
+        self.path = recording_at(path)
         self.name = f"{REPLAY}{path}"
         try:
             self.replies = _read(self.path, self.path.read_bytes())

@@ -17,11 +17,14 @@ _NAMES_OF_SCALES = {"name", "source", "n_layers", "target_params"}
 
 
 def _of_search(study: "Study", unit: Unit) -> dict[str, Any]:
+    from aira_lib.agents.providers import provider_of
     from aira_lib.study import changed
     from aira_lib.tasks.section import family_of
 
     assert unit.agent
     agent = {"name": unit.agent.name, **changed(unit.agent, exclude={"seeds"})}
+    if "model" in agent:
+        agent["model"] = provider_of(unit.agent.model).in_key(unit.agent.model)
     return {**family_of(study.task).identity(study.task, study.proxy), "agent": agent, "seed": unit.seed}
 
 

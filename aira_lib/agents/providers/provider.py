@@ -45,6 +45,14 @@ class Provider(Protocol):
         """
         self.make(model, temperature, "none")
 
+    def in_key(self, model: str) -> str:
+        """A model's name as keys of searches hold it: what it leads to, where it names a file.
+
+        Raises:
+            UserError: there is no such file.
+        """
+        return model
+
     def price(self, model: str) -> tuple[float, float] | None:
         """Dollars for a token of the prompt and for one of the reply; None where they are not known."""
         return None

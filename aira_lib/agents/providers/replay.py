@@ -4,7 +4,8 @@ from pathlib import Path
 
 from aira_lib.agents.model import Model
 from aira_lib.agents.providers.provider import Provider
-from aira_lib.agents.replay import REPLAY, ReplayModel
+from aira_lib.agents.replay import REPLAY, ReplayModel, recording_at
+from aira_lib.contents import file_digest
 from aira_lib.records import StandIn
 from aira_lib.study.agent import AgentSection, ReasoningEffort
 from aira_lib.study.model_traits import REPLAY_TRAITS
@@ -23,6 +24,10 @@ class Replay(Provider):
             UserError: there is none, or it cannot be read.
         """
         return ReplayModel(Path(model.removeprefix(REPLAY)))
+
+    def in_key(self, model: str) -> str:
+        """What was recorded, wherever it lies."""
+        return f"{REPLAY}{file_digest(recording_at(Path(model.removeprefix(REPLAY))))}"
 
     def stand_in(self, agent: AgentSection) -> StandIn:
         """Nobody is asked."""

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from aira_lib.agents import Prompt, Reply, model_named
-from aira_lib.agents.replay import REPLIES, RecordingModel, ReplayModel
+from aira_lib.agents.replay import REPLIES, RecordedReply, RecordingModel, ReplayModel
 from aira_lib.errors import UserError
 
 
@@ -38,6 +38,14 @@ def test_what_was_said_is_said_again(tmp_path: Path) -> None:
         assert model.reply(Prompt("", "c"), 2).text.startswith("reply 3")
         assert model.reply(Prompt("", "b"), 2).text.startswith("reply 2")
         assert model.reply(Prompt("", "another output"), 1).text.startswith("reply 1")
+
+
+def test_a_record_names_the_recording_of_its_last_attempt(tmp_path: Path) -> None:
+    for attempt, text in (("1-0123abcd", "first"), ("10-0123abcd", "last"), ("9-0123abcd", "before")):
+        (tmp_path / attempt).mkdir()
+        reply = RecordedReply(prompt="a", seed=1, text=text)
+        (tmp_path / attempt / REPLIES).write_text(reply.json_line())
+    assert ReplayModel(tmp_path).first().text == "last"
 
 
 def test_how_a_reply_ended_is_recorded_too(tmp_path: Path) -> None:

@@ -136,8 +136,8 @@ def test_it_is_searched_by_a_study(world: World) -> None:
     assert (summary["task"], summary["metric"]) == ("ToySumAbsoluteError", "AbsoluteError")
     assert summary["best"]["step"] == 3
     assert '"toys": 1' in (journal.parent / "track.jsonl").read_text()
-    task = json.loads((journal.parents[1] / "manifest.json").read_text())["section"]["task"]
-    assert task.keys() == {"toy", "numpy"}
+    section = json.loads((journal.parents[1] / "manifest.json").read_text())["section"]
+    assert section.keys() == {"toy", "numpy", "agent", "seed"}
 
 
 def test_it_is_searched_by_its_name_and_in_several_processes(world: World) -> None:
