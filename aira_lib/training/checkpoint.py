@@ -55,8 +55,8 @@ def save(workspace: Path, push: Callable[[str], None], step: int, state: Mapping
     Checkpoints of later steps are removed too: they are what could not be resumed from.
 
     Args:
-        workspace: the record's workspace (`RecordFolder.workspace`).
-        push: makes the store's copy of a file equal to the workspace's, removal included (`RecordFolder.push`).
+        workspace: the record's workspace (`aira_lib.store.Attempt.path`).
+        push: makes the store's copy of a file equal to the workspace's, removal included (`Attempt.push`).
         step: number of finished training steps.
         state: the shards of each part.
         keep: how many checkpoints stay.
