@@ -110,9 +110,10 @@ def test_an_unknown_trainer_is_one_line_when_a_study_is_read(
         run_text("search", canonical_json(study("one-devise")), str(tmp_path / "runs"), "greedy-offline.s0")
     assert ended.value.code == 2
     assert capsys.readouterr().err == f"aira: {line}\n"
+    fine = study("one-device")
     with pytest.raises(UserError, match="did you mean 'one-device'"):
         run_stage(
-            study("one-devise"), unit_of_point("pretrain", study("x"), point_of(study("x"))), Settings(str(tmp_path))
+            study("one-devise"), unit_of_point("pretrain", fine, point_of(fine)), Settings(str(tmp_path))
         )
 
 
