@@ -123,6 +123,11 @@ class Attempt:
             (self.path / name).unlink(missing_ok=True)
         return finished
 
+    def leave(self) -> None:
+        """Remove this machine's copies alone: what the store holds is for whoever took over to go on from."""
+        if self._store.shown(self._prefix) != str(self.path):
+            shutil.rmtree(self.path, ignore_errors=True)
+
     def discard(self) -> None:
         """Remove the files of an attempt that lost."""
         self._forget([self.name])
