@@ -6,7 +6,7 @@ import pytest
 
 from aira_lib.errors import StoreError
 from aira_lib.store import LostClaim, RecordFolder, open_store
-from tests.aira_lib.store.test_record_folder import MANIFEST, again, stop_beating
+from tests.aira_lib.store.test_record_folder import MANIFEST, again, names, stop_beating
 
 
 @pytest.fixture
@@ -74,3 +74,49 @@ def test_a_holder_that_lost_leaves_its_files_to_who_takes_over(s3_uri: str, tmp_
     with again(slow).claim(tmp_path / "quick") as second:
         assert second
         assert (second.path / "journal").read_text() == "1, 2, 3"
+
+
+def test_who_dies_while_taking_over_loses_nothing_for_the_next(
+    s3_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a copy was taken for the last attempt, and the whole one before it removed."""
+    folder = RecordFolder(open_store(s3_uri), "r")
+    begun(folder, tmp_path, "ab")
+    copy = type(folder.store).copy  # type: ignore[attr-defined]
+
+    def dies(self: object, name: str, to: str) -> None:
+        if name.endswith("/b"):
+            raise KeyboardInterrupt
+        copy(self, name, to)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(folder.store), "copy", dies)
+        with pytest.raises(KeyboardInterrupt), again(folder).claim(tmp_path):
+            pass
+    # Who looks on sees the whole one, too.
+    assert len(folder.store.list(again(folder).files())) == 2
+    with again(folder).claim(tmp_path / "third") as attempt:
+        assert attempt
+        assert sorted(path.name for path in attempt.path.iterdir()) == ["a", "b"]
+        attempt.commit(MANIFEST)
+    assert names(folder) == ["3/a", "3/b", "manifest.json"]
+
+
+def test_a_beat_whose_answer_is_lost_is_no_loss(s3_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next beat met an object that it took for another's, and a search of hours did not count."""
+    folder = RecordFolder(open_store(s3_uri), "r")
+    write_if = type(folder.store).write_if  # type: ignore[attr-defined]
+
+    def lost(self: object, name: str, data: bytes, tag: str | None) -> None:
+        write_if(self, name, data, tag)
+        raise StoreError("no answer")
+
+    with folder.claim(tmp_path, seconds=60) as attempt:
+        assert attempt
+        with monkeypatch.context() as patched:
+            patched.setattr(type(folder.store), "write_if", lost)
+            with pytest.raises(StoreError):
+                attempt._held.confirm()
+        assert attempt._held.confirm()
+        attempt.commit(MANIFEST)
+    assert names(folder) == ["manifest.json"]
