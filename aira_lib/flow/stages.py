@@ -17,11 +17,15 @@ _NAMES_OF_SCALES = {"name", "source", "n_layers", "target_params"}
 
 
 def _of_search(study: "Study", unit: Unit) -> dict[str, Any]:
+    from aira_lib.agents.providers import provider_of
     from aira_lib.study import changed
     from aira_lib.tasks.section import family_of
 
     assert unit.agent
     agent = {"name": unit.agent.name, **changed(unit.agent, exclude={"seeds"})}
+    model = provider_of(unit.agent.model).identity(unit.agent.model)
+    if model != unit.agent.model:
+        agent["model"] = model
     return {**family_of(study.task).identity(study.task, study.proxy), "agent": agent, "seed": unit.seed}
 
 

@@ -45,6 +45,14 @@ class Provider(Protocol):
         """
         self.make(model, temperature, "none")
 
+    def identity(self, model: str) -> str:
+        """What a key holds of a model (see `aira_lib.identity`): its name, unless that says where something lies.
+
+        Raises:
+            UserError: what lies there cannot be read.
+        """
+        return model
+
     def price(self, model: str) -> tuple[float, float] | None:
         """Dollars for a token of the prompt and for one of the reply; None where they are not known."""
         return None
