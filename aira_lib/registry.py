@@ -7,6 +7,7 @@ group `aira` that names it. Processes that a study starts inherit the variable, 
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -88,12 +89,20 @@ def load_plugins() -> None:
 @cache
 def _load(named: str) -> None:
     for name in filter(None, map(str.strip, named.split(","))):
-        try:
+        with _one_line(f"{PLUGINS_VARIABLE} names {name!r}, which"):
             import_module(name)
-        except ImportError as error:
-            raise UserError(f"{PLUGINS_VARIABLE} names {name!r}, which cannot be imported: {error}") from None
     for point in entry_points(group=ENTRY_POINTS):
-        try:
+        with _one_line(f"the entry point {point.value!r} of a package"):
             point.load()
-        except ImportError as error:
-            raise UserError(f"the entry point {point.value!r} of a package cannot be imported: {error}") from None
+
+
+@contextmanager
+def _one_line(what: str) -> Iterator[None]:
+    """Whatever somebody's module raises as it is imported, a name that is taken among it, is one line."""
+    try:
+        yield
+    except ImportError as error:
+        raise UserError(f"{what} cannot be imported: {error}") from None
+    except Exception as error:
+        reason = (str(error).splitlines() or ["no reason given"])[0]
+        raise UserError(f"{what} cannot be imported: {type(error).__name__}: {reason}") from error

@@ -3,8 +3,8 @@
 A recording is JSON lines of `RecordedReply`. A reply is found by the seed of its call, which comes from the search's
 seed, its step and its policy alone (the analysis of a step is a call of its own, with another seed). Where several
 searches' recordings stand in one file, the prompt's digest tells replies of one seed apart; a single one is given
-whatever the digest, since what programs print may differ from one run to the next. Which replies a path holds is not
-part of a study's digest: recordings should not change.
+whatever the digest, since what programs print may differ from one run to the next. What a path holds is in the key of a
+search, and the path is not.
 """
 
 import json

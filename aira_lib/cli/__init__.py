@@ -1,5 +1,13 @@
 """The command line: one file a noun; arguments in, one clear line out. What a command starts is imported late."""
 
-from aira_lib.cli.aira import app, main
+import sys
+
+from aira_lib.errors import UserError
+
+try:
+    from aira_lib.cli.aira import app, main
+except UserError as error:  # stages of somebody's own have commands: the modules of AIRA_PLUGINS are imported here
+    print(f"aira: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
 
 __all__ = ["app", "main"]

@@ -23,8 +23,9 @@ def _of_search(study: "Study", unit: Unit) -> dict[str, Any]:
 
     assert unit.agent
     agent = {"name": unit.agent.name, **changed(unit.agent, exclude={"seeds"})}
-    if "model" in agent:
-        agent["model"] = provider_of(unit.agent.model).in_key(unit.agent.model)
+    model = provider_of(unit.agent.model).identity(unit.agent.model)
+    if model != unit.agent.model:
+        agent["model"] = model
     return {**family_of(study.task).identity(study.task, study.proxy), "agent": agent, "seed": unit.seed}
 
 

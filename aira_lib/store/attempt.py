@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from aira_lib.records import FileEntry, Manifest
-from aira_lib.store.base import MANIFEST, TEMPORARY, Held, Store, is_temporary, safe_name
+from aira_lib.store.base import COPYING, MANIFEST, TEMPORARY, Held, Store, is_temporary, safe_name
 from aira_lib.store.files import disk_errors, file_entry
 
 _NAME = re.compile(r"(\d+)-[0-9a-f]{8}")
@@ -24,9 +24,16 @@ class LostClaim(Exception):
 
 
 def attempts_in(store: Store, record: str) -> list[str]:
-    """Names of the attempts that left files, oldest first."""
+    """Names of the attempts that left files, oldest first; not of those that had not copied their predecessor's yet."""
+    return [name for name, whole in _begun_in(store, record) if whole]
+
+
+def _begun_in(store: Store, record: str) -> list[tuple[str, bool]]:
+    """Names of all attempts that left something, oldest first, and whether each is whole."""
     names = {name[len(record) + 1 :].partition("/")[0] for name in store.list(record)}
-    return sorted((name for name in names if _NAME.fullmatch(name)), key=lambda name: int(name.partition("-")[0]))
+    begun = {name.removesuffix(COPYING) for name in names if _NAME.fullmatch(name.removesuffix(COPYING))}
+    in_order = sorted(begun, key=lambda name: int(name.partition("-")[0]))
+    return [(name, name + COPYING not in names) for name in in_order]
 
 
 class Attempt:
@@ -45,8 +52,8 @@ class Attempt:
         Raises:
             StoreError: the store refuses.
         """
-        self._before = attempts_in(store, record)
-        number = int(self._before[-1].partition("-")[0]) + 1 if self._before else 1
+        self._before = _begun_in(store, record)
+        number = int(self._before[-1][0].partition("-")[0]) + 1 if self._before else 1
         self.name = f"{number}-{secrets.token_hex(4)}"
         self._store, self._record, self._held, self._scratch, self._views = store, record, held, scratch, views
         self._pushed: dict[str, tuple[int, int]] = {}  # size and time of change of what the store holds
@@ -58,10 +65,11 @@ class Attempt:
         Raises:
             StoreError: store or disk refuse.
         """
-        # Those before the last are of no use; the last one's holder may only have been slow, and still commit.
-        self._forget(self._before[:-1])
-        if self._before:
-            self._held.take_over(safe_name(self._record, self._before[-1]), self._prefix)
+        # All but the last whole one are of no use; its holder may only have been slow, and still commit.
+        last = next((name for name, whole in reversed(self._before) if whole), None)
+        self._forget(name for name, _ in self._before if name != last)
+        if last:
+            self._held.take_over(safe_name(self._record, last), self._prefix)
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             for leftover in sorted(self.path.rglob(f"*{TEMPORARY}"), reverse=True):
@@ -118,10 +126,15 @@ class Attempt:
             raise LostClaim
         if not self._store.create(safe_name(self._record, MANIFEST), finished.json_line().encode()):
             raise LostClaim
-        self._forget(name for name in attempts_in(self._store, self._record) if name != self.name)
+        self._forget(name for name, _ in _begun_in(self._store, self._record) if name != self.name)
         for name in self._views:
             (self.path / name).unlink(missing_ok=True)
         return finished
+
+    def leave(self) -> None:
+        """Remove this machine's copies alone: what the store holds is for whoever took over to go on from."""
+        if self._store.shown(self._prefix) != str(self.path):
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def discard(self) -> None:
         """Remove the files of an attempt that lost."""
@@ -134,6 +147,7 @@ class Attempt:
         for name in attempts:
             prefix = safe_name(self._record, name)
             self._store.remove(prefix)
+            self._store.remove(prefix + COPYING)
             shutil.rmtree(self._store.local(prefix, self._scratch), ignore_errors=True)
 
 

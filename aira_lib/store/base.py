@@ -16,6 +16,8 @@ from aira_lib.errors import StoreError
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp"
+COPYING = ".copying"
+"""Ends the name of a mark beside a folder whose files are being copied there, name by name."""
 # S3 keys hold at most 1,024 bytes including the store's prefix; file systems hold 255 a component.
 MAX_NAME_BYTES = 800
 MAX_COMPONENT_BYTES = 255

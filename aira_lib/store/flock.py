@@ -12,7 +12,7 @@ import os
 import shutil
 from pathlib import Path
 
-from aira_lib.store.base import Held, Holder, safe_name
+from aira_lib.store.base import TEMPORARY, Held, Holder, safe_name
 from aira_lib.store.files import disk_errors
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -65,7 +65,9 @@ class _Lock:
             if self._exclusive:  # its holder is dead: nobody writes there any more
                 os.rename(source, target)
             else:
-                shutil.copytree(source, target)
+                half = target.with_name(target.name + TEMPORARY)
+                shutil.copytree(source, half)
+                os.rename(half, target)
 
     def release(self) -> None:
         """See `Held`."""

@@ -1,5 +1,6 @@
 """A record in a store: a folder that exists once its manifest does. Whoever makes it claims it first."""
 
+import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -14,6 +15,8 @@ from aira_lib.store.base import MANIFEST, Holder, Store, safe_name
 from aira_lib.store.lease import SECONDS, lease
 
 LEASE = "lease"
+
+_log = logging.getLogger(__name__)
 
 
 class RecordFolder:
@@ -91,10 +94,16 @@ class RecordFolder:
                 attempt.begin()
                 yield attempt
             except Exception as error:
-                # Who has won clears away the files of the others, which fail at whatever they were doing then.
-                if not held.lost() and self.manifest() is None:
+                made = self.manifest()
+                if made is None and not held.lost():
                     raise
-                attempt.discard()
+                if made is None:
+                    attempt.leave()  # who has taken over may be copying these files at this moment
+                elif made.attempt == attempt.name:  # it has won: nothing that failed afterwards can undo that
+                    _log.warning("%s is finished, though its last step failed: %s", self.uri, error)
+                    return
+                else:  # who has won clears away the files of the others, which fail at whatever they were doing then
+                    attempt.discard()
                 raise LostClaim from error
 
     def fetch(self, scratch: Path, only: Collection[str] | None = None, unread: Collection[str] = ()) -> Path:

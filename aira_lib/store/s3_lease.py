@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aira_lib.errors import StoreError
-from aira_lib.store.base import Holder
+from aira_lib.store.base import COPYING, Holder
 
 _log = logging.getLogger(__name__)
 
@@ -79,9 +79,11 @@ class ObjectLease:
         return self._tag is not None
 
     def take_over(self, folder: str, to: str) -> None:
-        """See `Held`; the old names stay."""
+        """See `Held`; the old names stay. A mark says meanwhile that the copy is not whole."""
+        self._objects.write_if(to + COPYING, b"", None)
         for name in self._objects.list(folder):
             self._objects.copy(name, to + name[len(folder) :])
+        self._objects.remove(to + COPYING)
 
     def release(self) -> None:
         """See `Held`."""
@@ -103,4 +105,13 @@ class ObjectLease:
     def _written(self, tag: str | None) -> str | None:
         self._beats += 1
         content = {**self._holder.content(), "token": self._token, "beat": self._beats}
-        return self._objects.write_if(self._name, json.dumps(content).encode(), tag)
+        data = json.dumps(content).encode()
+        written = self._objects.write_if(self._name, data, tag)
+        if written is None and tag is not None and (mine := self._tag_of_mine()):
+            return self._objects.write_if(self._name, data, mine)
+        return written
+
+    def _tag_of_mine(self) -> str | None:
+        """The tag of the object if this process wrote it: the answer to an earlier beat was lost."""
+        there = self._objects.read_tagged(self._name)
+        return there.tag if there and self._token.encode() in there.data else None

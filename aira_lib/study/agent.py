@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from aira_lib.errors import UserError, nearest
 from aira_lib.section import Distinct, Section
@@ -125,6 +132,14 @@ class AgentSection(Section):
         if tokens is not None and "memory_tokens" not in self.model_fields_set:
             object.__setattr__(self, "memory_tokens", tokens)
         return self
+
+    @model_serializer(mode="wrap")
+    def _with_its_memory(self, plain: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """A model's own default stands in the text, for the section's default would be read as the model's."""
+        fields: dict[str, Any] = plain(self)
+        if traits_of(self.model).memory_tokens is not None and not info.include:
+            fields["memory_tokens"] = self.memory_tokens
+        return fields
 
     @model_validator(mode="before")
     @classmethod

@@ -310,3 +310,19 @@ def test_records_are_known_by_the_keys_that_their_manifests_say() -> None:
     (unit,) = units_of("archive", study, keys=["made-elsewhere", "and-there"])
     assert unit.inputs == ("and-there", "made-elsewhere")
     assert unit.key != units_of("archive", study)[0].key
+
+
+def test_recorded_replies_are_known_by_what_they_say(tmp_path: Path) -> None:
+    """Another recording at the same path was answered with the old record; the same one elsewhere was not found."""
+
+    def key(path: Path) -> str:
+        return units_of("search", study_with("agents", [{"model": f"replay:{path}"}]))[0].key
+
+    said = '{"prompt": "p", "seed": 1, "text": "%s"}\n'
+    one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
+    one.write_text(said % "first")
+    other.write_text(said % "second")
+    first, second = key(one), key(other)
+    assert first != second
+    one.write_text(said % "second")
+    assert key(one) == second

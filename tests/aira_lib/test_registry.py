@@ -1,5 +1,9 @@
 """Entries are found by name, and a module from outside may add some."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from aira_lib.errors import UserError
@@ -44,3 +48,29 @@ def test_a_module_that_is_not_there_is_one_line(monkeypatch):
     monkeypatch.setenv("AIRA_PLUGINS", "no_such_module_of_mine")
     with pytest.raises(UserError, match="AIRA_PLUGINS names 'no_such_module_of_mine', which cannot be imported"):
         SHARED.names()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x = = 1", "SyntaxError: invalid syntax"),
+        ("raise RuntimeError('out of order')", "RuntimeError: out of order"),
+        (
+            "from aira_lib.training.trainers import TRAINERS\nTRAINERS.add('one-device', None)",
+            "is a trainer 'one-device'",
+        ),
+    ],
+)
+def test_a_module_that_fails_is_one_line_of_the_command(tmp_path, text, reason):
+    """The command line imports it before anything else: a name that is taken ended in a traceback."""
+    (tmp_path / "broken_of_mine.py").write_text(text)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-m", "aira_lib.cli", "--version"],
+        env={**os.environ, "AIRA_PLUGINS": "broken_of_mine", "PYTHONPATH": path},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("aira: AIRA_PLUGINS names 'broken_of_mine', which cannot be imported: ")
+    assert reason in line

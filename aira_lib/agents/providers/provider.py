@@ -45,11 +45,11 @@ class Provider(Protocol):
         """
         self.make(model, temperature, "none")
 
-    def in_key(self, model: str) -> str:
-        """A model's name as keys of searches hold it: what it leads to, where it names a file.
+    def identity(self, model: str) -> str:
+        """What a key holds of a model (see `aira_lib.identity`): its name, unless that says where something lies.
 
         Raises:
-            UserError: there is no such file.
+            UserError: what lies there cannot be read.
         """
         return model
 

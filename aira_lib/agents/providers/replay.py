@@ -4,7 +4,7 @@ from pathlib import Path
 
 from aira_lib.agents.model import Model
 from aira_lib.agents.providers.provider import Provider
-from aira_lib.agents.replay import REPLAY, ReplayModel, recording_at
+from aira_lib.agents.replay import REPLAY, ReplayModel
 from aira_lib.contents import file_digest
 from aira_lib.records import StandIn
 from aira_lib.study.agent import AgentSection, ReasoningEffort
@@ -25,9 +25,13 @@ class Replay(Provider):
         """
         return ReplayModel(Path(model.removeprefix(REPLAY)))
 
-    def in_key(self, model: str) -> str:
-        """What was recorded, wherever it lies."""
-        return f"{REPLAY}{file_digest(recording_at(Path(model.removeprefix(REPLAY))))}"
+    def identity(self, model: str) -> str:
+        """What the recording holds, wherever it lies.
+
+        Raises:
+            UserError: there is none, or it cannot be read.
+        """
+        return REPLAY + file_digest(ReplayModel(Path(model.removeprefix(REPLAY))).path)
 
     def stand_in(self, agent: AgentSection) -> StandIn:
         """Nobody is asked."""

@@ -102,3 +102,12 @@ def test_the_paper_study_says_what_the_paper_says() -> None:
     assert study.pretrain.isoflop.budgets == (2e19, 4e19, 8e19, 2e20, 4e20)
     assert study.pretrain.isoflop.scales == ("350M", "1B", "3B")
     assert (study.proxy.train_examples, study.proxy.test_examples, study.task.layers) == (800, 1280, 16)
+
+
+@pytest.mark.parametrize("tokens", [40_000, 1_500, 7])
+def test_the_memory_of_a_model_with_a_default_of_its_own_survives_the_text(tokens: int) -> None:
+    """The section's default, asked for by name, was left out of the text, and read again as the model's."""
+    study = Study.model_validate({"name": "x", "agents": [{"model": "smollm2", "memory_tokens": tokens}]})
+    again = Study.model_validate_json(canonical_json(study))
+    assert again.agents[0].memory_tokens == tokens
+    assert digest(again) == digest(study)

@@ -112,9 +112,7 @@ def test_an_unknown_trainer_is_one_line_when_a_study_is_read(
     assert capsys.readouterr().err == f"aira: {line}\n"
     fine = study("one-device")
     with pytest.raises(UserError, match="did you mean 'one-device'"):
-        run_stage(
-            study("one-devise"), unit_of_point("pretrain", fine, point_of(fine)), Settings(str(tmp_path))
-        )
+        run_stage(study("one-devise"), unit_of_point("pretrain", fine, point_of(fine)), Settings(str(tmp_path)))
 
 
 @pytest.mark.parametrize(
