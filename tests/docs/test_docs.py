@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -130,6 +131,20 @@ def test_every_command_is_in_the_readmes_table() -> None:
     table = " ".join(line for line in README.read_text().splitlines() if line.startswith("| `aira"))
     listed = {found[0] for found in re.finditer(r"aira( [a-z]+)+", table)}
     assert set(names(typer.main.get_command(app), "aira")) == listed
+
+
+def test_the_picture_of_the_packages_has_the_layers_that_the_linter_checks() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    order = [set(re.findall(r"\w+", layer)) for layer in layers]
+    picture = re.search(r"^    aira_lib/.*?^    components/", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert picture
+    rows = [re.split(r" {3,}", line.strip())[0] for line in picture[0].splitlines()[1:-1]]
+    drawn = [set(part.split()) for row in rows for part in row.split("│")]
+    assert set().union(*drawn) == set().union(*order)
+    # A line of the linter may be drawn in parts, and none of its parts before a line above it.
+    place = {name: number for number, names in enumerate(order) for name in names}
+    assert [place[min(part)] for part in drawn] == sorted(place[min(part)] for part in drawn)
 
 
 def test_every_variable_of_the_environment_is_told() -> None:
