@@ -5,12 +5,14 @@ setting that stands in none fails a test, so that whoever adds one decides.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aira_lib import identity
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.architecture.scales import Scale, scale_named
 from aira_lib.evaluations.key import key_of
 from aira_lib.extrapolate.stage import describe
@@ -326,3 +328,15 @@ def test_recorded_replies_are_known_by_what_they_say(tmp_path: Path) -> None:
     assert first != second
     one.write_text(said % "second")
     assert key(one) == second
+
+
+def test_layers_of_two_people_that_are_called_alike_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are the first of their version: the second found the first one's scores in the store they share."""
+
+    def key(module: str) -> str:
+        own = replace(PRIMITIVES.named("M"), symbol="Q", module=module)
+        monkeypatch.setitem(PRIMITIVES._entries, "Q", own)
+        return key_of(("A", "Q"), study_with().proxy, 0).digest
+
+    assert key("hers.layers:Q") != key("his.layers:Q")
+    assert "primitive_modules" not in key_of(("A", "M", "Mb", "W"), study_with().proxy, 0).settings

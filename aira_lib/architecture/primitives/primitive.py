@@ -80,6 +80,13 @@ class Primitive:
     version: int = 1
 
     @property
+    def code(self) -> str:
+        """What builds the layer, as ``package.module:name``."""
+        if isinstance(self.module, str):
+            return self.module
+        return f"{self.module.__module__}:{getattr(self.module, '__qualname__', type(self.module).__qualname__)}"
+
+    @property
     def written(self) -> tuple[str, ...]:
         """All ways to write it in a pattern, the symbol first."""
         return (self.symbol, *self.spellings)
@@ -111,11 +118,15 @@ class Primitives(Registry[Primitive]):
         shown = {*PAPER_PRIMITIVES, *symbols}
         return tuple(symbol for symbol in self if symbol in shown)
 
-    def in_key(self, symbols: Iterable[str]) -> dict[str, dict[str, int]]:
-        """What a key holds of the code of some symbols: versions that are not the first, else nothing."""
-        versions = {symbol: self.named(symbol).version for symbol in sorted(set(symbols))}
-        later = {symbol: version for symbol, version in versions.items() if version != 1}
-        return {"primitive_versions": later} if later else {}
+    def in_key(self, symbols: Iterable[str]) -> dict[str, dict[str, int | str]]:
+        """What a key holds of the code of some symbols: versions that are not the first, and whose a layer is.
+
+        Two people may call layers of their own alike, and share a store of evaluations.
+        """
+        chosen = [self.named(symbol) for symbol in sorted(set(symbols))]
+        later: dict[str, int | str] = {each.symbol: each.version for each in chosen if each.version != 1}
+        own: dict[str, int | str] = {each.symbol: each.code for each in chosen if not each.code.startswith("aira_lib.")}
+        return ({"primitive_versions": later} if later else {}) | ({"primitive_modules": own} if own else {})
 
 
 def _cases(letter: str) -> tuple[str, str]:
