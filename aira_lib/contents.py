@@ -44,7 +44,7 @@ def file_digest(path: Path) -> str:
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 (hex) of the names, relative to a folder, and the contents of all files in it, but for compiled Python.
+    """SHA-256 (hex) of the names, relative to a folder, and the contents of all files in it, but for compiled Python and Git's own.
 
     Raises:
         UserError: a file or folder cannot be read.
@@ -71,7 +71,7 @@ def _files(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        folders[:] = sorted(name for name in folders if name not in ("__pycache__", ".git"))
         yield from (path for name in files if (path := Path(here, name)).is_file())
 
 

@@ -22,7 +22,7 @@ no more than the last digits.
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import aira_lib
 from aira_lib.device import device_kind, kernels
@@ -56,6 +56,20 @@ def computes() -> dict[str, str]:
     """The kind of device that this process computes on, and the kernels there."""
     kind = device_kind()
     return {"device": kind, "kernels": kernels(kind)}
+
+
+def owner(entry: Any) -> str | None:
+    """Whose an entry of a registry is, as ``package.module:name``; None: it comes with AIRA.
+
+    Two people may call entries of their own alike, and share a store.
+
+    Args:
+        entry: a function, a class, an object, or already that text.
+    """
+    if not isinstance(entry, str):
+        named = entry if hasattr(entry, "__qualname__") else type(entry)
+        entry = f"{named.__module__}:{named.__qualname__}"
+    return None if entry.startswith("aira_lib.") else entry
 
 
 @cache

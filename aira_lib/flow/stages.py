@@ -18,6 +18,7 @@ _NAMES_OF_SCALES = {"name", "source", "n_layers", "target_params"}
 
 def _of_search(study: "Study", unit: Unit) -> dict[str, Any]:
     from aira_lib.agents.providers import provider_of
+    from aira_lib.device import device_kind
     from aira_lib.study import changed
     from aira_lib.tasks.section import family_of
 
@@ -26,6 +27,8 @@ def _of_search(study: "Study", unit: Unit) -> dict[str, Any]:
     model = provider_of(unit.agent.model).identity(unit.agent.model)
     if model != unit.agent.model:
         agent["model"] = model
+    if unit.agent.limits.gpu:
+        agent["device"] = device_kind()
     return {**family_of(study.task).identity(study.task, study.proxy), "agent": agent, "seed": unit.seed}
 
 
@@ -104,6 +107,7 @@ def _of_training(study: "Study", unit: Unit) -> dict[str, Any]:
     from aira_lib.identity import computes, versions_of
     from aira_lib.study import changed
     from aira_lib.training.precision import effective_precision
+    from aira_lib.training.trainers import trainer_in_key
 
     assert unit.point
     design = unit.point.design
@@ -118,6 +122,7 @@ def _of_training(study: "Study", unit: Unit) -> dict[str, Any]:
         "computes": computes(),
         "precision": effective_precision(study.pretrain, device_kind()),
         **PRIMITIVES.in_key(parse(design.pattern)),
+        **trainer_in_key(study.pretrain.trainer),
     }
 
 

@@ -1,12 +1,14 @@
 """What trains a language model, by name: `pretrain.trainer` of a study chooses one of `TRAINERS`.
 
 A trainer of your own is a class that has the methods of `aira_lib.training.trainer.Trainer`, added to `TRAINERS` by a
-module that AIRA_PLUGINS names (see `aira_lib.registry`).
+module that AIRA_PLUGINS names (see `aira_lib.registry`). Where it has a `version`, raise it when the same point would
+be trained otherwise: checkpoints of before are then not found.
 """
 
 from typing import TYPE_CHECKING
 
 from aira_lib.errors import UserError
+from aira_lib.identity import owner
 from aira_lib.records import PretrainPoint
 from aira_lib.registry import Registry
 from aira_lib.study import PretrainSection
@@ -29,6 +31,13 @@ def check_trainer(section: PretrainSection) -> None:
         TRAINERS.named(section.trainer)
     except UserError as error:
         raise UserError(f"pretrain.trainer: {error}") from None
+
+
+def trainer_in_key(name: str) -> dict[str, str]:
+    """What a key holds of the code of a trainer: whose it is and its version, nothing where it comes with AIRA."""
+    factory = TRAINERS.named(name)
+    code = owner(factory)
+    return {"trainer_code": f"{code} {getattr(factory, 'version', 1)}"} if code else {}
 
 
 def _one_device(section: PretrainSection, point: PretrainPoint, data: "NDArray[np.uint8]", device: str) -> Trainer:

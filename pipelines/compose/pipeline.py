@@ -5,6 +5,7 @@ string (Kubeflow turns numbers inside dicts and lists into floats), and the list
 Stages of somebody's own are in it as well (see `aira_lib.flow.stage`).
 """
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
@@ -13,6 +14,7 @@ from typing import Any
 from kfp import dsl
 
 from aira_lib.flow.stage import POINTS, Stage, stages_in_order, stages_read
+from aira_lib.registry import PLUGINS_VARIABLE
 from components.plan import join, list_points, list_searches
 
 REPORT = "report"
@@ -72,7 +74,7 @@ class _Flow:
                 case "study":
                     self.left[stage.name] = self._output(self._task(stage, self._read(stage, self.left)))
                 case "search":
-                    names = list_searches(study=self._given["study"]).output
+                    names = _ready(list_searches(study=self._given["study"])).output
                     self._loop([each for each in order if each.per == "search"], names, "unit")
                 case "point":
                     self._points([each for each in order if each.per == "point"])
@@ -82,7 +84,7 @@ class _Flow:
         if not self._trains:
             self.left |= {stage.name: list for stage in stages}
             return
-        points = list_points(**self._given, designs=self.left[POINTS]()).set_caching_options(False)
+        points = _ready(list_points(**self._given, designs=self.left[POINTS]()))
         # A point names its record of designs: kfp.local gives every outside output in a loop the loop's item.
         self._loop(stages, points.output, "point")
 
@@ -95,7 +97,7 @@ class _Flow:
         self.left |= {name: partial(_collected, output) for name, output in made.items()}
 
     def _task(self, stage: Stage, arguments: dict[str, Any]) -> Any:
-        return _component(stage)(**self._given, **arguments).set_caching_options(False)
+        return _ready(_component(stage)(**self._given, **arguments))
 
     @staticmethod
     def _output(task: Any) -> Callable[[], Any]:
@@ -111,6 +113,13 @@ class _Flow:
         return {**known, FURTHER: _joined(further)} if FURTHER in takes else known
 
 
+def _ready(task: Any) -> Any:
+    """A task that always asks the store itself, and has the plugins with which the pipeline was compiled."""
+    if plugins := os.environ.get(PLUGINS_VARIABLE):
+        task.set_env_variable(PLUGINS_VARIABLE, plugins)
+    return task.set_caching_options(False)
+
+
 def _collected(output: Callable[[], Any]) -> Any:
     return dsl.Collected(output())
 
@@ -120,7 +129,7 @@ def _joined(lists: Sequence[Any]) -> Any:
     joined: Any = []
     for each in lists:
         records = each if isinstance(each, dsl.Collected | list) else [each]
-        joined = records if joined == [] else join(first=joined, second=records).set_caching_options(False).output
+        joined = records if joined == [] else _ready(join(first=joined, second=records)).output
     return joined
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from aira_lib.architecture.scales import Scale
 from aira_lib.errors import UserError
+from aira_lib.identity import owner
 from aira_lib.registry import Registry
 
 PAPER_PRIMITIVES = ("A", "M", "Mb")
@@ -80,13 +81,6 @@ class Primitive:
     version: int = 1
 
     @property
-    def code(self) -> str:
-        """What builds the layer, as ``package.module:name``."""
-        if isinstance(self.module, str):
-            return self.module
-        return f"{self.module.__module__}:{getattr(self.module, '__qualname__', type(self.module).__qualname__)}"
-
-    @property
     def written(self) -> tuple[str, ...]:
         """All ways to write it in a pattern, the symbol first."""
         return (self.symbol, *self.spellings)
@@ -125,7 +119,7 @@ class Primitives(Registry[Primitive]):
         """
         chosen = [self.named(symbol) for symbol in sorted(set(symbols))]
         later: dict[str, int | str] = {each.symbol: each.version for each in chosen if each.version != 1}
-        own: dict[str, int | str] = {each.symbol: each.code for each in chosen if not each.code.startswith("aira_lib.")}
+        own: dict[str, int | str] = {each.symbol: code for each in chosen if (code := owner(each.module))}
         return ({"primitive_versions": later} if later else {}) | ({"primitive_modules": own} if own else {})
 
 

@@ -1,19 +1,22 @@
 """The family of task folders: candidates are programs that write predictions, scored by the folder's own scripts."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from aira_lib.contents import folder_digest
+from aira_lib.contents import file_digest, folder_digest
 from aira_lib.errors import UserError
-from aira_lib.identity import versions_of
+from aira_lib.identity import PIECES, computes, versions_of
 from aira_lib.records import Node
 from aira_lib.study import ProxySection, TaskSection, changed
 from aira_lib.study.agent import AgentSection
 from aira_lib.tasks.airs.folder import TaskFolder, searchable_folder
-from aira_lib.tasks.airs.packages import package_versions
+from aira_lib.tasks.airs.packages import imported_modules, package_versions
 from aira_lib.tasks.airs.raw_data import raw_data, raw_digest
 from aira_lib.tasks.family import Opening, TaskFamily
 from aira_lib.tasks.live import Task
+from aira_lib.tasks.profile import PROFILE_VARIABLE, PROFILES
 from aira_lib.tasks.task import SearchTask
 
 
@@ -45,6 +48,7 @@ class FolderFamily(TaskFamily):
             "data": raw_digest(),
             "packages": package_versions(folder),
             "code": versions_of("search"),
+            **_of_own_scripts(folder),
         }
 
     def check(self, section: TaskSection, agents: Sequence[AgentSection], proxy: ProxySection) -> None:
@@ -68,3 +72,12 @@ class FolderFamily(TaskFamily):
 
 def _folder(section: TaskSection) -> TaskFolder:
     return searchable_folder(section.folder or "")
+
+
+def _of_own_scripts(folder: TaskFolder) -> dict[str, Any]:
+    """What counts besides where scripts train with this package: all its code, what computes, and the profile."""
+    if "aira_lib" not in imported_modules(folder):
+        return {}
+    profile = os.environ.get(PROFILE_VARIABLE, "")
+    size = profile if profile in PROFILES or not Path(profile).is_file() else file_digest(Path(profile))
+    return {"trains": {"code": versions_of(*PIECES), "computes": computes(), "profile": size}}

@@ -41,15 +41,20 @@ def _name(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", found[0] if found else requirement).lower()
 
 
-def _imported(folder: TaskFolder) -> set[str]:
-    """Packages of the modules that scripts import, neither Python's own nor the folder's."""
+def imported_modules(folder: TaskFolder) -> set[str]:
+    """Top-level names of the modules that a folder's scripts import."""
     modules: set[str] = set()
     for path in folder.path.rglob("*.py"):
         try:
             modules.update(_modules(ast.parse(path.read_bytes())))
         except (OSError, SyntaxError, ValueError):
             continue  # its own way to fail is to be run
-    foreign = {name for name in modules if name not in sys.stdlib_module_names}
+    return modules
+
+
+def _imported(folder: TaskFolder) -> set[str]:
+    """Packages of the modules that scripts import, neither Python's own nor the folder's."""
+    foreign = {name for name in imported_modules(folder) if name not in sys.stdlib_module_names}
     return {_name(package) for name in foreign for package in _packages().get(name, ())}
 
 
