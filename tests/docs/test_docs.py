@@ -158,5 +158,8 @@ def test_the_two_commands_are_there_and_the_readme_is_short() -> None:
     assert "\n    make demo " in text
     assert "\n    make test " in text
     assert len(text.splitlines()) <= 120
+
+
+def test_lines_are_of_a_length_that_a_terminal_shows() -> None:
     too_long = [f"{page.name}: {line}" for page in PAGES for line in page.read_text().splitlines() if len(line) > 120]
     assert not too_long
