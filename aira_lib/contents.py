@@ -44,7 +44,7 @@ def file_digest(path: Path) -> str:
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 (hex) of the names, relative to a folder, and the contents of all files in it, but for compiled Python and Git's own.
+    """SHA-256 (hex) of names, relative to a folder, and contents of all files in it; not compiled Python, nor .git.
 
     Raises:
         UserError: a file or folder cannot be read.

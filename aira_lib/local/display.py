@@ -75,7 +75,7 @@ class Display:
             self.live.update(self._bars(units))
         elif time.monotonic() - self.spoke > HEARTBEAT_SECONDS:
             self.spoke = time.monotonic()
-            running = ", ".join(f"{u.unit} {u.done:g}/{u.total:g}" for u in units if u.status == "running")
+            running = ", ".join(f"{u.unit} {u.done:.3g}/{u.total:g}" for u in units if u.status == "running")
             self.console.print(f"  ... {running or 'starting'} · {self._left(units)}", highlight=False, soft_wrap=True)
 
     def close(self) -> None:
@@ -103,7 +103,9 @@ class Display:
             bar = ProgressBar(total=1.0, completed=fraction, width=30)
             table.add_row(stage.stage, bar, f"{fraction:4.0%}", f"{count} of {stage.units}" if count else "")
         running = [
-            Text(f"  {u.unit}: {u.note} ({u.done:g}/{u.total:g})", style="dim") for u in units if u.status == "running"
+            Text(f"  {u.unit}: {u.note} ({u.done:.3g}/{u.total:g})", style="dim")
+            for u in units
+            if u.status == "running"
         ]
         return Group(table, *running, Text(f"  {self._left(units)}", style="bold"))
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from aira_lib.store import LostClaim
 from aira_lib.track.log import RunStatus, read_events
 from aira_lib.track.mlflow_sync import DIGEST_TAG, MLflowSync
 
@@ -79,7 +80,8 @@ def run_of_log(log: Path) -> tuple[str | None, str] | None:
 def followed(tracking: str | None, study: str, digest: str, log: Path, last: bool) -> Iterator[None]:
     """Follow one log for as long as the block runs; without a tracking URI, do nothing.
 
-    A failure ends the study's parent run as failed, and the end of its last stage (`last`) as finished.
+    A failure ends the study's parent run as failed, and the end of its last stage (`last`) as finished. It goes on
+    where another process has taken the record over.
     """
     if tracking is None:
         yield
@@ -87,7 +89,7 @@ def followed(tracking: str | None, study: str, digest: str, log: Path, last: boo
     follower = Follower(tracking, study, digest, lambda: iter([log]))
     try:
         yield
-    except BaseException:
-        follower.close("failed")
+    except BaseException as error:
+        follower.close(None if isinstance(error, LostClaim) else "failed")
         raise
     follower.close("finished" if last else None)

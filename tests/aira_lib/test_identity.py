@@ -297,15 +297,6 @@ def test_the_text_of_a_proxy_is_known_by_what_it_holds(texts: Path) -> None:
     assert changed(before, of("one")) == SCORED
 
 
-def test_recorded_replies_are_known_by_what_they_hold(tmp_path: Path) -> None:
-    def of(folder: str, text: str) -> str:
-        (tmp_path / folder).mkdir(exist_ok=True)
-        (tmp_path / folder / "replies.jsonl").write_text(text)
-        return str(keys(study_with("agents.0.model", f"replay:{tmp_path / folder}"))["search"])
-
-    assert of("here", "recorded") == of("there", "recorded") != of("there", "otherwise")
-
-
 def test_records_are_known_by_the_keys_that_their_manifests_say() -> None:
     """What was searched on a GPU is archived and read where there is none."""
     study = study_with()

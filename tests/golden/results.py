@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from aira_lib.identity import Piece
-from aira_lib.study import ProxySection, Study
+from aira_lib.study import CandidateLimits, ProxySection, Study
 from tests.builders import TINY_STUDY, node, tiny_study, work_in
 
 TINY = ProxySection.model_validate(TINY_STUDY["proxy"])
@@ -145,18 +145,50 @@ def _cheap(layers: tuple[str, ...], section: ProxySection, *, seed: int, threads
     return Evaluation(status="ok", validation=share, test=share, validation_by_task={"mad": share}, params=9)
 
 
+def _prompts() -> dict[str, str]:
+    """SHA-256 of what each template says, for whole programs and for patches."""
+    from aira_lib.agents.prompt import Situation, render_analysis, render_prompt
+
+    nodes = [node(step, "A-M", 0.1 * step, code=f"print({step})") for step in range(3)]
+    nodes.append(node(3, None, None, code="raise", reason="it raised"))
+    found = {}
+    for kind in ("design", "program"):
+        for edit in ("file", "patch"):
+            situation = Situation(
+                "a task", ("A", "M", "Mb"), 4, "x.csv", CandidateLimits(), 2, 60.0, 3, prompts=kind, edit=edit,
+                one_change=edit == "patch", complexity_cues=edit == "patch",
+            )  # fmt: skip
+            of = {
+                "draft": render_prompt("draft", situation, nodes, None),
+                "improve": render_prompt("improve", situation, nodes, nodes[2]),
+                "debug": render_prompt("debug", situation, nodes, nodes[3]),
+                "crossover": render_prompt("crossover", situation, nodes, nodes[1], nodes[2]),
+                "analyse": render_analysis(situation, nodes[2]),
+            }
+            for operator, prompt in of.items():
+                found[f"{operator}, {kind}, {edit}"] = hashlib.sha256(prompt.text.encode()).hexdigest()
+    return found
+
+
+AGENTS: dict[str, dict[str, Any]] = {
+    **{scaffold: {"scaffold": scaffold} for scaffold in ("greedy", "tree", "evolutionary", "one-shot", "sampling")},
+    **{model: {"model": model} for model in ("random", "regularised-evolution:3")},
+    "patches": {"edit": "patch", "one_change": True},
+}
+
+
 def _search() -> Any:
     from aira_lib.records import Node, read_rows
     from aira_lib.search.stage import search
 
-    found = {}
-    for scaffold in ("greedy", "tree", "evolutionary"):
-        study = tiny_study(agents=[{"scaffold": scaffold, "model": "offline", "steps": 7, "n_drafts": 2}])
-        with tempfile.TemporaryDirectory() as name:
-            work = work_in(Path(name))
+    found: dict[str, Any] = {"prompts": _prompts()}
+    for name, settings in AGENTS.items():
+        study = tiny_study(agents=[{"model": "offline", "steps": 7, "n_drafts": 2, **settings}])
+        with tempfile.TemporaryDirectory() as folder:
+            work = work_in(Path(folder))
             search(study.task, study.proxy, study.agents[0], 0, work, _cheap)
-            nodes = read_rows(Path(name) / "journal.jsonl", Node)
-        found[scaffold] = [[each.operator, each.design, each.status, len(each.parents)] for each in nodes]
+            nodes = read_rows(Path(folder) / "journal.jsonl", Node)
+        found[name] = [[each.operator, each.design, each.status, len(each.parents)] for each in nodes]
     return found
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from aira_lib.errors import UserError
 from aira_lib.flow.units import search_units
+from aira_lib.identity import VERSIONS
 from aira_lib.local.search_study import SearchOptions, study_for
 from aira_lib.study import Study
 from aira_lib.study.reading import parse_study
@@ -70,6 +71,42 @@ def test_another_version_of_a_package_is_another_search(third_party: Raw, monkey
     assert key(third_party[0]) != before
 
 
+def test_what_scripts_train_with_this_package_is_in_the_key(
+    third_party: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scripts of a Compose task read the profile, and call the proxy: a copy of its folder is searched by them."""
+    folder = third_party[0]
+    monkeypatch.delenv("AIRA_KERNELS", raising=False)
+    others = key(folder)
+    monkeypatch.setenv("AIRA_PROFILE", "paper")
+    assert key(folder) == others
+    script = folder / "evaluate_prepare.py"
+    script.write_text(f"from aira_lib.proxy import evaluate\n{script.read_text()}")
+    found = [key(folder)]
+    profile = tmp_path / "study.yaml"
+    for text in ("one", "two"):
+        profile.write_text(text)
+        monkeypatch.setenv("AIRA_PROFILE", str(profile))
+        found.append(key(folder))
+    monkeypatch.setenv("AIRA_KERNELS", "plain")
+    found.append(key(folder))
+    monkeypatch.setitem(VERSIONS, "proxy", VERSIONS["proxy"] + 1)
+    found.append(key(folder))
+    assert len(set(found)) == len(found)
+
+
+def test_a_search_whose_programs_use_gpus_is_one_of_the_device(
+    third_party: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_device(gpu: bool, device: str) -> str:
+        monkeypatch.setenv("AIRA_DEVICE", device)
+        agent = {"name": "a", "model": "openai/gpt-5", "limits": {"gpu": gpu}}
+        return search_units(study(third_party[0], agents=[agent]))[0].key
+
+    assert with_device(True, "cpu") != with_device(True, "cuda")
+    assert with_device(False, "cpu") == with_device(False, "cuda")
+
+
 def test_versions_are_of_what_is_required_and_of_what_scripts_import(tmp_path: Path) -> None:
     folder = made_folder(tmp_path, evaluate="import json, yaml, utils\nfrom pyarrow import ipc\nfrom . import boto3\n")
     wanted = {"container_python_requirements": ["Pydantic>=2", "no_such.package==1"]}
@@ -87,6 +124,8 @@ def test_the_digest_is_that_of_names_and_contents(third_party: Raw) -> None:
     shared = third_party[1]
     (shared / "somebody/houses/default/__pycache__").mkdir()
     (shared / "somebody/houses/default/__pycache__/x.pyc").write_text("not counted")
+    (shared / ".git").mkdir()
+    (shared / ".git/index").write_text("not counted")
     whole = hashlib.sha256()
     for name in ("somebody/houses/default/test.csv", "somebody/houses/default/train.csv"):
         whole.update(f"{hashlib.sha256((shared / name).read_bytes()).hexdigest()} {name}\n".encode())

@@ -22,7 +22,7 @@ from aira_lib.settings import Settings
 from aira_lib.study import PretrainSection, Study, canonical_json
 from aira_lib.training import checkpoint
 from aira_lib.training.precision import effective_precision
-from aira_lib.training.trainers import TRAINERS, check_trainer
+from aira_lib.training.trainers import TRAINERS, check_trainer, trainer_in_key
 from tests.builders import TINY_STUDY, tiny_study
 
 ROOT = Path(__file__).parents[3]
@@ -132,3 +132,14 @@ def test_names_and_precision_need_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_a_key_says_whose_trainer_it_is_and_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert trainer_in_key("one-device") == {}
+    mine = type("Mine", (), {"__module__": "mine.trainers"})
+    monkeypatch.setitem(TRAINERS._entries, "toy", mine)
+    first = trainer_in_key("toy")
+    monkeypatch.setattr(mine, "version", 2, raising=False)
+    second = trainer_in_key("toy")
+    monkeypatch.setitem(TRAINERS._entries, "toy", type("Mine", (), {"__module__": "yours.trainers"}))
+    assert len({str(each) for each in (first, second, trainer_in_key("toy"))}) == 3
