@@ -24,7 +24,7 @@ from aira_lib.study.task import TaskSection
 
 
 class Study(Section):
-    """A whole study. Its digest changes when, and only when, something that determines results changes."""
+    """A whole study. Its digest tells it from others, by its name, too; a record is found by its own key."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     description: str = ""
