@@ -16,10 +16,10 @@ demo: $(READY) ## Run a whole architecture-discovery study on this machine and o
 	@$(BIN)/aira run $(STUDY)
 
 test: $(READY) lint ## Lint, type-check, check the import rules and run all tests.
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 coverage: $(READY) ## All tests again, twice as long, with the lines that none of them reaches.
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
 
 quick: $(READY) ## The tests that take seconds.
 	@$(BIN)/python -m pytest -n 2 -m "not slow"

@@ -122,7 +122,7 @@ def headings(page: Path) -> set[str]:
 
 
 def test_every_command_is_in_the_readmes_table() -> None:
-    from aira_lib.cli.app import app
+    from aira_lib.cli.aira import app
 
     def names(command: Any, path: str) -> Iterator[str]:
         inner = getattr(command, "commands", {})

@@ -18,6 +18,9 @@ from tests.record_tree import record_tree
 
 ROOT = Path(__file__).parents[2]
 
+of_one_run = pytest.mark.xdist_group("of-one-run")
+"""Tests that look at the same finished study: one process makes it."""
+
 
 def _command(study: Path, store: Path | str, *more: str) -> list[str]:
     return [sys.executable, "-m", "aira_lib.cli", "run", str(study), "--store", str(store), *more]
@@ -40,6 +43,7 @@ def finished(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@of_one_run
 def test_a_second_run_recomputes_nothing_and_says_so(study: Path, finished: Path) -> None:
     before = record_tree(finished)
     again = subprocess.run(_command(study, finished), cwd=ROOT, capture_output=True, text=True, check=True)
@@ -48,6 +52,7 @@ def test_a_second_run_recomputes_nothing_and_says_so(study: Path, finished: Path
 
 
 @pytest.mark.slow
+@of_one_run
 def test_mlflow_holds_one_experiment_a_parent_and_nested_runs(finished: Path) -> None:
     import mlflow
 
@@ -69,6 +74,7 @@ def test_mlflow_holds_one_experiment_a_parent_and_nested_runs(finished: Path) ->
 
 
 @pytest.mark.slow
+@of_one_run
 def test_killed_and_interrupted_it_goes_on_to_the_same_records(study: Path, finished: Path, tmp_path: Path) -> None:
     for seconds, blow in ((9, signal.SIGKILL), (6, signal.SIGINT), (14, signal.SIGKILL)):
         process = subprocess.Popen(_command(study, tmp_path), cwd=ROOT, stdout=subprocess.DEVNULL)

@@ -14,7 +14,7 @@ from tests.builders import TINY_STUDY
 ROOT = Path(__file__).parents[3]
 STUDY = {
     **TINY_STUDY,
-    "agents": [{"scaffold": "one-shot", "model": "offline", "seeds": 2}],
+    "agents": [{"scaffold": "one-shot", "model": "offline"}],
     "pretrain": {**TINY_STUDY["pretrain"], "isotoken": {"scale": "nano", "tokens": 2048, "seeds": [0]}},
 }
 
