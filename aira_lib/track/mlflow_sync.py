@@ -39,11 +39,6 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def default_tracking_uri(runs: Path) -> str:
-    """Return MLFLOW_TRACKING_URI, or else that of an SQLite file in the runs folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{runs.absolute()}/mlflow.db"
-
-
 @dataclass
 class _Run:
     """What MLflow is known to hold of one run."""

@@ -60,7 +60,7 @@ class Primitive:
         cpu_flops_per_second: Of one CPU thread inside such layers, for estimates of time.
         cpu_seconds_per_layer_step: The fixed cost of a layer in a training step on a CPU.
         version: Of its code. Not 1, it is part of the keys of records with such layers: raise it with each change that
-            changes results (the digest of the evaluator's code sees what lies in this package, and nothing outside).
+            changes results (the versions of `aira_lib.identity` are of what lies in this package, and nothing outside).
     """
 
     symbol: str

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from aira_lib.errors import MissingDependency
 from aira_lib.track import mlflow_sync
 from aira_lib.track.log import TrackLog
-from aira_lib.track.mlflow_sync import MLflowSync, default_tracking_uri
+from aira_lib.track.mlflow_sync import MLflowSync
 
 mlflow = pytest.importorskip("mlflow")
 
@@ -265,14 +265,6 @@ def test_without_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlflow_sync, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match=r"aira\[tracking\]"):
         new_sync("sqlite:///x.db", "aira/x")
-
-
-def test_default_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    assert default_tracking_uri(Path("runs")) == f"sqlite:///{tmp_path}/runs/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow")
-    assert default_tracking_uri(Path("runs")) == "http://mlflow"
 
 
 @given(st.text(max_size=300))
