@@ -31,7 +31,7 @@ def device() -> str:
     """
     named = os.environ.get(DEVICE_VARIABLE)
     if not named:
-        return "cuda" if _has_cuda() else "cpu"
+        return "cuda" if has_cuda() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", named):
         raise UserError(f"{DEVICE_VARIABLE}={named!r}: no such device; valid: cpu, cuda, cuda:N")
     return named
@@ -85,7 +85,7 @@ def _quota() -> int | None:
 
 
 @cache
-def _has_cuda() -> bool:
+def has_cuda() -> bool:
     """Whether PyTorch finds a CUDA device; it is not imported, a second, where the machine has no such device."""
     if not any(Path("/dev").glob("nvidia[0-9]*")) and not Path("/dev/dxg").exists():
         return False

@@ -126,6 +126,11 @@ class LiteLLMModel:
         return " and ".join(missing) or f"{provider.upper().replace('-', '_')}_API_KEY"
 
 
+def missing_litellm(name: str) -> MissingDependency:
+    """The line that says that a model wants litellm, and how to get it."""
+    return MissingDependency(f"model {name!r} (any but 'offline')", "agents")
+
+
 def import_litellm(name: str) -> ModuleType:
     """The library, quiet and asking nobody.
 
@@ -137,7 +142,7 @@ def import_litellm(name: str) -> ModuleType:
     try:
         litellm = importlib.import_module("litellm")
     except ImportError:
-        raise MissingDependency(f"model {name!r} (any but 'offline')", "agents") from None
+        raise missing_litellm(name) from None
     litellm.suppress_debug_info = True  # type: ignore[attr-defined]
     litellm.telemetry = False  # type: ignore[attr-defined]
     return litellm

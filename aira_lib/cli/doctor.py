@@ -6,11 +6,12 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from aira_lib.device import DEVICE_VARIABLE, cores, ready_device
+from aira_lib.device import DEVICE_VARIABLE, cores, has_cuda, ready_device
 from aira_lib.errors import UserError
 from aira_lib.sandbox import closes_files, isolation, refusals
 
@@ -68,15 +69,15 @@ def _installed(package: str) -> str | None:
 
 
 def _cuda() -> tuple[bool, str]:
-    import torch
-
     try:
         place = ready_device()
     except UserError as error:
         return False, str(error)
     if place != "cpu":
+        import torch
+
         return True, f"{torch.cuda.get_device_name(place)} computes the {_STAGES} ({DEVICE_VARIABLE} to choose)"
-    if torch.cuda.is_available():
+    if has_cuda():
         return True, f"not used: {DEVICE_VARIABLE}=cpu has the CPU compute the {_STAGES}"
     return False, f"the CPU computes the {_STAGES}; a CUDA build of torch and an NVIDIA driver are needed"
 
@@ -91,10 +92,18 @@ def _mamba_kernels() -> tuple[bool, str]:
 
 
 def _cores() -> tuple[bool, str]:
-    import torch
-
     available = cores()
-    return available > 1, f"{available} cores; vector instructions: {torch.backends.cpu.get_cpu_capability()}"
+    return available > 1, f"{available} cores{_vector_instructions()}"
+
+
+def _vector_instructions() -> str:
+    """What the kernels of the CPU find to compute with, where Linux says it."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return ""
+    best = next((name for name in ("avx512f", "avx2", "asimd") if name in flags), "none that is known")
+    return f"; vector instructions: {best}"
 
 
 def _isolation() -> tuple[bool, str]:

@@ -4,6 +4,8 @@ See `aira_lib.identity` for what is in a key and what is not. Not in it, but in 
 processor and the number of threads: they change rounding at most, and machines that differ in them share their work.
 """
 
+import os
+import sys
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -104,10 +106,17 @@ def _dimensions(scale: dict[str, Any]) -> dict[str, Any]:
 
 def platform() -> dict[str, str]:
     """Versions of the packages that compute, the kind of device, the kernels, and how it multiplies."""
+    packages = {name: _version(name) for name in PACKAGES}
+    return {**packages, **computes(), "matmul": _matmul_precision()}
+
+
+def _matmul_precision() -> str:
+    """PyTorch's setting. Where it is not imported, which takes a second, nobody has changed its default."""
+    if "torch" not in sys.modules and "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE" not in os.environ:
+        return "highest"
     import torch
 
-    packages = {name: _version(name) for name in PACKAGES}
-    return {**packages, **computes(), "matmul": torch.get_float32_matmul_precision()}
+    return torch.get_float32_matmul_precision()
 
 
 @cache

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
 
 from aira_lib.architecture.cost import params
 from aira_lib.architecture.pattern import Layers, parse, render
@@ -20,13 +21,13 @@ from aira_lib.device import cores
 from aira_lib.errors import UserError
 from aira_lib.evaluations import EvaluationStore
 from aira_lib.evaluations.key import key_of
-from aira_lib.evaluations.store import Answer
+from aira_lib.evaluations.store import Answer, Progress
 from aira_lib.records import Evaluation, StandIn
 from aira_lib.settings import Settings
 from aira_lib.study import DEFAULT_TASK, ProxySection
 from aira_lib.study.reading import load_study
 from aira_lib.tasks import SearchTask, proxy_for, task_named
-from aira_lib.tasks.profile import STUDY_ENDINGS, profile_named
+from aira_lib.tasks.profile import STUDY_ENDINGS, fitting_profile, profile_named
 
 ASKED_BY = "aira proxy evaluate"
 _SECONDS_BETWEEN_LINES = 10.0
@@ -56,8 +57,6 @@ def evaluate_designs(
     Raises:
         UserError: no such task or profile, a primitive that the task lacks, or a store that refuses.
     """
-    from aira_lib.proxy import evaluate
-
     task = task_named(task_name or DEFAULT_TASK)
     profile = profile or fitting_profile()
     primitives = space_of(task, profile) if task_name else PRIMITIVES.names()
@@ -67,7 +66,7 @@ def evaluate_designs(
     section = proxy_for(task, profile_named(profile, task.dataset)[1])
     if settings.shared_evaluations is None:
         raise UserError("AIRA_EVALUATIONS is none; unset it, or name the store that keeps the scores")
-    store = EvaluationStore(settings.shared_evaluations, evaluate, ASKED_BY)
+    store = EvaluationStore(settings.shared_evaluations, train, ASKED_BY)
     threads = settings.threads if os.environ.get("AIRA_THREADS") else cores()
     asked = _Asked(store, section, section.seed if seed is None else seed, threads, profile)
     rows = [asked.outlook(layers) for layers in designs] if dry_run else _scored(asked, designs, as_json)
@@ -79,6 +78,13 @@ def evaluate_designs(
         if asked.stand_in:
             print(f"STAND-IN: {asked.stand_in}")
         print(f"{_counts(rows)}; store: {store.store.uri}")
+
+
+def train(layers: Layers, section: ProxySection, *, seed: int, threads: int, progress: Progress) -> Evaluation:
+    """The proxy's evaluation. PyTorch, a second, is imported with the first design that the store does not have."""
+    from aira_lib.proxy.evaluation import evaluate
+
+    return evaluate(layers, section, seed=seed, threads=threads, progress=progress)
 
 
 def space_of(task: SearchTask, profile: str) -> tuple[str, ...]:
@@ -104,7 +110,7 @@ class _Asked:
 
     def outlook(self, layers: Layers) -> dict[str, Any]:
         """What scoring a design would take."""
-        from aira_lib.proxy import count_steps, evaluation_flops, seconds_estimate
+        from aira_lib.proxy.cost import count_steps, evaluation_flops, seconds_estimate
 
         there = self.store.find(key_of(layers, self.section, self.seed).digest) is not None
         return {
@@ -156,7 +162,7 @@ class Follow:
         self._title, self._started, self._spoke = title, time.monotonic(), time.monotonic()
         self._console = Console(stderr=True, highlight=False, markup=False)
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[note]}"))
-        self._bar = Progress(*columns, console=self._console, transient=True) if self._console.is_terminal else None
+        self._bar = Bar(*columns, console=self._console, transient=True) if self._console.is_terminal else None
         self._task = self._bar.add_task(title, total=None, note="") if self._bar else None
 
     def __enter__(self) -> "Follow":
@@ -221,10 +227,3 @@ def _print_outlook(rows: Sequence[dict[str, Any]], uri: str) -> None:
 def _counts(rows: Sequence[dict[str, Any]]) -> str:
     found = sum(row["found"] for row in rows)
     return f"{len(rows) - found} trained, {found} found"
-
-
-def fitting_profile() -> str:
-    """The profile that fits this machine."""
-    import torch
-
-    return "paper" if torch.cuda.is_available() else "laptop"

@@ -14,12 +14,12 @@ from aira_lib.device import cores
 from aira_lib.errors import UserError
 from aira_lib.evaluations import EvaluationStore
 from aira_lib.evaluations.key import key_of
-from aira_lib.fidelity.evaluate_designs import Follow, fitting_profile, read_patterns, space_of
+from aira_lib.fidelity.evaluate_designs import Follow, read_patterns, space_of, train
 from aira_lib.records import Evaluation
 from aira_lib.settings import Settings
 from aira_lib.study import DEFAULT_TASK, ProxySection
 from aira_lib.tasks import proxy_for, task_named
-from aira_lib.tasks.profile import profile_named
+from aira_lib.tasks.profile import fitting_profile, profile_named
 
 ASKED_BY = "aira proxy fidelity"
 
@@ -44,7 +44,7 @@ class Plan:
 
     def outlook(self) -> str:
         """What is there, and what the rest takes."""
-        from aira_lib.proxy import seconds_estimate
+        from aira_lib.proxy.cost import seconds_estimate
 
         lines, total = [], 0.0
         for each in self.contestants:
@@ -64,7 +64,7 @@ class Plan:
 
     def evaluations(self) -> list[list[list[Evaluation]]]:
         """Scores by contestant, design and seed; what the store has is not trained again."""
-        from aira_lib.proxy import seconds_estimate
+        from aira_lib.proxy.cost import seconds_estimate
 
         jobs = [
             (at, layers, seed) for at, each in enumerate(self.contestants) for layers in self.designs
@@ -108,7 +108,6 @@ def planned(
     Raises:
         UserError: any of these makes no sense.
     """
-    from aira_lib.proxy import evaluate
     from aira_lib.proxy.stopping import whole
 
     if settings.shared_evaluations is None:
@@ -132,7 +131,7 @@ def planned(
     if foreign:
         raise UserError(f"{designs} has {', '.join(foreign)}, which task {task.name} does not have")
     threads = settings.threads if os.environ.get("AIRA_THREADS") else cores()
-    return Plan(EvaluationStore(settings.shared_evaluations, evaluate, ASKED_BY), drawn, contestants, threads)
+    return Plan(EvaluationStore(settings.shared_evaluations, train, ASKED_BY), drawn, contestants, threads)
 
 
 _FACTOR = re.compile(r"([2-9]|[1-9]\d+)x")

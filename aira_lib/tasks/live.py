@@ -43,7 +43,7 @@ class CandidateFailure(Exception):
 
 
 class Evaluate(Protocol):
-    """The proxy evaluation, `aira_lib.proxy.evaluate` or a cheap one for tests."""
+    """The proxy evaluation, `aira_lib.proxy.evaluation.evaluate` or a cheap one for tests."""
 
     def __call__(
         self,

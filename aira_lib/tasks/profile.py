@@ -1,5 +1,6 @@
 """The sizes at which a Compose task runs: the paper's, a laptop's, or those of a study."""
 
+from aira_lib.device import device_kind
 from aira_lib.errors import UserError, nearest
 from aira_lib.study import LanguageData, LanguageName, MADSettings, ProxySection
 from aira_lib.study.reading import load_study
@@ -42,6 +43,11 @@ PROFILES: dict[str, dict[str, ProxySection]] = {
     "paper": {"mad": ProxySection(), "babistories": _PAPER_BABISTORIES, "dclm": _PAPER_DCLM},
     "laptop": {"mad": LAPTOP, "babistories": _laptop_text("babistories", 128), "dclm": _laptop_text("dclm", 512)},
 }
+
+
+def fitting_profile() -> str:
+    """The name of the profile that fits what this process computes on."""
+    return "paper" if device_kind() == "cuda" else "laptop"
 
 
 def profile_named(name: str, dataset: str = "mad") -> tuple[int, ProxySection]:

@@ -14,7 +14,7 @@ from aira_lib.evaluations.entry import Provenance, encode
 from aira_lib.evaluations.key import EvaluationKey, key_of
 from aira_lib.evaluations.store import entry_name
 from aira_lib.evaluations.table import Choice, read_entries, statistics, write_parquet
-from aira_lib.proxy import evaluate
+from aira_lib.proxy.evaluation import evaluate
 from aira_lib.records import Evaluation
 from aira_lib.study import ProxySection
 

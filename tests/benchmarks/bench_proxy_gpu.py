@@ -30,7 +30,7 @@ from torch.utils.flop_counter import flop_registry
 
 from aira_lib.device import KERNELS_VARIABLE
 from aira_lib.models.mad_model import mad_model
-from aira_lib.proxy import evaluate
+from aira_lib.proxy.evaluation import evaluate
 from aira_lib.proxy.cost import held_out, task_scale, task_settings
 from aira_lib.study import MADTaskName, ProxySection
 

@@ -79,7 +79,7 @@ SHORT = LAPTOP.model_copy(
 
 def accuracies(seeds: int = 5) -> None:
     """Print final validation accuracies of plain and of fast training, seed by seed, and how far they differ."""
-    from aira_lib.proxy import evaluate
+    from aira_lib.proxy.evaluation import evaluate
 
     ways = {"plain fp32": ("fp32", "plain"), "fused bf16": ("bf16", "fused")}
     for design in ("8(A-M)", "16Mb", "4(A-Mb-M-Mb)"):

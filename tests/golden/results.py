@@ -128,7 +128,7 @@ def _models() -> Any:
 
 
 def _proxy() -> Any:
-    from aira_lib.proxy import evaluate
+    from aira_lib.proxy.evaluation import evaluate
 
     found = {}
     for name, section in (("mad", TINY), ("text", TEXT)):

@@ -1,8 +1,14 @@
 """All providers that litellm knows: the one that takes every name which is nobody else's."""
 
 import difflib
+import json
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
-from aira_lib.agents.llm import LiteLLMModel, import_litellm
+from aira_lib.agents.llm import LiteLLMModel, import_litellm, missing_litellm
 from aira_lib.agents.model import Model
 from aira_lib.agents.providers.provider import PROVIDERS, Provider, UnknownModel
 from aira_lib.study.agent import ReasoningEffort
@@ -29,12 +35,14 @@ class LiteLLM(Provider):
             MissingDependency: litellm is not installed.
             UnknownModel: it does not; the line gives the nearest name.
         """
-        litellm = import_litellm(model)
+        known = _known_models(model)
+        if model in known or model.partition("/")[0] in {each.get("litellm_provider") for each in known.values()}:
+            return
         try:
-            litellm.get_llm_provider(model)
+            import_litellm(model).get_llm_provider(model)
         except Exception:  # litellm's own way to say that it knows no such provider
             ours = (name for each in PROVIDERS.entries() for name in each.traits.names)
-            close = difflib.get_close_matches(model, [*ours, *litellm.model_cost], n=1)
+            close = difflib.get_close_matches(model, [*ours, *known], n=1)
             hint = (
                 f"; did you mean {close[0]!r}?" if close else "; write PROVIDER/MODEL such as openai/gpt-5, or offline"
             )
@@ -42,7 +50,31 @@ class LiteLLM(Provider):
 
     def price(self, model: str) -> tuple[float, float] | None:
         """As litellm's table of prices has it."""
-        litellm = import_litellm(model)
-        prices = litellm.model_cost.get(model) or litellm.model_cost.get(model.partition("/")[2]) or {}
+        known = _known_models(model)
+        prices = known.get(model) or known.get(model.partition("/")[2]) or {}
         prompt, reply = prices.get("input_cost_per_token"), prices.get("output_cost_per_token")
         return None if prompt is None or reply is None else (float(prompt), float(reply))
+
+
+_TABLE = "model_prices_and_context_window_backup.json"
+
+
+def _known_models(model: str) -> dict[str, dict[str, Any]]:
+    """litellm's table of models, with their providers and prices; it is imported for it only where it has no such file.
+
+    Raises:
+        MissingDependency: litellm is not installed; the line names the model that wants it.
+    """
+    if "litellm" not in sys.modules:
+        if (spec := find_spec("litellm")) is None:
+            raise missing_litellm(model)
+        if (table := Path(spec.origin or "").with_name(_TABLE)).is_file():
+            return _read(table)
+    return dict(import_litellm(model).model_cost)
+
+
+@cache
+def _read(table: Path) -> dict[str, dict[str, Any]]:
+    """A table as a file of JSON: tenths of a second, where importing litellm takes several."""
+    models: dict[str, dict[str, Any]] = json.loads(table.read_text(encoding="utf-8"))
+    return models

@@ -18,9 +18,6 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from aira_lib.datasets.text.corpus import SEPARATOR, Corpus, Part, corpus_of, goes_to_validation
 from aira_lib.errors import UserError
 
@@ -146,6 +143,8 @@ def _plain_text(file: Path) -> Iterator[str]:
 
 def _line_texts(file: Path, text_field: str | None) -> Iterator[str]:
     """The texts of lines of JSON: of a field, or (None) the lines' values themselves."""
+    import pyarrow as pa
+
     number = 0
     try:
         with pa.input_stream(str(file), compression="detect") as stream:
@@ -168,6 +167,9 @@ def _text_of(record: object, text_field: str | None) -> str:
 
 
 def _parquet_texts(file: Path, text_field: str) -> Iterator[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(file) as table:
             names = table.schema_arrow.names

@@ -12,7 +12,7 @@ from aira_lib.study import ProxySection, TaskSection, changed
 from aira_lib.study.agent import AgentSection
 from aira_lib.tasks.family import Cost, Opening, Sized, TaskFamily
 from aira_lib.tasks.live import Evaluate, Task
-from aira_lib.tasks.profile import profile_named
+from aira_lib.tasks.profile import fitting_profile, profile_named
 from aira_lib.tasks.task import TASKS, SearchTask, proxy_for, task_named
 from aira_lib.work import Work
 
@@ -108,17 +108,16 @@ class DesignFamily(TaskFamily):
 def _evaluation(opening: Opening) -> Evaluate:
     """The proxy's evaluation, through the store that searches share where there is one."""
     from aira_lib.evaluations import EvaluationStore
-    from aira_lib.proxy import evaluate
+    from aira_lib.proxy.evaluation import evaluate
 
     return EvaluationStore(opening.evaluations, evaluate, opening.asked_by) if opening.evaluations else evaluate
 
 
 def _fitting() -> tuple[str, str]:
-    import torch
-
-    if torch.cuda.is_available():
-        return "paper", "Profile: paper (--profile laptop is smaller)."
-    return "laptop", (
+    name = fitting_profile()
+    if name == "paper":
+        return name, "Profile: paper (--profile laptop is smaller)."
+    return name, (
         "Profile: laptop, a stand-in for the paper's sizes since this machine has no CUDA device "
         "(--profile paper searches at those)."
     )

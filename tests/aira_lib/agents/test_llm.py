@@ -13,6 +13,8 @@ import pytest
 from aira_lib.agents import Prompt, model_named
 from aira_lib.agents.llm import LiteLLMModel
 from aira_lib.agents.offline import OfflineAgent
+from aira_lib.agents.providers.litellm import LiteLLM
+from aira_lib.agents.providers.provider import UnknownModel
 from aira_lib.errors import MissingDependency, UserError
 
 KEY = "sk-planted-key"
@@ -182,3 +184,20 @@ def test_a_real_server_through_the_real_litellm(chat_server: str, monkeypatch: p
     assert reply.text == "you said: hi"
     assert reply.usage["total_tokens"] == 3
     assert len(waits) == 1
+
+
+def test_names_and_prices_are_litellms_although_it_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    litellm = pytest.importorskip("litellm")
+    monkeypatch.delitem(sys.modules, "litellm")
+    provider, asked = LiteLLM(), ("gpt-4o", "openai/gpt-4o", "anthropic/claude-sonnet-4-5", "openai/nobodys", "groq/x")
+    prices = [provider.price(name) for name in asked]
+    for name in asked:
+        provider.check(name, 1.0)
+    assert "litellm" not in sys.modules
+    monkeypatch.setitem(sys.modules, "litellm", litellm)
+    assert prices == [provider.price(name) for name in asked]
+    assert sum(price is not None for price in prices) == 3
+    for name in asked:
+        litellm.get_llm_provider(name)
+    with pytest.raises(UnknownModel, match="openai/gpt-4o"):
+        provider.check("opnai/gpt-4o", 1.0)

@@ -15,7 +15,7 @@ from aira_lib.evaluations.entry import Damaged, decode, encode
 from aira_lib.evaluations.key import key_of, settings_of
 from aira_lib.evaluations.store import entry_name
 from aira_lib.evaluations.table import Choice, read_entries, read_uses, statistics, write_parquet
-from aira_lib.proxy import evaluate
+from aira_lib.proxy.evaluation import evaluate
 from aira_lib.records import Evaluation, FailureCause
 from aira_lib.study import LanguageData, MADSettings, ProxySection
 from tests.aira_lib.evaluations.asking import SECTION, Training, ask

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aira_lib.datasets.mad import IGNORE
-from aira_lib.proxy import accuracies, macro_accuracy, token_accuracy
+from aira_lib.proxy.accuracy import accuracies, macro_accuracy, token_accuracy
 
 pairs = st.lists(st.tuples(st.integers(0, 5), st.sampled_from([IGNORE, 0, 1, 2, 3, 7])), min_size=1, max_size=40)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from aira_lib.device import KERNELS_VARIABLE
-from aira_lib.proxy import evaluate
+from aira_lib.proxy.evaluation import evaluate
 from aira_lib.proxy.graphed import PLAIN_STEPS, GraphedStep
 from aira_lib.tasks.profile import LAPTOP
 

@@ -14,7 +14,8 @@ import pytest
 from aira_lib.device import KERNELS_VARIABLE
 from aira_lib.errors import UserError
 from aira_lib.evaluations.store import _depends_on_machine
-from aira_lib.proxy import evaluate, evaluation, side_by_side
+from aira_lib.proxy import evaluation, side_by_side
+from aira_lib.proxy.evaluation import evaluate
 from aira_lib.records import Evaluation, FailureCause
 from aira_lib.study import ProxySection
 
@@ -145,7 +146,8 @@ def test_processes_die_with_the_one_they_work_for(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
         "import os, signal\n"
-        "from aira_lib.proxy import evaluate, side_by_side\n"
+        "from aira_lib.proxy import side_by_side\n"
+        "from aira_lib.proxy.evaluation import evaluate\n"
         "from aira_lib.study import ProxySection\n"
         "def said(*_):\n"
         "    print(*(worker.process.pid for worker in side_by_side._alive.values()), flush=True)\n"

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from aira_lib.architecture.pattern import Layers, parse
 from aira_lib.evaluations import EvaluationStore
-from aira_lib.proxy import evaluate
+from aira_lib.proxy.evaluation import evaluate
 from aira_lib.proxy.stopping import replay, saved, stopping_epoch, with_bars
 from aira_lib.records import Evaluation, Node, Rung
 from aira_lib.study import LanguageData, ProxySection, TaskSection

@@ -81,7 +81,7 @@ def test_what_scripts_train_with_this_package_is_in_the_key(
     monkeypatch.setenv("AIRA_PROFILE", "paper")
     assert key(folder) == others
     script = folder / "evaluate_prepare.py"
-    script.write_text(f"from aira_lib.proxy import evaluate\n{script.read_text()}")
+    script.write_text(f"from aira_lib.proxy.evaluation import evaluate\n{script.read_text()}")
     found = [key(folder)]
     profile = tmp_path / "study.yaml"
     for text in ("one", "two"):

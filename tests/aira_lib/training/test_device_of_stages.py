@@ -13,7 +13,7 @@ from aira_lib.evaluations.key import platform
 from aira_lib.flow.run import run_stage
 from aira_lib.flow.units import search_units
 from aira_lib.pretrain.stage import pretrain
-from aira_lib.proxy import evaluate
+from aira_lib.proxy.evaluation import evaluate
 from aira_lib.settings import Settings
 from aira_lib.study import EvaluateSection
 from tests.aira_lib.training.test_trainers import point_of, study
@@ -105,6 +105,7 @@ def test_doctor_says_what_computes(
     monkeypatch: pytest.MonkeyPatch, name: str, here: int, said: tuple[bool, str]
 ) -> None:
     monkeypatch.setenv("AIRA_DEVICE", name)
+    monkeypatch.setattr(doctor, "has_cuda", lambda: here > 0)
     monkeypatch.setattr("torch.cuda.is_available", lambda: here > 0)
     monkeypatch.setattr("torch.cuda.device_count", lambda: here)
     monkeypatch.setattr("torch.cuda.get_device_name", lambda device: "Some GPU")
