@@ -27,6 +27,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
+@pytest.fixture(scope="module")
+def plain_kernels() -> Iterator[None]:
+    """For tests of processes and records: the fused kernels take each process a second to load and change neither."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRA_KERNELS", "plain")
+        yield
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """URL of an S3 server in a process of its own, for the whole session."""

@@ -30,8 +30,8 @@ from torch.utils.flop_counter import flop_registry
 
 from aira_lib.device import KERNELS_VARIABLE
 from aira_lib.models.mad_model import mad_model
-from aira_lib.proxy.evaluation import evaluate
 from aira_lib.proxy.cost import held_out, task_scale, task_settings
+from aira_lib.proxy.evaluation import evaluate
 from aira_lib.study import MADTaskName, ProxySection
 
 DESIGNS = {"8(A-M)": ("A", "M") * 8, "16Mb": ("Mb",) * 16, "4(A-Mb-M-Mb)": ("A", "Mb", "M", "Mb") * 4}

@@ -18,6 +18,7 @@ from tests.record_tree import record_tree
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.usefixtures("plain_kernels")
 of_one_run = pytest.mark.xdist_group("of-one-run")
 """Tests that look at the same finished study: one process makes it."""
 
@@ -93,6 +94,7 @@ def test_killed_and_interrupted_it_goes_on_to_the_same_records(study: Path, fini
 
 
 @pytest.mark.slow
+@of_one_run
 def test_the_same_study_in_a_bucket(study: Path, finished: Path, s3_uri: str, tmp_path: Path) -> None:
     done = subprocess.run(
         _command(study, s3_uri, "--tracking", "none"),

@@ -60,7 +60,7 @@ _TABLE = "model_prices_and_context_window_backup.json"
 
 
 def _known_models(model: str) -> dict[str, dict[str, Any]]:
-    """litellm's table of models, with their providers and prices; it is imported for it only where it has no such file.
+    """Litellm's table of models, with their providers and prices; it is imported for it only where it has no such file.
 
     Raises:
         MissingDependency: litellm is not installed; the line names the model that wants it.

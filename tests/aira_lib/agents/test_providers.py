@@ -20,6 +20,8 @@ from aira_lib.local.search_study import SearchOptions, study_for
 from aira_lib.tasks.airs import new_task_folder
 from tests.builders import TINY_STUDY
 
+pytestmark = pytest.mark.usefixtures("plain_kernels")
+
 ROOT = Path(__file__).parents[3]
 TASK = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
 

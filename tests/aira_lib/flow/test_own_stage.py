@@ -11,6 +11,8 @@ import yaml
 
 from tests.builders import TINY_STUDY
 
+pytestmark = pytest.mark.usefixtures("plain_kernels")
+
 ROOT = Path(__file__).parents[3]
 STUDY = {
     **TINY_STUDY,

@@ -23,6 +23,8 @@ from tests.builders import TINY_STUDY, tiny_study
 from tests.drive_study import drive
 from tests.record_tree import files_of, record_tree
 
+pytestmark = pytest.mark.usefixtures("plain_kernels")
+
 ROOT = Path(__file__).parents[3]
 
 

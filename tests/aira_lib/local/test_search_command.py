@@ -22,6 +22,8 @@ from aira_lib.tasks.airs import new_task_folder
 from tests.builders import TINY_STUDY
 from tests.record_tree import record_tree
 
+pytestmark = pytest.mark.usefixtures("plain_kernels")
+
 ROOT = Path(__file__).parents[3]
 TASK = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
 

@@ -13,6 +13,8 @@ import yaml
 from tests.builders import TINY_STUDY
 from tests.record_tree import files_of
 
+pytestmark = pytest.mark.usefixtures("plain_kernels")
+
 ROOT = Path(__file__).parents[3]
 UNIT = "greedy-offline.s0"
 

@@ -16,6 +16,8 @@ from aira_lib.planning.training_plan import baseline_points, gpu_hours, paper_pl
 from aira_lib.study import Study
 from tests.builders import TINY_STUDY
 
+pytestmark = pytest.mark.usefixtures("plain_kernels")
+
 RUNS = paper_plan(0.4)
 
 

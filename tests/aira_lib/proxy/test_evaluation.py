@@ -9,10 +9,9 @@ from aira_lib.architecture.cost import params
 from aira_lib.errors import UserError
 from aira_lib.models.mad_model import mad_model
 from aira_lib.proxy import scored_task
-from aira_lib.proxy.cost import count_steps, evaluation_flops, seconds_estimate
-from aira_lib.proxy.evaluation import evaluate
-from aira_lib.proxy.cost import task_scale, task_settings
+from aira_lib.proxy.cost import count_steps, evaluation_flops, seconds_estimate, task_scale, task_settings
 from aira_lib.proxy.course import task_data
+from aira_lib.proxy.evaluation import evaluate
 from aira_lib.proxy.train import epochs, predict, train
 from aira_lib.records import FailureCause
 from aira_lib.study import ProxySection

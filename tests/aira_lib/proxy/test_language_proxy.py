@@ -11,9 +11,8 @@ from aira_lib.architecture.cost import flops_per_token
 from aira_lib.datasets.language import language_splits
 from aira_lib.device import Precision
 from aira_lib.models.mad_model import mad_model
-from aira_lib.proxy.cost import count_steps, evaluation_flops
+from aira_lib.proxy.cost import count_steps, evaluation_flops, language_scale, sample_counts
 from aira_lib.proxy.evaluation import evaluate
-from aira_lib.proxy.cost import language_scale, sample_counts
 from aira_lib.proxy.language import mean_loss, text_data, text_scale
 from aira_lib.study import LanguageData, ProxySection
 

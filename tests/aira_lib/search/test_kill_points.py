@@ -17,6 +17,8 @@ from aira_lib.records import Node, read_rows
 from aira_lib.study import AgentSection, CandidateLimits
 from aira_lib.study.agent import EvolutionSettings, TreeSettings
 
+pytestmark = pytest.mark.usefixtures("plain_kernels")
+
 LIMITS = CandidateLimits(seconds=30, memory_mb=256)
 EVOLUTION = EvolutionSettings(
     islands=2, individuals=1, crossover_after=1, crossover_probability=0.8, migration_probability=0.7

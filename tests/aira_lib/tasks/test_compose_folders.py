@@ -12,8 +12,8 @@ import yaml
 from aira_lib.architecture.pattern import parse
 from aira_lib.datasets.mad import splits
 from aira_lib.errors import UserError
-from aira_lib.proxy.evaluation import evaluate as proxy_evaluate
 from aira_lib.proxy.cost import task_settings
+from aira_lib.proxy.evaluation import evaluate as proxy_evaluate
 from aira_lib.proxy.language import text_data
 from aira_lib.study import ProxySection
 from aira_lib.study.reading import load_study

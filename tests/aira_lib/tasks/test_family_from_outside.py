@@ -21,6 +21,8 @@ from aira_lib.tasks.designs.family import DesignFamily
 from aira_lib.tasks.family import FAMILIES, TaskFamily
 from aira_lib.tasks.section import family_of
 
+pytestmark = pytest.mark.usefixtures("plain_kernels")
+
 ROOT = Path(__file__).parents[3]
 
 FAMILY = '''
