@@ -19,8 +19,6 @@ from tests.record_tree import record_tree
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.usefixtures("plain_kernels")
-of_one_run = pytest.mark.xdist_group("of-one-run")
-"""Tests that look at the same finished study: one process makes it."""
 
 
 def _command(study: Path, store: Path | str, *more: str) -> list[str]:
@@ -44,7 +42,6 @@ def finished(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@of_one_run
 def test_a_second_run_recomputes_nothing_and_says_so(study: Path, finished: Path) -> None:
     before = record_tree(finished)
     again = subprocess.run(_command(study, finished), cwd=ROOT, capture_output=True, text=True, check=True)
@@ -53,7 +50,6 @@ def test_a_second_run_recomputes_nothing_and_says_so(study: Path, finished: Path
 
 
 @pytest.mark.slow
-@of_one_run
 def test_mlflow_holds_one_experiment_a_parent_and_nested_runs(finished: Path) -> None:
     import mlflow
 
@@ -75,7 +71,6 @@ def test_mlflow_holds_one_experiment_a_parent_and_nested_runs(finished: Path) ->
 
 
 @pytest.mark.slow
-@of_one_run
 def test_killed_and_interrupted_it_goes_on_to_the_same_records(study: Path, finished: Path, tmp_path: Path) -> None:
     for seconds, blow in ((9, signal.SIGKILL), (6, signal.SIGINT), (14, signal.SIGKILL)):
         process = subprocess.Popen(_command(study, tmp_path), cwd=ROOT, stdout=subprocess.DEVNULL)
@@ -94,7 +89,6 @@ def test_killed_and_interrupted_it_goes_on_to_the_same_records(study: Path, fini
 
 
 @pytest.mark.slow
-@of_one_run
 def test_the_same_study_in_a_bucket(study: Path, finished: Path, s3_uri: str, tmp_path: Path) -> None:
     done = subprocess.run(
         _command(study, s3_uri, "--tracking", "none"),
