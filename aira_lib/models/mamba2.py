@@ -80,8 +80,11 @@ class Mamba2(nn.Module):
 
         if not mamba2.takes(u.shape[1]):
             return None
+        projected = self.in_proj(u)
+        if not fused.finite(self.A_log, self.dt_bias, projected[..., -self.heads :]):
+            return None
         return mamba2.mix(
-            self.in_proj(u), self.conv_weight, self.conv_bias, self.dt_bias, -self.A_log.exp(), self.D,
+            projected, self.conv_weight, self.conv_bias, self.dt_bias, -self.A_log.exp(), self.D,
             self.norm_weight, self.groups, NORM_EPS,
         )  # fmt: skip
 

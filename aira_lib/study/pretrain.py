@@ -42,6 +42,15 @@ class OptimizerSection(Section):
     warmup_fraction: float = Field(0.1, ge=0, le=1)
     decay_fraction: float = Field(0.2, ge=0, le=1)
 
+    @model_validator(mode="after")
+    def _reaches_its_peak(self) -> "OptimizerSection":
+        if self.warmup_fraction + self.decay_fraction > 1 + 1e-9:
+            raise ValueError(
+                f"warmup_fraction {self.warmup_fraction:g} and decay_fraction {self.decay_fraction:g} overlap, so the "
+                "learning rate would never reach its peak: together they must be at most 1"
+            )
+        return self
+
 
 class IsoTokenSection(Section):
     """Every design at one scale for the same number of tokens, once a seed."""

@@ -188,6 +188,25 @@ def test_divergence_is_a_result(tmp_path: Path) -> None:
     assert read_row(tmp_path / "score/score.json", Score).loss is None
 
 
+def test_a_gradient_that_is_no_number_ends_a_run_and_leaves_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, trainers = OneDeviceTrainer._backward, []
+
+    def broken(self: OneDeviceTrainer) -> float:
+        trainers.append(self)
+        loss = original(self)
+        if self.step == 2:
+            next(self.model.parameters()).grad[0, 0] = np.inf
+        return loss
+
+    monkeypatch.setattr(OneDeviceTrainer, "_backward", broken)
+    pretrain(_section(), _point(6), work_in(tmp_path / "run"))
+    run = read_row(tmp_path / "run/run.json", TrainingRun)
+    assert (run.status, run.steps, run.final_train_loss) == ("diverged", 3, None)
+    assert all(weights.isfinite().all() for weights in trainers[-1].model.parameters())
+
+
 def test_points_pay_their_budgets_and_train_equal_designs_once() -> None:
     section = PretrainSection.model_validate(
         {
@@ -211,6 +230,14 @@ def test_a_budget_below_one_step_is_refused_in_one_line() -> None:
     section = PretrainSection.model_validate({"isoflop": {"scales": ["nano"], "budgets": [1e5]}})
     with pytest.raises(UserError, match=r"1e\+05 FLOPs does not pay for one step of x@nano"):
         pretraining_points(section, [_design()])
+
+
+@pytest.mark.parametrize(("warmup", "decay"), [(0.35, 0.65), (0.0, 1.0), (1.0, 0.0), (0.1, 0.9)])
+def test_a_schedule_reaches_its_peak_or_is_refused(warmup: float, decay: float) -> None:
+    section = OptimizerSection(learning_rate=1.0, reference_width=64, warmup_fraction=warmup, decay_fraction=decay)
+    assert max(learning_rate(section, NANO, step, 100) for step in range(100)) == pytest.approx(2.0)
+    with pytest.raises(ValueError, match=r"overlap, so the learning rate would never reach its peak"):
+        OptimizerSection(warmup_fraction=warmup + 0.01 if warmup < 1 else 1, decay_fraction=max(decay, 0.01))
 
 
 def test_the_schedule_is_a_trapezoid_whose_peak_falls_with_width() -> None:
