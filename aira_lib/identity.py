@@ -43,7 +43,7 @@ VERSIONS: dict[Piece, int] = {
     "aggregate": 3,
     "extrapolate": 2,
     "training": 2,
-    "evaluate": 2,
+    "evaluate": 3,
 }
 PIECES: tuple[Piece, ...] = get_args(Piece)
 

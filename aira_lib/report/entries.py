@@ -40,6 +40,16 @@ class Entry:
         return deviation(self.losses)
 
     @property
+    def by_document(self) -> tuple[tuple[float, ...], tuple[int, ...]] | None:
+        """Summed losses of each held-out document, mean over seeds, and its tokens; None where a record lacks them."""
+        ok = [score for score in self.scores if score.status == "ok"]
+        tokens = {score.document_tokens for score in ok}
+        if len(tokens) != 1 or not ok[0].document_tokens:
+            return None
+        sums = zip(*(score.document_sums for score in ok), strict=True)
+        return tuple(math.fsum(each) / len(each) for each in sums), ok[0].document_tokens
+
+    @property
     def bits_per_byte(self) -> float | None:
         """Mean over seeds."""
         return mean([s.bits_per_byte for s in self.scores if s.bits_per_byte is not None])

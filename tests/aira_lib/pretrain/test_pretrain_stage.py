@@ -11,10 +11,10 @@ import torch
 
 from aira_lib.architecture.pattern import parse
 from aira_lib.architecture.scales import scale_named
-from aira_lib.datasets.text import validation_windows
 from aira_lib.datasets.text.study import study_corpus
 from aira_lib.errors import UserError
 from aira_lib.evaluate.stage import evaluate
+from aira_lib.evaluate.windows import documents_of_targets, held_out_windows
 from aira_lib.extrapolate.stage import describe
 from aira_lib.models.language_model import LanguageModel
 from aira_lib.pretrain.points import pretraining_points
@@ -110,19 +110,19 @@ def test_scores_come_from_the_final_checkpoint(tmp_path: Path) -> None:
     assert (score.samples, score.tokens) == (16, 16 * 128)
 
 
-def _reference_losses(record: Path, precision: str, samples: int) -> list[float]:
-    """Of each held-out window alone: mean of minus log-probabilities in fp64, of logits by products of a precision."""
+def _reference_losses(record: Path, precision: str, samples: int) -> list[np.ndarray]:
+    """Of each held-out window alone: minus log-probabilities in fp64, of logits by products of a precision."""
     found = checkpoint.latest(record)
     assert found is not None
     model = LanguageModel(parse("A-M-Mb"), NANO)
     model.load_state_dict(found[1]["model"])
-    inputs, targets = validation_windows(study_corpus(DATA)[0].validation, NANO.seq_len, samples)
+    inputs, targets = held_out_windows(study_corpus(DATA)[0].validation, NANO.seq_len, samples)
     losses = []
     for row, labels in zip(inputs, targets, strict=True):
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             logits = model(torch.from_numpy(row)[None])[0]
         of_labels = torch.log_softmax(logits.double(), -1)[torch.arange(len(labels)), torch.from_numpy(labels)]
-        losses.append(-float(of_labels.mean()))
+        losses.append(-of_labels.numpy())
     return losses
 
 
@@ -139,6 +139,23 @@ def test_a_run_is_scored_in_the_precision_of_its_training(tmp_path: Path) -> Non
     for precision, other in (("bf16", "fp32"), ("fp32", "bf16")):
         assert scores[precision] == pytest.approx(references[precision][precision], abs=2e-6)
         assert abs(scores[precision] - references[precision][other]) > 2e-5
+
+
+def test_the_error_of_a_score_is_that_of_its_documents(tmp_path: Path) -> None:
+    pretrain(_section(), _point(20), work_in(tmp_path / "run"))
+    evaluate(EvaluateSection(samples=40), DATA, tmp_path / "run", work_in(tmp_path / "score"))
+    score = read_row(tmp_path / "score/score.json", Score)
+    losses = np.stack(_reference_losses(tmp_path / "run", "fp32", 40))
+    owners = documents_of_targets(study_corpus(DATA)[0].validation, NANO.seq_len, 40)
+    groups = [losses[owners == owner] for owner in np.unique(owners)]
+    assert score.document_tokens == tuple(map(len, groups))
+    assert score.document_sums == pytest.approx([group.sum() for group in groups], rel=1e-4)
+    assert score.tokens == losses.size
+    assert score.loss == pytest.approx(losses.mean(), rel=1e-5)
+    # To first order, what the mean becomes without a document at a time: the jackknife.
+    without = [(losses.sum() - group.sum()) / (losses.size - len(group)) for group in groups]
+    jackknife = np.sqrt((len(groups) - 1) / len(groups) * np.square(without - np.mean(without)).sum())
+    assert score.loss_stderr == pytest.approx(jackknife, rel=0.35)
 
 
 def test_training_is_in_the_precision_that_is_asked_for() -> None:

@@ -4,17 +4,19 @@ import math
 import statistics
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from aira_lib.agents import best_node
 from aira_lib.records import Node, Representative, Resampling
 from aira_lib.report.columns import Column, format_number, prefix, scientific
-from aira_lib.report.comparison import compare, t95
+from aira_lib.report.comparison import Comparison, compare, t95
 from aira_lib.report.inputs import ReportInputs, SearchRun
 from aira_lib.report.isoflop import frontiers, reference_frontier
 from aira_lib.report.results import frontier_table, isoflop_fits_table, isoflop_points_table, isotoken_table
 from aira_lib.report.searches import dynamics, search_table, steps_table
+from aira_lib.report.summary import sampling_sentence, spread_sentence
 from aira_lib.report.tables import best_designs_table, cost_table, designs_table, patterns_table, votes_table
 from tests.aira_lib.report.made_up import BUDGETS, TRAINED, made_up_inputs, point, scale, scaled, score
 from tests.builders import node
@@ -145,6 +147,46 @@ def test_a_find_with_the_layers_of_the_baseline_shares_its_result() -> None:
     (row,) = isotoken_table(comparison).rows
     assert (row["design"], row["kind"], row["verdict"]) == ("vote/stacked = Llama 3.2", "baseline", "reference")
     assert comparison.best(baseline=False) is None
+
+
+def _by_document(find: list[float], other: list[float], tokens: list[int], seeds: float) -> Comparison:
+    """Two designs and two seeds, which differ by `seeds`; mean losses by document."""
+    at = scale("nano", 64)
+    llama = scaled("Llama 3.2", "Llama 3.2", "baseline", ("A", "M"), at, True)
+    own = scaled("f", "f", "find", ("M", "A"), at, True)
+    scores = []
+    for design, means in ((own, find), (llama, other)):
+        for seed in (0, 1):
+            sums = [(mean + seed * seeds) * n for mean, n in zip(means, tokens, strict=True)]
+            made = score(point(design, seed), sum(sums) / sum(tokens))
+            scores.append(made.model_copy(update={"document_sums": tuple(sums), "document_tokens": tuple(tokens)}))
+    return compare(scores, [own, llama], ["Llama 3.2"])
+
+
+def test_the_margin_has_what_documents_add_to_a_difference() -> None:
+    random = np.random.default_rng(4)
+    other, tokens = random.normal(2.5, 0.3, 24), [128] * 24
+    apart = random.normal(-0.02, 0.1, 24)
+    found = _by_document((other + apart).tolist(), other.tolist(), tokens, seeds=0.004)
+    entry = next(entry for entry in found.entries if entry is not found.reference)
+    of_seeds = (0.004**2 / 2) * (1 / 2 + 1 / 2)  # two seeds a design, pooled over two designs: two degrees
+    of_text = apart.var(ddof=1) / 24
+    degrees = (of_seeds + of_text) ** 2 / (of_seeds**2 / 2 + of_text**2 / 23)
+    assert found.margin(entry) == pytest.approx(stats.t.ppf(0.975, degrees) * math.sqrt(of_seeds + of_text))
+    assert found.difference(entry) == pytest.approx(apart.mean())
+    assert found.verdict(entry) == "within the spread"
+    assert "24, its standard error is at most" in sampling_sentence(found)
+    assert "hold out more" in sampling_sentence(found)
+    assert "of the same documents" in spread_sentence(found)
+
+
+def test_what_moves_all_designs_together_is_no_part_of_the_margin() -> None:
+    other, tokens = np.random.default_rng(4).normal(2.5, 0.5, 40), list(range(100, 140))
+    found = _by_document((other - 0.02).tolist(), other.tolist(), tokens, seeds=0.001)
+    entry = next(entry for entry in found.entries if entry is not found.reference)
+    assert found.margin(entry) == pytest.approx(stats.t.ppf(0.975, 2) * math.sqrt(0.001**2 / 2), rel=1e-3)
+    assert found.verdict(entry) == "lower"
+    assert "hold out more" not in sampling_sentence(found)
 
 
 def test_one_seed_judges_nothing_and_divergence_is_counted() -> None:
