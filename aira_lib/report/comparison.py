@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aira_lib.records import ScaledDesign, Score, document_error
-from aira_lib.report.entries import Entry, baseline_families, entries, family, reference_family
+from aira_lib.report.entries import Entry, baseline_families, entries, family, pooled_deviation, reference_family
 
 Verdict = Literal["reference", "lower", "higher", "within the spread", "spread unknown", "diverged", "no reference"]
 
@@ -107,15 +107,8 @@ def compare(scores: Iterable[Score], designs: Sequence[ScaledDesign], wanted: Se
     families = [family(name) for entry in found if entry.mean is not None for name in entry.names]
     name = reference_family(wanted, families, set(baselines))
     reference = next((e for e in found if name in [family(n) for n in e.names]), None)
-    degrees = sum(max(len(e.losses) - 1, 0) for e in found)
-    return Comparison(tuple(found), baselines, reference, _pooled(found, degrees), degrees)
-
-
-def _pooled(found: Sequence[Entry], degrees: int) -> float | None:
-    if degrees == 0:
-        return None
-    squares = math.fsum((len(e.losses) - 1) * e.sd**2 for e in found if e.sd is not None)
-    return math.sqrt(squares / degrees)
+    pooled, degrees = pooled_deviation(found) or (None, 0)
+    return Comparison(tuple(found), baselines, reference, pooled, degrees)
 
 
 def t95(degrees: float) -> float:

@@ -83,6 +83,15 @@ def deviation(values: Sequence[float]) -> float | None:
     return math.sqrt(math.fsum((value - middle) ** 2 for value in values) / (len(values) - 1))
 
 
+def pooled_deviation(found: Sequence[Entry]) -> tuple[float, int] | None:
+    """The standard deviation over seeds pooled over all entries, and its degrees of freedom; None without any."""
+    degrees = sum(max(len(entry.losses) - 1, 0) for entry in found)
+    if degrees == 0:
+        return None
+    squares = math.fsum((len(entry.losses) - 1) * entry.sd**2 for entry in found if entry.sd is not None)
+    return math.sqrt(squares / degrees), degrees
+
+
 def family(name: str) -> str:
     """A design's name without its scale: what stays the same from size to size."""
     return name.rpartition("@")[0] or name

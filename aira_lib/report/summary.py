@@ -8,6 +8,7 @@ from aira_lib.report.comparison import Comparison
 from aira_lib.report.entries import Entry, family
 from aira_lib.report.inputs import ReportInputs
 from aira_lib.report.isoflop import Frontier
+from aira_lib.report.refit import Noise, noise_of
 from aira_lib.report.results import label
 from aira_lib.report.searches import by_agent, is_valid, measure
 from aira_lib.report.tables import best_archive_rows
@@ -21,7 +22,7 @@ def summary_sentences(inputs: ReportInputs, comparison: Comparison, found: Seque
     return [
         *_search_sentences(inputs),
         *_isotoken_sentences(inputs, comparison),
-        *_isoflop_sentences(found),
+        *_isoflop_sentences(found, noise_of(found, comparison)),
     ]
 
 
@@ -105,7 +106,7 @@ def _provenance(patterns: Sequence[BasePattern], inputs: ReportInputs, best: Ent
     ]
 
 
-def _isoflop_sentences(found: Sequence[Frontier]) -> list[str]:
+def _isoflop_sentences(found: Sequence[Frontier], noise: Noise | None) -> list[str]:
     ends = [(frontier.optima[-1], frontier) for frontier in found if frontier.optima]
     if not ends:
         return []
@@ -118,7 +119,10 @@ def _isoflop_sentences(found: Sequence[Frontier]) -> list[str]:
     return [
         f"At equal compute, the lowest loss under the largest budget ({scientific(budget)} FLOPs) is "
         f"{optimum.loss:.4f} nats a token ({optimum.source}), by {best.label}; "
-        f"{inside} of {total} optima are minima fitted within the measured sizes."
+        f"{inside} of {total} optima are minima fitted within the measured sizes.",
+        f"Losses of one design differ between seeds by {noise.sd:.4f} nats a token (standard deviation)."
+        if noise
+        else "With one seed the spread is unknown: which design is lowest may be chance.",
     ]
 
 
