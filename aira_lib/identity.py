@@ -40,7 +40,7 @@ VERSIONS: dict[Piece, int] = {
     "proxy": 3,
     "search": 2,
     "archive": 3,
-    "aggregate": 3,
+    "aggregate": 4,
     "extrapolate": 2,
     "training": 2,
     "evaluate": 3,

@@ -100,6 +100,17 @@ def test_patterns_show_what_resampling_keeps_and_what_is_nearest(inputs: ReportI
     assert [row["stays"] for row in votes_table([sure, second]).rows] == [0.9] * 16 + [None] * 16
 
 
+def test_one_voter_agrees_with_nobody_and_bayes_says_what_votes_are_worth(inputs: ReportInputs) -> None:
+    again = Resampling(resamples=10, seed=0, layers=(1.0,) * 16, pattern=1.0)
+    lone = inputs.patterns[0].model_copy(update={"agreement": (1.0,) * 16, "voters": 1, "resampling": again})
+    worth = lone.model_copy(update={"voters": 40, "independent_votes": (7.0, 9.0) * 8})
+    one, many = patterns_table([lone, worth]).rows
+    assert (one["agreement"], one["stays"], one["layers_stay"]) == (None, None, None)
+    assert (many["agreement"], many["stays"]) == (1.0, 1.0)
+    assert str(many["voters"]).endswith("worth 8 independent votes a layer")
+    assert [row["independent_votes"] for row in votes_table([worth]).rows[:2]] == [7.0, 9.0]
+
+
 def test_designs_at_scale(inputs: ReportInputs) -> None:
     described = designs_table(inputs.designs, trainable=False)
     assert len(described.rows) == 18
