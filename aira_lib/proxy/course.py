@@ -105,8 +105,8 @@ def _task(layers: Layers, section: ProxySection, name: Name) -> ScoredTask:
     data = task_data(settings, section.train_examples, section.test_examples, section.validation_fraction, section.seed)
 
     def score(model: MADModel, examples: Examples) -> Score:
-        both = accuracies(predict(model, examples.inputs, section.precision), examples.targets)
-        return Score((both.macro if section.rank_by_accuracy == "macro" else both.token).value, both)
+        found = accuracies(predict(model, examples.inputs, section.precision), examples.targets)
+        return Score(getattr(found, section.rank_by_accuracy.replace("-", "_")).value, found)
 
     return ScoredTask(name, data, lambda: mad_model(settings.name, layers, task_scale(section, settings)), score)
 

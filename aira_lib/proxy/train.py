@@ -37,7 +37,8 @@ def train(
     """Train for all of the section's epochs, see `epochs`.
 
     Returns:
-        Mean loss of the last epoch in nats per scored token.
+        Loss of the last epoch: the mean over its batches of their means over scored tokens, in nats. A smaller last
+        batch counts as much as the others.
 
     Raises:
         Diverged: see `epochs`.
@@ -51,7 +52,7 @@ def train(
 def epochs(
     model: MADModel, examples: Examples, section: ProxySection, seed: int, stepped: Callable[[int], None]
 ) -> Iterator[Tensor]:
-    """Train with AdamW at a constant rate, each epoch in a new order drawn from the seed; yield each epoch's mean loss.
+    """Train with AdamW at a constant rate, each epoch in a new order drawn from the seed; yield each epoch's loss.
 
     Matrix products have the section's precision. mad-lab configures a cosine schedule that its trainer never attaches,
     so its published runs had a constant rate; no warm-up, no clipping. A last smaller batch is kept. `stepped` is told
