@@ -10,6 +10,7 @@ Every setting can come from the environment, which is how a launcher hands them 
     AIRA_DEVICE           cpu, cuda or cuda:N: of the proxy, pretraining, evaluation (default: cuda where there is one)
     AIRA_TASK_DATA        folder of raw data sets that AIRS-Bench task folders read (default: an empty one)
                           (what lies there is in the keys of their searches: set it alike to find them again)
+    AIRA_TRUST_AGENTS     1: agents' code may run without isolation beside secrets (default: it is refused)
     AIRA_LIFELINE         a lock file that the launcher holds: when it is let go, the stage ends
     AIRA_CONCURRENT_CALLS calls to models in flight at once on this machine        (see aira_lib.agents.calls)
     AIRA_CALL_SECONDS     seconds that one call to a model may take
@@ -25,7 +26,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aira_lib.errors import UserError
+
 DEFAULT_STORE = "runs"
+TRUST_AGENTS = "AIRA_TRUST_AGENTS"
+_YES, _NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,18 @@ def task_data_folder() -> Path | None:
     """The folder of raw data sets, `--global-shared-data-dir` of a task folder's scripts (AIRA_TASK_DATA)."""
     name = os.environ.get("AIRA_TASK_DATA")
     return Path(name) if name else None
+
+
+def trusts_agents() -> bool:
+    """Whether agents' code may run without isolation where secrets are within its reach (AIRA_TRUST_AGENTS).
+
+    Raises:
+        UserError: the variable says neither yes nor no.
+    """
+    said = os.environ.get(TRUST_AGENTS, "").strip().lower()
+    if said not in (*_YES, *_NO):
+        raise UserError(f"{TRUST_AGENTS}={said}: 1 for agents that are trusted, 0 or nothing for others")
+    return said in _YES
 
 
 # Waits for the launcher's end, then kills the process that started it; ends with that process, whose death ends its

@@ -24,6 +24,7 @@ from aira_lib.flow.units import check_study, need_designs, search_units
 from aira_lib.local.display import tally
 from aira_lib.local.pipelines import pipeline_command
 from aira_lib.local.run import LocalRun, PipelineFailed, run_locally
+from aira_lib.local.trust import check_pending
 from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, StageEstimate, estimate
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store
@@ -37,10 +38,15 @@ MAX_PARAMETER_BYTES = 10_000  # of all parameters of a run as JSON: the default 
 def run_study(
     study: Study, settings: Settings, workers: int | None, tracking: str | None, dry_run: bool, open_report: bool
 ) -> int:
-    """Run (or only plan) a study and say what came of it; returns the exit code."""
+    """Run (or only plan) a study and say what came of it; returns the exit code.
+
+    Raises:
+        UserError: it cannot be run here.
+    """
     console = Console()
     workers = workers or cores()
     show_plan(console, study, settings, workers)
+    check_pending(study, settings)
     if dry_run:
         return 0
     _need("kfp", "running a study", "kfp")
