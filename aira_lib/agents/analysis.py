@@ -4,6 +4,7 @@ Unlike AIRA-dojo's, which reads the score itself off the output, it decides noth
 analysed, and what is said goes into the memory and into the prompts of the node's children.
 """
 
+from aira_lib.agents.in_time import MOST_SECONDS, TooSlow, in_time
 from aira_lib.agents.ledger import added
 from aira_lib.agents.model import Model
 from aira_lib.agents.prompt import Situation, render_analysis, shortened
@@ -36,7 +37,8 @@ def analysed(node: Node, model: Model, situation: Situation, seed: int) -> Node:
     """
     reply = model.reply(render_analysis(situation, node), seed)
     try:
-        text = shortened(spoken(reply.text).strip(), MOST_ANALYSIS)
-    except ReplyError:
+        with in_time(MOST_SECONDS):
+            text = shortened(spoken(reply.text).strip(), MOST_ANALYSIS)
+    except (ReplyError, TooSlow):
         text = ""
     return node.model_copy(update={"analysis": text, "usage": added(node.usage, reply.usage)})

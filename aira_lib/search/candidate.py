@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aira_lib.agents import Model, Reply, ReplyError, Situation, next_step, parse_reply, render_prompt
 from aira_lib.agents.analysis import analysed, wants_analysis
+from aira_lib.agents.in_time import TooSlow, in_time
 from aira_lib.agents.ledger import used_up
 from aira_lib.agents.patch import change_of, parse_edit
 from aira_lib.agents.prompt import patch_wanted, shortened
@@ -81,7 +82,7 @@ class Candidates:
         prompt = render_prompt(step.operator, situation, nodes, parent, other)
         reply = self.model.reply(prompt, int(rng.integers(2**31)))
         patched = parent if patch_wanted(step.operator, self.agent.edit, parent) else None
-        written, why_not = _read(reply, patched, task.artefact)
+        written, why_not = _read(reply, patched, task.artefact, seconds_left())
         tried = _Tried(why_not=why_not) if why_not else self._try(written.code, nodes, seconds_left, progress)
         failed = tried.why_not is not None
         scored = vars(tried.scored) | ({"reason": tried.why_not} if failed else {})
@@ -137,11 +138,12 @@ class Candidates:
         return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
-def _read(reply: Reply, patched: Node | None, artefact: str) -> tuple[_Written, str]:
+def _read(reply: Reply, patched: Node | None, artefact: str, seconds_left: float) -> tuple[_Written, str]:
     """Plan and program of a reply, or why there are none; this says, too, how the provider ended the reply."""
     try:
-        return (_program(reply, artefact) if patched is None else _patch(reply, patched, artefact)), ""
-    except ReplyError as error:
+        with in_time(seconds_left):
+            return (_program(reply, artefact) if patched is None else _patch(reply, patched, artefact)), ""
+    except (ReplyError, TooSlow) as error:
         # A repair is shown the reply itself, or the program that a patch was meant for.
         text = cleaned(reply.text)
         kept = (
