@@ -11,11 +11,10 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from aira_lib.agents import model_named
-from aira_lib.console import duration
+from aira_lib.console import Console, duration
 from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, UserError
 from aira_lib.flow.finished import finished_records, finished_units, units_to_make

@@ -39,6 +39,7 @@ from pathlib import Path
 
 from aira_lib.device import cores
 from aira_lib.errors import UserError
+from aira_lib.foreign import harmless
 from aira_lib.sandbox.family import kill_family
 from aira_lib.sandbox.gpu import Gpu, gpu_of_machine
 from aira_lib.sandbox.launch import Launched, closes_files, launch
@@ -50,7 +51,6 @@ from aira_lib.study import CandidateLimits
 _MB = 1024 * 1024
 _TAIL = 4_000  # characters of each stream that are kept
 _PROGRAM = "candidate.py"
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _OUT_OF_MEMORY = re.compile(r"MemoryError|std::bad_alloc|[Cc]annot allocate memory|can't allocate memory")
 _OUT_OF_GPU_MEMORY = re.compile(r"CUDA out of memory|RESOURCE_EXHAUSTED|CUDA_ERROR_OUT_OF_MEMORY")
 _OUT_OF_DISK = re.compile(r"\[Errno 27\]|\[Errno 28\]|SIGXFSZ")
@@ -241,9 +241,6 @@ def _judge(exit_code: int | None, stderr: str, watch: Watch) -> tuple[Status, st
 
 
 def _text(raw: bytearray, workdir: Path) -> str:
-    """Output as text without control characters, which could rewrite what a terminal shows of a record.
-
-    The work directory's name differs from run to run, and records should not.
-    """
+    """Output as harmless text. The work directory's name differs from run to run, and records should not."""
     text = raw.decode("utf-8", "replace").replace(f"{workdir}/", "").replace(str(workdir), ".")
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+    return harmless(text)
