@@ -4,7 +4,6 @@ Unlike AIRA-dojo's, which reads the score itself off the output, it decides noth
 analysed, and what is said goes into the memory and into the prompts of the node's children.
 """
 
-from aira_lib.agents.in_time import MOST_SECONDS, TooSlow, in_time
 from aira_lib.agents.ledger import added
 from aira_lib.agents.model import Model
 from aira_lib.agents.prompt import Situation, render_analysis, shortened
@@ -38,8 +37,7 @@ def analysed(node: Node, model: Model, situation: Situation, seed: int) -> Node:
     """
     reply = model.reply(render_analysis(situation, node), seed)
     try:
-        with in_time(MOST_SECONDS):
-            text = harmless(shortened(spoken(reply.text).strip(), MOST_ANALYSIS))
-    except (ReplyError, TooSlow):
+        text = harmless(shortened(spoken(reply.text).strip(), MOST_ANALYSIS))
+    except ReplyError:
         text = ""
     return node.model_copy(update={"analysis": text, "usage": added(node.usage, reply.usage)})

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from aira_lib.agents import Model, Reply, ReplyError, Situation, next_step, parse_reply, render_prompt
 from aira_lib.agents.analysis import analysed, wants_analysis
-from aira_lib.agents.in_time import TooSlow, in_time
 from aira_lib.agents.ledger import used_up
 from aira_lib.agents.patch import change_of, parse_edit
 from aira_lib.agents.prompt import patch_wanted, shortened
@@ -19,10 +18,12 @@ from aira_lib.agents.step import Step, gain_of, step_rng
 from aira_lib.records import Node
 from aira_lib.sandbox import ArtefactError, Outcome, discard, run_candidate
 from aira_lib.sandbox.gpu_in_words import gpu_in_words
+from aira_lib.search.bounded import at_most
 from aira_lib.study import AgentSection
 from aira_lib.tasks.live import DATA, NOTHING, CandidateFailure, Scored, Task
 
 _MOST_REPLY = 20_000  # characters kept of a reply without a program
+_MOST_SECONDS = 120.0  # for reading a reply, which takes one at most on a machine that is not far too busy
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Candidates:
         prompt = render_prompt(step.operator, situation, nodes, parent, other)
         reply = self.model.reply(prompt, int(rng.integers(2**31)))
         patched = parent if patch_wanted(step.operator, self.agent.edit, parent) else None
-        written, why_not = _read(reply, patched, task.artefact, seconds_left())
+        written, why_not = _read(reply, patched, task.artefact)
         tried = _Tried(why_not=why_not) if why_not else self._try(written.code, nodes, seconds_left, progress)
         failed = tried.why_not is not None
         scored = vars(tried.scored) | ({"reason": tried.why_not} if failed else {})
@@ -138,12 +139,12 @@ class Candidates:
         return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
-def _read(reply: Reply, patched: Node | None, artefact: str, seconds_left: float) -> tuple[_Written, str]:
+@at_most(_MOST_SECONDS)
+def _read(reply: Reply, patched: Node | None, artefact: str) -> tuple[_Written, str]:
     """Plan and program of a reply, or why there are none; this says, too, how the provider ended the reply."""
     try:
-        with in_time(seconds_left):
-            return (_program(reply, artefact) if patched is None else _patch(reply, patched, artefact)), ""
-    except (ReplyError, TooSlow) as error:
+        return (_program(reply, artefact) if patched is None else _patch(reply, patched, artefact)), ""
+    except ReplyError as error:
         # A repair is shown the reply itself, or the program that a patch was meant for.
         text = cleaned(reply.text)
         kept = (

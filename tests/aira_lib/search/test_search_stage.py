@@ -400,14 +400,3 @@ def test_nothing_stays_in_the_temporary_folder(tmp_path: Path, monkeypatch: pyte
     search(TASK, PROXY, AGENT.model_copy(update={"steps": 2}), 0, work_in(tmp_path / "work"), Proxy())
     assert list(scratch.iterdir()) == []
     shutil.rmtree(scratch)
-
-
-def test_hours_hold_while_a_reply_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A regular expression that takes years holds the interpreter's lock, so no thread could end it."""
-    scripted(monkeypatch, submit("A"))
-    monkeypatch.setattr("aira_lib.search.candidate.parse_reply", lambda *_: re.match("(a+)+$", "a" * 60 + "b"))
-    search(TASK, PROXY, AgentSection(steps=9, hours=0.5 / 3600, limits=LIMITS), 0, work_in(tmp_path), Proxy())
-    (node,) = nodes_of(tmp_path)
-    assert node.status == "failed"
-    assert node.reason == "reading the reply took longer than 1 s"
-    assert json.loads((tmp_path / "search.json").read_text())["stopped_by"] == "time"
