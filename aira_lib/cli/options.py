@@ -21,6 +21,8 @@ Tracking = Annotated[
         envvar="MLFLOW_TRACKING_URI", help="MLflow tracking URI, or 'none'; default: SQLite beside the store."
     ),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Unit = Annotated[str | None, typer.Option(help="Only this unit, as `aira run --dry-run` and errors name them.")]
 TrustAgents = Annotated[
     bool,
     typer.Option(
@@ -29,8 +31,6 @@ TrustAgents = Annotated[
         help="Run agents' code even where nothing isolates it from secrets (docs/sandbox.md).",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Unit = Annotated[str | None, typer.Option(help="Only this unit, as `aira run --dry-run` and errors name them.")]
 
 
 def study_of(path: Path) -> "Study":

@@ -37,11 +37,7 @@ MAX_PARAMETER_BYTES = 10_000  # of all parameters of a run as JSON: the default 
 def run_study(
     study: Study, settings: Settings, workers: int | None, tracking: str | None, dry_run: bool, open_report: bool
 ) -> int:
-    """Run (or only plan) a study and say what came of it; returns the exit code.
-
-    Raises:
-        UserError: it cannot be run here.
-    """
+    """Run (or only plan) a study and say what came of it; returns the exit code."""
     console = Console()
     workers = workers or cores()
     show_plan(console, study, settings, workers)
