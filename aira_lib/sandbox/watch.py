@@ -15,7 +15,7 @@ Status = Literal["ok", "error", "timeout", "memory", "processes", "output", "dis
 
 _MB = 1024 * 1024
 _SUPERVISORS = 1  # processes between the outer one and the candidate: init
-_POOLS = 4  # threads for each core, which libraries start by themselves (XLA, Arrow, BLAS), besides one a process
+_POOLS = 8  # threads for each core, which libraries start by themselves (XLA, Arrow, BLAS), besides one a process
 
 
 def most_threads(limits: CandidateLimits) -> int:
