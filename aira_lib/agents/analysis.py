@@ -8,6 +8,7 @@ from aira_lib.agents.ledger import added
 from aira_lib.agents.model import Model
 from aira_lib.agents.prompt import Situation, render_analysis, shortened
 from aira_lib.agents.reply import ReplyError, spoken
+from aira_lib.foreign import harmless
 from aira_lib.records import Node
 from aira_lib.study.agent import AgentSection
 
@@ -36,7 +37,7 @@ def analysed(node: Node, model: Model, situation: Situation, seed: int) -> Node:
     """
     reply = model.reply(render_analysis(situation, node), seed)
     try:
-        text = shortened(spoken(reply.text).strip(), MOST_ANALYSIS)
+        text = harmless(shortened(spoken(reply.text).strip(), MOST_ANALYSIS))
     except ReplyError:
         text = ""
     return node.model_copy(update={"analysis": text, "usage": added(node.usage, reply.usage)})

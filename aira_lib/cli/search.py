@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from aira_lib.cli.options import Store, StudyFile, Tracking, settings_of, study_of
+from aira_lib.cli.options import Store, StudyFile, Tracking, TrustAgents, say_trust, settings_of, study_of
 
 app = typer.Typer()
 
@@ -41,6 +41,7 @@ def search(
     watch_only: Annotated[
         bool, typer.Option("--watch", help="Follow searches that run elsewhere: of TASK, of STUDY, or all unfinished.")
     ] = False,
+    trust_agents: TrustAgents = False,
 ) -> None:
     """Let agents search a task, several seeds at once, or run the searches of a study.
 
@@ -51,6 +52,7 @@ def search(
 
     if watch_only:
         return watch_searches(what, settings_of(store))
+    say_trust(trust_agents)
     options = SearchOptions(agent, model, seeds, steps, hours, profile, max_dollars, max_tokens)
     raise typer.Exit(search_command(what, options, unit, settings_of(store), workers, tracking, dry_run))
 

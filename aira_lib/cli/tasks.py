@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from aira_lib.foreign import harmless
+
 app = typer.Typer(no_args_is_help=True, help="Task folders: list them, read one, check one, start a new one.")
 Task = Annotated[str, typer.Argument(metavar="NAME|PATH", help="A built-in task's name, or a task folder.")]
 
@@ -21,11 +23,11 @@ def list_tasks(
         try:
             task = load_task_folder(path)
         except TaskFolderError as error:
-            print(f"{path.name}  cannot be used: {error}")
+            print(harmless(f"{path.name}  cannot be used: {error}"))
             continue
         info = task.metadata.logging_info
         direction = "lower" if task.metadata.metric_lower_is_better else "higher"
-        print(f"{task.name}  {info.metric} ({direction} is better)  {info.category}  {info.dataset}")
+        print(harmless(f"{task.name}  {info.metric} ({direction} is better)  {info.category}  {info.dataset}"))
 
 
 @app.command()
@@ -45,7 +47,7 @@ def show(task: Task) -> None:
         "scorer needs": ", ".join(found.metadata.evaluate_container_python_requirements) or "nothing",
     }
     for name, value in facts.items():
-        print(f"{name + ':':16} {value}")
+        print(harmless(f"{name + ':':16} {value}"))
     print(f"\n{found.description.strip()}")
 
 
@@ -75,7 +77,7 @@ def check(
     for finding in check_task_folder(path, shared, seconds, environment={"AIRA_PROFILE": profile or "laptop"}):
         failed += not finding.holds
         detail = f": {finding.detail}" if finding.detail else ""
-        print(f"{'ok  ' if finding.holds else 'FAIL'}  {finding.what}{detail}", flush=True)
+        print(harmless(f"{'ok  ' if finding.holds else 'FAIL'}  {finding.what}{detail}"), flush=True)
     print("conforms" if not failed else f"does not conform: {failed} failed")
     raise typer.Exit(1 if failed else 0)
 

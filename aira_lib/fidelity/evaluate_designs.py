@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from aira_lib.architecture.cost import params
 from aira_lib.architecture.pattern import Layers, parse, render
 from aira_lib.architecture.primitives import PRIMITIVES
-from aira_lib.console import duration, result_console
+from aira_lib.console import Console, duration, result_console
 from aira_lib.datasets.language import stand_in
 from aira_lib.device import cores
 from aira_lib.errors import UserError

@@ -11,11 +11,10 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from aira_lib.agents import model_named
-from aira_lib.console import duration
+from aira_lib.console import Console, duration
 from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, UserError
 from aira_lib.flow.finished import finished_records, finished_units, units_to_make
@@ -24,6 +23,7 @@ from aira_lib.flow.units import check_study, need_designs, search_units
 from aira_lib.local.display import tally
 from aira_lib.local.pipelines import pipeline_command
 from aira_lib.local.run import LocalRun, PipelineFailed, run_locally
+from aira_lib.local.trust import check_pending
 from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, StageEstimate, estimate
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store
@@ -41,6 +41,7 @@ def run_study(
     console = Console()
     workers = workers or cores()
     show_plan(console, study, settings, workers)
+    check_pending(study, settings)
     if dry_run:
         return 0
     _need("kfp", "running a study", "kfp")

@@ -18,10 +18,12 @@ from aira_lib.agents.step import Step, gain_of, step_rng
 from aira_lib.records import Node
 from aira_lib.sandbox import ArtefactError, Outcome, discard, run_candidate
 from aira_lib.sandbox.gpu_in_words import gpu_in_words
+from aira_lib.search.bounded import at_most
 from aira_lib.study import AgentSection
 from aira_lib.tasks.live import DATA, NOTHING, CandidateFailure, Scored, Task
 
 _MOST_REPLY = 20_000  # characters kept of a reply without a program
+_MOST_SECONDS = 120.0  # for reading a reply, which takes one at most on a machine that is not far too busy
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class Candidates:
         return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
+@at_most(_MOST_SECONDS)
 def _read(reply: Reply, patched: Node | None, artefact: str) -> tuple[_Written, str]:
     """Plan and program of a reply, or why there are none; this says, too, how the provider ended the reply."""
     try:

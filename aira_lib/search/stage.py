@@ -18,6 +18,7 @@ from aira_lib.sandbox import isolation
 from aira_lib.search.candidate import Candidates
 from aira_lib.search.page import LivePage
 from aira_lib.search.scratch import scratch_folder
+from aira_lib.search.trust import check_trust
 from aira_lib.study import AgentSection, ProxySection, TaskSection
 from aira_lib.tasks import SearchTask
 from aira_lib.tasks.family import Opening
@@ -55,7 +56,7 @@ def search(
 
     Raises:
         UserError: no such task, one that is not for this agent, a model out of reach, AIRA_DEVICE names a device that
-            is not here, a full disk; finished steps stay.
+            is not here, secrets within reach of programs that nothing isolates, a full disk; finished steps stay.
     """
     family = family_of(task)
     family.check(task, (agent,), proxy)
@@ -73,6 +74,7 @@ def search(
         return len(journal.nodes) >= steps or clock.left() <= 0 or used_up(agent, journal.nodes) is not None
 
     if not over():
+        check_trust([agent])
         with scratch_folder() as scratch:
             asked = family.open(task, proxy, Opening(scratch, work.threads, work.evaluations, asked_by, evaluate))
             candidates = _candidates(asked, agent, seed, work, scratch)

@@ -279,3 +279,31 @@ def test_a_whole_run_of_such_a_study_is_refused_before_it_starts(recorded: Searc
 
     with pytest.raises(UserError, match="run its searches alone"):
         estimate(folder_study(recorded))
+
+
+def test_names_that_are_no_utf8_fail_their_step_alone(tmp_path: Path) -> None:
+    """A candidate once ended a whole search by the name of one file."""
+    writes = (
+        "import os\nos.mkdir('out')\nopen({name!r}, 'wb').write({content!r})\n"
+        "open('validation.json', 'w').write('{{\"validation\": 1.0}}')\n"
+    )
+    programs = [
+        writes.format(name=name, content=content) + GOOD
+        for name, content in (
+            (b"out/\xff.pkl", b"x"), (b"out/\x1b]0;x\x07.pkl", b"x"), (b"out/\xff.txt", b"\x80\x04N."),
+            (b"out/\xff\xfe.bin", b"x"),
+        )
+    ]  # fmt: skip
+    folder, shared = third_party_folder(tmp_path)
+    metadata = folder / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("  - submission.csv\n", "  - submission.csv\n  - out/*\n"))
+    work = work_in(tmp_path / "work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "model_named", lambda *_: Scripted(*[p.replace("held_out", "test") for p in programs]))
+        patch.setenv("AIRA_TASK_DATA", str(shared))
+        agent = AgentSection(steps=4, n_drafts=4, model="scripted", limits=LIMITS)
+        search(TaskSection(folder=str(folder), name=NAME), ProxySection(), agent, 0, work)
+    nodes = read_rows(work.path / "journal.jsonl", Node)
+    assert [node.status for node in nodes] == ["failed", "failed", "failed", "ok"]
+    assert "out/\ufffd.pkl is a pickle" in nodes[0].reason
+    assert "out/\ufffd]0;x\ufffd.pkl is a pickle" in nodes[1].reason
