@@ -1,12 +1,12 @@
 """Run one candidate program as a process of its own, within limits, and say how it ended.
 
-What holds: a fresh session whose every descendant is killed at the end (also when the harness itself dies); wall
-and CPU time, address space, file size, open files, number of processes, memory of all processes together, size of
-the work directory, files without a name included, amount of output; an environment of a few fixed names, no standard
-input; no capabilities, and none of the system calls that would evade all this (see calls.py); and,
-where the machine allows namespaces (`isolation`), no network, no sight of other processes, and a file system of its
-own (see view.py): system libraries, this Python and its packages, the data, all read-only, and the work directory. No
-home, no project, no records, no temporary files of others, no sockets in folders, none of this project's own code.
+What holds: a fresh session whose every descendant is killed at the end (also when the harness itself dies); wall and
+CPU time, address space, file size, open files, number of processes, memory of all processes together, size of the work
+directory, files without a name included; output, of which the middle is left out; an environment of a few fixed names,
+no standard input; no capabilities, and none of the system calls that would evade all this (see calls.py); and, where
+the machine allows namespaces (`isolation`), no network, no sight of other processes, and a file system of its own (see
+view.py): system libraries, this Python and its packages, the data, all read-only, and the work directory. No home, no
+project, no records, no temporary files of others, no sockets in folders, none of this project's own code.
 
 What does NOT hold. Attacks on the kernel or the GPU's driver, and covert channels (timing, caches, load). Disk and
 memory bandwidth. A candidate reads all that is installed in this Python environment and in the system's library
@@ -41,6 +41,7 @@ from aira_lib.sandbox.artefacts import used_bytes
 from aira_lib.sandbox.family import Process, family, kill_family, memory, unlinked
 from aira_lib.sandbox.gpu import Gpu, gpu_of_machine
 from aira_lib.sandbox.launch import Launched, closes_files, launch
+from aira_lib.sandbox.output import Output, shortened
 from aira_lib.sandbox.strength import isolation
 from aira_lib.sandbox.view import NO_GPU
 from aira_lib.study import CandidateLimits
@@ -49,6 +50,7 @@ Status = Literal["ok", "error", "timeout", "memory", "processes", "output", "dis
 
 _MB = 1024 * 1024
 _TAIL = 4_000  # characters of each stream that are kept
+_RUNAWAY = 256  # times the output that is kept while it runs; a program that prints so much prints for ever
 _PROGRAM = "candidate.py"
 _SUPERVISORS = 1  # processes between the outer one and the candidate: init
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -63,7 +65,10 @@ class SandboxError(UserError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a candidate ended. `exit_code` is negative for a signal, None if it was stopped; `reason` is one line."""
+    """How a candidate ended. `exit_code` is negative for a signal, None if it was stopped; `reason` is one line.
+
+    The two tails are the end of what it printed, after the beginning where all of it would be too long.
+    """
 
     status: Status
     exit_code: int | None
@@ -104,7 +109,7 @@ def run_candidate(
     gpu = gpu_of_machine(limits.gpu_memory_fraction) if limits.gpu else NO_GPU
     command = [sys.executable, "-s", "-P", "-B", _PROGRAM]
     launched = launch(command, workdir, strength, _rlimits(limits, allowed, gpu), data, gpu)
-    ended = _Ended()
+    ended = _Ended(Output(limits.output_kb * 1024), Output(limits.output_kb * 1024))
     try:
         _follow(launched, watch, ended)
     finally:
@@ -156,8 +161,8 @@ def _rlimits(limits: CandidateLimits, seconds: float, gpu: Gpu = NO_GPU) -> dict
 class _Ended:
     """What has been seen of a candidate so far."""
 
-    stdout: bytearray = field(default_factory=bytearray)
-    stderr: bytearray = field(default_factory=bytearray)
+    stdout: Output
+    stderr: Output
     report: bytearray = field(default_factory=bytearray)
     breach: tuple[Status, str] | None = None
 
@@ -244,8 +249,8 @@ def _follow(launched: Launched, watch: _Watch, ended: _Ended) -> None:
 
 
 def _output_breach(ended: _Ended, limits: CandidateLimits) -> tuple[Status, str] | None:
-    too_much = len(ended.stdout) + len(ended.stderr) > limits.output_kb * 1024
-    return ("output", f"printed more than {limits.output_kb} KB") if too_much else None
+    too_much = ended.stdout.read + ended.stderr.read > limits.output_kb * 1024 * _RUNAWAY
+    return ("output", f"printed more than {limits.output_kb} KB, {_RUNAWAY} times over") if too_much else None
 
 
 def _drain(launched: Launched, ended: _Ended) -> None:
@@ -265,7 +270,7 @@ def _outcome(ended: _Ended, watch: _Watch, seconds: float) -> Outcome:
     stdout, stderr = (_text(raw, watch.workdir) for raw in (ended.stdout, ended.stderr))
     late = _output_breach(ended, watch.limits) or watch.disk_breach()
     status, reason = ended.breach or late or _judge(exit_code, stderr, watch)
-    return Outcome(status, exit_code, stdout[-_TAIL:], stderr[-_TAIL:], seconds, reason)
+    return Outcome(status, exit_code, shortened(stdout, _TAIL), shortened(stderr, _TAIL), seconds, reason)
 
 
 def _judge(exit_code: int | None, stderr: str, watch: _Watch) -> tuple[Status, str]:
@@ -287,10 +292,10 @@ def _judge(exit_code: int | None, stderr: str, watch: _Watch) -> tuple[Status, s
     return "error", f"{how}: {last[:300]}" if last else how
 
 
-def _text(raw: bytearray, workdir: Path) -> str:
-    """Output as text without control characters, which could rewrite what a terminal shows of a record.
+def _text(output: Output, workdir: Path) -> str:
+    """Output without control characters, which could rewrite what a terminal shows of a record.
 
     The work directory's name differs from run to run, and records should not.
     """
-    text = raw.decode("utf-8", "replace").replace(f"{workdir}/", "").replace(str(workdir), ".")
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+    text = output.text().replace(f"{workdir}/", "").replace(str(workdir), ".")
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
