@@ -6,6 +6,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -149,13 +150,13 @@ class LiteLLMModel:
 
     def _dollars(self, usage: Usage, answer: Any = None) -> Usage:
         """The price of an answer, or of tokens, where one is known."""
-        try:
-            if answer is not None:
+        if answer is not None:
+            with suppress(Exception):  # the answer names its model in another way than it was asked for
                 return {"dollars": float(self._litellm.completion_cost(completion_response=answer))}
-            tokens = {name: round(usage[name]) for name in ("prompt_tokens", "completion_tokens")}
+        tokens = {name: round(usage[name]) for name in ("prompt_tokens", "completion_tokens")}
+        with suppress(Exception):  # no price is known of this model
             return {"dollars": float(sum(self._litellm.cost_per_token(model=self.name, **tokens)))}
-        except Exception:  # no price is known of this model
-            return {}
+        return {}
 
     def accepted(self) -> dict[str, bool | None]:
         """Whether the provider takes temperature, seed and, if it is set, reasoning effort (None: unknown)."""
@@ -213,6 +214,7 @@ def _content(message: Any) -> tuple[str, str, str]:
     if not isinstance(content, str):
         parts = [part.get("text") if isinstance(part, dict) else part for part in content]
         content = "".join(part for part in parts if isinstance(part, str))
-    others = (getattr(message, name, None) for name in ("reasoning_content", "refusal"))
+    more = getattr(message, "provider_specific_fields", None) or {}  # where litellm puts what it has no place for
+    others = (getattr(message, name, None) or more.get(name) for name in ("reasoning_content", "refusal"))
     thought, refusal = (other if isinstance(other, str) else "" for other in others)
     return content, thought, refusal

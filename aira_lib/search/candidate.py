@@ -132,7 +132,7 @@ class Candidates:
                 break
             usage = added(usage, reply.usage)
             written, why_not = _read(reply, patched, self.task.artefact)
-            why_not += f" (reply {number + 1} of {number + 1})" if why_not and number else ""
+            why_not += f" (the last of {number + 1} replies)" if why_not and number else ""
             useless = reply.finish in ("context", "time") or seconds_left() <= 0
             if not why_not or useless or used_up(self.agent, nodes, usage):
                 break
