@@ -38,7 +38,7 @@ VERSIONS: dict[Piece, int] = {
     "text": 1,
     "models": 1,
     "proxy": 3,
-    "search": 2,
+    "search": 3,
     "archive": 3,
     "aggregate": 4,
     "extrapolate": 2,

@@ -1,16 +1,17 @@
 """Prompts: the templates under prompts/ filled with what an agent may know, which is never the test fitness."""
 
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jinja2
 
+from aira_lib.agents.compiling import is_program
 from aira_lib.agents.memory import memory, remembered
-from aira_lib.agents.reply import is_program
 from aira_lib.agents.step import Operator, best_node, fitness, is_good
 from aira_lib.records import Node
 from aira_lib.study import CandidateLimits, digest
@@ -37,12 +38,14 @@ class Prompt:
     """What is sent to a model. `digest` tells prompts apart by all in them but the time left and the machine.
 
     `observations` are all designs of the search so far, in order, as data for models that fit a surrogate rather than
-    read (`aira_lib.agents.baselines`): they are no part of the text, nor limited as its memory is.
+    read (`aira_lib.agents.baselines`): they are no part of the text, nor limited as its memory is. An answer is of use
+    within `seconds`; a model gives up what takes longer, its waits and further attempts included.
     """
 
     text: str
     digest: str = ""
     observations: tuple[Observation, ...] = ()
+    seconds: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 What holds: a fresh session whose every descendant is killed at the end (also when the harness itself dies); wall and
 CPU time, address space, file size, open files, number of processes and of threads, memory of all processes together
-with the buffers of their sockets (see sockets.py), size of the work directory, files without a name included, amount of
-output; an environment of a few fixed names, no standard input; no capabilities, and none of the system calls that would
-evade all this (see calls.py); and, where the machine allows namespaces (`isolation`), no network, no sight of other
-processes, and a file system of its own (see view.py): system libraries, this Python and its packages, the data, all
-read-only, and the work directory. No home, no project, no records, no temporary files of others, no sockets in folders,
-none of this project's own code.
+with the buffers of their sockets (see sockets.py), size of the work directory, files without a name included, output,
+of which the middle is left out; an environment of a few fixed names, no standard input; no capabilities, and none of
+the system calls that would evade all this (see calls.py); and, where the machine allows namespaces (`isolation`), no
+network, no sight of other processes, and a file system of its own (see view.py): system libraries, this Python and its
+packages, the data, all read-only, and the work directory. No home, no project, no records, no temporary files of
+others, no sockets in folders, none of this project's own code.
 
 What does NOT hold. Attacks on the kernel or the GPU's driver, and covert channels (timing, caches, load). Disk and
 memory bandwidth. A candidate reads all that is installed in this Python environment and in the system's library
@@ -43,6 +43,7 @@ from aira_lib.foreign import harmless
 from aira_lib.sandbox.family import kill_family
 from aira_lib.sandbox.gpu import Gpu, gpu_of_machine
 from aira_lib.sandbox.launch import Launched, closes_files, launch
+from aira_lib.sandbox.output import Output, shortened
 from aira_lib.sandbox.strength import isolation
 from aira_lib.sandbox.view import NO_GPU
 from aira_lib.sandbox.watch import Status, Watch, most_threads
@@ -50,6 +51,7 @@ from aira_lib.study import CandidateLimits
 
 _MB = 1024 * 1024
 _TAIL = 4_000  # characters of each stream that are kept
+_RUNAWAY = 256  # times the output that is kept while it runs; a program that prints so much prints for ever
 _PROGRAM = "candidate.py"
 _OUT_OF_MEMORY = re.compile(r"MemoryError|std::bad_alloc|[Cc]annot allocate memory|can't allocate memory")
 _OUT_OF_GPU_MEMORY = re.compile(r"CUDA out of memory|RESOURCE_EXHAUSTED|CUDA_ERROR_OUT_OF_MEMORY")
@@ -62,7 +64,10 @@ class SandboxError(UserError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a candidate ended. `exit_code` is negative for a signal, None if it was stopped; `reason` is one line."""
+    """How a candidate ended. `exit_code` is negative for a signal, None if it was stopped; `reason` is one line.
+
+    The two tails are the end of what it printed, after the beginning where all of it would be too long.
+    """
 
     status: Status
     exit_code: int | None
@@ -103,7 +108,7 @@ def run_candidate(
     gpu = gpu_of_machine(limits.gpu_memory_fraction) if limits.gpu else NO_GPU
     command = [sys.executable, "-s", "-P", "-B", _PROGRAM]
     launched = launch(command, workdir, strength, _rlimits(limits, allowed, gpu), data, gpu)
-    ended = _Ended()
+    ended = _Ended(Output(limits.output_kb * 1024), Output(limits.output_kb * 1024))
     try:
         _follow(launched, watch, ended)
     finally:
@@ -155,8 +160,8 @@ def _rlimits(limits: CandidateLimits, seconds: float, gpu: Gpu = NO_GPU) -> dict
 class _Ended:
     """What has been seen of a candidate so far."""
 
-    stdout: bytearray = field(default_factory=bytearray)
-    stderr: bytearray = field(default_factory=bytearray)
+    stdout: Output
+    stderr: Output
     report: bytearray = field(default_factory=bytearray)
     breach: tuple[Status, str] | None = None
 
@@ -197,8 +202,8 @@ def _follow(launched: Launched, watch: Watch, ended: _Ended) -> None:
 
 
 def _output_breach(ended: _Ended, limits: CandidateLimits) -> tuple[Status, str] | None:
-    too_much = len(ended.stdout) + len(ended.stderr) > limits.output_kb * 1024
-    return ("output", f"printed more than {limits.output_kb} KB") if too_much else None
+    too_much = ended.stdout.read + ended.stderr.read > limits.output_kb * 1024 * _RUNAWAY
+    return ("output", f"printed more than {limits.output_kb} KB, {_RUNAWAY} times over") if too_much else None
 
 
 def _drain(launched: Launched, ended: _Ended) -> None:
@@ -218,7 +223,7 @@ def _outcome(ended: _Ended, watch: Watch, seconds: float) -> Outcome:
     stdout, stderr = (_text(raw, watch.workdir) for raw in (ended.stdout, ended.stderr))
     late = _output_breach(ended, watch.limits) or watch.disk_breach()
     status, reason = ended.breach or late or _judge(exit_code, stderr, watch)
-    return Outcome(status, exit_code, stdout[-_TAIL:], stderr[-_TAIL:], seconds, reason)
+    return Outcome(status, exit_code, shortened(stdout, _TAIL), shortened(stderr, _TAIL), seconds, reason)
 
 
 def _judge(exit_code: int | None, stderr: str, watch: Watch) -> tuple[Status, str]:
@@ -240,7 +245,6 @@ def _judge(exit_code: int | None, stderr: str, watch: Watch) -> tuple[Status, st
     return "error", f"{how}: {last[:300]}" if last else how
 
 
-def _text(raw: bytearray, workdir: Path) -> str:
+def _text(output: Output, workdir: Path) -> str:
     """Output as harmless text. The work directory's name differs from run to run, and records should not."""
-    text = raw.decode("utf-8", "replace").replace(f"{workdir}/", "").replace(str(workdir), ".")
-    return harmless(text)
+    return harmless(output.text().replace(f"{workdir}/", "").replace(str(workdir), "."))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aira_lib.agents import Journal, best_node, model_named, total_steps
+from aira_lib.agents.call_log import CALLS, CallLog, LoggedModel
 from aira_lib.agents.ledger import spent, used_up
 from aira_lib.agents.providers import provider_of
 from aira_lib.agents.replay import REPLIES, RecordingModel
@@ -40,8 +41,9 @@ def search(
 ) -> None:
     """Search until the steps, the hours or a budget are used up; goes on where an interrupted search stopped.
 
-    Leaves `journal.jsonl` (a `Node` a line), `search.json` (the best design and counts) and, with `record_replies`,
-    `replies.jsonl`; beside these, no part of the record, `page.html`, which is kept up to date while the search runs.
+    Leaves `journal.jsonl` (a `Node` a line), `search.json` (the best design and counts), of a model over a network
+    `calls.jsonl` (what each call used) and, with `record_replies`, `replies.jsonl`; beside these, no part of the
+    record, `page.html`, which is kept up to date while the search runs.
     The same study and seed give the same nodes, interrupted or not, if the model's replies are the same and no time
     limit intervenes.
 
@@ -126,10 +128,13 @@ class _Clock:
 
 
 def _candidates(task: Task, agent: AgentSection, seed: int, work: Work, scratch: Path) -> Candidates:
-    model = model_named(agent.model, agent.temperature, agent.reasoning_effort)
+    model, calls = model_named(agent.model, agent.temperature, agent.reasoning_effort), None
+    if (provider := provider_of(agent.model)).over_network:
+        calls = CallLog(work.path / CALLS, lambda: work.push(CALLS))
+        model = LoggedModel(model, calls, provider.price(agent.model))
     if agent.record_replies:
         model = RecordingModel(model, work.path / REPLIES)
-    return Candidates(task=task, agent=agent, seed=seed, model=model, scratch=scratch, cores=cores())
+    return Candidates(task=task, agent=agent, seed=seed, model=model, scratch=scratch, cores=cores(), calls=calls)
 
 
 def _log_choices(searched: SearchTask, of_task: dict[str, object], agent: AgentSection, seed: int, work: Work) -> None:
