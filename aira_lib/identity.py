@@ -37,7 +37,7 @@ VERSIONS: dict[Piece, int] = {
     "text": 1,
     "models": 1,
     "proxy": 2,
-    "search": 2,
+    "search": 3,
     "archive": 3,
     "aggregate": 3,
     "extrapolate": 2,

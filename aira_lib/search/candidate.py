@@ -3,8 +3,8 @@
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from aira_lib.agents.step import Step, gain_of, step_rng
 from aira_lib.records import Node
 from aira_lib.sandbox import ArtefactError, Outcome, discard, run_candidate
 from aira_lib.sandbox.gpu_in_words import gpu_in_words
+from aira_lib.sandbox.packages_in_words import packages_in_words
 from aira_lib.study import AgentSection
 from aira_lib.tasks.live import DATA, NOTHING, CandidateFailure, Scored, Task
 
@@ -35,16 +36,17 @@ class _Written:
 
 @dataclass(frozen=True)
 class _Tried:
-    """What came of a program: what it printed and how it scored; `why_not` says why it failed, None that it did not."""
+    """What came of a program: what it printed, how it scored and what it submitted; `why_not` says why it failed."""
 
     output: str = ""
     scored: Scored = NOTHING
     why_not: str | None = None
+    submitted: Mapping[str, bytes] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Candidates:
-    """Makes the nodes of one search, each from the nodes before it."""
+    """Makes the nodes of one search, each from the nodes before it; `submitted` is what the last program submitted."""
 
     task: Task
     agent: AgentSection
@@ -52,6 +54,7 @@ class Candidates:
     model: Model
     scratch: Path
     cores: int
+    submitted: Mapping[str, bytes] = field(default_factory=dict)
 
     def make(
         self,
@@ -75,7 +78,7 @@ class Candidates:
             seconds_left(), steps_left, self.task.facts.lower_is_better, edit=self.agent.edit,
             one_change=self.agent.one_change, memory=self.agent.memory, memory_tokens=self.agent.memory_tokens,
             complexity_cues=self.agent.complexity_cues, artefact=task.artefact, prompts=task.prompts,
-            gpu=gpu_in_words(self.agent.limits),
+            gpu=gpu_in_words(self.agent.limits), also=tuple(getattr(task, "also", ())), packages=packages_in_words(),
         )  # fmt: skip
         progress(0, 1, f"{step.operator}: asking {self.model.name}")
         prompt = render_prompt(step.operator, situation, nodes, parent, other)
@@ -83,7 +86,7 @@ class Candidates:
         patched = parent if patch_wanted(step.operator, self.agent.edit, parent) else None
         written, why_not = _read(reply, patched, task.artefact)
         tried = _Tried(why_not=why_not) if why_not else self._try(written.code, nodes, seconds_left, progress)
-        failed = tried.why_not is not None
+        self.submitted, failed = tried.submitted, tried.why_not is not None
         scored = vars(tried.scored) | ({"reason": tried.why_not} if failed else {})
         node = Node(
             step=len(nodes),
@@ -130,7 +133,7 @@ class Candidates:
             return _Tried(output, failure.scored, str(failure))
         if scored.validation is None or not all(map(isfinite, (scored.validation, scored.test or 0.0))):
             return _Tried(output, why_not="a score is not a finite number")
-        return _Tried(output, scored)
+        return _Tried(output, scored, submitted=submitted)
 
     def _id(self, step: int) -> str:
         name = f"{self.task.facts.name} {self.agent.name} {self.seed} {step}"
