@@ -63,6 +63,8 @@ class Situation:
         steps_left: Steps left, this one included.
         lower_is_better: The direction of the fitness.
         artefact: The file that the program has to write.
+        also: Further files that it has to write.
+        packages: What may be imported beside Python's standard library, in words.
         edit: Whether changes to a program are asked for as whole files or as patches.
         one_change: Whether a patch shall make one change alone.
         prompts: The kind of task: templates in a folder of that name are taken before the common ones.
@@ -82,6 +84,8 @@ class Situation:
     steps_left: int
     lower_is_better: bool = False
     artefact: str = "submission.csv"
+    also: Sequence[str] = ()
+    packages: str = "numpy and torch"
     edit: Literal["file", "patch"] = "file"
     one_change: bool = False
     prompts: Literal["design", "program"] = "design"
@@ -200,6 +204,8 @@ def _rendered(template: str, situation: Situation, facts: dict[str, Any], of_ste
             seconds_left=max(0.0, situation.seconds_left),
             cores=situation.cores,
             gpu=situation.gpu,
+            packages=situation.packages,
+            also=situation.also,
         )
     )
     return Prompt(text, digest([template, told]))

@@ -14,10 +14,11 @@ from aira_lib.flow.units import search_units
 from aira_lib.local.run import LocalRun
 from aira_lib.local.search_outlook import page_place
 from aira_lib.records import PAGE
+from aira_lib.records.opened import facts_of
 from aira_lib.search.page import render_run
-from aira_lib.store import open_store
+from aira_lib.store import RecordFolder, open_store
 from aira_lib.tasks.section import family_of, task_of
-from aira_lib.watch.nodes import read_nodes
+from aira_lib.watch.nodes import read_nodes, told_of
 from aira_lib.watch.searches import Watched
 from aira_lib.watch.table import cost, share_valid
 
@@ -38,7 +39,9 @@ def show_summary(console: Console, run: LocalRun, searches: Sequence[Watched], w
     lower_is_better = task_of(run.study.task).lower_is_better
     designs = family_of(run.study.task).has_designs
     console.print(_table(searches, lower_is_better, designs))
-    for line in [*_over_seeds(searches, lower_is_better, designs), _spent(searches, wall_seconds)]:
+    validation = dict.fromkeys(each.validation for each in searches if each.validation)
+    lines = [f"{said[0].upper()}{said[1:]}." for said in validation]
+    for line in [*_over_seeds(searches, lower_is_better, designs), *lines, _spent(searches, wall_seconds)]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     for unit in search_units(run.study):
         if any(each.name == unit.name and each.nodes for each in searches):
@@ -93,7 +96,9 @@ def _page(run: LocalRun, unit: Unit) -> str:
     if not store.exists(name):
         searched = task_of(run.study.task)
         nodes = read_nodes(store, run.study, unit)
-        store.write(name, render_run(nodes, f"{searched.name}: {unit.name}", searched.lower_is_better).encode())
+        facts = facts_of(told_of(RecordFolder(store, unit.folder(run.study))))
+        title = f"{searched.name}: {unit.name}"
+        store.write(name, render_run(nodes, title, searched.lower_is_better, facts=facts).encode())
     return page_place(run, unit)
 
 

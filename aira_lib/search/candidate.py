@@ -3,8 +3,8 @@
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from aira_lib.agents.usage import added
 from aira_lib.records import Node
 from aira_lib.sandbox import ArtefactError, Outcome, discard, run_candidate
 from aira_lib.sandbox.gpu_in_words import gpu_in_words
+from aira_lib.sandbox.packages_in_words import packages_in_words
 from aira_lib.search.bounded import at_most
 from aira_lib.study import AgentSection
 from aira_lib.tasks.live import DATA, NOTHING, CandidateFailure, Scored, Task
@@ -44,16 +45,17 @@ class _Written:
 
 @dataclass(frozen=True)
 class _Tried:
-    """What came of a program: what it printed and how it scored; `why_not` says why it failed, None that it did not."""
+    """What came of a program: what it printed, how it scored and what it submitted; `why_not` says why it failed."""
 
     output: str = ""
     scored: Scored = NOTHING
     why_not: str | None = None
+    submitted: Mapping[str, bytes] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Candidates:
-    """Makes the nodes of one search, each from the nodes before it."""
+    """Makes the nodes of one search, each from the nodes before it; `submitted` is what the last program submitted."""
 
     task: Task
     agent: AgentSection
@@ -62,6 +64,7 @@ class Candidates:
     scratch: Path
     cores: int
     calls: CallLog | None = None
+    submitted: Mapping[str, bytes] = field(default_factory=dict)
 
     def make(
         self,
@@ -85,14 +88,14 @@ class Candidates:
             seconds_left(), steps_left, self.task.facts.lower_is_better, edit=self.agent.edit,
             one_change=self.agent.one_change, memory=self.agent.memory, memory_tokens=self.agent.memory_tokens,
             complexity_cues=self.agent.complexity_cues, artefact=task.artefact, prompts=task.prompts,
-            gpu=gpu_in_words(self.agent.limits),
+            gpu=gpu_in_words(self.agent.limits), also=tuple(getattr(task, "also", ())), packages=packages_in_words(),
         )  # fmt: skip
         progress(0, 1, f"{step.operator}: asking {self.model.name}")
         prompt = render_prompt(step.operator, situation, nodes, parent, other)
         patched = parent if patch_wanted(step.operator, self.agent.edit, parent) else None
         written, why_not, usage = self._written(prompt, int(rng.integers(2**31)), patched, nodes, seconds_left)
         tried = _Tried(why_not=why_not) if why_not else self._try(written.code, nodes, seconds_left, progress)
-        failed = tried.why_not is not None
+        self.submitted, failed = tried.submitted, tried.why_not is not None
         scored = vars(tried.scored) | ({"reason": tried.why_not} if failed else {})
         node = Node(
             step=len(nodes),
@@ -165,7 +168,7 @@ class Candidates:
             return _Tried(output, failure.scored, str(failure))
         if scored.validation is None or not all(map(isfinite, (scored.validation, scored.test or 0.0))):
             return _Tried(output, why_not="a score is not a finite number")
-        return _Tried(output, scored)
+        return _Tried(output, scored, submitted=submitted)
 
     def _id(self, step: int) -> str:
         name = f"{self.task.facts.name} {self.agent.name} {self.seed} {step}"

@@ -17,6 +17,7 @@ from aira_lib.device import cores
 from aira_lib.records import PAGE, Node
 from aira_lib.sandbox import isolation
 from aira_lib.search.candidate import Candidates
+from aira_lib.search.kept import Kept
 from aira_lib.search.page import LivePage
 from aira_lib.search.scratch import scratch_folder
 from aira_lib.search.trust import check_trust
@@ -71,6 +72,7 @@ def search(
     )
     _log_choices(searched, family.params(task), agent, seed, work)
     family.say_stand_ins(task, proxy, work)
+    kept = Kept(work, searched.lower_is_better)
 
     def over() -> bool:
         return len(journal.nodes) >= steps or clock.left() <= 0 or used_up(agent, journal.nodes) is not None
@@ -78,12 +80,18 @@ def search(
     if not over():
         check_trust([agent])
         with scratch_folder() as scratch:
-            asked = family.open(task, proxy, Opening(scratch, work.threads, work.evaluations, asked_by, evaluate))
+            opening = Opening(scratch, work.threads, work.evaluations, asked_by, evaluate)
+            asked = family.open(task, proxy, opening)
+            kept.begin(opening.told)
+            page.facts = kept.facts()
+            if said := kept.in_words():
+                work.progress(len(journal.nodes), steps, said)
             candidates = _candidates(asked, agent, seed, work, scratch)
             while not over():
                 done = len(journal.nodes)
                 clock.start()
                 node = candidates.make(journal.nodes, steps - done, clock.left, _within(work, done, steps))
+                kept.submission(node, journal.nodes, candidates.submitted)
                 journal.append(node)
                 clock.stop(node)
                 work.push(JOURNAL)
@@ -92,10 +100,11 @@ def search(
                 _log_node(journal.nodes, searched, work)
                 work.progress(done + 1, steps, _note(journal.nodes, searched))
                 page.refresh(journal.nodes)
+    kept.say_stand_in()
+    page.facts = kept.facts()
     page.finish(journal.nodes)
-    if any(node.self_reported for node in journal.nodes):
-        work.stand_in("validation fitness as candidates report it", "validation fitness that the harness measures")
-    summary = _summary(searched, family.summary(task, journal.nodes), agent, seed, journal.nodes)
+    of_task = family.summary(task, journal.nodes) | kept.told()
+    summary = _summary(searched, of_task, agent, seed, journal.nodes)
     (work.path / "search.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 

@@ -159,7 +159,8 @@ def _prompts() -> dict[str, str]:
         for edit in ("file", "patch"):
             situation = Situation(
                 "a task", ("A", "M", "Mb"), 4, "x.csv", CandidateLimits(), 2, 60.0, 3, prompts=kind, edit=edit,
-                one_change=edit == "patch", complexity_cues=edit == "patch",
+                one_change=edit == "patch", complexity_cues=edit == "patch", packages="numpy 2 and pandas 3",
+                also=("validation.json",) if kind == "program" else (),
             )  # fmt: skip
             of = {
                 "draft": render_prompt("draft", situation, nodes, None),

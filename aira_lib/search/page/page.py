@@ -20,7 +20,10 @@ from aira_lib.search.page.layout import parents_of
 _MOST_DIFFED_LINES = 2_000
 
 
-def render_run(nodes: Sequence[Node], title: str, lower_is_better: bool = False, running: bool = False) -> str:
+def render_run(
+    nodes: Sequence[Node], title: str, lower_is_better: bool = False, running: bool = False,
+    facts: Sequence[tuple[str, str]] = (),
+) -> str:  # fmt: skip
     """Render the page of one search.
 
     Args:
@@ -28,6 +31,7 @@ def render_run(nodes: Sequence[Node], title: str, lower_is_better: bool = False,
         title: What it is called, as text.
         lower_is_better: The direction of the validation fitness.
         running: Whether more nodes will come; the page then says so.
+        facts: Further names and values for its head.
 
     Returns:
         A whole HTML document, without references to anything outside it.
@@ -36,7 +40,7 @@ def render_run(nodes: Sequence[Node], title: str, lower_is_better: bool = False,
     return _template().render(
         title=title,
         running=running,
-        facts=_facts(nodes, bests[-1] if bests else None),
+        facts=[*_facts(nodes, bests[-1] if bests else None), *facts],
         tree=draw_tree(nodes, lower_is_better),
         curve=draw_curve(nodes, lower_is_better),
         curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
