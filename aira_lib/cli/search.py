@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from aira_lib.cli.options import Store, StudyFile, Tracking, settings_of, study_of
+from aira_lib.cli.options import Store, StudyFile, Tracking, Workers, settings_of, study_of
 
 app = typer.Typer()
 
@@ -29,7 +29,7 @@ def search(
     ] = None,
     max_dollars: Annotated[float | None, typer.Option(help="Budget of each seed.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Budget of each seed.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Searches at once; default: the cores.")] = None,
+    workers: Workers = None,
     unit: Annotated[
         str | None, typer.Option(help="Of a study's file only this search, such as greedy-offline.s0.")
     ] = None,

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from aira_lib.errors import writing
+
 app = typer.Typer(no_args_is_help=True, help="Task folders: list them, read one, check one, start a new one.")
 Task = Annotated[str, typer.Argument(metavar="NAME|PATH", help="A built-in task's name, or a task folder.")]
 
@@ -85,5 +87,6 @@ def new(path: Annotated[Path, typer.Argument(help="The folder to make; its name 
     """Write a small complete task folder that conforms, to start from."""
     from aira_lib.tasks.airs import new_task_folder
 
-    folder = new_task_folder(path)
+    with writing(path):
+        folder = new_task_folder(path)
     print(f"{folder}: replace its data (utils.py), metric (evaluate.py) and texts; then: aira tasks check {folder}")

@@ -18,7 +18,7 @@ from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.console import duration, result_console
 from aira_lib.datasets.language import stand_in
 from aira_lib.device import cores
-from aira_lib.errors import UserError
+from aira_lib.errors import PatternError, UserError, read_named
 from aira_lib.evaluations import EvaluationStore
 from aira_lib.evaluations.key import key_of
 from aira_lib.evaluations.store import Answer, Progress
@@ -39,13 +39,16 @@ def read_patterns(given: Sequence[str], file: Path | None) -> list[Layers]:
     Raises:
         UserError: a pattern does not parse, or there is none, or no such file.
     """
-    if file and not file.is_file():
-        raise UserError(f"{file}: no such file of designs")
-    lines = file.read_text(encoding="utf-8").splitlines() if file else []
-    texts = [*given, *(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))]
-    if not texts:
+    found = [parse(text) for text in given]
+    for number, line in enumerate(read_named(file, "designs, one a line").splitlines() if file else [], 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            try:
+                found.append(parse(line.strip()))
+            except PatternError as error:
+                raise PatternError(f"{file}:{number}: {str(error).splitlines()[0]}") from None
+    if not found:
         raise UserError("name a design, such as '8(A-M)', or a file of designs with --file")
-    return list(dict.fromkeys(parse(text) for text in texts))
+    return list(dict.fromkeys(found))
 
 
 def evaluate_designs(

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from aira_lib.errors import UserError
+from aira_lib.errors import UserError, writing
 from aira_lib.local.display import Display, Outlook
 from aira_lib.local.pipelines import pipeline_command
 from aira_lib.planning.estimate import estimate
@@ -89,6 +90,19 @@ def check_store(run: LocalRun) -> None:
     store = open_store(run.settings.store)
     store.check()
     store.write(f"{run.study.name}/study.json", (canonical_json(run.study) + "\n").encode())
+
+
+def check_writable(study: Study, settings: Settings) -> None:
+    """Fail where a store's folder on this machine cannot be written; nothing is left there. No bucket is asked.
+
+    Raises:
+        UserError: it cannot.
+    """
+    folder = open_store(settings.store).local(study.name, settings.scratch)
+    with writing(folder):
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
 
 
 def _run(run: LocalRun, console: Console) -> list[Progress]:

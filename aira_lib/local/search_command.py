@@ -10,7 +10,9 @@ from rich.console import Console
 from aira_lib.console import duration, result_console
 from aira_lib.device import cores
 from aira_lib.errors import UserError
-from aira_lib.local.run import LocalRun
+from aira_lib.flow.checks import check_here, check_study
+from aira_lib.flow.units import search_unit_named
+from aira_lib.local.run import LocalRun, check_writable
 from aira_lib.local.search_outlook import show_outlook
 from aira_lib.local.search_run import SearchesRun, log_file, run_searches
 from aira_lib.local.search_study import SearchOptions, study_for
@@ -55,13 +57,17 @@ def search_command(
         raise UserError("name a task (`aira tasks list` shows them) or a study's file; see aira search --help")
     if is_study_file(what):
         study, remark = _study_of_file(what, options), ""
-        if unit and not dry_run:
-            run_one_stage("search", study, unit, settings)
-            return 0
     elif unit:
         raise UserError(f"--unit {unit}: only a study's file has units; {what} is searched with --seeds")
     else:
         study, remark = study_for(what, options)
+    check_here(study)
+    check_writable(study, settings)
+    if unit:
+        search_unit_named(study, unit)
+        if not dry_run:
+            run_one_stage("search", study, unit, settings)
+            return 0
     console = result_console()
     run = _run_of(study, settings, workers, tracking)
     if remark:
@@ -77,7 +83,9 @@ def _study_of_file(path: str, options: SearchOptions) -> Study:
     if given:
         option = f"--{given[0].replace('_', '-')}"
         raise UserError(f"{option} belongs to `aira search TASK`; {path} says by itself what is searched and how")
-    return load_study(Path(path))
+    study = load_study(Path(path))
+    check_study(study)
+    return study
 
 
 def _run_of(study: Study, settings: Settings, workers: int | None, tracking: str | None) -> LocalRun:

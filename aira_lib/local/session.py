@@ -14,16 +14,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from aira_lib.agents import model_named
 from aira_lib.console import duration
 from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, UserError
+from aira_lib.flow.checks import check_here, check_study, need_designs
 from aira_lib.flow.finished import finished_records, finished_units, units_to_make
 from aira_lib.flow.run import run_stage
-from aira_lib.flow.units import check_study, need_designs, search_units
+from aira_lib.flow.units import search_units
 from aira_lib.local.display import tally
 from aira_lib.local.pipelines import pipeline_command
-from aira_lib.local.run import LocalRun, PipelineFailed, run_locally
+from aira_lib.local.run import LocalRun, PipelineFailed, check_writable, run_locally
 from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, StageEstimate, estimate
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store
@@ -38,6 +38,8 @@ def run_study(
     study: Study, settings: Settings, workers: int | None, tracking: str | None, dry_run: bool, open_report: bool
 ) -> int:
     """Run (or only plan) a study and say what came of it; returns the exit code."""
+    check_here(study)
+    check_writable(study, settings)
     console = Console()
     workers = workers or cores()
     show_plan(console, study, settings, workers)
@@ -45,8 +47,6 @@ def run_study(
         return 0
     _need("kfp", "running a study", "kfp")
     _need("matplotlib", "the report", "report")
-    for agent in study.agents:
-        model_named(agent.model)  # fails now rather than hours later where its packages are missing
     started = time.monotonic()
     run = LocalRun(study, settings, workers, tracking_uri(tracking, settings))
     records = finished_records(study, settings)

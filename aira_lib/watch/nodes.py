@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from aira_lib.errors import StoreError, UserError
+from aira_lib.errors import StoreError, UserError, writing
 from aira_lib.flow.stage import Unit
 from aira_lib.flow.units import search_unit_named
 from aira_lib.records import Node
@@ -72,10 +72,8 @@ def write_nodes_page(
         )
     path = output or Path(f"{study.name}-{unit.name}.html")
     page = render_run(nodes, f"{study.name}: {unit.name}", task_of(study.task).lower_is_better)
-    try:
+    with writing(f"--output {path}"):
         path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; name another file with --output") from None
     if open_it and not webbrowser.open(path.resolve().as_uri()):
         raise UserError(f"no browser could be started; open {path} yourself")
     return path
