@@ -104,7 +104,8 @@ def writing(path: object) -> Iterator[None]:
     except FileNotFoundError:
         raise StoreError(f"{path}: its folder does not exist; make it, or name another") from None
     except OSError as error:
-        raise from_os_error(error, path) or StoreError(f"{path}: {error.strerror}; choose another") from None
+        unnamed = OSError(error.errno, error.strerror)  # what the user named says more than a file below it
+        raise from_os_error(unnamed, path) or StoreError(f"{path}: {error.strerror}; choose another") from None
 
 
 def read_named(path: Path, what: str) -> str:
