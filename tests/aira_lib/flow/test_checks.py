@@ -87,7 +87,7 @@ def test_what_needs_no_result_is_refused_when_a_study_is_read(study: Mapping[str
 @pytest.mark.parametrize(
     ("place", "value", "line"),
     [
-        ("pretrain.data", {"name": "files", "paths": ["no/text"]}, "data.paths: no/text: no such file .*looked for from"),
+        ("pretrain.data", {"name": "files", "paths": ["no/text"]}, "paths: no/text: no such file .*looked for from"),
         ("proxy.language", {"paths": ["/no/such/text.txt"]}, "proxy.language.paths: /no/such/text.txt: no such file"),
         ("agents.0.model", "replay:/no/such/recording", "agents.0.model: .*/no/such/recording"),
     ],
