@@ -6,6 +6,7 @@ traceback. Failures of an agent's candidate are not exceptions at all: they are 
 
 import difflib
 import errno
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,19 @@ class MissingDependency(UserError):
     """A feature whose optional packages are not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs packages that are not installed: pip install 'aira[{extra}]'")
+        super().__init__(f"{what} needs packages that are not installed: {install_hint(extra)}")
+
+
+def install_hint(extra: str) -> str:
+    """The command that installs an extra, for a shell.
+
+    AIRA comes from a checkout, for no registry has it: what is called `aira` on PyPI is somebody else's.
+    """
+    root = Path(__file__).resolve().parents[1]
+    if not (root / "pyproject.toml").is_file():
+        return f"pip install -e '.[{extra}]' in a checkout of AIRA"
+    place = "." if root == Path.cwd() else str(root)
+    return f"pip install -e {shlex.quote(f'{place}[{extra}]')}"
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

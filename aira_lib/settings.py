@@ -64,7 +64,7 @@ class Settings:
             scratch=scratch_folder(),
             progress=Path(progress) if progress else None,
             threads=_threads(env.get("AIRA_THREADS")),
-            tracking=env.get("MLFLOW_TRACKING_URI") or None,
+            tracking=tracking if (tracking := env.get("MLFLOW_TRACKING_URI")) and tracking != "none" else None,
             evaluations=env.get("AIRA_EVALUATIONS") or None,
         )
 

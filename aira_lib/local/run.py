@@ -5,6 +5,7 @@ The pipeline runs in a process group of its own. Whatever way this process ends,
 checkpoints that exist.
 """
 
+import logging
 import os
 import shutil
 import signal
@@ -24,12 +25,17 @@ from aira_lib.local.pipelines import pipeline_command
 from aira_lib.planning.estimate import estimate
 from aira_lib.settings import Settings, lifeline
 from aira_lib.store import open_store
-from aira_lib.study import Study, canonical_json, digest
-from aira_lib.track.follow import LOG_NAME, Follower
+from aira_lib.study import Study, canonical_json, digest, flat
+from aira_lib.track.address import without_login
+from aira_lib.track.follow import LOG_NAME, Carried, Follower
 from aira_lib.track.progress import Progress, read_progress
 
 WAIT_FOR_PREVIOUS_SECONDS = 10.0
+CARRIED = "carried.json"  # in the run's folder
 SPOKEN = " aira: "  # how a stage begins the one line about what the user can mend
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ def _run(run: LocalRun, console: Console) -> list[Progress]:
             display.show(read_progress(progress))
             display.close()
             if follower:
-                follower.close("failed" if process.returncode else "finished")
+                say_waiting(run, follower.close("failed" if process.returncode else "finished"))
     units = read_progress(progress)
     if process.returncode:
         _raise(units, run.folder / "pipeline.log")
@@ -140,8 +146,27 @@ def follow_logs(run: LocalRun) -> Follower | None:
     """Follow the logs of every unit's workspace: in the store where it is a folder, else in the scratch folder."""
     if run.tracking is None:
         return None
-    root = run.folder.parent
-    return Follower(run.tracking, run.study.name, digest(run.study), lambda: root.glob(f"*/*/*/{LOG_NAME}"))
+    carried = Carried(run.folder / CARRIED, run.tracking)
+    return Follower(run.tracking, run.study.name, digest(run.study), lambda: logs_of(run), flat(run.study), carried)
+
+
+def logs_of(run: LocalRun) -> Iterator[Path]:
+    """The logs of all units that are here."""
+    return run.folder.parent.glob(f"*/*/*/{LOG_NAME}")
+
+
+def carry_waiting(run: LocalRun) -> None:
+    """Carry the logs of finished units that have not arrived, such as when the server was down as they were made."""
+    if run.tracking and not Carried(run.folder / CARRIED, run.tracking).all_of(digest(run.study), logs_of(run)):
+        follower = follow_logs(run)
+        say_waiting(run, follower.close("finished") if follower else 0)
+
+
+def say_waiting(run: LocalRun, logs: int) -> None:
+    """Say that logs have not arrived, if any have not."""
+    if logs and run.tracking:
+        where = without_login(run.tracking)
+        _log.warning("MLflow at %s: %d logs have not arrived; the same command carries them", where, logs)
 
 
 def _command(run: LocalRun) -> list[str]:

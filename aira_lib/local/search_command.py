@@ -17,7 +17,7 @@ from aira_lib.local.search_outlook import show_outlook
 from aira_lib.local.search_run import SearchesRun, log_file, run_searches
 from aira_lib.local.search_study import SearchOptions, study_for
 from aira_lib.local.search_summary import show_summary
-from aira_lib.local.session import INTERRUPTED, run_one_stage, tracking_uri
+from aira_lib.local.session import INTERRUPTED, run_one_stage, say_runs, tracking_uri
 from aira_lib.settings import Settings
 from aira_lib.study import Study
 from aira_lib.study.reading import load_study
@@ -113,8 +113,8 @@ def _search(console: Console, run: LocalRun) -> int:
     elif not ended.failures:
         console.print(f"Nothing was recomputed: all {count} searches were there already.", highlight=False)
     show_summary(console, run, ended.searches, took if ended.made else None)
-    if run.tracking and ended.made:
-        console.print(f"Runs: mlflow ui --backend-store-uri {run.tracking}", soft_wrap=True, highlight=False)
+    if ended.made:
+        say_runs(console, run)
     return _say_failures(console, ended)
 
 

@@ -20,7 +20,15 @@ from rich.live import Live
 
 from aira_lib.flow.finished import finished_units
 from aira_lib.flow.units import search_units
-from aira_lib.local.run import LocalRun, check_store, follow_logs, only_launcher, stage_environment
+from aira_lib.local.run import (
+    LocalRun,
+    carry_waiting,
+    check_store,
+    follow_logs,
+    only_launcher,
+    say_waiting,
+    stage_environment,
+)
 from aira_lib.store import open_store
 from aira_lib.study import canonical_json
 from aira_lib.tasks.section import task_of
@@ -58,6 +66,7 @@ def run_searches(run: LocalRun, console: Console) -> SearchesRun:
     lookout = Lookout(run.study, run.settings)
     pending = [unit.name for unit in units if unit.name not in done]
     if not pending:
+        carry_waiting(run)
         return SearchesRun(lookout.look(), [], [], run.folder)
     with only_launcher(run):
         crew = _Crew(run, list(pending), _fresh(run.folder / "progress"))
@@ -87,7 +96,7 @@ def _watch_crew(crew: "_Crew", lookout: Lookout, console: Console) -> None:
     finally:
         crew.end()
         if follower:
-            follower.close("finished" if whole else "failed")
+            say_waiting(crew.run, follower.close("finished" if whole else "failed"))
 
 
 @dataclass

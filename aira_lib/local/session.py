@@ -23,11 +23,13 @@ from aira_lib.flow.run import run_stage
 from aira_lib.flow.units import search_units
 from aira_lib.local.display import tally
 from aira_lib.local.pipelines import pipeline_command
-from aira_lib.local.run import LocalRun, PipelineFailed, check_writable, run_locally
+from aira_lib.local.run import LocalRun, PipelineFailed, carry_waiting, check_writable, run_locally
 from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, StageEstimate, estimate
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store
 from aira_lib.study import Study, canonical_json, digest
+from aira_lib.track.address import check_address, how_to_look
+from aira_lib.track.follow import experiment_of
 
 INTERRUPTED = 130
 WORTH_A_GPU = 1e17
@@ -40,6 +42,7 @@ def run_study(
     """Run (or only plan) a study and say what came of it; returns the exit code."""
     check_here(study)
     check_writable(study, settings)
+    tracked = tracking_uri(tracking, settings)
     console = Console()
     workers = workers or cores()
     show_plan(console, study, settings, workers)
@@ -48,10 +51,11 @@ def run_study(
     _need("kfp", "running a study", "kfp")
     _need("matplotlib", "the report", "report")
     started = time.monotonic()
-    run = LocalRun(study, settings, workers, tracking_uri(tracking, settings))
+    run = LocalRun(study, settings, workers, tracked)
     records = finished_records(study, settings)
     if records:
         console.print(f"Nothing was recomputed: all {records} records were there already.", highlight=False)
+        carry_waiting(run)
         return _close(console, run, open_report)
     try:
         units = run_locally(run, console)
@@ -66,10 +70,16 @@ def run_study(
 
 
 def _close(console: Console, run: LocalRun, open_report: bool) -> int:
-    if run.tracking:
-        console.print(f"Runs:   mlflow ui --backend-store-uri {run.tracking}", soft_wrap=True, highlight=False)
+    say_runs(console, run)
     show_page(report_page(run.study, run.settings), open_report)
     return 0
+
+
+def say_runs(console: Console, run: LocalRun) -> None:
+    """Say how to look at the runs, where they are logged."""
+    if run.tracking:
+        how = how_to_look(run.tracking, experiment_of(run.study.name))
+        console.print(f"Runs: {how}", soft_wrap=True, highlight=False, markup=False)
 
 
 def show_plan(console: Console, study: Study, settings: Settings, workers: int) -> None:
@@ -117,11 +127,22 @@ def _summary(console: Console, units: Sequence[object], seconds: float) -> None:
 
 
 def tracking_uri(given: str | None, settings: Settings) -> str | None:
-    """The MLflow URI to use: what was given, or SQLite beside a local store; None for 'none' or without MLflow."""
-    if given == "none" or find_spec("mlflow") is None:
+    """The MLflow URI to use: what was given, or SQLite beside a local store; None for 'none'.
+
+    Without MLflow nothing is logged there, unless a URI was given.
+
+    Raises:
+        MissingDependency: a URI was given, and MLflow is not installed.
+        UserError: MLflow takes no such URI.
+    """
+    if given == "none":
         return None
     if given:
+        check_address(given)
+        _need("mlflow", "MLflow tracking", "tracking")
         return given
+    if find_spec("mlflow") is None:
+        return None
     return f"sqlite:///{open_store(settings.store).local('mlflow.db', settings.scratch)}"
 
 
@@ -131,6 +152,8 @@ def run_one_stage(stage: str, study: Study, name: str | None, settings: Settings
     Raises:
         UserError: a stage before this one has not been run, or there is no such unit.
     """
+    if settings.tracking:
+        check_address(settings.tracking)
     console = Console()
     for unit, inputs in units_to_make(stage, study, name, settings):
         started = time.monotonic()
