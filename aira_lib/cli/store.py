@@ -43,6 +43,7 @@ Failed = Annotated[bool, typer.Option("--failed", help="Failures, too.")]
 def stats(store: Records = None, as_json: AsJson = False) -> None:
     """Count evaluations, the hours that their training took, and the hours that finding them saved."""
     from aira_lib.evaluations.table import read_entries, read_uses, statistics
+    from aira_lib.store import place_of
 
     opened, cache = _opened(store)
     entries = read_entries(opened, cache)
@@ -50,7 +51,7 @@ def stats(store: Records = None, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(found))
         return
-    for name, value in _lines(found).items():
+    for name, value in _lines({**found, "store": place_of(opened.uri)}).items():
         print(f"{name + ':':16} {value}")
 
 

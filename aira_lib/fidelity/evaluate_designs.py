@@ -24,6 +24,7 @@ from aira_lib.evaluations.key import key_of
 from aira_lib.evaluations.store import Answer, Progress
 from aira_lib.records import Evaluation, StandIn
 from aira_lib.settings import Settings
+from aira_lib.store import place_of
 from aira_lib.study import DEFAULT_TASK, ProxySection
 from aira_lib.study.reading import load_study
 from aira_lib.tasks import SearchTask, proxy_for, task_named
@@ -76,11 +77,11 @@ def evaluate_designs(
     if as_json:
         print(json.dumps(rows))
     elif dry_run:
-        _print_outlook(rows, store.store.uri)
+        _print_outlook(rows, place_of(store.store.uri))
     else:
         if asked.stand_in:
             print(f"STAND-IN: {asked.stand_in}")
-        print(f"{_counts(rows)}; store: {store.store.uri}")
+        print(f"{_counts(rows)}; store: {place_of(store.store.uri)}")
 
 
 def train(layers: Layers, section: ProxySection, *, seed: int, threads: int, progress: Progress) -> Evaluation:
@@ -217,14 +218,14 @@ def _print_other(console: Console, row: dict[str, Any], name: str) -> None:
         console.print(f"    {kind} {found['value']:.4f}, 95 % {found['low']:.4f} to {found['high']:.4f}{ranks}")
 
 
-def _print_outlook(rows: Sequence[dict[str, Any]], uri: str) -> None:
+def _print_outlook(rows: Sequence[dict[str, Any]], place: str) -> None:
     for row in rows:
         takes = "is in the store" if row["found"] else f"about {duration(row['seconds'])} of training"
         print(
             f"{row['design']}: {takes}, {row['params']:,} parameters, {row['steps']:,} steps, {row['flops']:.2g} FLOPs"
         )
     left = sum(row["seconds"] for row in rows)
-    print(f"In all about {duration(left)} (right within a factor of two); store: {uri}; nothing was started.")
+    print(f"In all about {duration(left)} (right within a factor of two); store: {place}; nothing was started.")
 
 
 def _counts(rows: Sequence[dict[str, Any]]) -> str:

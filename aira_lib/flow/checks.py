@@ -73,17 +73,24 @@ def check_here(study: Study) -> None:
     Raises:
         UserError: one line for the first of them.
     """
-    from aira_lib.agents.providers import provider_of
+    from aira_lib.agents.providers import Provider, provider_of
     from aira_lib.datasets.text.files import text_files
     from aira_lib.device import device, ready_device
 
     if device() != "cpu":
         ready_device()
     for number, agent in enumerate(study.agents):
+        provider = provider_of(agent.model)
         try:
-            provider_of(agent.model).check(agent.model, agent.temperature)
+            provider.check(agent.model, agent.temperature)
         except UserError as error:
-            raise type(error)(f"agents.{number}.model: {error}") from None
+            raise UserError(f"agents.{number}.model: {error}") from None
+        tells_prices = type(provider).price is not Provider.price
+        if agent.max_dollars is not None and tells_prices and provider.price(agent.model) is None:
+            raise UserError(
+                f"agent {agent.name!r}: no price is known of model {agent.model!r}, so max_dollars cannot be kept; "
+                "set max_tokens_total (--max-tokens) instead"
+            )
     named = {"pretrain.data.paths": study.pretrain.data.paths, "proxy.language.paths": study.proxy.language.paths,
              "proxy.language.test_paths": study.proxy.language.test_paths}  # fmt: skip
     for key, paths in named.items():

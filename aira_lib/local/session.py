@@ -26,7 +26,7 @@ from aira_lib.local.pipelines import pipeline_command
 from aira_lib.local.run import LocalRun, PipelineFailed, carry_waiting, check_writable, run_locally
 from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, StageEstimate, estimate
 from aira_lib.settings import Settings
-from aira_lib.store import RecordFolder, open_store
+from aira_lib.store import RecordFolder, open_store, place_of
 from aira_lib.study import Study, canonical_json, digest
 from aira_lib.track.address import check_address, how_to_look
 from aira_lib.track.follow import experiment_of
@@ -95,7 +95,7 @@ def show_plan(console: Console, study: Study, settings: Settings, workers: int) 
     finished = len(finished_units(study, settings, search_units(study)))
     wall = _wall_seconds(rows, workers)
     console.print(
-        f"{finished} of {rows[0].units} searches are finished in {open_store(settings.store).uri}. "
+        f"{finished} of {rows[0].units} searches are finished in {place_of(open_store(settings.store).uri)}. "
         f"All of it on {workers} worker{'s' * (workers > 1)}: about {duration(wall)} (estimated, not measured).",
         highlight=False,
         soft_wrap=True,
@@ -159,7 +159,7 @@ def run_one_stage(stage: str, study: Study, name: str | None, settings: Settings
         started = time.monotonic()
         made = run_stage(study, unit, settings, inputs, partial(console.print, highlight=False, soft_wrap=True))
         how = "was there already" if made.reused else f"made in {duration(time.monotonic() - started)}"
-        console.print(f"{stage} {unit.name}: {how}\n  {made.uri}", highlight=False, soft_wrap=True)
+        console.print(f"{stage} {unit.name}: {how}\n  {place_of(made.uri)}", highlight=False, soft_wrap=True)
 
 
 def report_page(study: Study, settings: Settings) -> Path:

@@ -29,7 +29,7 @@ from aira_lib.flow.units import units_of
 from aira_lib.naming import exact
 from aira_lib.records import PretrainPoint
 from aira_lib.settings import Settings
-from aira_lib.store import open_store
+from aira_lib.store import open_store, place_of
 from aira_lib.study import Study
 from aira_lib.verify.results import model_name
 from aira_lib.verify.steps import BUDGETS, CONVENTIONS, row_counts, row_name
@@ -127,7 +127,7 @@ def study_plan(study: Study, settings: Settings, mfu: float) -> tuple[list[Plann
     finds = len(study.aggregate) * len(study.pretrain.methods)
     unknown = (
         f"The finds are not known yet: up to {finds} more designs at each scale once `aira extrapolate` is done "
-        f"in {open_store(settings.store).uri}."
+        f"in {place_of(open_store(settings.store).uri)}."
     )
     return [_of_point(point, mfu) for point in baseline_points(study)], unknown
 

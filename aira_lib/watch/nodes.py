@@ -11,7 +11,7 @@ from aira_lib.flow.units import search_unit_named
 from aira_lib.records import Node
 from aira_lib.search.page import render_run
 from aira_lib.settings import Settings
-from aira_lib.store import RecordFolder, Store, open_store
+from aira_lib.store import RecordFolder, Store, open_store, place_of
 from aira_lib.study import Study
 from aira_lib.tasks.section import task_of
 
@@ -28,7 +28,7 @@ def read_nodes(store: Store, study: Study, unit: Unit) -> list[Node]:
     if not store.exists(name):
         return []
     content = store.read(name)
-    return parse_nodes(content[: content.rfind(b"\n") + 1], f"{store.uri}/{name}")
+    return parse_nodes(content[: content.rfind(b"\n") + 1], f"{place_of(store.uri)}/{name}")
 
 
 def parse_nodes(lines: bytes, place: str, first: int = 1) -> list[Node]:
@@ -68,7 +68,7 @@ def write_nodes_page(
     nodes = read_nodes(store, study, unit)
     if not nodes:
         raise UserError(
-            f"search {unit.name} has no nodes yet in {store.uri}; start it with `aira search` or `aira run`"
+            f"search {unit.name} has no nodes yet in {place_of(store.uri)}; start it with `aira search` or `aira run`"
         )
     path = output or Path(f"{study.name}-{unit.name}.html")
     page = render_run(nodes, f"{study.name}: {unit.name}", task_of(study.task).lower_is_better)

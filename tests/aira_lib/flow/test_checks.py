@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,16 @@ def test_what_this_machine_lacks_is_refused_by_the_dry_run(
     assert re.search(line, ended.err), ended.err
     with pytest.raises(UserError):
         check_here(Study.model_validate(changed(place, value)))
+
+
+@pytest.mark.skipif(not find_spec("litellm"), reason="prices come with litellm")
+def test_a_budget_in_dollars_without_a_price_is_no_plan() -> None:
+    """The plan said "at most $2.00", and the first step that it cannot be kept."""
+    agent = {"model": "openai/a-model-of-ones-own", "max_dollars": 2.0}
+    with pytest.raises(UserError, match=r"no price is known of model .* set max_tokens_total"):
+        check_here(Study.model_validate(changed("agents", [agent])))
+    check_here(Study.model_validate(changed("agents", [{**agent, "model": "openai/gpt-4o"}])))
+    check_here(Study.model_validate(changed("agents", [{**agent, "max_dollars": None}])))
 
 
 def test_a_store_that_cannot_be_written_is_refused_before_the_plan_and_left_as_it_is(tmp_path: Path) -> None:
