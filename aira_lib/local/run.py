@@ -13,15 +13,19 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from aira_lib.errors import UserError, writing
-from aira_lib.local.display import Display, Outlook
+from aira_lib.flow.finished import known_points
+from aira_lib.flow.stage import POINTS
+from aira_lib.local.display import Display
+from aira_lib.local.outlook import Outlook, sizes_of
 from aira_lib.local.pipelines import pipeline_command
+from aira_lib.local.rates import rates_here
 from aira_lib.planning.estimate import estimate
 from aira_lib.settings import Settings, lifeline
 from aira_lib.store import open_store
@@ -116,7 +120,7 @@ def _run(run: LocalRun, console: Console) -> list[Progress]:
     shutil.rmtree(progress, ignore_errors=True)
     progress.mkdir(parents=True)
     (run.folder / "study.json").write_text(canonical_json(run.study), encoding="utf-8")
-    display = Display(console, Outlook(estimate(run.study)))
+    display = Display(console, outlook_of(run))
     follower = follow_logs(run)
     with open(run.folder / "pipeline.log", "w", encoding="utf-8") as log:
         process = subprocess.Popen(
@@ -128,7 +132,9 @@ def _run(run: LocalRun, console: Console) -> list[Progress]:
         )
         try:
             while process.poll() is None:
-                display.show(read_progress(progress))
+                units = read_progress(progress)
+                _count_points(run, display.outlook, units)
+                display.show(units)
                 time.sleep(0.25)
         finally:
             _end(process)
@@ -140,6 +146,19 @@ def _run(run: LocalRun, console: Console) -> list[Progress]:
     if process.returncode:
         _raise(units, run.folder / "pipeline.log")
     return units
+
+
+def outlook_of(run: LocalRun) -> Outlook:
+    """What a run will take, by the plan and by what this machine took before."""
+    rates = rates_here(run.study, run.settings, run.workers)
+    return Outlook(estimate(run.study), sizes_of(run.study), run.workers, rates)
+
+
+def _count_points(run: LocalRun, outlook: Outlook, units: Sequence[Progress]) -> None:
+    """Once designs are extrapolated, it is known how many there are: equal ones are trained once."""
+    if outlook.points is None and any(u.stage == POINTS and u.status in ("done", "reused") for u in units):
+        with suppress(UserError):  # a guess serves as well
+            outlook.points = len(known_points(run.study, run.settings))
 
 
 def follow_logs(run: LocalRun) -> Follower | None:

@@ -18,6 +18,7 @@ from typing import IO
 from rich.console import Console
 from rich.live import Live
 
+from aira_lib.agents.telling import WAITING
 from aira_lib.flow.finished import finished_units
 from aira_lib.flow.units import search_units
 from aira_lib.local.run import (
@@ -123,7 +124,10 @@ class _Crew:
 
     def seen(self, lookout: Lookout) -> list[Watched]:
         """The searches as their journals tell, with what is known of their processes."""
-        return [replace(each, said=self._said(each)) for each in lookout.look()]
+        waits = {each.unit: each.note for each in read_progress(self.progress) if each.note.startswith(WAITING)}
+        return [
+            replace(each, said=self._said(each), at_hand=waits.get(each.name, each.at_hand)) for each in lookout.look()
+        ]
 
     def _said(self, search: Watched) -> str:
         if search.name in self.failed:
@@ -186,16 +190,23 @@ class _Show:
         self._lower_is_better = task_of(run.study.task).lower_is_better
         self._console, self._live = console, live
         self._spoke, self._steps = time.monotonic(), 0
+        self._heard: dict[str, str] = {}
 
     def __call__(self, searches: list[Watched]) -> None:
         if self._live:
             self._live.update(table(self._title, searches, self._lower_is_better, self._workers), refresh=True)
             return
+        for each in searches:
+            if each.at_hand.startswith(WAITING) and self._heard.get(each.name) != each.at_hand:
+                self._print(f"{each.name}: {each.at_hand}")
+            self._heard[each.name] = each.at_hand
         steps = sum(len(each.nodes) for each in searches)
         if steps != self._steps and time.monotonic() - self._spoke >= _SECONDS_BETWEEN_LINES:
             self._spoke, self._steps = time.monotonic(), steps
-            line = totals(searches, self._lower_is_better, self._workers)
-            self._console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+            self._print(totals(searches, self._lower_is_better, self._workers))
+
+    def _print(self, line: str) -> None:
+        self._console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -23,8 +23,8 @@ from aira_lib.flow.run import run_stage
 from aira_lib.flow.units import search_units
 from aira_lib.local.display import tally
 from aira_lib.local.pipelines import pipeline_command
-from aira_lib.local.run import LocalRun, PipelineFailed, carry_waiting, check_writable, run_locally
-from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, StageEstimate, estimate
+from aira_lib.local.run import LocalRun, PipelineFailed, carry_waiting, check_writable, outlook_of, run_locally
+from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, estimate
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store, place_of
 from aira_lib.study import Study, canonical_json, digest
@@ -93,10 +93,13 @@ def show_plan(console: Console, study: Study, settings: Settings, workers: int) 
         table.add_row(row.stage, str(row.units), row.what, flops, duration(row.seconds))
     console.print(table)
     finished = len(finished_units(study, settings, search_units(study)))
-    wall = _wall_seconds(rows, workers)
+    outlook = outlook_of(LocalRun(study, settings, workers, None))
+    wall = outlook.seconds_left([])
+    measured = sum(row.seconds for row in rows if outlook.rates.of(row.stage)) >= sum(row.seconds for row in rows) / 2
+    how = "by what this machine took before" if measured else "estimated, not measured"
     console.print(
         f"{finished} of {rows[0].units} searches are finished in {place_of(open_store(settings.store).uri)}. "
-        f"All of it on {workers} worker{'s' * (workers > 1)}: about {duration(wall)} (estimated, not measured).",
+        f"All of it on {workers} worker{'s' * (workers > 1)}: about {duration(wall)} ({how}).",
         highlight=False,
         soft_wrap=True,
     )
@@ -109,10 +112,6 @@ def show_plan(console: Console, study: Study, settings: Settings, workers: int) 
             highlight=False,
             soft_wrap=True,
         )
-
-
-def _wall_seconds(rows: Sequence[StageEstimate], workers: int) -> float:
-    return sum(row.seconds / min(workers, max(row.units, 1)) for row in rows)
 
 
 def _summary(console: Console, units: Sequence[object], seconds: float) -> None:

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from aira_lib.agents import Journal, best_node, model_named, total_steps
 from aira_lib.agents.ledger import spent, used_up
 from aira_lib.agents.providers import provider_of
 from aira_lib.agents.replay import REPLIES, RecordingModel
+from aira_lib.agents.telling import hearing
 from aira_lib.device import cores
 from aira_lib.records import PAGE, Node
 from aira_lib.sandbox import isolation
@@ -79,7 +81,9 @@ def search(
             while not over():
                 done = len(journal.nodes)
                 clock.start()
-                node = candidates.make(journal.nodes, steps - done, clock.left, _within(work, done, steps))
+                within = _within(work, done, steps)
+                with hearing(partial(within, 0.0, 1.0)):
+                    node = candidates.make(journal.nodes, steps - done, clock.left, within)
                 journal.append(node)
                 clock.stop(node)
                 work.push(JOURNAL)
