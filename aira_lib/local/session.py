@@ -28,7 +28,7 @@ from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, estimate
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store, place_of
 from aira_lib.study import Study, canonical_json, digest
-from aira_lib.track.address import check_address, how_to_look
+from aira_lib.track.address import check_address, how_to_look, sqlite_address
 from aira_lib.track.follow import experiment_of
 
 INTERRUPTED = 130
@@ -142,7 +142,7 @@ def tracking_uri(given: str | None, settings: Settings) -> str | None:
         return given
     if find_spec("mlflow") is None:
         return None
-    return f"sqlite:///{open_store(settings.store).local('mlflow.db', settings.scratch)}"
+    return sqlite_address(open_store(settings.store).local("mlflow.db", settings.scratch))
 
 
 def run_one_stage(stage: str, study: Study, name: str | None, settings: Settings) -> None:

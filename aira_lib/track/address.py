@@ -6,7 +6,7 @@ import shutil
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from aira_lib.errors import UserError, nearest
 
@@ -52,7 +52,12 @@ def _host(uri: str) -> str:
 def sqlite_file(uri: str) -> Path | None:
     """The file of an SQLite address; None for any other address."""
     match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", uri)
-    return Path(match[1]).absolute() if match else None
+    return Path(unquote(match[1])).absolute() if match else None
+
+
+def sqlite_address(file: Path) -> str:
+    """The address of an SQLite file. Only what its reader would take for something else is spelt otherwise."""
+    return f"sqlite:///{str(file).replace('%', '%25').replace('?', '%3F')}"
 
 
 def without_login(text: str) -> str:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from aira_lib.errors import MissingDependency
 from aira_lib.store.files import file_entry
-from aira_lib.track.address import sqlite_file, without_login
+from aira_lib.track.address import sqlite_address, sqlite_file, without_login
 from aira_lib.track.log import Event, RunStatus, read_events
 
 KEY_TAG = "aira.key"
@@ -286,7 +286,7 @@ def _create(database: Path) -> None:
     unfinished.unlink(missing_ok=True)
     program = "import mlflow, sys; mlflow.MlflowClient(sys.argv[1]).search_experiments(max_results=1)"
     done = subprocess.run(
-        [sys.executable, "-c", program, f"sqlite:///{unfinished}"], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, sqlite_address(unfinished)], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise OSError(f"no database could be made in {database.parent}: {(done.stderr.splitlines() or [''])[-1]}")

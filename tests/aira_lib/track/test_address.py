@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aira_lib.errors import UserError
-from aira_lib.track.address import check_address, how_to_look, without_login
+from aira_lib.track.address import check_address, how_to_look, sqlite_address, sqlite_file, without_login
 
 GOOD = (
     "http://127.0.0.1:5000", "https://me:secret@host/path", "sqlite:///runs/mlflow.db", "sqlite:////my r\u00fcns/m.db",
@@ -52,6 +52,16 @@ def test_others_are_one_line_without_the_password(uri: str, line: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["runs", "my r\u00fcns", "my%20runs", "100%", "what?", "a#b", "a+b"])
+def test_a_file_of_any_name_has_an_address_that_means_it(name: str, tmp_path: Path) -> None:
+    """SQLAlchemy reads my%20runs as "my runs", which made another folder and no database."""
+    make_url = pytest.importorskip("sqlalchemy").make_url
+    file = tmp_path / name / "mlflow.db"
+    check_address(sqlite_address(file))
+    assert sqlite_file(sqlite_address(file)) == file
+    assert make_url(sqlite_address(file)).database == str(file)
+
+
 SECRET = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="'\"@"), min_size=6, max_size=20)
 
 
@@ -74,10 +84,10 @@ def test_the_printed_command_serves_the_runs(tmp_path: Path) -> None:
     from aira_lib.track.log import TrackLog
     from aira_lib.track.mlflow_sync import MLflowSync
 
-    database = tmp_path / "my r\u00fcns" / "mlflow.db"
+    database = tmp_path / "my r\u00fcns" / "100%" / "mlflow.db"
     log = TrackLog(tmp_path / "track.jsonl")
     log.metrics({"loss": 1.0}, 0)
-    uri = f"sqlite:///{database}"
+    uri = sqlite_address(database)
     assert MLflowSync(uri, "aira/printed", {"aira.spec_digest": "d"}).sync("search:k", "s", log.path)
     line = how_to_look(uri, "aira/printed")
     assert line.startswith("LITELLM_LOCAL_MODEL_COST_MAP=True ")

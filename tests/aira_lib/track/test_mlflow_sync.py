@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from aira_lib.errors import MissingDependency
 from aira_lib.track import mlflow_sync
+from aira_lib.track.address import sqlite_address
 from aira_lib.track.log import TrackLog
 from aira_lib.track.mlflow_sync import MLflowSync
 
@@ -28,7 +29,7 @@ mlflow = pytest.importorskip("mlflow")
 def database(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("runs") / "my rüns, 100%20"  # a name that an address would spell otherwise
     folder.mkdir()
-    return f"sqlite:///{folder}/mlflow.db"
+    return sqlite_address(folder / "mlflow.db")
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_a_study_is_a_parent_with_nested_runs(sync: MLflowSync, tmp_path: Path) 
     assert start == (0, 0.5)
     assert math.isnan(better[1])
     artifacts = Path(unquote(parent.info.artifact_uri.removeprefix("file://")))
-    assert artifacts.is_relative_to(Path(sync.tracking_uri.removeprefix("sqlite:///")).parent)
+    assert artifacts.is_relative_to(Path(unquote(sync.tracking_uri.removeprefix("sqlite:///"))).parent)
     assert (artifacts / "report.html").read_text() == "report.html"
     assert (artifacts / "figures" / "a.svg").read_text() == "figures/a.svg"
     beside = artifacts.parents[3]
