@@ -14,7 +14,7 @@ from aira_lib.flow.units import search_units
 from aira_lib.local.run import LocalRun
 from aira_lib.local.search_outlook import page_place
 from aira_lib.records import PAGE
-from aira_lib.search.page import render_run
+from aira_lib.search.page import agent_settings, render_run
 from aira_lib.store import open_store
 from aira_lib.tasks.section import task_of
 from aira_lib.watch.nodes import read_nodes
@@ -90,7 +90,9 @@ def _page(run: LocalRun, unit: Unit) -> str:
     if not store.exists(name):
         searched = task_of(run.study.task)
         nodes = read_nodes(store, run.study, unit)
-        store.write(name, render_run(nodes, f"{searched.name}: {unit.name}", searched.lower_is_better).encode())
+        settings = agent_settings(unit.agent) if unit.agent else ()
+        page = render_run(nodes, f"{searched.name}: {unit.name}", searched.lower_is_better, settings=settings)
+        store.write(name, page.encode())
     return page_place(run, unit)
 
 

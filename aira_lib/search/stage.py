@@ -18,7 +18,7 @@ from aira_lib.device import cores
 from aira_lib.records import PAGE, Node
 from aira_lib.sandbox import isolation
 from aira_lib.search.candidate import Candidates
-from aira_lib.search.page import LivePage
+from aira_lib.search.page import LivePage, agent_settings
 from aira_lib.search.scratch import scratch_folder
 from aira_lib.study import AgentSection, ProxySection, TaskSection
 from aira_lib.tasks import SearchTask
@@ -66,8 +66,9 @@ def search(
     steps = total_steps(agent)
     clock = _Clock(agent.hours * 3600, journal.nodes)
     page = LivePage(
-        work.path / PAGE, work.push, f"{searched.name}: {agent.name}, seed {seed}", searched.lower_is_better
-    )
+        work.path / PAGE, work.push, f"{searched.name}: {agent.name}, seed {seed}", searched.lower_is_better,
+        agent_settings(agent),
+    )  # fmt: skip
     _log_choices(searched, family.params(task), agent, seed, work)
     family.say_stand_ins(task, proxy, work)
 

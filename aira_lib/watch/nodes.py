@@ -9,7 +9,7 @@ from aira_lib.errors import StoreError, UserError, writing
 from aira_lib.flow.stage import Unit
 from aira_lib.flow.units import search_unit_named
 from aira_lib.records import Node
-from aira_lib.search.page import render_run
+from aira_lib.search.page import agent_settings, render_run
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, Store, open_store, place_of
 from aira_lib.study import Study
@@ -71,7 +71,9 @@ def write_nodes_page(
             f"search {unit.name} has no nodes yet in {place_of(store.uri)}; start it with `aira search` or `aira run`"
         )
     path = output or Path(f"{study.name}-{unit.name}.html")
-    page = render_run(nodes, f"{study.name}: {unit.name}", task_of(study.task).lower_is_better)
+    chosen = agent_settings(unit.agent) if unit.agent else ()
+    title = f"{study.name}: {unit.name}"
+    page = render_run(nodes, title, task_of(study.task).lower_is_better, settings=chosen)
     with writing(f"--output {path}"):
         path.write_text(page, encoding="utf-8")
     if open_it and not webbrowser.open(path.resolve().as_uri()):
