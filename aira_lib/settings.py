@@ -19,6 +19,7 @@ Every setting can come from the environment, which is how a launcher hands them 
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from aira_lib.errors import UserError
 DEFAULT_STORE = "runs"
 TRUST_AGENTS = "AIRA_TRUST_AGENTS"
 _YES, _NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
+MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,29 @@ class Settings:
 
     @classmethod
     def from_environment(cls, store: str | None = None) -> "Settings":
-        """Read the settings; `store` wins over AIRA_STORE."""
+        """Read the settings; `store` wins over AIRA_STORE.
+
+        Raises:
+            UserError: AIRA_THREADS is no whole number from 1 to `MOST_THREADS`.
+        """
         env = os.environ
         progress = env.get("AIRA_PROGRESS")
         return cls(
             store=store or env.get("AIRA_STORE") or DEFAULT_STORE,
             scratch=scratch_folder(),
             progress=Path(progress) if progress else None,
-            threads=int(env.get("AIRA_THREADS") or 1),
-            tracking=env.get("MLFLOW_TRACKING_URI") or None,
+            threads=_threads(env.get("AIRA_THREADS")),
+            tracking=tracking if (tracking := env.get("MLFLOW_TRACKING_URI")) and tracking != "none" else None,
             evaluations=env.get("AIRA_EVALUATIONS") or None,
         )
+
+
+def _threads(text: str | None) -> int:
+    if not text:
+        return 1
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MOST_THREADS:
+        raise UserError(f"AIRA_THREADS={text!r}: threads of a stage are a whole number from 1 to {MOST_THREADS:,}")
+    return int(text)
 
 
 def scratch_folder() -> Path:

@@ -61,8 +61,10 @@ def design(name: str) -> Design:
     families = {d.family for d in designs()}
     if family not in families:
         raise UserError(f"unknown design {name!r}: no family {family!r}{nearest(family, families)}")
-    valid = ", ".join(d.name for d in designs() if d.family == family)
-    raise UserError(f"unknown design {name!r}; valid: {valid}")
+    own = [d.name for d in designs() if d.family == family]
+    if family == name:
+        raise UserError(f"{name} is a family of designs; name one of {', '.join(own)}")
+    raise UserError(f"unknown design {name!r}; valid: {', '.join(own)}")
 
 
 def reference(name: str) -> Layers:

@@ -37,15 +37,15 @@ class Scale(Section):
     vocab_size: int = Field(ge=2)
     tie_embeddings: bool = True
     tokens_per_step: int = Field(ge=1)
-    rope_theta: float = 500_000.0
+    rope_theta: float = Field(500_000.0, gt=0)
     window: int | None = Field(None, ge=1)
     """Positions that window attention sees, itself included; None: `attention_window`. The paper has no such layer.
     Mistral 7B and Gemma 2 take half of the context they were made for (4,096 of 8,192). At our lengths of some dozen
     tokens a half would leave little outside of the window, so ours is a quarter."""
     source: str = ""
     # target: n layers or parameters a design should reach at this scale
-    n_layers: int | None = None
-    target_params: float | None = None
+    n_layers: int | None = Field(None, ge=1)
+    target_params: float | None = Field(None, gt=0)
 
     @model_validator(mode="after")
     def _dimensions_divide(self) -> "Scale":
@@ -57,6 +57,21 @@ class Scale(Section):
             if whole % part:
                 raise ValueError(f"{name} {whole} is not a multiple of {part_name} {part}")
         return self
+
+    def require_trainable(self, tokens: int) -> None:
+        """Refuse what could not be trained on text of so many kinds of tokens.
+
+        Raises:
+            ValueError: what is wrong, for a study's reader to add the place.
+        """
+        if self.head_dim % 2:
+            raise ValueError(f"head_dim {self.head_dim} is odd, and rotary embeddings turn pairs of channels")
+        if self.vocab_size < tokens:
+            raise ValueError(f"vocab_size {self.vocab_size} is smaller than the {tokens} kinds of tokens of the text")
+        if self.tokens_per_step % self.seq_len:
+            raise ValueError(f"tokens_per_step {self.tokens_per_step} is not a multiple of seq_len {self.seq_len}")
+        if self.n_layers is None and self.target_params is None:
+            raise ValueError("it says no depth: give it n_layers or target_params")
 
     @property
     def q_dim(self) -> int:

@@ -1,7 +1,7 @@
 """The command line: arguments in, one clear line out. What it starts lives elsewhere and is imported late."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,7 +30,7 @@ app.add_typer(store.app, name="store")
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False) or 0)
     except UserError as error:
         _fail(error)
     except OSError as os_error:
@@ -38,10 +38,30 @@ def main() -> None:
         if mendable is None:
             raise
         _fail(mendable)
+    except _UsageError as usage:
+        _explain(usage)
+    except typer.Abort:
+        sys.exit(1)
+
+
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""Of the parser of arguments, which typer brings with it; it has no public name for it."""
+
+
+def _explain(usage: Any) -> None:
+    """One line for a mistake in the arguments; help where there are none at all."""
+    if type(usage).__name__ == "NoArgsIsHelpError":
+        usage.show()
+        sys.exit(usage.exit_code)
+    command = usage.ctx.command_path if usage.ctx else "aira"
+    message = " ".join(usage.format_message().split()).rstrip(".")
+    _fail(UserError(f"{message[:1].lower()}{message[1:]}; see {command} --help"))
 
 
 def _fail(error: UserError) -> None:
-    print(f"aira: {error}", file=sys.stderr)
+    # A name of a file may hold bytes that are no text, and a terminal may have few letters.
+    encoding = sys.stderr.encoding or "utf-8"
+    print(f"aira: {error}".encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
     sys.exit(error.exit_code)
 
 

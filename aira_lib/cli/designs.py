@@ -26,11 +26,11 @@ def training_plan(
     from aira_lib.console import result_console
     from aira_lib.planning.training_plan import plan_paper, plan_study
 
-    if study and study_option and study != study_option:
+    if None not in (study, study_option) and study != study_option:
         raise UserError(f"two studies are named, {study} and {study_option}; name one")
     if not 0 < mfu <= 1:
         raise UserError(f"--mfu {mfu:g}: a share of the peak is above 0 and at most 1, such as 0.4")
-    named = study or study_option or "paper"
+    named = study if study is not None else study_option if study_option is not None else "paper"
     if named == "paper":
         plan_paper(result_console(), mfu, export)
     else:

@@ -9,10 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from aira_lib import __version__
 from aira_lib.device import DEVICE_VARIABLE, cores, has_cuda, ready_device
-from aira_lib.errors import UserError
+from aira_lib.errors import UserError, install_hint
 from aira_lib.sandbox import closes_files, isolation, refusals
 
 # extra -> (packages, what they are for)
@@ -35,7 +37,7 @@ REQUIRED = ("core",)
 def examine() -> int:
     """Print the findings; returns 1 where something that every stage needs is missing, else 0."""
     console = Console()
-    console.print(f"aira {_installed('aira') or ''} · Python {platform.python_version()} · {platform.platform()}")
+    console.print(f"aira {__version__} · Python {platform.python_version()} · {platform.platform()}")
     missing = _packages(console)
     table = Table("fast path", "here", "remark", title="This machine", title_justify="left")
     for name, check in _CHECKS.items():
@@ -52,11 +54,11 @@ def _packages(console: Console) -> list[str]:
         found = {package: _installed(package) for package in packages}
         missing = [package for package, number in found.items() if number is None]
         have = ", ".join(f"{package} {number}" for package, number in found.items() if number)
-        remedy = f"pip install 'aira[{extra}]'" if missing and extra != "core" else ""
+        remedy = install_hint(extra) if missing and extra != "core" else ""
         if missing and extra in REQUIRED:
             missing_required += missing
             remedy = f"pip install {' '.join(missing)}"
-        table.add_row(extra, purpose, have or "[dim]none[/]", remedy.replace("[", r"\["))
+        table.add_row(extra, purpose, have or "[dim]none[/]", escape(remedy))
     console.print(table)
     return missing_required
 
@@ -88,7 +90,8 @@ _STAGES = "proxy, pretraining and evaluation"
 def _mamba_kernels() -> tuple[bool, str]:
     if find_spec("mamba_ssm"):
         return True, "Mamba-2 scans run in fused kernels on CUDA"
-    return False, "Mamba-2 runs in plain PyTorch (equal results); pip install 'aira\\[gpu]' on a CUDA machine"
+    hint = escape(install_hint("gpu"))
+    return False, f"Mamba-2 runs in plain PyTorch (equal results); {hint} on a CUDA machine"
 
 
 def _cores() -> tuple[bool, str]:

@@ -22,8 +22,10 @@ def check(
 ) -> None:
     """Ask a model once and say what works: latency, tokens, price, settings with an effect, the form of its reply."""
     from aira_lib.agents.check import check_model
+    from aira_lib.agents.providers import provider_of
     from aira_lib.study.agent import effort_named
 
+    provider_of(model).check(model, temperature)  # a name that nobody knows is no provider's refusal
     for line in check_model(model, temperature, effort_named(reasoning_effort)).lines():
         print(line)
 

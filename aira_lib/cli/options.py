@@ -6,14 +6,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aira_lib.errors import UserError
+
 if TYPE_CHECKING:
     from aira_lib.settings import Settings
     from aira_lib.study import Study
 
+MOST_AT_ONCE = 10_000
+"""Of processes that may be asked for."""
+
+
+def a_place(store: str | None) -> str | None:
+    """The store of an option, for its `callback`.
+
+    Raises:
+        UserError: an empty text, as an unset variable of a shell gives.
+    """
+    if store == "":
+        raise UserError("--store '': an empty text names no folder; name one such as runs")
+    return store
+
+
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study, such as pipelines/compose/laptop.yaml.")]
 Store = Annotated[
     str | None,
-    typer.Option(help="Where records are kept: a folder, file:// or s3://bucket/prefix.", envvar="AIRA_STORE"),
+    typer.Option(
+        help="Where records are kept: a folder, file:// or s3://bucket/prefix.", envvar="AIRA_STORE", callback=a_place
+    ),
 ]
 Tracking = Annotated[
     str | None,
@@ -21,6 +40,7 @@ Tracking = Annotated[
         envvar="MLFLOW_TRACKING_URI", help="MLflow tracking URI, or 'none'; default: SQLite beside the store."
     ),
 ]
+Workers = Annotated[int | None, typer.Option(min=1, max=MOST_AT_ONCE, help="Units at once; default: the cores.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Unit = Annotated[str | None, typer.Option(help="Only this unit, as `aira run --dry-run` and errors name them.")]
 TrustAgents = Annotated[
@@ -39,7 +59,7 @@ def study_of(path: Path) -> "Study":
     Raises:
         UserError: one line.
     """
-    from aira_lib.flow.units import check_study
+    from aira_lib.flow.checks import check_study
     from aira_lib.study.reading import load_study
 
     study = load_study(path)
@@ -48,7 +68,11 @@ def study_of(path: Path) -> "Study":
 
 
 def settings_of(store: str | None) -> "Settings":
-    """The settings of the environment; `store` wins over AIRA_STORE."""
+    """The settings of the environment; `store` wins over AIRA_STORE.
+
+    Raises:
+        UserError: one of them makes no sense.
+    """
     from aira_lib.settings import Settings
 
     return Settings.from_environment(store)

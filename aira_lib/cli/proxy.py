@@ -5,9 +5,28 @@ from typing import Annotated
 
 import typer
 
+from aira_lib.cli.options import a_place
+
 app = typer.Typer(
     no_args_is_help=True, help="The proxy, which scores designs at small scale: evaluate, check how far to trust it."
 )
+
+
+Designs = Annotated[str, typer.Option(help="How many random designs, or a file of patterns, one a line.")]
+Small = Annotated[
+    str | None,
+    typer.Option(envvar="AIRA_PROFILE", help="paper, laptop or a study's file; default: paper with CUDA, else laptop."),
+]
+Seeds = Annotated[str, typer.Option(help="Of weights and batches, such as 0,1,2; default: the profile's.")]
+Task = Annotated[str | None, typer.Option(help="The task whose data and primitives count; default: MAD.")]
+Output = Annotated[Path, typer.Option(help="Folder for fidelity.json, fidelity.svg and fidelity.html.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take.")]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        envvar="AIRA_STORE", callback=a_place, help="Where records are kept; evaluations are shared beside them."
+    ),
+]
 
 
 @app.command()
@@ -22,14 +41,13 @@ def evaluate(
             envvar="AIRA_PROFILE", help="paper, laptop or a study's file; default: paper with CUDA, else laptop."
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of weights and batches; default: the profile's.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Of weights and batches; default: the profile's.")
+    ] = None,
     task: Annotated[str | None, typer.Option(help="The task whose data and primitives count; default: MAD.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is there and what would be trained.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    store: Annotated[
-        str | None,
-        typer.Option(envvar="AIRA_STORE", help="Where records are kept; evaluations are shared beside them."),
-    ] = None,
+    store: Store = None,
 ) -> None:
     """Train and score designs as a search does, unless the store of evaluations has their scores."""
     from aira_lib.fidelity.evaluate_designs import evaluate_designs, read_patterns
@@ -37,20 +55,6 @@ def evaluate(
 
     designs = read_patterns(patterns or [], file)
     evaluate_designs(designs, Settings.from_environment(store), profile, seed, task, dry_run, as_json)
-
-
-Designs = Annotated[str, typer.Option(help="How many random designs, or a file of patterns, one a line.")]
-Small = Annotated[
-    str | None,
-    typer.Option(envvar="AIRA_PROFILE", help="paper, laptop or a study's file; default: paper with CUDA, else laptop."),
-]
-Seeds = Annotated[str, typer.Option(help="Of weights and batches, such as 0,1,2; default: the profile's.")]
-Task = Annotated[str | None, typer.Option(help="The task whose data and primitives count; default: MAD.")]
-Output = Annotated[Path, typer.Option(help="Folder for fidelity.json, fidelity.svg and fidelity.html.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take.")]
-Store = Annotated[
-    str | None, typer.Option(envvar="AIRA_STORE", help="Where records are kept; evaluations are shared beside them.")
-]
 
 
 @app.command()

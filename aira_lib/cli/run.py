@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from aira_lib.cli.options import Store, StudyFile, Tracking, TrustAgents, say_trust, settings_of, study_of
+from aira_lib.cli.options import (
+    MOST_AT_ONCE,
+    Store,
+    StudyFile,
+    Tracking,
+    TrustAgents,
+    Workers,
+    say_trust,
+    settings_of,
+    study_of,
+)
 
 app = typer.Typer()
 
@@ -14,7 +24,7 @@ app = typer.Typer()
 def run(
     study: StudyFile,
     store: Store = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Units at once; default: the cores.")] = None,
+    workers: Workers = None,
     tracking: Tracking = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan, its cost and time; start nothing.")
@@ -37,7 +47,9 @@ def compile_pipeline(
     study: StudyFile,
     output: Annotated[Path, typer.Option("--output", "-o", help="The YAML file to write.")] = Path("aira-compose.yaml"),
     store: Store = None,
-    parallelism: Annotated[int, typer.Option(min=1, help="Searches or pretraining points at once.")] = 8,
+    parallelism: Annotated[
+        int, typer.Option(min=1, max=MOST_AT_ONCE, help="Searches or pretraining points at once.")
+    ] = 8,
     image: Annotated[str | None, typer.Option(envvar="AIRA_IMAGE", help="Image of the components, by digest.")] = None,
     kubernetes: Annotated[
         bool, typer.Option("--kubernetes", help="Write Pipeline and PipelineVersion objects, for GitOps.")

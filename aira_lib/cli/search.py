@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from aira_lib.cli.options import Store, StudyFile, Tracking, TrustAgents, say_trust, settings_of, study_of
+from aira_lib.cli.options import Store, StudyFile, Tracking, TrustAgents, Workers, say_trust, settings_of, study_of
 
 app = typer.Typer()
 EXPORT = "export"
@@ -44,7 +44,7 @@ def search(
     ] = None,
     max_dollars: Annotated[float | None, typer.Option(help="Budget of each seed.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Budget of each seed.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Searches at once; default: the cores.")] = None,
+    workers: Workers = None,
     unit: Annotated[
         str | None, typer.Option(help="Of a study's file only this search, such as greedy-offline.s0.")
     ] = None,

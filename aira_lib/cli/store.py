@@ -2,17 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from aira_lib.cli.options import a_place
 from aira_lib.console import duration, result_console
-from aira_lib.errors import UserError
+from aira_lib.errors import UserError, nearest, writing
 
 if TYPE_CHECKING:
+    from aira_lib.evaluations.entry import StoredEvaluation
     from aira_lib.evaluations.table import Choice
     from aira_lib.store import Store
 
@@ -22,7 +24,9 @@ app = typer.Typer(
 
 Records = Annotated[
     str | None,
-    typer.Option("--store", envvar="AIRA_STORE", help="Where records are kept; evaluations lie beside them."),
+    typer.Option(
+        "--store", envvar="AIRA_STORE", callback=a_place, help="Where records are kept; evaluations lie beside them."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Design = Annotated[str, typer.Argument(metavar="[DESIGN]", help="A pattern, or a part of one; default: all.")]
@@ -39,6 +43,7 @@ Failed = Annotated[bool, typer.Option("--failed", help="Failures, too.")]
 def stats(store: Records = None, as_json: AsJson = False) -> None:
     """Count evaluations, the hours that their training took, and the hours that finding them saved."""
     from aira_lib.evaluations.table import read_entries, read_uses, statistics
+    from aira_lib.store import place_of
 
     opened, cache = _opened(store)
     entries = read_entries(opened, cache)
@@ -46,7 +51,7 @@ def stats(store: Records = None, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(found))
         return
-    for name, value in _lines(found).items():
+    for name, value in _lines({**found, "store": place_of(opened.uri)}).items():
         print(f"{name + ':':16} {value}")
 
 
@@ -65,13 +70,11 @@ def query(
     as_json: AsJson = False,
 ) -> None:
     """List evaluations, each data set's best first."""
-    from aira_lib.evaluations.table import read_entries
-
     choice = _choice(
         design=design, dataset=dataset, settings=settings, study=study, code=code, asked_by=asked_by, layers=layers,
         failed=failed,
     )  # fmt: skip
-    found = choice.of(read_entries(*_opened(store)))
+    found = _chosen(choice, store)
     shown = found[:limit]
     if as_json:
         print(json.dumps([entry.model_dump(mode="json") for entry in shown], ensure_ascii=False))
@@ -87,7 +90,7 @@ def query(
         )  # fmt: skip
     console = result_console()
     console.print(table)
-    console.print(f"{len(shown)} of {len(found)} evaluations.")
+    console.print(f"{len(shown)} of {len(found)} evaluations." if found else "No evaluation in the store is like that.")
 
 
 @app.command()
@@ -104,17 +107,43 @@ def export(
     store: Records = None,
 ) -> None:
     """Write evaluations to a Parquet file, a row each; of what can be aggregated, choose one number of layers."""
-    from aira_lib.evaluations.table import read_entries, write_parquet
+    from aira_lib.evaluations.table import write_parquet
 
+    if path.suffix != ".parquet":
+        raise UserError(f"{path}: evaluations are written as Parquet alone; name a file that ends in .parquet")
     choice = _choice(
         design=design, dataset=dataset, settings=settings, study=study, code=code, asked_by=asked_by, layers=layers,
         failed=failed,
     )  # fmt: skip
-    entries = choice.of(read_entries(*_opened(store)))
+    entries = _chosen(choice, store)
     if not entries:
         raise UserError("no evaluation is chosen, so nothing was written; `aira store stats` says what there is")
-    write_parquet(entries, path)
+    with writing(path):
+        write_parquet(entries, path)
     print(f"{path}: {len(entries):,} evaluations")
+
+
+def _chosen(choice: "Choice", store: str | None) -> "list[StoredEvaluation]":
+    """The evaluations of a choice.
+
+    Raises:
+        UserError: the store has nothing of a data set, settings, a code or an asker that the choice names.
+    """
+    from aira_lib.evaluations.table import read_entries
+    from aira_lib.study.language import DatasetName
+
+    entries = read_entries(*_opened(store))
+    data_sets = {*get_args(DatasetName), *(entry.dataset for entry in entries)}
+    if choice.dataset and choice.dataset not in data_sets:
+        raise UserError(f"--dataset {choice.dataset}: nothing in the store has it{nearest(choice.dataset, data_sets)}")
+    for option, name, there in (
+        ("--settings", choice.settings, {entry.settings for entry in entries}),
+        ("--code", choice.code, {entry.code for entry in entries}),
+        ("--asked-by", choice.asked_by, {entry.made.asked_by for entry in entries}),
+    ):
+        if there and not any(each.startswith(name) for each in there):
+            raise UserError(f"{option} {name}: nothing in the store has it{nearest(name, there)}")
+    return choice.of(entries)
 
 
 def _choice(

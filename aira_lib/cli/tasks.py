@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from aira_lib.errors import writing
 from aira_lib.foreign import harmless
 
 app = typer.Typer(no_args_is_help=True, help="Task folders: list, read, check, score, start a new one.")
@@ -110,5 +111,6 @@ def new(path: Annotated[Path, typer.Argument(help="The folder to make; its name 
     """Write a small complete task folder that conforms, to start from."""
     from aira_lib.tasks.airs import new_task_folder
 
-    folder = new_task_folder(path)
+    with writing(path):
+        folder = new_task_folder(path)
     print(f"{folder}: replace its data (utils.py), metric (evaluate.py) and texts; then: aira tasks check {folder}")

@@ -77,12 +77,7 @@ def language_splits(dataset: LanguageName, data: LanguageData, validation_fracti
         UserError: the text cannot be read, is too short, or a split would be empty.
     """
     n_train, n_test = train_examples(dataset, data), data.test_examples
-    n_validation = round(n_train * validation_fraction)
-    if not 0 < n_validation < n_train:
-        raise UserError(
-            f"{n_train} training examples with validation_fraction {validation_fraction} leave a split empty; "
-            "raise proxy.language.train_examples"
-        )
+    n_validation = check_examples(dataset, data, validation_fraction)
     tokenizer = tokenizer_named(data.tokenizer, data.vocab_size)
     labelled = _labelled(dataset, data, seed, n_test / (n_train + n_test))
     pool, test = _filled(labelled, tokenizer, (n_train * data.seq_len + 1, n_test * data.seq_len + 1), data)
@@ -96,6 +91,22 @@ def language_splits(dataset: LanguageName, data: LanguageData, validation_fracti
         words=tuple(words) if words else None,
         provenance=_provenance(dataset, data, vocab_size, pool, test),
     )
+
+
+def check_examples(dataset: LanguageName, data: LanguageData, validation_fraction: float) -> int:
+    """The number of validation examples.
+
+    Raises:
+        UserError: a split would be empty.
+    """
+    n_train = train_examples(dataset, data)
+    n_validation = round(n_train * validation_fraction)
+    if not 0 < n_validation < n_train:
+        raise UserError(
+            f"{n_train} training examples with validation_fraction {validation_fraction} leave a split empty; "
+            "raise proxy.language.train_examples"
+        )
+    return n_validation
 
 
 def _provenance(dataset: LanguageName, data: LanguageData, vocab_size: int, pool: Ids, test: Ids) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aira_lib.architecture.pattern import render
 from aira_lib.datasets.language import stand_in
-from aira_lib.errors import UserError
+from aira_lib.errors import UserError, writing
 from aira_lib.fidelity.measure import Contestant, Plan, planned
 from aira_lib.fidelity.page import (
     fidelity_lines,
@@ -45,6 +45,7 @@ def measure_fidelity(
     if dry_run:
         print("\n".join(f"{data_set}: {plan.outlook()}" for data_set, plan in plans.items()))
         return
+    _make(output)
     found = {data_set: _compared(plan, *plan.evaluations()) for data_set, plan in plans.items()}
     lines = [line for name, each in found.items() for line in ([name.upper()] * (len(found) > 1) + _lines(each))]
     record: Row = next(iter(found.values()))
@@ -54,7 +55,6 @@ def measure_fidelity(
         except ValueError as error:
             raise UserError(f"--designs {designs}: {error}; what was scored is in the store") from None
         lines += together_lines(record)
-    output.mkdir(parents=True, exist_ok=True)
     (output / "fidelity.json").write_text(record.json_line(), encoding="utf-8")
     figures: list[Figure] = []
     try:
@@ -65,6 +65,12 @@ def measure_fidelity(
     uses = [plan.store.use for plan in plans.values()]
     trained, there = sum(use.trained for use in uses), sum(use.found for use in uses)
     print("\n".join([*lines, "", f"{trained} trained, {there} found; page: {page}"]))
+
+
+def _make(output: Path) -> None:
+    """Make the folder of the results before anything is trained for them."""
+    with writing(f"--output {output}"):
+        output.mkdir(parents=True, exist_ok=True)
 
 
 def _plans(
@@ -112,9 +118,9 @@ def measure_stopping(
     if dry_run:
         print(plan.outlook())
         return
+    _make(output)
     found = _stopping(plan.contestants[0], plan.evaluations()[0])
     lines = [*stand_in_lines(found.stand_ins), *stopping_lines(found)]
-    output.mkdir(parents=True, exist_ok=True)
     (output / "fidelity.json").write_text(found.json_line(), encoding="utf-8")
     page = write_page(output, f"Stopping early: {plan.contestants[0].name}", lines, [])
     print("\n".join([*lines, "", f"{plan.store.use.trained} trained, {plan.store.use.found} found; page: {page}"]))

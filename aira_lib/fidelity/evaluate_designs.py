@@ -17,12 +17,13 @@ from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.console import Console, duration, result_console
 from aira_lib.datasets.language import stand_in
 from aira_lib.device import cores
-from aira_lib.errors import UserError
+from aira_lib.errors import PatternError, UserError, read_named
 from aira_lib.evaluations import EvaluationStore
 from aira_lib.evaluations.key import key_of
 from aira_lib.evaluations.store import Answer, Progress
 from aira_lib.records import Evaluation, StandIn
 from aira_lib.settings import Settings
+from aira_lib.store import place_of
 from aira_lib.study import DEFAULT_TASK, ProxySection
 from aira_lib.study.reading import load_study
 from aira_lib.tasks import SearchTask, proxy_for, task_named
@@ -38,13 +39,16 @@ def read_patterns(given: Sequence[str], file: Path | None) -> list[Layers]:
     Raises:
         UserError: a pattern does not parse, or there is none, or no such file.
     """
-    if file and not file.is_file():
-        raise UserError(f"{file}: no such file of designs")
-    lines = file.read_text(encoding="utf-8").splitlines() if file else []
-    texts = [*given, *(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))]
-    if not texts:
+    found = [parse(text) for text in given]
+    for number, line in enumerate(read_named(file, "designs, one a line").splitlines() if file else [], 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            try:
+                found.append(parse(line.strip()))
+            except PatternError as error:
+                raise PatternError(f"{file}:{number}: {str(error).splitlines()[0]}") from None
+    if not found:
         raise UserError("name a design, such as '8(A-M)', or a file of designs with --file")
-    return list(dict.fromkeys(parse(text) for text in texts))
+    return list(dict.fromkeys(found))
 
 
 def evaluate_designs(
@@ -72,11 +76,11 @@ def evaluate_designs(
     if as_json:
         print(json.dumps(rows))
     elif dry_run:
-        _print_outlook(rows, store.store.uri)
+        _print_outlook(rows, place_of(store.store.uri))
     else:
         if asked.stand_in:
             print(f"STAND-IN: {asked.stand_in}")
-        print(f"{_counts(rows)}; store: {store.store.uri}")
+        print(f"{_counts(rows)}; store: {place_of(store.store.uri)}")
 
 
 def train(layers: Layers, section: ProxySection, *, seed: int, threads: int, progress: Progress) -> Evaluation:
@@ -213,14 +217,14 @@ def _print_other(console: Console, row: dict[str, Any], name: str) -> None:
         console.print(f"    {kind} {found['value']:.4f}, 95 % {found['low']:.4f} to {found['high']:.4f}{ranks}")
 
 
-def _print_outlook(rows: Sequence[dict[str, Any]], uri: str) -> None:
+def _print_outlook(rows: Sequence[dict[str, Any]], place: str) -> None:
     for row in rows:
         takes = "is in the store" if row["found"] else f"about {duration(row['seconds'])} of training"
         print(
             f"{row['design']}: {takes}, {row['params']:,} parameters, {row['steps']:,} steps, {row['flops']:.2g} FLOPs"
         )
     left = sum(row["seconds"] for row in rows)
-    print(f"In all about {duration(left)} (right within a factor of two); store: {uri}; nothing was started.")
+    print(f"In all about {duration(left)} (right within a factor of two); store: {place}; nothing was started.")
 
 
 def _counts(rows: Sequence[dict[str, Any]]) -> str:

@@ -17,6 +17,7 @@ from aira_lib.evaluations.key import key_of
 from aira_lib.fidelity.evaluate_designs import Follow, read_patterns, space_of, train
 from aira_lib.records import Evaluation
 from aira_lib.settings import Settings
+from aira_lib.store import place_of
 from aira_lib.study import DEFAULT_TASK, ProxySection
 from aira_lib.tasks import proxy_for, task_named
 from aira_lib.tasks.profile import fitting_profile, profile_named
@@ -59,7 +60,7 @@ class Plan:
                 f"{each.name}: {len(asked)} evaluations ({len(self.designs)} designs, seeds "
                 f"{', '.join(map(str, each.seeds))}), {len(asked) - len(left)} found, about {duration(seconds)} left"
             )
-        last = f"In all about {duration(total)} (right within a factor of two); store: {self.store.store.uri}"
+        last = f"In all about {duration(total)} (right within a factor of two); store: {place_of(self.store.store.uri)}"
         return "\n".join([*lines, f"{last}; nothing was started."])
 
     def evaluations(self) -> list[list[list[Evaluation]]]:

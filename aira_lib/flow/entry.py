@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from aira_lib.errors import UserError
+from aira_lib.flow.checks import check_study
 from aira_lib.flow.run import fetch, keys_of, run_stage
 from aira_lib.flow.stage import STAGES, Unit
 from aira_lib.flow.units import (
-    check_study,
     point_named,
     points_in,
     search_unit_named,

@@ -59,7 +59,7 @@ def designs(study: "Study") -> int:
 
 def _pretraining(study: "Study") -> tuple[int, float, float]:
     """Training runs, the FLOPs of training them, and of scoring them."""
-    from aira_lib.flow.units import scales
+    from aira_lib.flow.scales import scales
 
     section, samples = study.pretrain, study.evaluate.samples
     trained = len(study.aggregate) * len(section.methods) + len(study.extrapolate.baselines)

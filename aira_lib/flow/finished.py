@@ -8,7 +8,7 @@ from aira_lib.flow.stage import POINTS, STAGES, Unit, stages_in_order, stages_re
 from aira_lib.flow.units import inputs_of, points_in, unit_named, units_of
 from aira_lib.records import PretrainPoint
 from aira_lib.settings import Settings
-from aira_lib.store import RecordFolder, Store, open_store
+from aira_lib.store import RecordFolder, Store, open_store, place_of
 from aira_lib.study import Study
 
 
@@ -28,7 +28,7 @@ def uris_of(study: Study, settings: Settings, units: Sequence[Unit]) -> list[str
     for unit in units:
         if RecordFolder(store, unit.folder(study)).manifest() is None:
             raise UserError(
-                f"{unit.stage} {unit.name} is not finished in {store.uri}{_elsewhere(study, store, unit)}; "
+                f"{unit.stage} {unit.name} is not finished in {place_of(store.uri)}{_elsewhere(study, store, unit)}; "
                 f"run `aira {unit.stage}` first"
             )
     return [f"{store.uri}/{unit.folder(study)}" for unit in units]

@@ -16,7 +16,7 @@ from aira_lib.flow.versions import code_version, versions
 from aira_lib.records import PAGE, Manifest, StandIn
 from aira_lib.settings import Settings
 from aira_lib.store import Attempt, Holder, LostClaim, RecordFolder, open_store
-from aira_lib.study import Study, digest
+from aira_lib.study import Study, digest, flat
 from aira_lib.track.follow import RUN_NAME_TAG, RUN_TAG, followed
 from aira_lib.track.log import TrackLog
 from aira_lib.track.mlflow_sync import DIGEST_TAG
@@ -141,7 +141,8 @@ def _make(
         work.stand_in(**entry.model_dump())
     log.tags(_tags(study, unit))
     log.status("running")
-    with followed(settings.tracking, study.name, digest(study), log.path, last=unit.stage == "report"):
+    last = unit.stage == "report"
+    with followed(settings.tracking, study.name, digest(study), log.path, last, flat(study)):
         STAGES.named(unit.stage).make(study, unit, inputs, work)
         log.status("finished")
     attempt.commit(_manifest(study, unit, work.stand_ins, time.monotonic() - started))

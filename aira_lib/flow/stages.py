@@ -73,7 +73,7 @@ def _aggregate(study: "Study", unit: Unit, inputs: list[Input], work: "Work") ->
 
 
 def _of_extrapolation(study: "Study", unit: Unit) -> dict[str, Any]:
-    from aira_lib.flow.units import described_names, scales
+    from aira_lib.flow.scales import described_names, scales
     from aira_lib.identity import versions_of
     from aira_lib.study import changed
 
@@ -87,7 +87,7 @@ def _of_extrapolation(study: "Study", unit: Unit) -> dict[str, Any]:
 
 def _extrapolate(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
     from aira_lib.extrapolate.stage import extrapolate
-    from aira_lib.flow.units import described_names, scales
+    from aira_lib.flow.scales import described_names, scales
     from aira_lib.records import BasePattern, read_rows
 
     patterns = read_rows(inputs[0].path / "patterns.jsonl", BasePattern)

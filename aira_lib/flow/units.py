@@ -12,56 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from aira_lib.architecture.scales import Scale, scale_named
 from aira_lib.errors import UserError, nearest
+from aira_lib.flow.checks import check_sections, need_designs
 from aira_lib.flow.stage import POINTS, STAGES, Input, Stage, Unit, stages_read
 from aira_lib.records import PretrainPoint, ScaledDesign, read_rows
 from aira_lib.study import Study
-from aira_lib.tasks.section import family_of, task_of
-from aira_lib.training.trainers import check_trainer
 
 T = TypeVar("T")
 Points = Sequence[PretrainPoint]
-
-_LATER = ("aggregate", "scales", "extrapolate", "pretrain", "evaluate")
-"""Sections of a study that only say what becomes of designs."""
-
-
-# --- refusals ---------------------------------------------------------------------------------------------------------
-
-
-def check_study(study: Study) -> None:
-    """Refuse, before anything is made, what reading the study's file alone cannot tell.
-
-    Raises:
-        UserError: no such task or trainer, a task that an agent cannot search, or sections that do not go with it.
-    """
-    family = family_of(study.task)
-    family.check(study.task, study.agents, study.proxy)
-    check_trainer(study.pretrain)
-    if family.has_designs and not study.aggregate:
-        raise UserError(f"study {study.name}: aggregate is empty; name at least one way to aggregate designs")
-    described = [name for name in _LATER if getattr(study, name) != Study.model_fields[name].default]
-    if described and not family.has_designs:
-        raise UserError(
-            f"study {study.name} searches {family.what}, whose candidates are programs and no designs: there is "
-            f"nothing to archive, aggregate or pretrain; leave out {', '.join(described)}"
-        )
-
-
-def need_designs(study: Study) -> None:
-    """Refuse what comes after the searches where these find no designs.
-
-    Raises:
-        UserError: the study's task has no designs.
-    """
-    family = family_of(study.task)
-    if not family.has_designs:
-        raise UserError(
-            f"study {study.name} searches {family.what}, whose candidates are programs and no designs: there is "
-            "nothing to archive, aggregate or pretrain; run its searches alone with `aira search`"
-        )
-
 
 # --- units ------------------------------------------------------------------------------------------------------------
 
@@ -76,10 +34,10 @@ def units_of(stage: str, study: Study, points: Points = (), keys: Sequence[str] 
         keys: of the records that the stage's one unit reads; None: they are foretold.
 
     Raises:
-        UserError: see `check_study` and `need_designs`.
+        UserError: see `aira_lib.flow.checks`: of `check_sections` and `need_designs`.
     """
     row = STAGES.named(stage)
-    check_study(study)
+    check_sections(study)
     if row.per != "search":
         need_designs(study)
     match row.per:
@@ -159,7 +117,7 @@ def point_named(name: str, points: Points) -> PretrainPoint:
     return _named(name, {point.id: point for point in points}, "there is no pretraining point")
 
 
-# --- tracking runs, scales --------------------------------------------------------------------------------------------
+# --- tracking runs --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -179,17 +137,6 @@ def run_of(unit: Unit) -> RunName:
     if not of:
         return RunName(None, unit.stage)
     return RunName(f"{of}:{unit.key if of == unit.stage else unit.inputs[0]}", f"{of}/{unit.name}")
-
-
-def described_names(study: Study) -> list[str]:
-    """Scales that are only described: those of the extrapolation that are not trained."""
-    return [name for name in study.extrapolate.scales if name not in study.trainable_scales()]
-
-
-def scales(study: Study, names: Sequence[str]) -> list[Scale]:
-    """The scales of a study by name: its own first, else the built-in one for its number of primitives."""
-    n_primitives = len(task_of(study.task).primitives)
-    return [study.scales.get(name) or scale_named(name, n_primitives) for name in names]
 
 
 def _named(name: str, valid: Mapping[str, T], complaint: str) -> T:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -10,47 +9,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from aira_lib.console import duration
-from aira_lib.planning.estimate import StageEstimate
-from aira_lib.track.progress import Progress
+from aira_lib.agents.telling import WAITING
+from aira_lib.local.outlook import Outlook
+from aira_lib.track.progress import ENDED, Progress
 
-ENDED = ("done", "reused", "failed")
 HEARTBEAT_SECONDS = 30.0
-
-
-@dataclass
-class Outlook:
-    """How far the study is, from the units' progress and the plan's estimate of what each stage weighs."""
-
-    plan: Sequence[StageEstimate]
-    started: float = field(default_factory=time.monotonic)
-
-    def fraction(self, units: Sequence[Progress], stage: StageEstimate) -> float:
-        """Share of a stage that is done, 0 to 1."""
-        if stage.stage != "report" and any(u.stage == "report" for u in units):
-            return 1.0  # fewer units than planned: some designs were equal
-        mine = [u for u in units if u.stage == stage.stage]
-        if stage.stage == "search":
-            done = sum(u.done for u in mine)
-        else:
-            done = sum(1.0 if u.status in ENDED else u.done / u.total if u.total else 0.0 for u in mine)
-        return min(1.0, done / max(stage.size, 1))
-
-    def seconds_left(self, units: Sequence[Progress]) -> float | None:
-        """Time left, by how fast the estimate has been worked off since the start; None before there is a rate."""
-        reused = sum(
-            self._weight(stage) for u in units for stage in self.plan if (u.stage, u.status) == (stage.stage, "reused")
-        )
-        done = sum(stage.seconds * self.fraction(units, stage) for stage in self.plan) - reused
-        total = sum(stage.seconds for stage in self.plan) - reused
-        elapsed = time.monotonic() - self.started
-        if done <= 0.02 * total or total <= 0:
-            return None
-        return elapsed * (total - done) / done
-
-    @staticmethod
-    def _weight(stage: StageEstimate) -> float:
-        return stage.seconds / max(stage.units, 1)
 
 
 class Display:
@@ -60,6 +23,7 @@ class Display:
         """Start showing: live bars where the console is a terminal."""
         self.console, self.outlook = console, outlook
         self.ended: dict[tuple[str, str], str] = {}
+        self.waits: dict[str, str] = {}
         self.spoke = time.monotonic()
         self.live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         if self.live:
@@ -67,6 +31,7 @@ class Display:
 
     def show(self, units: Sequence[Progress]) -> None:
         """Bring the display up to date."""
+        self.outlook.look(units)
         for unit in units:
             if unit.status in ENDED and self.ended.get((unit.stage, unit.unit)) != unit.status:
                 self.ended[unit.stage, unit.unit] = unit.status
@@ -75,13 +40,18 @@ class Display:
             self.live.update(self._bars(units))
         elif time.monotonic() - self.spoke > HEARTBEAT_SECONDS:
             self.spoke = time.monotonic()
-            running = ", ".join(f"{u.unit} {u.done:.3g}/{u.total:g}" for u in units if u.status == "running")
-            self.console.print(f"  ... {running or 'starting'} · {self._left(units)}", highlight=False, soft_wrap=True)
+            running = ", ".join(_running(u) for u in units if u.status == "running")
+            self._print(f"  ... {running or 'starting'} · {self.outlook.in_words(units)}")
+        for unit in units:
+            if unit.note.startswith(WAITING) and not self.live and self.waits.get(unit.unit) != unit.note:
+                self._print(f"  {unit.unit}: {unit.note}")
+            self.waits[unit.unit] = unit.note
 
     def close(self) -> None:
-        """Stop showing."""
+        """Stop showing, and keep what was measured."""
         if self.live:
             self.live.stop()
+        self.outlook.rates.save()
 
     def _say(self, unit: Progress, units: Sequence[Progress]) -> None:
         if unit.status == "reused":
@@ -89,7 +59,7 @@ class Display:
         mark = {"done": "[green]✓[/]", "failed": "[red]✗[/]"}[unit.status]
         took = f"{unit.updated - unit.started:.0f} s"
         self.console.print(
-            f"{mark} {unit.stage:<11} {unit.unit}  [dim]{unit.note} · {took} · {self._left(units)}[/]",
+            f"{mark} {unit.stage:<11} {unit.unit}  [dim]{unit.note} · {took} · {self.outlook.in_words(units)}[/]",
             highlight=False,
             soft_wrap=True,
         )
@@ -101,17 +71,18 @@ class Display:
             fraction = self.outlook.fraction(units, stage)
             count = sum(u.stage == stage.stage and u.status in ENDED for u in units)
             bar = ProgressBar(total=1.0, completed=fraction, width=30)
-            table.add_row(stage.stage, bar, f"{fraction:4.0%}", f"{count} of {stage.units}" if count else "")
-        running = [
-            Text(f"  {u.unit}: {u.note} ({u.done:.3g}/{u.total:g})", style="dim")
-            for u in units
-            if u.status == "running"
-        ]
-        return Group(table, *running, Text(f"  {self._left(units)}", style="bold"))
+            of = f"{count} of {self.outlook.units(stage)}" if count else ""
+            table.add_row(stage.stage, bar, f"{fraction:4.0%}", of)
+        running = [Text(f"  {_running(u)}: {u.note}", style="dim") for u in units if u.status == "running"]
+        return Group(table, *running, Text(f"  {self.outlook.in_words(units)}", style="bold"))
 
-    def _left(self, units: Sequence[Progress]) -> str:
-        seconds = self.outlook.seconds_left(units)
-        return f"about {duration(seconds)} left" if seconds is not None else "time left not yet known"
+    def _print(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _running(unit: Progress) -> str:
+    """A unit and how far it is: the whole steps that it has done."""
+    return f"{unit.unit} {int(unit.done):,} of {int(unit.total):,}" if unit.total else unit.unit
 
 
 def tally(units: Sequence[Progress]) -> Mapping[str, dict[str, int]]:

@@ -5,30 +5,41 @@ The pipeline runs in a process group of its own. Whatever way this process ends,
 checkpoints that exist.
 """
 
+import logging
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from aira_lib.errors import UserError
-from aira_lib.local.display import Display, Outlook
+from aira_lib.errors import UserError, writing
+from aira_lib.flow.finished import known_points
+from aira_lib.flow.stage import POINTS
+from aira_lib.local.display import Display
+from aira_lib.local.outlook import Outlook, sizes_of
 from aira_lib.local.pipelines import pipeline_command
+from aira_lib.local.rates import rates_here
 from aira_lib.planning.estimate import estimate
 from aira_lib.settings import Settings, lifeline
 from aira_lib.store import open_store
-from aira_lib.study import Study, canonical_json, digest
-from aira_lib.track.follow import LOG_NAME, Follower
+from aira_lib.study import Study, canonical_json, digest, flat
+from aira_lib.track.address import without_login
+from aira_lib.track.follow import LOG_NAME, Carried, Follower
 from aira_lib.track.progress import Progress, read_progress
 
 WAIT_FOR_PREVIOUS_SECONDS = 10.0
+CARRIED = "carried.json"  # in the run's folder
 SPOKEN = " aira: "  # how a stage begins the one line about what the user can mend
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -91,12 +102,25 @@ def check_store(run: LocalRun) -> None:
     store.write(f"{run.study.name}/study.json", (canonical_json(run.study) + "\n").encode())
 
 
+def check_writable(study: Study, settings: Settings) -> None:
+    """Fail where a store's folder on this machine cannot be written; nothing is left there. No bucket is asked.
+
+    Raises:
+        UserError: it cannot.
+    """
+    folder = open_store(settings.store).local(study.name, settings.scratch)
+    with writing(folder):
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
+
+
 def _run(run: LocalRun, console: Console) -> list[Progress]:
     progress = run.folder / "progress"
     shutil.rmtree(progress, ignore_errors=True)
     progress.mkdir(parents=True)
     (run.folder / "study.json").write_text(canonical_json(run.study), encoding="utf-8")
-    display = Display(console, Outlook(estimate(run.study)))
+    display = Display(console, outlook_of(run))
     follower = follow_logs(run)
     with open(run.folder / "pipeline.log", "w", encoding="utf-8") as log:
         process = subprocess.Popen(
@@ -108,26 +132,60 @@ def _run(run: LocalRun, console: Console) -> list[Progress]:
         )
         try:
             while process.poll() is None:
-                display.show(read_progress(progress))
+                units = read_progress(progress)
+                _count_points(run, display.outlook, units)
+                display.show(units)
                 time.sleep(0.25)
         finally:
             _end(process)
             display.show(read_progress(progress))
             display.close()
             if follower:
-                follower.close("failed" if process.returncode else "finished")
+                say_waiting(run, follower.close("failed" if process.returncode else "finished"))
     units = read_progress(progress)
     if process.returncode:
         _raise(units, run.folder / "pipeline.log")
     return units
 
 
+def outlook_of(run: LocalRun) -> Outlook:
+    """What a run will take, by the plan and by what this machine took before."""
+    rates = rates_here(run.study, run.settings, run.workers)
+    return Outlook(estimate(run.study), sizes_of(run.study), run.workers, rates)
+
+
+def _count_points(run: LocalRun, outlook: Outlook, units: Sequence[Progress]) -> None:
+    """Once designs are extrapolated, it is known how many there are: equal ones are trained once."""
+    if outlook.points is None and any(u.stage == POINTS and u.status in ("done", "reused") for u in units):
+        with suppress(UserError):  # a guess serves as well
+            outlook.points = len(known_points(run.study, run.settings))
+
+
 def follow_logs(run: LocalRun) -> Follower | None:
     """Follow the logs of every unit's workspace: in the store where it is a folder, else in the scratch folder."""
     if run.tracking is None:
         return None
-    root = run.folder.parent
-    return Follower(run.tracking, run.study.name, digest(run.study), lambda: root.glob(f"*/*/*/{LOG_NAME}"))
+    carried = Carried(run.folder / CARRIED, run.tracking)
+    return Follower(run.tracking, run.study.name, digest(run.study), lambda: logs_of(run), flat(run.study), carried)
+
+
+def logs_of(run: LocalRun) -> Iterator[Path]:
+    """The logs of all units that are here."""
+    return run.folder.parent.glob(f"*/*/*/{LOG_NAME}")
+
+
+def carry_waiting(run: LocalRun) -> None:
+    """Carry the logs of finished units that have not arrived, such as when the server was down as they were made."""
+    if run.tracking and not Carried(run.folder / CARRIED, run.tracking).all_of(digest(run.study), logs_of(run)):
+        follower = follow_logs(run)
+        say_waiting(run, follower.close("finished") if follower else 0)
+
+
+def say_waiting(run: LocalRun, logs: int) -> None:
+    """Say that logs have not arrived, if any have not."""
+    if logs and run.tracking:
+        where = without_login(run.tracking)
+        _log.warning("MLflow at %s: %d logs have not arrived; the same command carries them", where, logs)
 
 
 def _command(run: LocalRun) -> list[str]:

@@ -5,17 +5,17 @@ import time
 from dataclasses import fields, replace
 from pathlib import Path
 
-from rich.console import Console
-
-from aira_lib.console import duration, result_console
+from aira_lib.console import Console, duration, result_console
 from aira_lib.device import cores
 from aira_lib.errors import UserError
-from aira_lib.local.run import LocalRun
+from aira_lib.flow.checks import check_here, check_study
+from aira_lib.flow.units import search_unit_named
+from aira_lib.local.run import LocalRun, check_writable
 from aira_lib.local.search_outlook import show_outlook
 from aira_lib.local.search_run import SearchesRun, log_file, run_searches
 from aira_lib.local.search_study import SearchOptions, study_for
 from aira_lib.local.search_summary import show_summary
-from aira_lib.local.session import INTERRUPTED, run_one_stage, tracking_uri
+from aira_lib.local.session import INTERRUPTED, run_one_stage, say_runs, tracking_uri
 from aira_lib.local.trust import check_pending
 from aira_lib.settings import Settings
 from aira_lib.study import Study
@@ -57,13 +57,17 @@ def search_command(
         raise UserError("name a task (`aira tasks list` shows them) or a study's file; see aira search --help")
     if is_study_file(what):
         study, remark = _study_of_file(what, options), ""
-        if unit and not dry_run:
-            run_one_stage("search", study, unit, settings)
-            return 0
     elif unit:
         raise UserError(f"--unit {unit}: only a study's file has units; {what} is searched with --seeds")
     else:
         study, remark = study_for(what, options)
+    check_here(study)
+    check_writable(study, settings)
+    if unit:
+        search_unit_named(study, unit)
+        if not dry_run:
+            run_one_stage("search", study, unit, settings)
+            return 0
     console = result_console()
     run = _run_of(study, settings, workers, tracking)
     if remark:
@@ -79,7 +83,9 @@ def _study_of_file(path: str, options: SearchOptions) -> Study:
     if given:
         option = f"--{given[0].replace('_', '-')}"
         raise UserError(f"{option} belongs to `aira search TASK`; {path} says by itself what is searched and how")
-    return load_study(Path(path))
+    study = load_study(Path(path))
+    check_study(study)
+    return study
 
 
 def _run_of(study: Study, settings: Settings, workers: int | None, tracking: str | None) -> LocalRun:
@@ -107,8 +113,8 @@ def _search(console: Console, run: LocalRun) -> int:
     elif not ended.failures:
         console.print(f"Nothing was recomputed: all {count} searches were there already.", highlight=False)
     show_summary(console, run, ended.searches, took if ended.made else None)
-    if run.tracking and ended.made:
-        console.print(f"Runs: mlflow ui --backend-store-uri {run.tracking}", soft_wrap=True, highlight=False)
+    if ended.made:
+        say_runs(console, run)
     return _say_failures(console, ended)
 
 

@@ -11,7 +11,7 @@ from aira_lib.flow.units import search_units
 from aira_lib.local.run import LocalRun
 from aira_lib.planning.estimate import estimate_searches
 from aira_lib.records import PAGE
-from aira_lib.store import open_store
+from aira_lib.store import open_store, place_of
 from aira_lib.study import AgentSection
 from aira_lib.tasks.section import family_of
 from aira_lib.watch.searches import Lookout
@@ -32,7 +32,7 @@ def show_outlook(console: Console, run: LocalRun) -> None:
     lines.append(
         f"State: {sum(each.finished for each in searches)} of {len(searches)} searches are finished, {begun} begun"
     )
-    lines.append(f"Records: {store.uri}/{study.name}/search/")
+    lines.append(f"Records: {place_of(store.uri)}/{study.name}/search/")
     lines.append(f"Pages: {page_place(run, search_units(study)[0])} and so on, one a search")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -18,9 +18,18 @@ from typing import IO
 from rich.console import Console
 from rich.live import Live
 
+from aira_lib.agents.telling import WAITING
 from aira_lib.flow.finished import finished_units
 from aira_lib.flow.units import search_units
-from aira_lib.local.run import LocalRun, check_store, follow_logs, only_launcher, stage_environment
+from aira_lib.local.run import (
+    LocalRun,
+    carry_waiting,
+    check_store,
+    follow_logs,
+    only_launcher,
+    say_waiting,
+    stage_environment,
+)
 from aira_lib.store import open_store
 from aira_lib.study import canonical_json
 from aira_lib.tasks.section import task_of
@@ -58,6 +67,7 @@ def run_searches(run: LocalRun, console: Console) -> SearchesRun:
     lookout = Lookout(run.study, run.settings)
     pending = [unit.name for unit in units if unit.name not in done]
     if not pending:
+        carry_waiting(run)
         return SearchesRun(lookout.look(), [], [], run.folder)
     with only_launcher(run):
         crew = _Crew(run, list(pending), _fresh(run.folder / "progress"))
@@ -87,7 +97,7 @@ def _watch_crew(crew: "_Crew", lookout: Lookout, console: Console) -> None:
     finally:
         crew.end()
         if follower:
-            follower.close("finished" if whole else "failed")
+            say_waiting(crew.run, follower.close("finished" if whole else "failed"))
 
 
 @dataclass
@@ -114,7 +124,10 @@ class _Crew:
 
     def seen(self, lookout: Lookout) -> list[Watched]:
         """The searches as their journals tell, with what is known of their processes."""
-        return [replace(each, said=self._said(each)) for each in lookout.look()]
+        waits = {each.unit: each.note for each in read_progress(self.progress) if each.note.startswith(WAITING)}
+        return [
+            replace(each, said=self._said(each), at_hand=waits.get(each.name, each.at_hand)) for each in lookout.look()
+        ]
 
     def _said(self, search: Watched) -> str:
         if search.name in self.failed:
@@ -178,6 +191,7 @@ class _Show:
         self._console, self._live = console, live
         self._spoke, self._steps = time.monotonic(), 0
         self._told: set[str] = set()
+        self._heard: dict[str, str] = {}
 
     def __call__(self, searches: list[Watched]) -> None:
         for said in dict.fromkeys(each.validation for each in searches if each.validation):
@@ -187,11 +201,17 @@ class _Show:
         if self._live:
             self._live.update(table(self._title, searches, self._lower_is_better, self._workers), refresh=True)
             return
+        for each in searches:
+            if each.at_hand.startswith(WAITING) and self._heard.get(each.name) != each.at_hand:
+                self._print(f"{each.name}: {each.at_hand}")
+            self._heard[each.name] = each.at_hand
         steps = sum(len(each.nodes) for each in searches)
         if steps != self._steps and time.monotonic() - self._spoke >= _SECONDS_BETWEEN_LINES:
             self._spoke, self._steps = time.monotonic(), steps
-            line = totals(searches, self._lower_is_better, self._workers)
-            self._console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+            self._print(totals(searches, self._lower_is_better, self._workers))
+
+    def _print(self, line: str) -> None:
+        self._console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from aira_lib.local.run import LocalRun
 from aira_lib.local.search_outlook import page_place
 from aira_lib.records import PAGE
 from aira_lib.records.opened import facts_of
-from aira_lib.search.page import render_run
+from aira_lib.search.page import agent_settings, render_run
 from aira_lib.store import RecordFolder, open_store
 from aira_lib.tasks.section import family_of, task_of
 from aira_lib.watch.nodes import read_nodes, told_of
@@ -97,8 +97,10 @@ def _page(run: LocalRun, unit: Unit) -> str:
         searched = task_of(run.study.task)
         nodes = read_nodes(store, run.study, unit)
         facts = facts_of(told_of(RecordFolder(store, unit.folder(run.study))))
+        settings = agent_settings(unit.agent) if unit.agent else ()
         title = f"{searched.name}: {unit.name}"
-        store.write(name, render_run(nodes, title, searched.lower_is_better, facts=facts).encode())
+        page = render_run(nodes, title, searched.lower_is_better, facts=facts, settings=settings)
+        store.write(name, page.encode())
     return page_place(run, unit)
 
 

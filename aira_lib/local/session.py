@@ -13,21 +13,23 @@ from pathlib import Path
 
 from rich.table import Table
 
-from aira_lib.agents import model_named
 from aira_lib.console import Console, duration
 from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, UserError
+from aira_lib.flow.checks import check_here, check_study, need_designs
 from aira_lib.flow.finished import finished_records, finished_units, units_to_make
 from aira_lib.flow.run import run_stage
-from aira_lib.flow.units import check_study, need_designs, search_units
+from aira_lib.flow.units import search_units
 from aira_lib.local.display import tally
 from aira_lib.local.pipelines import pipeline_command
-from aira_lib.local.run import LocalRun, PipelineFailed, run_locally
+from aira_lib.local.run import LocalRun, PipelineFailed, carry_waiting, check_writable, outlook_of, run_locally
 from aira_lib.local.trust import check_pending
-from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, StageEstimate, estimate
+from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, estimate
 from aira_lib.settings import Settings
-from aira_lib.store import RecordFolder, open_store
+from aira_lib.store import RecordFolder, open_store, place_of
 from aira_lib.study import Study, canonical_json, digest
+from aira_lib.track.address import check_address, how_to_look, sqlite_address
+from aira_lib.track.follow import experiment_of
 
 INTERRUPTED = 130
 WORTH_A_GPU = 1e17
@@ -38,6 +40,9 @@ def run_study(
     study: Study, settings: Settings, workers: int | None, tracking: str | None, dry_run: bool, open_report: bool
 ) -> int:
     """Run (or only plan) a study and say what came of it; returns the exit code."""
+    check_here(study)
+    check_writable(study, settings)
+    tracked = tracking_uri(tracking, settings)
     console = Console()
     workers = workers or cores()
     show_plan(console, study, settings, workers)
@@ -46,13 +51,12 @@ def run_study(
         return 0
     _need("kfp", "running a study", "kfp")
     _need("matplotlib", "the report", "report")
-    for agent in study.agents:
-        model_named(agent.model)  # fails now rather than hours later where its packages are missing
     started = time.monotonic()
-    run = LocalRun(study, settings, workers, tracking_uri(tracking, settings))
+    run = LocalRun(study, settings, workers, tracked)
     records = finished_records(study, settings)
     if records:
         console.print(f"Nothing was recomputed: all {records} records were there already.", highlight=False)
+        carry_waiting(run)
         return _close(console, run, open_report)
     try:
         units = run_locally(run, console)
@@ -67,10 +71,16 @@ def run_study(
 
 
 def _close(console: Console, run: LocalRun, open_report: bool) -> int:
-    if run.tracking:
-        console.print(f"Runs:   mlflow ui --backend-store-uri {run.tracking}", soft_wrap=True, highlight=False)
+    say_runs(console, run)
     show_page(report_page(run.study, run.settings), open_report)
     return 0
+
+
+def say_runs(console: Console, run: LocalRun) -> None:
+    """Say how to look at the runs, where they are logged."""
+    if run.tracking:
+        how = how_to_look(run.tracking, experiment_of(run.study.name))
+        console.print(f"Runs: {how}", soft_wrap=True, highlight=False, markup=False)
 
 
 def show_plan(console: Console, study: Study, settings: Settings, workers: int) -> None:
@@ -84,10 +94,13 @@ def show_plan(console: Console, study: Study, settings: Settings, workers: int) 
         table.add_row(row.stage, str(row.units), row.what, flops, duration(row.seconds))
     console.print(table)
     finished = len(finished_units(study, settings, search_units(study)))
-    wall = _wall_seconds(rows, workers)
+    outlook = outlook_of(LocalRun(study, settings, workers, None))
+    wall = outlook.seconds_left([])
+    measured = sum(row.seconds for row in rows if outlook.rates.of(row.stage)) >= sum(row.seconds for row in rows) / 2
+    how = "by what this machine took before" if measured else "estimated, not measured"
     console.print(
-        f"{finished} of {rows[0].units} searches are finished in {open_store(settings.store).uri}. "
-        f"All of it on {workers} worker{'s' * (workers > 1)}: about {duration(wall)} (estimated, not measured).",
+        f"{finished} of {rows[0].units} searches are finished in {place_of(open_store(settings.store).uri)}. "
+        f"All of it on {workers} worker{'s' * (workers > 1)}: about {duration(wall)} ({how}).",
         highlight=False,
         soft_wrap=True,
     )
@@ -102,10 +115,6 @@ def show_plan(console: Console, study: Study, settings: Settings, workers: int) 
         )
 
 
-def _wall_seconds(rows: Sequence[StageEstimate], workers: int) -> float:
-    return sum(row.seconds / min(workers, max(row.units, 1)) for row in rows)
-
-
 def _summary(console: Console, units: Sequence[object], seconds: float) -> None:
     counts = tally(units)  # type: ignore[arg-type]
     done = sum(c["done"] for c in counts.values())
@@ -118,12 +127,23 @@ def _summary(console: Console, units: Sequence[object], seconds: float) -> None:
 
 
 def tracking_uri(given: str | None, settings: Settings) -> str | None:
-    """The MLflow URI to use: what was given, or SQLite beside a local store; None for 'none' or without MLflow."""
-    if given == "none" or find_spec("mlflow") is None:
+    """The MLflow URI to use: what was given, or SQLite beside a local store; None for 'none'.
+
+    Without MLflow nothing is logged there, unless a URI was given.
+
+    Raises:
+        MissingDependency: a URI was given, and MLflow is not installed.
+        UserError: MLflow takes no such URI.
+    """
+    if given == "none":
         return None
     if given:
+        check_address(given)
+        _need("mlflow", "MLflow tracking", "tracking")
         return given
-    return f"sqlite:///{open_store(settings.store).local('mlflow.db', settings.scratch)}"
+    if find_spec("mlflow") is None:
+        return None
+    return sqlite_address(open_store(settings.store).local("mlflow.db", settings.scratch))
 
 
 def run_one_stage(stage: str, study: Study, name: str | None, settings: Settings) -> None:
@@ -132,12 +152,14 @@ def run_one_stage(stage: str, study: Study, name: str | None, settings: Settings
     Raises:
         UserError: a stage before this one has not been run, or there is no such unit.
     """
+    if settings.tracking:
+        check_address(settings.tracking)
     console = Console()
     for unit, inputs in units_to_make(stage, study, name, settings):
         started = time.monotonic()
         made = run_stage(study, unit, settings, inputs, partial(console.print, highlight=False, soft_wrap=True))
         how = "was there already" if made.reused else f"made in {duration(time.monotonic() - started)}"
-        console.print(f"{stage} {unit.name}: {how}\n  {made.uri}", highlight=False, soft_wrap=True)
+        console.print(f"{stage} {unit.name}: {how}\n  {place_of(made.uri)}", highlight=False, soft_wrap=True)
 
 
 def report_page(study: Study, settings: Settings) -> Path:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from aira_lib.flow.checks import need_designs
 from aira_lib.flow.stage import STAGES, Estimate, stages_in_order
-from aira_lib.flow.units import need_designs
 from aira_lib.study import Study
 from aira_lib.tasks.section import family_of
 

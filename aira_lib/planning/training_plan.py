@@ -8,7 +8,6 @@ import csv
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,18 @@ from rich.table import Table
 from aira_lib.architecture.cost import count, flops_per_token, steps_for_budget
 from aira_lib.architecture.pattern import render
 from aira_lib.architecture.primitives import PRIMITIVES
-from aira_lib.architecture.reference import baseline_layers, design
+from aira_lib.architecture.reference import design
 from aira_lib.architecture.scales import scale_named
 from aira_lib.architecture.tables import read_table
-from aira_lib.errors import UserError, from_os_error
-from aira_lib.extrapolate.depth import layers_for_scale
-from aira_lib.extrapolate.stage import describe_baseline
+from aira_lib.errors import UserError, writing
 from aira_lib.flow.finished import finished_units, known_points
+from aira_lib.flow.scales import baseline_points
 from aira_lib.flow.stage import POINTS
-from aira_lib.flow.units import scales, units_of
+from aira_lib.flow.units import units_of
 from aira_lib.naming import exact
-from aira_lib.pretrain.points import pretraining_points
 from aira_lib.records import PretrainPoint
 from aira_lib.settings import Settings
-from aira_lib.store import open_store
+from aira_lib.store import open_store, place_of
 from aira_lib.study import Study
 from aira_lib.verify.results import model_name
 from aira_lib.verify.steps import BUDGETS, CONVENTIONS, row_counts, row_name
@@ -130,20 +127,9 @@ def study_plan(study: Study, settings: Settings, mfu: float) -> tuple[list[Plann
     finds = len(study.aggregate) * len(study.pretrain.methods)
     unknown = (
         f"The finds are not known yet: up to {finds} more designs at each scale once `aira extrapolate` is done "
-        f"in {open_store(settings.store).uri}."
+        f"in {place_of(open_store(settings.store).uri)}."
     )
     return [_of_point(point, mfu) for point in baseline_points(study)], unknown
-
-
-def baseline_points(study: Study) -> list[PretrainPoint]:
-    """The pretraining points of a study's baselines, which need no search."""
-    designs = [
-        describe_baseline(name, layers, scale, trainable=True)
-        for scale in scales(study, study.trainable_scales())
-        for name in study.extrapolate.baselines
-        for layers in [layers_for_scale(partial(baseline_layers, name), scale)]
-    ]
-    return pretraining_points(study.pretrain, designs)
 
 
 def _of_point(point: PretrainPoint, mfu: float) -> PlannedRun:
@@ -212,19 +198,14 @@ def export_plan(runs: Sequence[PlannedRun], path: Path) -> None:
     if path.suffix not in (".csv", ".json"):
         raise UserError(f"--export {path}: name a file that ends in .csv or .json")
     columns, rows = plan_table(runs)
-    try:
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            if path.suffix == ".json":
-                json.dump([dict(zip(columns, row, strict=True)) for row in rows], file, indent=1, ensure_ascii=False)
-                file.write("\n")
-            else:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(columns)
-                writer.writerows(rows)
-    except FileNotFoundError:
-        raise UserError(f"--export {path}: its folder does not exist; make it, or name another") from None
-    except OSError as error:
-        raise from_os_error(error, path) or error from None
+    with writing(f"--export {path}"), open(path, "w", encoding="utf-8", newline="") as file:
+        if path.suffix == ".json":
+            json.dump([dict(zip(columns, row, strict=True)) for row in rows], file, indent=1, ensure_ascii=False)
+            file.write("\n")
+        else:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(rows)
 
 
 def plan_paper(console: Console, mfu: float, export: Path | None) -> None:

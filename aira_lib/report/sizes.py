@@ -18,6 +18,7 @@ PAPER = {
     "proxy samples, test": "1,280",
     "steps of a search": "500, or 24 h",
     "distinct designs found": "2,307 (2 primitives), 2,248 (3 primitives)",
+    "pretraining text": "DCLM-Baseline, in tokens of Llama 3",
     "equal tokens, tokens a run": "37,520,670,720",
     "equal tokens, scale": "1B",
     "equal tokens, seeds": "3",
@@ -60,9 +61,20 @@ def _proxy_data(proxy: ProxySection) -> str:
     if proxy.text is None:
         ranks = f"ranked by {proxy.rank_by_accuracy} accuracy"
         return f"{len(proxy.tasks)} MAD tasks ({', '.join(proxy.tasks)}); width {proxy.d_model}; {ranks}"
-    replaced = stand_in(proxy.text, proxy.language)
-    what = str(replaced or TITLES[proxy.text])
+    named = f"text of {', '.join(proxy.language.paths)}, in the place of {TITLES[proxy.text]}"
+    what = str(stand_in(proxy.text, proxy.language) or named)
     return f"{what}; {proxy.language.tokenizer}, {proxy.language.seq_len} a sample; width {proxy.d_model}"
+
+
+def _pretraining_text(study: Study, inputs: ReportInputs) -> str:
+    """What was trained on and held out: by its name or its paths, with the sizes that the runs found."""
+    data = study.pretrain.data
+    what = ", ".join(data.paths) if data.paths else "source and documentation of Python's standard library, a stand-in"
+    found = inputs.runs[0].data if inputs.runs else {}
+    parts = (
+        (found.get(f"{part}_bytes"), words) for part, words in (("train", "trained on"), ("validation", "held out"))
+    )
+    return "; ".join([what, "bytes", *(f"{count:,} {words}" for count, words in parts if count is not None)])
 
 
 def _here(study: Study, inputs: ReportInputs) -> dict[str, str]:
@@ -77,6 +89,7 @@ def _here(study: Study, inputs: ReportInputs) -> dict[str, str]:
         "proxy samples, test": f"{test:,}",
         "steps of a search": _distinct([f"{agent.steps:,}" for agent in study.agents]),
         "distinct designs found": f"{len(inputs.archive):,}",
+        "pretraining text": _pretraining_text(study, inputs) if study.trainable_scales() else absent,
         "equal tokens, tokens a run": f"{isotoken.tokens:,}" if isotoken else absent,
         "equal tokens, scale": isotoken.scale if isotoken else absent,
         "equal tokens, seeds": str(len(isotoken.seeds)) if isotoken else absent,

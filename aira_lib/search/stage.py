@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from aira_lib.agents.call_log import CALLS, CallLog, LoggedModel
 from aira_lib.agents.ledger import spent, used_up
 from aira_lib.agents.providers import provider_of
 from aira_lib.agents.replay import REPLIES, RecordingModel
+from aira_lib.agents.telling import hearing
 from aira_lib.device import cores
 from aira_lib.records import PAGE, Node
 from aira_lib.sandbox import isolation
 from aira_lib.search.candidate import Candidates
 from aira_lib.search.kept import Kept
-from aira_lib.search.page import LivePage
+from aira_lib.search.page import LivePage, agent_settings
 from aira_lib.search.scratch import scratch_folder
 from aira_lib.search.trust import check_trust
 from aira_lib.study import AgentSection, ProxySection, TaskSection
@@ -68,8 +70,9 @@ def search(
     steps = total_steps(agent)
     clock = _Clock(agent.hours * 3600, journal.nodes)
     page = LivePage(
-        work.path / PAGE, work.push, f"{searched.name}: {agent.name}, seed {seed}", searched.lower_is_better
-    )
+        work.path / PAGE, work.push, f"{searched.name}: {agent.name}, seed {seed}", searched.lower_is_better,
+        agent_settings(agent),
+    )  # fmt: skip
     _log_choices(searched, family.params(task), agent, seed, work)
     family.say_stand_ins(task, proxy, work)
     kept = Kept(work, searched.lower_is_better)
@@ -90,7 +93,9 @@ def search(
             while not over():
                 done = len(journal.nodes)
                 clock.start()
-                node = candidates.make(journal.nodes, steps - done, clock.left, _within(work, done, steps))
+                within = _within(work, done, steps)
+                with hearing(partial(within, 0.0, 1.0)):
+                    node = candidates.make(journal.nodes, steps - done, clock.left, within)
                 kept.submission(node, journal.nodes, candidates.submitted)
                 journal.append(node)
                 clock.stop(node)

@@ -57,5 +57,10 @@ def _file_store(path: Path, uri: str) -> Store:
     return FileStore(path)
 
 
+def place_of(uri: str) -> str:
+    """A URI as a person opens it: of a folder or file here its path, as a shell takes it."""
+    return unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
+
+
 STORES.add("file", _open_file)
 STORES.add("s3", _open_s3)

@@ -3,7 +3,7 @@
 from aira_lib.section import Distinct, Section, require_distinct
 from aira_lib.study.agent import AgentSection, CandidateLimits
 from aira_lib.study.aggregate import AggregateSection
-from aira_lib.study.digests import canonical_json, changed, digest
+from aira_lib.study.digests import canonical_json, changed, digest, flat
 from aira_lib.study.evaluate import EvaluateSection
 from aira_lib.study.extrapolate import ExtrapolateSection
 from aira_lib.study.language import DatasetName, LanguageData, LanguageName
@@ -39,5 +39,6 @@ __all__ = [
     "canonical_json",
     "changed",
     "digest",
+    "flat",
     "require_distinct",
 ]

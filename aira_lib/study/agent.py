@@ -13,11 +13,14 @@ from pydantic import (
 )
 
 from aira_lib.errors import UserError, nearest
-from aira_lib.section import Distinct, Section
+from aira_lib.section import Distinct, Section, Some
 from aira_lib.study.model_traits import traits_of
 
 ScaffoldName = Literal["greedy", "one-shot", "sampling", "tree", "evolutionary"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high"]
+MAX_SEEDS = 10_000
+"""Each is a search with a record of its own; the paper has 10 an agent."""
+
 MemoryOf = Literal["none", "siblings", "ancestors", "all"]
 
 
@@ -95,7 +98,7 @@ class AgentSection(Section):
     name: str = ""
     scaffold: ScaffoldName = "greedy"
     model: str = "offline"
-    seeds: Annotated[tuple[int, ...], Distinct] = (0,)
+    seeds: Annotated[tuple[int, ...], Some, Field(max_length=MAX_SEEDS), Distinct] = (0,)
     steps: int = Field(500, ge=1)
     hours: float = Field(24.0, gt=0)
     max_tokens_total: int | None = Field(None, ge=1)
@@ -120,7 +123,11 @@ class AgentSection(Section):
     @field_validator("seeds", mode="before")
     @classmethod
     def _count_means_first_n(cls, value: Any) -> Any:
-        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+        if not isinstance(value, int) or isinstance(value, bool):
+            return value
+        if not 1 <= value <= MAX_SEEDS:
+            raise ValueError(f"an agent has 1 to {MAX_SEEDS:,} seeds, not {value:,}; to name seeds, write a list")
+        return tuple(range(value))
 
     @model_validator(mode="after")
     def _one_change_is_a_patch(self) -> "AgentSection":
@@ -160,6 +167,4 @@ class AgentSection(Section):
     def _named(self) -> "AgentSection":
         if not self.name:
             object.__setattr__(self, "name", f"{self.scaffold}-{traits_of(self.model).short(self.model)}")
-        if not self.seeds:
-            raise ValueError("seeds: at least one is needed")
         return self

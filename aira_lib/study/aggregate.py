@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from aira_lib.section import Distinct, Section
+from aira_lib.section import Distinct, Section, Seed
 
 
 class AggregateSection(Section):
@@ -31,7 +31,7 @@ class AggregateSection(Section):
     agents: Annotated[tuple[str, ...], Distinct] = ()
     """Only designs that one of these found, by agent name (all its seeds); empty: any."""
     resamples: int = Field(200, ge=0)
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _sensible(self) -> "AggregateSection":

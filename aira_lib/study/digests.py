@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -24,3 +25,19 @@ def changed(section: BaseModel, **chosen: Any) -> dict[str, Any]:
 def digest(value: Any) -> str:
     """SHA-256 (hex) of a value's canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def flat(section: BaseModel) -> dict[str, str]:
+    """The fields of a section that differ from their defaults, as texts by dotted names such as ``proxy.epochs``."""
+    return dict(_flat("", changed(section)))
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(f"{name}.{key}".lstrip("."), inner)
+    elif isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        for number, inner in enumerate(value):
+            yield from _flat(f"{name}.{number}", inner)
+    else:
+        yield name, value if isinstance(value, str) else canonical_json(value)

@@ -10,9 +10,9 @@ import json
 import re
 import textwrap
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -24,7 +24,8 @@ from aira_lib.study.study import Study
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 WIDTH = 120
 _WORDS: dict[Any, str] = {int: "whole number", float: "number", str: "text", bool: "true or false", type(None): "null"}
-_BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "min_length": "not shorter than"}
+_BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "min_length": "not shorter than",
+           "max_length": "not longer than"}  # fmt: skip
 _HEAD = """\
 # Settings of a study
 
@@ -62,18 +63,24 @@ def _section(path: str, model: type[BaseModel]) -> str:
 
 def _key(model: type[BaseModel], name: str, field: FieldInfo) -> str:
     default = "required" if field.is_required() else f"default {_default(field.get_default(call_default_factory=True))}"
-    bounds = [f"{words} {getattr(each, key):,.10g}" for each in field.metadata for key, words in _BOUNDS.items()
-              if getattr(each, key, None) is not None]  # fmt: skip
     patterns = [f"like `{each.pattern}`" for each in field.metadata if getattr(each, "pattern", None)]
-    facts = ", ".join([_type(field.annotation), *bounds, *patterns])
+    facts = ", ".join([_type(field.annotation), *_bounds(field.metadata), *patterns])
     words = " ".join(meaning(model, name).split())
     return textwrap.fill(f"- `{name}`: {facts}; {default}. {words}".rstrip(), WIDTH, subsequent_indent="  ",
                          break_long_words=False, break_on_hyphens=False)  # fmt: skip
 
 
+def _bounds(metadata: Iterable[Any]) -> list[str]:
+    parts = [part for each in metadata for part in getattr(each, "metadata", [each])]  # a `Field` holds several
+    return [f"{words} {getattr(each, key):,.10g}" for each in parts for key, words in _BOUNDS.items()
+            if getattr(each, key, None) is not None]  # fmt: skip
+
+
 def _type(annotation: Any) -> str:
     inner = get_args(annotation)
     match get_origin(annotation):
+        case origin if origin is Annotated:
+            return ", ".join([_type(inner[0]), *(f"each {bound}" for bound in _bounds(inner[1:]))])
         case None:
             return _WORDS.get(annotation, "section")
         case origin if origin is Literal:

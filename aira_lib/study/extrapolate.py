@@ -2,7 +2,20 @@
 
 from typing import Annotated, Literal
 
+from pydantic import AfterValidator
+
+from aira_lib.architecture.reference import BASELINES
+from aira_lib.errors import nearest
 from aira_lib.section import Distinct, Section
+
+
+def _known(name: str) -> str:
+    if name not in BASELINES:
+        raise ValueError(f"unknown baseline {name!r}{nearest(name, BASELINES)}")
+    return name
+
+
+Baseline = Annotated[str, AfterValidator(_known)]
 
 
 class ExtrapolateSection(Section):
@@ -10,4 +23,4 @@ class ExtrapolateSection(Section):
 
     methods: Annotated[tuple[Literal["stretch", "stack"], ...], Distinct] = ("stretch", "stack")
     scales: Annotated[tuple[str, ...], Distinct] = ("350M", "1B", "3B")
-    baselines: Annotated[tuple[str, ...], Distinct] = ("Llama 3.2", "Nemotron-H")
+    baselines: Annotated[tuple[Baseline, ...], Distinct] = ("Llama 3.2", "Nemotron-H")

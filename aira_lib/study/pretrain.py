@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from aira_lib.device import Precision
-from aira_lib.section import Distinct, Section
+from aira_lib.section import Distinct, Section, Seed, Some
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class DataSection(Section):
@@ -25,6 +27,8 @@ class DataSection(Section):
     def _paths_for_files(self) -> "DataSection":
         if (self.name == "files") != bool(self.paths):
             raise ValueError("paths belong to name: files, and it needs at least one")
+        if remote := next((path for path in self.paths if "://" in path), None):
+            raise ValueError(f"paths are of files and folders here, and {remote!r} is none; copy it to this machine")
         return self
 
 
@@ -39,7 +43,7 @@ class OptimizerSection(Section):
 
     learning_rate: float = Field(3e-3, gt=0)
     reference_width: int = Field(64, ge=1)
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Decay, Decay] = (0.9, 0.95)
     weight_decay: float = Field(0.1, ge=0)
     clip: float = Field(1.0, gt=0)
     warmup_fraction: float = Field(0.1, ge=0, le=1)
@@ -60,15 +64,15 @@ class IsoTokenSection(Section):
 
     scale: str
     tokens: int = Field(gt=0)
-    seeds: Annotated[tuple[int, ...], Distinct] = (0, 1)
+    seeds: Annotated[tuple[Seed, ...], Some, Distinct] = (0, 1)
 
 
 class IsoFlopSection(Section):
     """Every design at each scale for each training budget (FLOPs, convention of the paper's Tables 10 and 11)."""
 
-    scales: Annotated[tuple[str, ...], Distinct]
-    budgets: Annotated[tuple[float, ...], Distinct]
-    seeds: Annotated[tuple[int, ...], Distinct] = (0,)
+    scales: Annotated[tuple[str, ...], Some, Distinct]
+    budgets: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Some, Distinct]
+    seeds: Annotated[tuple[Seed, ...], Some, Distinct] = (0,)
     rounding: Literal["nearest", "floor"] = "floor"
 
 

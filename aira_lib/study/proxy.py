@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from aira_lib.architecture.scales import Scale
 from aira_lib.device import Precision
-from aira_lib.section import Distinct, Section
+from aira_lib.section import Distinct, Section, Seed, Some
 from aira_lib.study.language import DatasetName, LanguageData, LanguageName
 
 MADTaskName = Literal[
@@ -64,7 +64,7 @@ class ProxySection(Section):
 
     dataset: DatasetName | None = None
     language: LanguageData = LanguageData()
-    tasks: Annotated[tuple[MADTaskName, ...], Distinct] = MAD_TASKS
+    tasks: Annotated[tuple[MADTaskName, ...], Some, Distinct] = MAD_TASKS
     difficulty: dict[MADTaskName, MADSettings] = {}
     d_model: int = Field(128, ge=8)
     n_heads: int = Field(16, ge=1)
@@ -96,7 +96,7 @@ class ProxySection(Section):
     """Of the matrix products, as PyTorch's autocast rounds them; weights and sums stay fp32. mad-lab trains in bf16; a
     CPU without bf16 arithmetic is faster, and widths below 100 no slower, in fp32."""
     retrain_for_test: bool = True
-    seed: int = Field(12345, ge=0, lt=2**63)
+    seed: Seed = 12345
 
     @model_validator(mode="after")
     def _dimensions_divide(self) -> "ProxySection":

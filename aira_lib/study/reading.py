@@ -1,6 +1,7 @@
 """Read a study from YAML, with one line for the first thing that is wrong: the place, and the nearest valid name."""
 
 import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,12 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from aira_lib.errors import SpecError, nearest
+from aira_lib.errors import SpecError, closest, nearest
+from aira_lib.section import LARGEST
 from aira_lib.study import Study
+
+LONGEST_STUDY = 1_000_000
+"""Characters of a file; the longest of our own has some thousand."""
 
 
 def parse_study(data: Any, source: str) -> Study:
@@ -39,32 +44,85 @@ def load_study(path: str | Path) -> Study:
         raise SpecError(
             f"{path}: cannot be read ({reason}); name a study such as pipelines/compose/laptop.yaml"
         ) from None
+    return parse_study(_plain_data(text, str(path)), str(path))
+
+
+def _plain_data(text: str, path: str) -> Any:
+    """What YAML says.
+
+    Raises:
+        SpecError: it is not YAML; with the line and the column, where there is one to blame.
+    """
+    if len(text) > LONGEST_STUDY:
+        raise SpecError(f"{path}: {len(text):,} characters are no study; the longest has {LONGEST_STUDY:,}")
     try:
-        data = yaml.load(text, Loader=_StudyLoader)
+        return yaml.load(text, Loader=_StudyLoader)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise SpecError(f"{path}:{line}: not valid YAML (U+{ord(text[error.position]):04X} is not allowed)") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise SpecError(f"{place}: not valid YAML ({getattr(error, 'problem', None) or error})") from None
-    return parse_study(data, str(path))
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise SpecError(f"{place}: not valid YAML ({reason})") from None
+    except RecursionError:
+        raise SpecError(f"{path}: lists and mappings in one another, deeper than any study has them") from None
+
+
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class _StudyLoader(yaml.SafeLoader):
     """YAML 1.1 reads 2e19 as text and keeps the last of two equal keys; a study means a number, and one key."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
+        seen: set[str] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key is a word, not a list or a mapping", key_node.start_mark
+                )
+            if key_node.tag == _MERGE:
+                raise yaml.constructor.ConstructorError(
+                    None, None, "merge keys (<<) are not read; write the keys out", key_node.start_mark
+                )
+            key = str(self.construct_object(key_node, deep=True))
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, AttributeError, LookupError, OverflowError):
+            # The constructors of numbers and dates take what looks like one, such as 2026-13-40, for one.
+            said = f"{node.value!r:.40}" if isinstance(node, yaml.ScalarNode) else "this"
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{said} is no {node.tag.rpartition(':')[2]}; put a text in quotes", node.start_mark
+            ) from None
 
 
 def _number(loader: yaml.SafeLoader, node: Any) -> float:
     return float(node.value.replace("_", ""))
 
 
+def _text(loader: yaml.SafeLoader, node: Any) -> Any:
+    """A text; two halves of a character, as JSON spells one beyond U+FFFF, are that character."""
+    text = loader.construct_scalar(node)
+    return _HALVES.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
+
+
+def _whole_number(loader: yaml.SafeLoader, node: Any) -> Any:
+    number = loader.construct_yaml_int(node)
+    if abs(number) > LARGEST:
+        raise ValueError
+    return number
+
+
+_HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_StudyLoader.add_constructor("tag:yaml.org,2002:str", _text)
+_StudyLoader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 _StudyLoader.add_constructor("tag:aira,exponent", _number)
 _StudyLoader.add_implicit_resolver(
     "tag:aira,exponent", re.compile(r"^[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
@@ -72,17 +130,54 @@ _StudyLoader.add_implicit_resolver(
 
 
 def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in problem["loc"]) or "the study"
+    problems = error.errors(include_url=False)
+    # A key that is missing was perhaps only misspelt: what is not known says more than what is not there.
+    unknown = (each for each in problems if each["type"] == "extra_forbidden")
+    return _in_words(next(unknown, problems[0]) if problems[0]["type"] == "missing" else problems[0])
+
+
+def _in_words(problem: Any) -> str:
+    place = ".".join(map(_part, problem["loc"])) or "the study"
     match problem["type"]:
         case "extra_forbidden":
             return f"unknown key {place!r}{nearest(str(problem['loc'][-1]), _keys_at(problem['loc'][:-1]))}"
         case "missing":
             return f"key {place!r} is missing"
         case "value_error":
-            return f"{place}: {problem['ctx']['error']}"
+            return f"{place}: {_one_line(str(problem['ctx']['error']))}"
+        case "too_short":
+            return f"{place}: at least {problem['ctx']['min_length']} entry is needed"
+        case "literal_error":
+            close = closest(str(problem["input"]), re.findall(r"'([^']*)'", problem["ctx"]["expected"]))
+            return _plainly(place, problem) + (f"; did you mean {close!r}?" if close else "")
         case _:
-            return f"{place}: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"
+            return _plainly(place, problem)
+
+
+def _plainly(place: str, problem: Any) -> str:
+    return f"{place}: {problem['msg'][0].lower()}{_one_line(problem['msg'][1:])}, got {_shown(problem['input'])}"
+
+
+def _part(part: str | int) -> str:
+    """A part of a key's place: as it is, unless it would break the line or fill it."""
+    text = str(part)
+    return text if text.isprintable() and len(text) <= _EDGE.maxstring else _EDGE.repr(text)
+
+
+def _shown(value: Any) -> str:
+    """A value as Python writes it, of a long one the edges alone.
+
+    YAML can name one list ten times in a list, that one ten times in another, and so on: whole, it would never end.
+    """
+    return _one_line(_EDGE.repr(value))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+_EDGE = reprlib.Repr()
+_EDGE.maxlevel, _EDGE.maxstring, _EDGE.maxother = 2, 100, 100
 
 
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:

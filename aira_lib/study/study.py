@@ -22,6 +22,9 @@ from aira_lib.study.pretrain import PretrainSection
 from aira_lib.study.proxy import ProxySection
 from aira_lib.study.task import TaskSection
 
+KINDS_OF_TOKENS = 256
+"""Of text in pretraining, whose tokens are bytes."""
+
 
 class Study(Section):
     """A whole study. Its digest tells it from others, by its name, too; a record is found by its own key."""
@@ -67,6 +70,9 @@ class Study(Section):
             for name in section.agents:
                 if name not in agents:
                     raise ValueError(f"aggregate {section.name!r}: unknown agent {name!r}{nearest(name, agents)}")
+        for name in self.trainable_scales():
+            if name in self.scales:
+                _require_trainable(self.scales[name])
         return self
 
     def _scale_names(self) -> list[tuple[str, str]]:
@@ -82,3 +88,10 @@ class Study(Section):
         isotoken = (self.pretrain.isotoken.scale,) if self.pretrain.isotoken else ()
         isoflop = self.pretrain.isoflop.scales if self.pretrain.isoflop else ()
         return tuple(dict.fromkeys((*isoflop, *isotoken)))
+
+
+def _require_trainable(scale: Scale) -> None:
+    try:
+        scale.require_trainable(KINDS_OF_TOKENS)
+    except ValueError as error:
+        raise ValueError(f"scales.{scale.name}, which is to be trained: {error}") from None

@@ -5,12 +5,19 @@ every stage follows its own (`followed`). A log says by itself which run it belo
 `aira.run` (empty for the study's parent run) and `aira.run_name`.
 """
 
+import hashlib
+import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from aira_lib.errors import StoreError
 from aira_lib.store import LostClaim
+from aira_lib.store.files import write_file
+from aira_lib.track.address import sqlite_file
 from aira_lib.track.log import RunStatus, read_events
 from aira_lib.track.mlflow_sync import DIGEST_TAG, MLflowSync
 
@@ -25,32 +32,92 @@ def study_tags(study: str, digest: str) -> dict[str, str]:
     return {"aira.study": study, DIGEST_TAG: digest}
 
 
+def experiment_of(study: str) -> str:
+    """The name of a study's experiment."""
+    return f"aira/{study}"
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a launcher knows to have arrived at an address, in a small file, so that it need not ask MLflow.
+
+    Attributes:
+        file: Where it is kept. Whatever is wrong with it, nothing counts as carried.
+        tracking: The address; it is kept as a digest, for it may hold a password.
+    """
+
+    file: Path
+    tracking: str
+
+    def all_of(self, study_digest: str, logs: Iterable[Path]) -> bool:
+        """Whether these logs, whole, and the end of their study have arrived."""
+        database = sqlite_file(self.tracking)
+        if database and not database.exists():
+            return False
+        mine = self._read().get(self._name, {})
+        return mine.get("finished") == study_digest and all(
+            mine.get(str(log)) == log.stat().st_size for log in logs if log.exists()
+        )
+
+    def remember(self, offsets: Mapping[Path, int], finished: str | None) -> None:
+        """Write down how far each log has arrived, and the digest of the study if its end has."""
+        known = {self._name: {**{str(log): offset for log, offset in offsets.items()}, "finished": finished}}
+        with suppress(StoreError):  # it only saves a look
+            write_file(self.file, json.dumps({**self._read(), **known}).encode())
+
+    @property
+    def _name(self) -> str:
+        return hashlib.sha256(self.tracking.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        try:
+            known: dict[str, dict[str, Any]] = json.loads(self.file.read_bytes())
+            return known if all(isinstance(each, dict) for each in known.values()) else {}
+        except (OSError, ValueError, AttributeError):
+            return {}
+
+
 class Follower:
     """Carries every log below a folder to MLflow, in a thread of its own, until closed."""
 
-    def __init__(self, tracking: str, study: str, digest: str, logs: Callable[[], Iterator[Path]]) -> None:
+    def __init__(
+        self, tracking: str, study: str, digest: str, logs: Callable[[], Iterator[Path]],
+        params: Mapping[str, Any] | None = None, carried: Carried | None = None,
+    ) -> None:  # fmt: skip
         """Begin to follow.
 
         Args:
             tracking: MLflow tracking URI.
-            study: the study's name; its experiment is ``aira/<study>``.
+            study: the study's name.
             digest: the study's digest, the key of its parent run.
             logs: gives the log files there are, each time it is called.
+            params: parameters of the parent run: what the study chose.
+            carried: where to write down, at the end, what has arrived.
         """
-        self._sync = MLflowSync(tracking, f"aira/{study}", study_tags(study, digest))
+        self._sync = MLflowSync(tracking, experiment_of(study), study_tags(study, digest))
         self._logs, self._offsets = logs, dict[Path, int]()
+        self._digest, self._params, self._carried = digest, params or {}, carried
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
-    def close(self, study_status: RunStatus | None) -> None:
-        """Carry what is left and set the status of the study's parent run, unless it is None (still going on)."""
+    def close(self, study_status: RunStatus | None) -> int:
+        """Carry what is left and set the status of the study's parent run, unless it is None (still going on).
+
+        Returns:
+            How many logs have not arrived whole: they wait for the next time.
+        """
         self._stop.set()
         self._thread.join()
         self._sync.retry_now()
         self._carry()
-        if study_status:
-            self._sync.set_status(None, "", study_status)
+        told = not study_status or self._sync.set_status(None, "", study_status)
+        told = (not self._params or self._sync.set_params(None, "", self._params)) and told
+        waiting = sum(log.exists() and log.stat().st_size > self._offsets.get(log, 0) for log in self._logs())
+        if self._carried:
+            finished = self._digest if told and study_status == "finished" else None
+            self._carried.remember(self._offsets, finished)
+        return waiting
 
     def _follow(self) -> None:
         self._sync.set_status(None, "", "running")
@@ -77,7 +144,9 @@ def run_of_log(log: Path) -> tuple[str | None, str] | None:
 
 
 @contextmanager
-def followed(tracking: str | None, study: str, digest: str, log: Path, last: bool) -> Iterator[None]:
+def followed(
+    tracking: str | None, study: str, digest: str, log: Path, last: bool, params: Mapping[str, Any] | None = None
+) -> Iterator[None]:
     """Follow one log for as long as the block runs; without a tracking URI, do nothing.
 
     A failure ends the study's parent run as failed, and the end of its last stage (`last`) as finished. It goes on
@@ -86,7 +155,7 @@ def followed(tracking: str | None, study: str, digest: str, log: Path, last: boo
     if tracking is None:
         yield
         return
-    follower = Follower(tracking, study, digest, lambda: iter([log]))
+    follower = Follower(tracking, study, digest, lambda: iter([log]), params)
     try:
         yield
     except BaseException as error:

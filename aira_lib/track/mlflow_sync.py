@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from aira_lib.errors import MissingDependency
 from aira_lib.store.files import file_entry
+from aira_lib.track.address import sqlite_address, sqlite_file, without_login
 from aira_lib.track.log import Event, RunStatus, read_events
 
 KEY_TAG = "aira.key"
@@ -34,6 +35,7 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # MLflow may import it, and it would ask a server for prices
 }
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -102,6 +104,10 @@ class MLflowSync:
         """Say how a run (None: the parent) is; False when MLflow failed."""
         return self._try(lambda: self._set_status(self._run(run_key, name), status, _now()))
 
+    def set_params(self, run_key: str | None, name: str, values: Mapping[str, Any]) -> bool:
+        """Log what was chosen for a run (None: the parent), each name once; False when MLflow failed."""
+        return self._try(lambda: self._add_params(self._run(run_key, name), values))
+
     def retry_now(self) -> None:
         """Let the next call try MLflow even if it failed a moment ago."""
         self._rest_until = 0.0
@@ -115,11 +121,12 @@ class MLflowSync:
             self._runs.clear()  # it may have taken a part: ask it the next time
             self._rest_until = time.monotonic() + self.patience
             if not self._told:
-                reason = _without_login((str(error).splitlines() or [""])[0])[:300]
-                where = _without_login(self.tracking_uri)
+                reason = without_login((str(error).splitlines() or [""])[0])[:300]
+                where = without_login(self.tracking_uri)
                 _log.warning(
-                    "MLflow at %s: %s: %s; the work goes on, its logs wait", where, type(error).__name__, reason
-                )
+                    "MLflow at %s: %s: %s; the work goes on, its logs wait for the next run of this command",
+                    where, type(error).__name__, reason,
+                )  # fmt: skip
             self._told = True
             return False
         self._told = False
@@ -252,7 +259,7 @@ class MLflowSync:
 
     def _artifacts(self) -> str | None:
         """A folder beside an SQLite file, whatever the working directory is; a server knows its own place."""
-        database = _sqlite_file(self.tracking_uri)
+        database = sqlite_file(self.tracking_uri)
         return (database.parent / "mlflow-artifacts" / self.experiment).as_uri() if database else None
 
 
@@ -263,7 +270,7 @@ def _connect(tracking_uri: str) -> Any:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    database = _sqlite_file(tracking_uri)
+    database = sqlite_file(tracking_uri)
     if database and not database.exists():
         _create(database)
     return mlflow.MlflowClient(tracking_uri)
@@ -279,16 +286,11 @@ def _create(database: Path) -> None:
     unfinished.unlink(missing_ok=True)
     program = "import mlflow, sys; mlflow.MlflowClient(sys.argv[1]).search_experiments(max_results=1)"
     done = subprocess.run(
-        [sys.executable, "-c", program, f"sqlite:///{unfinished}"], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, sqlite_address(unfinished)], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise OSError(f"no database could be made in {database.parent}: {(done.stderr.splitlines() or [''])[-1]}")
     os.replace(unfinished, database)
-
-
-def _sqlite_file(tracking_uri: str) -> Path | None:
-    match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", tracking_uri)
-    return Path(match[1]).absolute() if match else None
 
 
 def _last_values(events: Iterable[Event], kind: str) -> dict[str, Any]:
@@ -308,7 +310,3 @@ def _name(text: str) -> str:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _without_login(text: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//", text)

@@ -11,7 +11,7 @@ from rich.live import Live
 from aira_lib.console import result_console
 from aira_lib.errors import SpecError, UserError
 from aira_lib.settings import Settings
-from aira_lib.store import open_store
+from aira_lib.store import open_store, place_of
 from aira_lib.study import Study, TaskSection
 from aira_lib.study.reading import parse_study
 from aira_lib.tasks.section import family_of, task_of
@@ -45,7 +45,7 @@ def watch_task(task: str | None, settings: Settings, console: Console | None = N
     if not shown:
         what = f"no search of {task} is" if task else "no unfinished search is"
         raise UserError(
-            f"{what} in {open_store(settings.store).uri}; start one with `aira search`, or name its --store"
+            f"{what} in {place_of(open_store(settings.store).uri)}; start one with `aira search`, or name its --store"
         )
     _follow(shown, settings, console)
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from aira_lib.errors import StoreError, UserError
+from aira_lib.errors import StoreError, UserError, writing
 from aira_lib.flow.stage import Unit
 from aira_lib.flow.units import search_unit_named
 from aira_lib.records import Node
 from aira_lib.records.opened import OPENED, facts_of
-from aira_lib.search.page import render_run
+from aira_lib.search.page import agent_settings, render_run
 from aira_lib.settings import Settings
-from aira_lib.store import RecordFolder, Store, open_store
+from aira_lib.store import RecordFolder, Store, open_store, place_of
 from aira_lib.study import Study
 from aira_lib.tasks.section import task_of
 
@@ -31,7 +31,7 @@ def read_nodes(store: Store, study: Study, unit: Unit) -> list[Node]:
     if not store.exists(name):
         return []
     content = store.read(name)
-    return parse_nodes(content[: content.rfind(b"\n") + 1], f"{store.uri}/{name}")
+    return parse_nodes(content[: content.rfind(b"\n") + 1], f"{place_of(store.uri)}/{name}")
 
 
 def parse_nodes(lines: bytes, place: str, first: int = 1) -> list[Node]:
@@ -77,15 +77,15 @@ def write_nodes_page(
     nodes = read_nodes(store, study, unit)
     if not nodes:
         raise UserError(
-            f"search {unit.name} has no nodes yet in {store.uri}; start it with `aira search` or `aira run`"
+            f"search {unit.name} has no nodes yet in {place_of(store.uri)}; start it with `aira search` or `aira run`"
         )
     path = output or Path(f"{study.name}-{unit.name}.html")
     facts = facts_of(told_of(RecordFolder(store, unit.folder(study))))
-    page = render_run(nodes, f"{study.name}: {unit.name}", task_of(study.task).lower_is_better, facts=facts)
-    try:
+    chosen = agent_settings(unit.agent) if unit.agent else ()
+    title = f"{study.name}: {unit.name}"
+    page = render_run(nodes, title, task_of(study.task).lower_is_better, facts=facts, settings=chosen)
+    with writing(f"--output {path}"):
         path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; name another file with --output") from None
     if open_it and not webbrowser.open(path.resolve().as_uri()):
         raise UserError(f"no browser could be started; open {path} yourself")
     return path

@@ -15,7 +15,7 @@ from aira_lib.flow.units import search_units
 from aira_lib.records import Node
 from aira_lib.records.opened import in_words
 from aira_lib.settings import Settings
-from aira_lib.store import RecordFolder, open_store
+from aira_lib.store import RecordFolder, open_store, place_of
 from aira_lib.study import AgentSection, Study
 from aira_lib.tasks.section import family_of, task_of
 from aira_lib.watch.nodes import JOURNAL, parse_nodes, told_of
@@ -150,7 +150,7 @@ class _Growing:
         if not added and not self._record.store.exists(self._name):
             self._nodes, self._offset = (), 0  # it was removed: what comes is another search
         whole = added[: added.rfind(b"\n") + 1]
-        place = f"{self._record.store.uri}/{self._name}"
+        place = f"{place_of(self._record.store.uri)}/{self._name}"
         self._nodes += tuple(parse_nodes(whole, place, first=len(self._nodes) + 1))
         self._offset += len(whole)
         return self._nodes

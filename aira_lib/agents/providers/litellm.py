@@ -11,6 +11,7 @@ from typing import Any
 from aira_lib.agents.llm import LiteLLMModel, import_litellm, missing_litellm
 from aira_lib.agents.model import Model
 from aira_lib.agents.providers.provider import PROVIDERS, Provider, UnknownModel
+from aira_lib.agents.telling import wait_aloud
 from aira_lib.study.agent import ReasoningEffort
 from aira_lib.study.model_traits import ModelTraits
 
@@ -26,7 +27,7 @@ class LiteLLM(Provider):
         Raises:
             MissingDependency: litellm is not installed.
         """
-        return LiteLLMModel(model, temperature, reasoning_effort)
+        return LiteLLMModel(model, temperature, reasoning_effort, sleep=wait_aloud)
 
     def check(self, model: str, temperature: float) -> None:
         """Look for litellm, and whether it knows such a provider.

@@ -50,12 +50,7 @@ def splits(settings: MADTask, n_train: int, n_test: int, validation_fraction: fl
     Raises:
         UserError: a split would be empty, or the task has too few distinct instances.
     """
-    n_validation = round(n_train * validation_fraction)
-    if not 0 < n_validation < n_train or n_test < 1:
-        raise UserError(
-            f"MAD task {settings.name}: {n_train} training examples with validation_fraction {validation_fraction} "
-            f"and {n_test} test examples leave a split empty; raise train_examples or test_examples"
-        )
+    n_validation = check_sizes(settings, n_train, n_test, validation_fraction)
     pool_seed, test_seed = np.random.SeedSequence(seed).spawn(2)
     taken: set[bytes] = set()
     pool = _distinct(settings, n_train, np.random.default_rng(pool_seed), "train", taken)
@@ -65,6 +60,21 @@ def splits(settings: MADTask, n_train: int, n_test: int, validation_fraction: fl
     answers = _distinct(settings, n_train, np.random.default_rng(pool_seed), "validation", taken)
     cut = n_train - n_validation
     return Splits(train=pool[:cut], validation=answers[cut:], test=test, pool=pool)
+
+
+def check_sizes(settings: MADTask, n_train: int, n_test: int, validation_fraction: float) -> int:
+    """The number of validation examples.
+
+    Raises:
+        UserError: a split would be empty.
+    """
+    n_validation = round(n_train * validation_fraction)
+    if not 0 < n_validation < n_train or n_test < 1:
+        raise UserError(
+            f"MAD task {settings.name}: {n_train} training examples with validation_fraction {validation_fraction} "
+            f"and {n_test} test examples leave a split empty; raise train_examples or test_examples"
+        )
+    return n_validation
 
 
 def _distinct(settings: MADTask, n: int, rng: np.random.Generator, split: SplitName, taken: set[bytes]) -> Examples:

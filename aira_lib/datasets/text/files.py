@@ -46,7 +46,7 @@ def text_files_corpus(
         UserError: a path is missing or of no known kind, a file cannot be read as what its name says, or the files
             hold no document for one of the two splits.
     """
-    files = [file for path in paths for file in text_files(Path(path))]
+    files = [file for path in paths for file in text_files(Path(path).expanduser())]
     train, validation = Part(max_train_bytes), Part(max_validation_bytes)
     seen: set[bytes] = set()
     for document in (text.encode() for text in documents_of(files, text_field)):
@@ -79,10 +79,19 @@ def text_files(path: Path, must_exist: bool = True) -> list[Path]:
         raise UserError(f"{path}: no such file or folder; name text files of the kinds {_known_kinds()}")
     if path.is_file():
         return [path]
-    files = sorted(file for file in path.rglob("*") if file.is_file() and kind_of(file))
+    found = sorted(file for file in path.rglob("*") if file.is_file())
+    files = [file for file in found if kind_of(file)]
     if not files:
         raise UserError(f"{path}: no text files in this folder; known kinds: {_known_kinds()}")
+    # What is beside text is no text; but what was packed as text is meant to be read.
+    if packed := next((file for file in found if file.suffix in _COMPRESSED and _unread(Path(file.stem))), None):
+        raise UserError(f"{packed}: not read compressed; unpack it, or take it out; known kinds: {_known_kinds()}")
     return files
+
+
+def _unread(path: Path) -> bool:
+    """Whether a file of this name would be read, but not compressed."""
+    return kind_of(path) not in ("", *_LINES)
 
 
 def kind_of(path: Path) -> str:

@@ -1,6 +1,6 @@
-"""One page for a whole search: what was tried, from what, and how it scored."""
+"""The page of one search: its tree of nodes, fitness over steps, and each node's plan, code, scores and reasons."""
 
 from aira_lib.search.page.live import LivePage
-from aira_lib.search.page.page import render_run
+from aira_lib.search.page.page import agent_settings, render_run
 
-__all__ = ["LivePage", "render_run"]
+__all__ = ["LivePage", "agent_settings", "render_run"]

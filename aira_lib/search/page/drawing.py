@@ -8,14 +8,16 @@ from aira_lib.records import Node
 from aira_lib.search.page.layout import forest, parents_of
 
 CURVE_WIDTH, CURVE_HEIGHT, MARGIN = 960.0, 210.0, 60.0
-_SLOT, _LEVEL, _ROW, _EDGE = 22.0, 54.0, 17.0, 16.0
+_SLOT, _LEVEL, _ROW, _EDGE = 26.0, 58.0, 21.0, 20.0
+_SIDE = 11.0  # of a column of children, to the left: the line that they hang on
+_DARK = 0.6  # share of the colours from which on ink on them is light
 # Light to dark, even steps of lightness: fitness is read off in grey print too.
 _COLOURS = ((222, 235, 247), (107, 174, 214), (8, 69, 148))
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One node in a picture. `path` leads from its parent; `fill` is None where the node failed."""
+    """One node. `path` leads from its parent; `fill` is None where it failed; `dark` ones want light ink."""
 
     index: int
     x: float
@@ -23,6 +25,8 @@ class Mark:
     fill: str | None
     best: bool
     label: str
+    step: int
+    dark: bool = False
     path: str = ""
 
 
@@ -69,11 +73,16 @@ def draw_tree(nodes: Sequence[Node], lower_is_better: bool) -> Tree:
     """Draw the forest."""
     places, best = forest(nodes), _last(best_so_far(nodes, lower_is_better))
     spots = [(_EDGE + p.slot * _SLOT, _EDGE + p.depth * _LEVEL + p.row * _ROW) for p in places]
-    fills = _fills(nodes, lower_is_better)
+    shares = _shares(nodes, lower_is_better)
+    shared = {(place.slot, place.depth) for place in places if place.row}  # columns of more than one
     marks = []
-    for index, (node, place, (x, y)) in enumerate(zip(nodes, places, spots, strict=True)):
-        path = _branch(spots[place.parent], (x, y - place.row * _ROW), y) if place.parent is not None else ""
-        marks.append(Mark(index, x, y, fills[index], index == best, _label(node), path))
+    for index, (node, place, (x, y), share) in enumerate(zip(nodes, places, spots, shares, strict=True)):
+        path = ""
+        if place.parent is not None:
+            hangs = _SIDE if (place.slot, place.depth) in shared else 0.0
+            path = _branch(spots[place.parent], (x, y - place.row * _ROW), y, hangs)
+        dark = share is not None and share > _DARK
+        marks.append(Mark(index, x, y, _fill(share), index == best, _label(node), node.step, dark, path))
     extra = [
         (index, f"M{_xy(*spots[other])}L{_xy(*spots[index])}")
         for index, parents in enumerate(parents_of(nodes))
@@ -87,7 +96,8 @@ def draw_curve(nodes: Sequence[Node], lower_is_better: bool) -> Curve:
     """Draw fitness over steps: failed nodes on the axis, good ones at their fitness."""
     values = [fitness(node) for node in nodes]
     finite = [value for value in values if value is not None]
-    low, high = _range(finite)
+    ticks = nice_ticks(finite)
+    low, high = ticks[0], ticks[-1]
     floor = CURVE_HEIGHT - 24.0
     across = (CURVE_WIDTH - MARGIN - 12.0) / max(len(nodes) - 1, 1)
 
@@ -95,12 +105,12 @@ def draw_curve(nodes: Sequence[Node], lower_is_better: bool) -> Curve:
         return MARGIN + index * across
 
     def y(value: float) -> float:
-        return 12.0 + (high - value) / (high - low) * (floor - 30.0)
+        return 20.0 + (high - value) / (high - low) * (floor - 38.0)
 
-    fills, bests = _fills(nodes, lower_is_better), best_so_far(nodes, lower_is_better)
+    shares, bests = _shares(nodes, lower_is_better), best_so_far(nodes, lower_is_better)
     heights = [floor if value is None else y(value) for value in values]
     marks = [
-        Mark(index, x(index), height, fills[index], index == bests[-1], _label(nodes[index]))
+        Mark(index, x(index), height, _fill(shares[index]), index == bests[-1], _label(nodes[index]), nodes[index].step)
         for index, height in enumerate(heights)
     ]
     line = [(x(index), y(values[best] or 0.0)) for index, best in enumerate(bests) if best is not None]
@@ -108,16 +118,37 @@ def draw_curve(nodes: Sequence[Node], lower_is_better: bool) -> Curve:
         marks,
         _steps(line),
         [(x(index), str(nodes[index].step)) for index in _spread(len(nodes))],
-        [(y(value), f"{value:.3g}") for value in (low, (low + high) / 2, high)] if finite else [],
+        [(y(value), f"{value:.6g}") for value in ticks] if finite else [],
     )
 
 
-def _fills(nodes: Sequence[Node], lower_is_better: bool) -> list[str | None]:
-    """A colour for each good node, darker for better ones."""
+def _shares(nodes: Sequence[Node], lower_is_better: bool) -> list[float | None]:
+    """Of each good node how good it is among all, from 0 (worst) to 1 (best)."""
     values = [fitness(node) for node in nodes]
     low, high = _range([value for value in values if value is not None])
     shares = [None if value is None else (value - low) / (high - low) for value in values]
-    return [None if share is None else colour(1 - share if lower_is_better else share) for share in shares]
+    return [None if share is None else 1 - share if lower_is_better else share for share in shares]
+
+
+def _fill(share: float | None) -> str | None:
+    """The colour of a node, darker for better ones."""
+    return None if share is None else colour(share)
+
+
+def nice_ticks(values: Sequence[float], most: int = 5) -> list[float]:
+    """Round numbers at equal distances that enclose values, two at least; of shares within 0 and 1."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    if high <= low:
+        low, high = low - 0.02 * (abs(low) or 1.0), high + 0.02 * (abs(high) or 1.0)
+    rough = (high - low) / (most - 1)
+    if not 1e-300 < rough < 1e300:
+        return [low, high]
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= rough)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    if values and min(values) >= 0 and max(values) <= 1:
+        first, last = max(first, 0), min(last, math.floor(1 / step + 1e-9))
+    return [float(f"{place * step:.12g}") for place in range(first, max(last, first + 1) + 1)]
 
 
 def colour(share: float) -> str:
@@ -139,10 +170,11 @@ def _label(node: Node) -> str:
     return f"step {node.step}, {node.operator}, {'failed' if value is None else f'{value:.4f}'}"
 
 
-def _branch(start: tuple[float, float], top: tuple[float, float], end: float) -> str:
-    """From a parent down to the head of a column, and down the column."""
-    middle = (start[1] + top[1]) / 2
-    return f"M{_xy(*start)}C{_xy(start[0], middle)} {_xy(top[0], middle)} {_xy(*top)}V{end:g}"
+def _branch(start: tuple[float, float], top: tuple[float, float], end: float, beside: float) -> str:
+    """From a parent down to a node; to one in a column of several along the column's side, so that it is no chain."""
+    middle, x = (start[1] + top[1]) / 2, top[0] - beside
+    across = f"V{end:g}H{round(top[0], 1):g}" if beside else ""
+    return f"M{_xy(*start)}C{_xy(start[0], middle)} {_xy(x, middle)} {_xy(x, top[1])}{across}"
 
 
 def _steps(points: Sequence[tuple[float, float]]) -> str:

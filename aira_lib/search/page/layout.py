@@ -1,7 +1,8 @@
 """Where the nodes of a search stand when it is drawn as a forest: roots on top, steps of one parent left to right.
 
-Children without children of their own stand in short columns, for a good parent has hundreds of them. A parent stands
-over the left end of what came of it, and the widest tree to the right: lines stay short, however deep it goes.
+Children without children of their own stand in short columns, for a good parent has hundreds of them; roots without
+any stand side by side, for nothing ties one draft to the next. A parent stands over the left end of what came of it,
+and the widest tree to the right: lines stay short, however deep it goes.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from aira_lib.records import Node
 
 COLUMN = 8  # childless children in one column
+ROW = 24  # childless roots in one row
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ def _place(
     siblings = children.get(parent, [])
     childless = [number for number in siblings if number not in children]
     for order, number in enumerate(childless):
-        places[number] = Place(left + order // COLUMN, depth, order % COLUMN, parent)
-    left += -(-len(childless) // COLUMN)
+        column, row = (order % ROW, order // ROW) if parent is None else divmod(order, COLUMN)
+        places[number] = Place(left + column, depth, row, parent)
+    left += min(len(childless), ROW) if parent is None else -(-len(childless) // COLUMN)
     for number in sorted((number for number in siblings if number in children), key=lambda number: widths[number]):
         places[number] = Place(left, depth, 0, parent)
         left += widths[number]

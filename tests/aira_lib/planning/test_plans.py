@@ -12,7 +12,8 @@ from aira_lib.architecture.scales import scale_named
 from aira_lib.architecture.tables import read_table
 from aira_lib.cli import app
 from aira_lib.errors import UserError
-from aira_lib.planning.training_plan import baseline_points, gpu_hours, paper_plan
+from aira_lib.flow.scales import baseline_points
+from aira_lib.planning.training_plan import gpu_hours, paper_plan
 from aira_lib.study import Study
 from tests.builders import TINY_STUDY
 

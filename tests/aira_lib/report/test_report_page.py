@@ -312,6 +312,6 @@ def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path, monkey
     for module in [m for m in sys.modules if m.startswith(("matplotlib", "aira_lib.report."))]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingDependency, match=r"pip install 'aira\[report\]'"):
+    with pytest.raises(MissingDependency, match=r"pip install -e '.*\[report\]'"):
         report(made_up_study(), ReportInputs(), work_in(tmp_path))
     assert not (tmp_path / "report.html").exists()

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aira_lib.records import Evaluation, Node
-from aira_lib.search.page import live, render_run
-from aira_lib.search.page.drawing import best_so_far, colour, draw_curve, draw_tree
+from aira_lib.search.page import agent_settings, live, render_run
+from aira_lib.search.page.drawing import best_so_far, colour, draw_curve, draw_tree, nice_ticks
 from aira_lib.search.page.layout import forest, parents_of
+from aira_lib.study import AgentSection
 from tests.builders import node
 
 HOSTILE = (
@@ -110,7 +113,7 @@ class Clock:
         monkeypatch.setattr(live.time, "monotonic", lambda: self.now)
         monkeypatch.setattr(live, "render_run", self.render)
 
-    def render(self, nodes: list[Node], title: str, lower_is_better: bool, running: bool, facts: object) -> str:
+    def render(self, nodes: list[Node], title: str, lower_is_better: bool, running: bool, **head: Any) -> str:
         self.now += self.takes
         self.pages += 1
         return f"{len(nodes)} {running}"
@@ -181,6 +184,73 @@ def test_no_two_nodes_share_a_place_and_parents_are_above(seed: int) -> None:
         if place.parent is not None:
             assert place.depth == places[place.parent].depth + 1
             assert place.slot >= places[place.parent].slot
+
+
+def test_drafts_stand_side_by_side_and_children_in_a_column_hang_on_a_line_beside_it() -> None:
+    """Drafts without children stood below each other, as if one had come of the other."""
+    drafts = draw_tree([node(i, "M", 0.5) for i in range(10)], False).marks
+    assert len({mark.y for mark in drafts}) == 1
+    assert len({mark.x for mark in drafts}) == 10
+    children = [node(0, "M", 0.5), *(node(i, "M", 0.5, parents=("n0",)) for i in (1, 2, 3))]
+    root, *column = draw_tree(children, False).marks
+    assert {mark.x for mark in column} == {root.x}
+    for mark in column:
+        assert mark.path.endswith(f"V{mark.y:g}H{mark.x:g}"), "a line through the nodes above would make a chain"
+        beside = float(mark.path.split()[-1].partition(",")[0])
+        assert beside < mark.x - 8.5
+    (only,) = draw_tree(children[:2], False).marks[1:]
+    assert "H" not in only.path
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [
+        ([1.0], [0.98, 1.0]),  # an accuracy has no 1.5
+        ([0.0], [0.0, 0.01, 0.02]),
+        ([0.31, 0.87], [0.2, 0.4, 0.6, 0.8, 1.0]),
+        ([0.0335, 0.0435], [0.0325, 0.035, 0.0375, 0.04, 0.0425, 0.045]),
+        ([2.31, 4.06], [2.0, 2.5, 3.0, 3.5, 4.0, 4.5]),
+        ([-3.0, 120.0], [-50.0, 0.0, 50.0, 100.0, 150.0]),
+    ],
+)
+def test_axes_have_round_numbers_that_the_fitness_can_have(values: list[float], ticks: list[float]) -> None:
+    assert nice_ticks(values) == ticks
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=20))
+def test_axes_enclose_their_values(values: list[float]) -> None:
+    ticks = nice_ticks(values)
+    assert ticks == sorted(set(ticks))
+    assert 2 <= len(ticks) <= 7
+    spread = ticks[-1] - ticks[0]
+    assert all(ticks[0] - 1e-6 * spread <= value <= ticks[-1] + 1e-6 * spread for value in values)
+    if values and all(0 <= value <= 1 for value in values):
+        assert 0 <= ticks[0] < ticks[-1] <= 1
+
+
+def test_nodes_bear_their_steps_and_the_best_is_named() -> None:
+    page = render_run([node(7, "M", 0.2), node(12, "M", 0.9), node(31, None, None)], "t")
+    assert re.findall(r'<text class="step(?: light)?"[^>]*>(\d+)</text>', page) == ["7", "12", "31"]
+    assert page.count('<text class="tag"') == 1
+    assert ".node.best.chosen { stroke: var(--mark)" in page, "the best is chosen at the start, and must stay marked"
+
+
+def test_the_agents_settings_and_budget_stand_on_its_page() -> None:
+    agent = AgentSection.model_validate(
+        {
+            "model": "openai/<b>",
+            "steps": 60,
+            "hours": 2,
+            "max_dollars": 3,
+            "memory": "siblings",
+            "limits": {"gpu": True},
+        }
+    )
+    page = render_run(search_of(3), "t", settings=agent_settings(agent))
+    for shown in ("greedy-&lt;b&gt; (greedy, openai/&lt;b&gt;)", "60 at most", "2 h at most", "3 at most", "siblings",
+                  "limits.gpu"):  # fmt: skip
+        assert shown in page
+    assert "The agent" not in render_run(search_of(3), "t")
 
 
 def test_a_chain_as_long_as_a_search_is_drawn() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from uuid import uuid4
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from aira_lib.errors import MissingDependency
 from aira_lib.track import mlflow_sync
+from aira_lib.track.address import sqlite_address
 from aira_lib.track.log import TrackLog
 from aira_lib.track.mlflow_sync import MLflowSync
 
@@ -25,7 +27,9 @@ mlflow = pytest.importorskip("mlflow")
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('runs')}/mlflow.db"
+    folder = tmp_path_factory.mktemp("runs") / "my rüns, 100%20"  # a name that an address would spell otherwise
+    folder.mkdir()
+    return sqlite_address(folder / "mlflow.db")
 
 
 @pytest.fixture
@@ -83,10 +87,14 @@ def test_a_study_is_a_parent_with_nested_runs(sync: MLflowSync, tmp_path: Path) 
     (start, better) = history(sync, first, "best/validation")
     assert start == (0, 0.5)
     assert math.isnan(better[1])
-    artifacts = Path(parent.info.artifact_uri.removeprefix("file://"))
-    assert artifacts.is_relative_to(Path(sync.tracking_uri.removeprefix("sqlite:///")).parent)
+    artifacts = Path(unquote(parent.info.artifact_uri.removeprefix("file://")))
+    assert artifacts.is_relative_to(Path(unquote(sync.tracking_uri.removeprefix("sqlite:///"))).parent)
     assert (artifacts / "report.html").read_text() == "report.html"
     assert (artifacts / "figures" / "a.svg").read_text() == "figures/a.svg"
+    beside = artifacts.parents[3]
+    assert {path.name for path in beside.parent.iterdir()} == {beside.name}, "a stray folder"
+    assert sync.set_params(None, "", {"proxy.epochs": 2})
+    assert runs_of(sync)["study:d1"].data.params == {"proxy.epochs": "2"}
     assert sync.set_status(None, "", "finished")
     assert runs_of(sync)["study:d1"].info.status == "FINISHED"
 
@@ -263,7 +271,7 @@ print(MLflowSync({database!r}, "aira/quiet", {{"aira.spec_digest": "d"}}).sync("
 
 def test_without_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlflow_sync, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependency, match=r"aira\[tracking\]"):
+    with pytest.raises(MissingDependency, match=r"pip install -e '.*\[tracking\]'"):
         new_sync("sqlite:///x.db", "aira/x")
 
 

@@ -1,0 +1,141 @@
+"""What is refused before anything is made: of a study alone, and of what it needs on this machine.
+
+Whatever a stage would refuse hours later belongs here, as far as no result is needed to know it.
+"""
+
+from pathlib import Path
+
+from aira_lib.errors import UserError, nearest
+from aira_lib.flow.scales import baseline_points, baselines_at, described_names, scales
+from aira_lib.store.base import safe_name
+from aira_lib.study import ProxySection, Study
+from aira_lib.tasks import proxy_for
+from aira_lib.tasks.section import family_of, task_of
+from aira_lib.training.trainers import check_trainer
+
+_LATER = ("aggregate", "scales", "extrapolate", "pretrain", "evaluate")
+"""Sections of a study that only say what becomes of designs."""
+
+
+def check_study(study: Study) -> None:
+    """Refuse what reading the study's file alone cannot tell, and no result is needed to tell.
+
+    Raises:
+        UserError: see `check_sections`; or names, scales, budgets, data sets or sizes that a stage would refuse.
+    """
+    check_sections(study)
+    for agent in study.agents:
+        safe_name(f"{agent.name}.s{max(agent.seeds)}".replace("/", "\\"))  # a name is no path
+    if family_of(study.task).has_designs:
+        _check_proxy(proxy_for(task_of(study.task), study.proxy))
+        _check_data_sets(study)
+        _check_sizes(study)
+
+
+def check_sections(study: Study) -> None:
+    """Refuse sections that do not go together; so little work that it is asked wherever units are named.
+
+    Raises:
+        UserError: no such task or trainer, a task that an agent cannot search, or sections that do not go with it.
+    """
+    family = family_of(study.task)
+    family.check(study.task, study.agents, study.proxy)
+    check_trainer(study.pretrain)
+    if family.has_designs and not study.aggregate:
+        raise UserError(f"study {study.name}: aggregate is empty; name at least one way to aggregate designs")
+    described = [name for name in _LATER if getattr(study, name) != Study.model_fields[name].default]
+    if described and not family.has_designs:
+        raise UserError(
+            f"study {study.name} searches {family.what}, whose candidates are programs and no designs: there is "
+            f"nothing to archive, aggregate or pretrain; leave out {', '.join(described)}"
+        )
+
+
+def need_designs(study: Study) -> None:
+    """Refuse what comes after the searches where these find no designs.
+
+    Raises:
+        UserError: the study's task has no designs.
+    """
+    family = family_of(study.task)
+    if not family.has_designs:
+        raise UserError(
+            f"study {study.name} searches {family.what}, whose candidates are programs and no designs: there is "
+            "nothing to archive, aggregate or pretrain; run its searches alone with `aira search`"
+        )
+
+
+def check_here(study: Study) -> None:
+    """Refuse what this machine lacks: the device, the models' packages and names, the files. Nobody is called.
+
+    Not of a study that is compiled: a cluster has others.
+
+    Raises:
+        UserError: one line for the first of them.
+    """
+    from aira_lib.agents.providers import Provider, provider_of
+    from aira_lib.datasets.text.files import text_files
+    from aira_lib.device import device, ready_device
+
+    if device() != "cpu":
+        ready_device()
+    for number, agent in enumerate(study.agents):
+        provider = provider_of(agent.model)
+        try:
+            provider.check(agent.model, agent.temperature)
+        except UserError as error:
+            raise UserError(f"agents.{number}.model: {error}") from None
+        tells_prices = type(provider).price is not Provider.price
+        if agent.max_dollars is not None and tells_prices and provider.price(agent.model) is None:
+            raise UserError(
+                f"agent {agent.name!r}: no price is known of model {agent.model!r}, so max_dollars cannot be kept; "
+                "set max_tokens_total (--max-tokens) instead"
+            )
+    named = {"pretrain.data.paths": study.pretrain.data.paths, "proxy.language.paths": study.proxy.language.paths,
+             "proxy.language.test_paths": study.proxy.language.test_paths}  # fmt: skip
+    for key, paths in named.items():
+        for path in (Path(path).expanduser() for path in paths if "://" not in path):
+            try:
+                text_files(path)
+            except UserError as error:
+                where = "" if path.is_absolute() else f" (it is looked for from {Path.cwd()})"
+                raise UserError(f"{key}: {error}{where}") from None
+
+
+def _check_proxy(proxy: ProxySection) -> None:
+    """Refuse sizes that the makers of examples would, in the first search."""
+    from aira_lib.datasets.language import check_examples
+    from aira_lib.datasets.mad.splits import check_sizes
+    from aira_lib.proxy.cost import task_settings
+
+    if proxy.text:
+        check_examples(proxy.text, proxy.language, proxy.validation_fraction)
+        return
+    for name in proxy.tasks:
+        sizes = proxy.train_examples, proxy.test_examples, proxy.validation_fraction
+        check_sizes(task_settings(proxy, name), *sizes)
+
+
+def _check_data_sets(study: Study) -> None:
+    here = task_of(study.task).dataset
+    for section in study.aggregate:
+        for name in section.datasets:
+            if name != here:
+                raise UserError(
+                    f"aggregate {section.name!r}: datasets: the archive will have nothing of data set {name!r}"
+                    f"{nearest(name, [here])}"
+                )
+
+
+def _check_sizes(study: Study) -> None:
+    """Refuse scales that no depth meets, budgets that do not pay for a step, and text shorter than a window."""
+    baselines_at(study, described_names(study))
+    baseline_points(study)
+    data = study.pretrain.data
+    for scale in scales(study, study.trainable_scales()):
+        for key in ("max_train_bytes", "max_validation_bytes"):
+            if getattr(data, key) <= scale.seq_len:
+                raise UserError(
+                    f"pretrain.data.{key}: {getattr(data, key):,} bytes are too few for a window of seq_len "
+                    f"{scale.seq_len:,} at scale {scale.name}"
+                )

@@ -1,0 +1,131 @@
+"""How far a study is and how long it still takes: the plan's estimate, corrected by what units really took."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from aira_lib.agents import total_steps
+from aira_lib.console import duration
+from aira_lib.flow.estimates import SECONDS_TO_START
+from aira_lib.flow.stage import STAGES
+from aira_lib.local.rates import Rates
+from aira_lib.planning.estimate import StageEstimate
+from aira_lib.study import Study
+from aira_lib.track.progress import ENDED, Progress
+
+_ASSUMED, _MEASURED = 1.0, 3.0  # units that a rate from before weighs beside those of this run
+_WORTH_A_RATE = 0.2  # of a unit that still runs
+
+
+def sizes_of(study: Study) -> dict[str, float]:
+    """What each search of a study weighs in its stage: its steps at most."""
+    return {f"{agent.name}.s{seed}": float(total_steps(agent)) for agent in study.agents for seed in agent.seeds}
+
+
+@dataclass
+class Outlook:
+    """How far the study is, from its units' progress.
+
+    Attributes:
+        plan: What each stage will take, by assumption.
+        sizes: What single searches weigh, by name.
+        workers: How many units run at once.
+        rates: What units of before took beside such an estimate.
+        points: How many pretraining points there really are; None: as many as are planned.
+    """
+
+    plan: Sequence[StageEstimate]
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    workers: int = 1
+    rates: Rates = field(default_factory=Rates)
+    points: int | None = None
+    _begun: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    _learnt: set[tuple[str, str]] = field(default_factory=set)
+    _seen: tuple[float, float] = (0.0, 0.0)  # estimated and real seconds of all units that are done
+
+    def units(self, stage: StageEstimate) -> int:
+        """How many units a stage has."""
+        if self.points is not None and STAGES.named(stage.stage).per == "point":
+            return self.points
+        return stage.units
+
+    def fraction(self, units: Sequence[Progress], stage: StageEstimate) -> float:
+        """Share of a stage that is done, 0 to 1; what was there already is done."""
+        whole = self._whole(stage)
+        done = sum(self._size(stage, u) * _share(u) for u in units if u.stage == stage.stage)
+        return min(1.0, done / whole) if whole else 1.0
+
+    def look(self, units: Sequence[Progress]) -> None:
+        """Take note of units: where each was when it was first seen, and what those took that are done."""
+        for unit in units:
+            key = unit.stage, unit.unit
+            if unit.status == "running" and unit.total and key not in self._begun:
+                self._begun[key] = (_share(unit), unit.updated)
+            if unit.status == "done" and key not in self._learnt:
+                self._learnt.add(key)
+                estimated, took = self._measured(unit)
+                if estimated and took:
+                    self.rates.learn(unit.stage, took / estimated)
+                    self._seen = (self._seen[0] + estimated, self._seen[1] + took)
+
+    def seconds_left(self, units: Sequence[Progress]) -> float:
+        """Seconds of wall time left."""
+        return sum(self._left(units, stage) for stage in self.plan)
+
+    def in_words(self, units: Sequence[Progress]) -> str:
+        """The time left, and that it is only estimated where nothing of the most of it was ever measured."""
+        lefts = {stage.stage: self._left(units, stage) for stage in self.plan}
+        known = sum(left for stage, left in lefts.items() if self.rates.of(stage) is not None)
+        sure = known >= sum(lefts.values()) / 2
+        return f"about {duration(sum(lefts.values()))} left{'' if sure else ', estimated'}"
+
+    def _left(self, units: Sequence[Progress], stage: StageEstimate) -> float:
+        mine = [u for u in units if u.stage == stage.stage]
+        count, whole = self.units(stage), self._whole(stage)
+        seconds = self._seconds(stage)
+        left = seconds * (1.0 - self.fraction(units, stage))
+        longest = max((self._size(stage, u) / whole * seconds * (1 - _share(u)) for u in mine if whole), default=0.0)
+        open_ones = max(1, count - sum(u.status in ENDED for u in mine))
+        return max(left / min(self.workers, open_ones), longest) * self._rate(mine, stage)
+
+    def _rate(self, mine: Sequence[Progress], stage: StageEstimate) -> float:
+        """Real seconds for an estimated one: what was known before, and what this run shows."""
+        before = self.rates.of(stage.stage)
+        weight = _ASSUMED if before is None else _MEASURED
+        if before is None:
+            before = self._seen[1] / self._seen[0] if self._seen[0] else 1.0
+        each = self._seconds(stage) / max(self.units(stage), 1)
+        shown = [self._measured(u) for u in mine]
+        estimated = weight * each + sum(part for part, _ in shown)
+        return (weight * each * before + sum(took for _, took in shown)) / estimated if estimated else 1.0
+
+    def _measured(self, unit: Progress) -> tuple[float, float]:
+        """Estimated and real seconds of the part of a unit that this run has seen; zeros where it says too little."""
+        stage = next((each for each in self.plan if each.stage == unit.stage), None)
+        if stage is None or unit.status not in ("running", "done"):
+            return 0.0, 0.0
+        share, since = self._begun.get((unit.stage, unit.unit), (0.0, unit.started))
+        if share < _WORTH_A_RATE:
+            share, since = 0.0, unit.started
+        seen = _share(unit) - share
+        if seen < _WORTH_A_RATE or not self._whole(stage):
+            return 0.0, 0.0
+        estimated = seen * self._size(stage, unit) / self._whole(stage) * self._seconds(stage)
+        start = SECONDS_TO_START if not share and unit.status == "done" else 0.0
+        return estimated, max(0.0, unit.updated - since) + start
+
+    def _seconds(self, stage: StageEstimate) -> float:
+        """Estimated seconds of all units that a stage really has."""
+        return stage.seconds * self.units(stage) / max(stage.units, 1)
+
+    def _whole(self, stage: StageEstimate) -> float:
+        return sum(self.sizes.values()) or float(stage.size) if stage.stage == "search" else float(self.units(stage))
+
+    def _size(self, stage: StageEstimate, unit: Progress) -> float:
+        return self.sizes.get(unit.unit, stage.size / max(stage.units, 1)) if stage.stage == "search" else 1.0
+
+
+def _share(unit: Progress) -> float:
+    """How much of a unit is done, 0 to 1."""
+    if unit.status in ENDED:
+        return 1.0
+    return min(1.0, unit.done / unit.total) if unit.total else 0.0
