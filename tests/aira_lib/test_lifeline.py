@@ -1,5 +1,6 @@
 """A stage ends with its launcher, whatever it is doing just then."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -66,10 +67,15 @@ def test_a_stage_two_levels_below_ends_too(launcher: "subprocess.Popen[bytes]", 
     assert pipeline.stdout is not None
     pipeline.stdout.readline()
     stage = int(pipeline.stdout.readline())
-    launcher.kill()
-    assert pipeline.wait(timeout=20) == -signal.SIGKILL
-    assert eventually_gone(stage)
-    assert pipeline.stdout.read() == b""  # nobody holds its output open
+    try:
+        launcher.kill()
+        assert pipeline.wait(timeout=20) == -signal.SIGKILL
+        assert eventually_gone(stage)
+        assert pipeline.stdout.read() == b""  # nobody holds its output open
+    finally:
+        pipeline.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(stage, signal.SIGKILL)
 
 
 def test_what_watches_a_stage_ends_with_it(launcher: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
