@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import aira_lib.cli.doctor as doctor
 import aira_lib.sandbox.reach as reach
 from aira_lib.errors import UserError
 from aira_lib.sandbox import check_reach
@@ -137,6 +138,13 @@ def test_where_there_is_isolation_nothing_is_looked_for(monkeypatch: pytest.Monk
     monkeypatch.setattr(reach, "isolation", lambda: "user namespaces")
     monkeypatch.setattr(reach, "within_reach", never)
     check_reach()
+
+
+def test_doctor_names_what_is_within_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "isolation", lambda: "none")
+    monkeypatch.setattr(doctor, "refusals", dict)
+    monkeypatch.setattr(doctor, "within_reach", lambda: ("A_KEY (environment of process 1)",))
+    assert doctor._isolation()[1].endswith("; within their reach: A_KEY (environment of process 1)")
 
 
 def test_searches_of_models_are_refused_and_baselines_are_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
