@@ -93,6 +93,17 @@ def test_what_watches_a_stage_ends_with_it(launcher: "subprocess.Popen[bytes]", 
     assert eventually_gone(watcher)
 
 
+def test_a_lock_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "aira_lib.local.one_search", "study.json", "a.s0", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "AIRA_LIFELINE": str(tmp_path / "none")},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"aira: AIRA_LIFELINE={tmp_path}/none: No such file")
+    assert done.stderr.count("\n") == 1
+
+
 def eventually_gone(pid: int) -> bool:
     """Whether a process ends before long; one that ended but that nobody has reaped counts as gone."""
     for _ in range(400):

@@ -74,6 +74,7 @@ def test_files_that_can_be_read_are_told(tmp_path: Path) -> None:
     for name in ("id_rsa", "id_rsa.pub", "id_empty"):
         (tmp_path / name).write_text("" if name == "id_empty" else "x")
     (tmp_path / "id_folder").mkdir()
+    os.mkfifo(tmp_path / "id_pipe")
     assert list(in_files([f"{tmp_path}/id_*", f"{tmp_path}/none"])) == [f"{tmp_path}/id_rsa"]
 
 
