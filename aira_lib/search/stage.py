@@ -8,9 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from aira_lib.agents import Journal, best_node, model_named, total_steps
+from aira_lib.agents import Journal, Model, best_node, model_named, total_steps
 from aira_lib.agents.call_log import CALLS, CallLog, LoggedModel
 from aira_lib.agents.ledger import spent, used_up
+from aira_lib.agents.model import LeavesOut
 from aira_lib.agents.providers import provider_of
 from aira_lib.agents.replay import REPLIES, RecordingModel
 from aira_lib.device import cores
@@ -77,7 +78,8 @@ def search(
     if not over():
         with scratch_folder() as scratch:
             asked = family.open(task, proxy, Opening(scratch, work.threads, work.evaluations, asked_by, evaluate))
-            candidates = _candidates(asked, agent, seed, work, scratch)
+            model = model_named(agent.model, agent.temperature, agent.reasoning_effort)
+            candidates = _candidates(asked, agent, seed, model, work, scratch)
             while not over():
                 done = len(journal.nodes)
                 clock.start()
@@ -90,6 +92,7 @@ def search(
                 _log_node(journal.nodes, searched, work)
                 work.progress(done + 1, steps, _note(journal.nodes, searched))
                 page.refresh(journal.nodes)
+            _say_left_out(model, work)
     page.finish(journal.nodes)
     if any(node.self_reported for node in journal.nodes):
         work.stand_in("validation fitness as candidates report it", "validation fitness that the harness measures")
@@ -125,14 +128,19 @@ class _Clock:
         return self.budget if self.started is None else self.budget - (time.monotonic() - self.started)
 
 
-def _candidates(task: Task, agent: AgentSection, seed: int, work: Work, scratch: Path) -> Candidates:
-    model, calls = model_named(agent.model, agent.temperature, agent.reasoning_effort), None
+def _candidates(task: Task, agent: AgentSection, seed: int, model: Model, work: Work, scratch: Path) -> Candidates:
+    calls = None
     if (provider := provider_of(agent.model)).over_network:
         calls = CallLog(work.path / CALLS, lambda: work.push(CALLS))
         model = LoggedModel(model, calls, provider.price(agent.model))
     if agent.record_replies:
         model = RecordingModel(model, work.path / REPLIES)
     return Candidates(task=task, agent=agent, seed=seed, model=model, scratch=scratch, cores=cores(), calls=calls)
+
+
+def _say_left_out(model: Model, work: Work) -> None:
+    for setting in sorted(model.left_out) if isinstance(model, LeavesOut) else []:
+        work.stand_in(f"the provider's own {setting}", f"the agent's {setting}", f"{model.name} does not take one")
 
 
 def _log_choices(searched: SearchTask, of_task: dict[str, object], agent: AgentSection, seed: int, work: Work) -> None:

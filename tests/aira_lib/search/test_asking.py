@@ -162,3 +162,15 @@ def test_a_model_that_refuses_stops_the_search(tmp_path: Path, monkeypatch: pyte
         monkeypatch.setenv("OPENAI_API_BASE", server.url)
         with pytest.raises(UserError, match="the moon is not full"):
             searched(tmp_path, LiteLLMModel("openai/local", 1.0), monkeypatch)
+
+
+def test_a_setting_that_the_provider_does_not_take_is_said_in_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Scripted(PROGRAM)
+    model.left_out = {"temperature"}  # type: ignore[attr-defined]
+    monkeypatch.setattr(stage, "model_named", lambda *_: model)
+    work = work_in(tmp_path)
+    search(TASK, PROXY, AGENT, 0, work, share)
+    (said,) = (each for each in work.stand_ins if "temperature" in each.what)
+    assert said.instead_of == "the agent's temperature"
