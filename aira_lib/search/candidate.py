@@ -13,7 +13,6 @@ import numpy as np
 from aira_lib.agents import Model, Reply, ReplyError, Situation, next_step, parse_reply, render_prompt
 from aira_lib.agents.analysis import analysed, wants_analysis
 from aira_lib.agents.bounds import MAX_PLAN
-from aira_lib.agents.call_log import CallLog
 from aira_lib.agents.ledger import used_up
 from aira_lib.agents.patch import change_of, parse_edit
 from aira_lib.agents.prompt import Prompt, patch_wanted, shortened
@@ -59,7 +58,8 @@ class Candidates:
     model: Model
     scratch: Path
     cores: int
-    calls: CallLog | None = None
+    begin: Callable[[int], dict[str, float]] = lambda step: {}
+    """Told of each step that begins; what earlier calls for that very step used in vain."""
 
     def make(
         self,
@@ -121,7 +121,7 @@ class Candidates:
         seconds_left: Callable[[], float],
     ) -> tuple[_Written, str, dict[str, float]]:
         """Ask until a reply holds a program, as often as the agent may: it, why there is none, and the usage."""
-        usage = self.calls.start(len(nodes), self.agent.record_replies) if self.calls else {}
+        usage = self.begin(len(nodes))
         written, why_not = _Written(), ""
         for number in range(self.agent.tries):
             try:

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from aira_lib.agents import Journal, Model, best_node, model_named, total_steps
-from aira_lib.agents.call_log import CALLS, CallLog, LoggedModel
 from aira_lib.agents.ledger import spent, used_up
 from aira_lib.agents.model import LeavesOut
 from aira_lib.agents.providers import provider_of
-from aira_lib.agents.replay import REPLIES, RecordingModel
 from aira_lib.device import cores
 from aira_lib.records import PAGE, Node
 from aira_lib.sandbox import isolation
+from aira_lib.search.asked import Asked, kept_files
 from aira_lib.search.candidate import Candidates
 from aira_lib.search.page import LivePage
 from aira_lib.search.scratch import scratch_folder
@@ -42,8 +41,9 @@ def search(
     """Search until the steps, the hours or a budget are used up; goes on where an interrupted search stopped.
 
     Leaves `journal.jsonl` (a `Node` a line), `search.json` (the best design and counts), of a model over a network
-    `calls.jsonl` (what each call used) and, with `record_replies`, `replies.jsonl`; beside these, no part of the
-    record, `page.html`, which is kept up to date while the search runs.
+    `calls.jsonl` (what each call used), with `record_replies` `replies.jsonl` and with `keep_prompts`
+    `transcript.jsonl`; beside these, no part of the record, `page.html`, which is kept up to date while the search
+    runs.
     The same study and seed give the same nodes, interrupted or not, if the model's replies are the same and no time
     limit intervenes.
 
@@ -87,8 +87,8 @@ def search(
                 journal.append(node)
                 clock.stop(node)
                 work.push(JOURNAL)
-                if agent.record_replies:
-                    work.push(REPLIES)
+                for name in kept_files(agent):
+                    work.push(name)
                 _log_node(journal.nodes, searched, work)
                 work.progress(done + 1, steps, _note(journal.nodes, searched))
                 page.refresh(journal.nodes)
@@ -129,13 +129,11 @@ class _Clock:
 
 
 def _candidates(task: Task, agent: AgentSection, seed: int, model: Model, work: Work, scratch: Path) -> Candidates:
-    calls = None
-    if (provider := provider_of(agent.model)).over_network:
-        calls = CallLog(work.path / CALLS, lambda: work.push(CALLS))
-        model = LoggedModel(model, calls, provider.price(agent.model))
-    if agent.record_replies:
-        model = RecordingModel(model, work.path / REPLIES)
-    return Candidates(task=task, agent=agent, seed=seed, model=model, scratch=scratch, cores=cores(), calls=calls)
+    """What makes the nodes, with the model in the wrappers that keep what it was asked, said and used."""
+    asked = Asked(model, agent, work)
+    return Candidates(
+        task=task, agent=agent, seed=seed, model=asked.model, scratch=scratch, cores=cores(), begin=asked.begin
+    )
 
 
 def _say_left_out(model: Model, work: Work) -> None:

@@ -87,7 +87,8 @@ class AgentSection(Section):
     has the model look back at each step (or at failed ones) in a call of its own; it never decides a score.
     `memory` says of which earlier steps a prompt tells, in at most `memory_tokens` (see `aira_lib.agents.memory`;
     the default holds all that a memory ever holds, for smollm2 1,500); `complexity_cues` ask for simple designs
-    first and for elaborate ones later. `reasoning_effort` "none" leaves it to the provider. Defaults: AIRA-dojo's
+    first and for elaborate ones later. `keep_prompts` keeps what was asked and answered, word for word but for keys.
+    `reasoning_effort` "none" leaves it to the provider. Defaults: AIRA-dojo's
     greedy (5 drafts, debug probability 1.0, depth 20), its memory of all good nodes and its cues, which are off;
     the paper's 500 steps and 24 h. The paper states neither memory nor cues.
     """
@@ -115,6 +116,7 @@ class AgentSection(Section):
     complexity_cues: bool = False
     reasoning_effort: ReasoningEffort = "none"
     record_replies: bool = False
+    keep_prompts: bool = False
     limits: CandidateLimits = CandidateLimits()
 
     @field_validator("seeds", mode="before")

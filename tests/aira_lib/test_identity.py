@@ -87,6 +87,7 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "agents.0.complexity_cues": (True, AFTER_SEARCH),
     "agents.0.reasoning_effort": ("low", AFTER_SEARCH),
     "agents.0.record_replies": (True, AFTER_SEARCH),
+    "agents.0.keep_prompts": (True, AFTER_SEARCH),
     "agents.0.tries": (2, AFTER_SEARCH),
     "agents.0.limits.seconds": (7.0, AFTER_SEARCH),
     "aggregate.0.name": ("ballot", AFTER_AGGREGATE),

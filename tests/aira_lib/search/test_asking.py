@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 
 import aira_lib.search.stage as stage
 from aira_lib.agents import Prompt, Reply
+from aira_lib.agents.call_log import CALLS
 from aira_lib.agents.llm import LiteLLMModel
 from aira_lib.agents.replay import REPLIES
+from aira_lib.agents.transcript import TRANSCRIPT, Exchange
 from aira_lib.errors import UserError
 from aira_lib.records import Evaluation, Node, read_rows
 from aira_lib.search.stage import search
@@ -174,3 +177,27 @@ def test_a_setting_that_the_provider_does_not_take_is_said_in_the_record(
     search(TASK, PROXY, AGENT, 0, work, share)
     (said,) = (each for each in work.stand_ins if "temperature" in each.what)
     assert said.instead_of == "the agent's temperature"
+
+
+@pytest.mark.parametrize("record", [False, True])
+def test_prompts_and_replies_are_kept_without_keys(
+    record: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_API_KEY", "the-planted-one")
+    printing = PROGRAM.replace("open(", "print('sk-' + 'x', 'the-planted-' + 'one'); open(", 1)
+    model = Scripted("No, the-planted-one.", printing, Killed, PROGRAM)
+    for _ in range(2):
+        with suppress(Killed):
+            searched(tmp_path, model, monkeypatch, keep_prompts=True, record_replies=record, n_drafts=1)
+    kept = read_rows(tmp_path / TRANSCRIPT, Exchange)
+    assert [each.step for each in kept] == [0, 0, 1]
+    assert [each.reply for each in kept] == ["No, [redacted].", printing, PROGRAM]
+    assert all("# Resources" in each.prompt for each in kept)
+    assert "the-planted-one" not in (tmp_path / TRANSCRIPT).read_text()
+    assert "[redacted]" in kept[2].prompt, "the output of the first program stands in the second prompt"
+
+
+def test_nothing_is_kept_that_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched(tmp_path, Scripted(PROGRAM), monkeypatch)
+    assert not (tmp_path / TRANSCRIPT).exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"journal.jsonl", "search.json", "page.html", CALLS}
