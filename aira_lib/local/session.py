@@ -45,8 +45,8 @@ def run_study(
         return 0
     _need("kfp", "running a study", "kfp")
     _need("matplotlib", "the report", "report")
-    for agent in study.agents:
-        model_named(agent.model)  # fails now rather than hours later where its packages are missing
+    for model in dict.fromkeys(model for agent in study.agents for model in agent.models):
+        model_named(model)  # fails now rather than hours later where its packages are missing
     started = time.monotonic()
     run = LocalRun(study, settings, workers, tracking_uri(tracking, settings))
     records = finished_records(study, settings)

@@ -25,6 +25,7 @@ from aira_lib.records import Node
 from aira_lib.sandbox import ArtefactError, Outcome, discard, run_candidate
 from aira_lib.sandbox.gpu_in_words import gpu_in_words
 from aira_lib.study import AgentSection
+from aira_lib.study.agent import OperatorName
 from aira_lib.tasks.live import DATA, NOTHING, CandidateFailure, Scored, Task
 
 _MOST_REPLY = 20_000  # characters kept of a reply without a program
@@ -55,7 +56,7 @@ class Candidates:
     task: Task
     agent: AgentSection
     seed: int
-    model: Model
+    model_for: Callable[[OperatorName], Model]
     scratch: Path
     cores: int
     begin: Callable[[int], dict[str, float]] = lambda step: {}
@@ -85,10 +86,11 @@ class Candidates:
             complexity_cues=self.agent.complexity_cues, artefact=task.artefact, prompts=task.prompts,
             gpu=gpu_in_words(self.agent.limits),
         )  # fmt: skip
-        progress(0, 1, f"{step.operator}: asking {self.model.name}")
+        model = self.model_for(step.operator)
+        progress(0, 1, f"{step.operator}: asking {model.name}")
         prompt = render_prompt(step.operator, situation, nodes, parent, other)
         patched = parent if patch_wanted(step.operator, self.agent.edit, parent) else None
-        written, why_not, usage = self._written(prompt, int(rng.integers(2**31)), patched, nodes, seconds_left)
+        written, why_not, usage = self._written(model, prompt, int(rng.integers(2**31)), patched, nodes, seconds_left)
         tried = _Tried(why_not=why_not) if why_not else self._try(written.code, nodes, seconds_left, progress)
         failed = tried.why_not is not None
         scored = vars(tried.scored) | ({"reason": tried.why_not} if failed else {})
@@ -108,12 +110,14 @@ class Candidates:
         )
         bought = used_up(self.agent, [*nodes, node]) is None and seconds_left() > 0
         if bought and wants_analysis(self.agent, node):
-            progress(1, 1, f"analyse: asking {self.model.name}")
-            node = analysed(node, self.model, situation, int(rng.integers(2**31)), seconds_left())
+            model = self.model_for("analyse")
+            progress(1, 1, f"analyse: asking {model.name}")
+            node = analysed(node, model, situation, int(rng.integers(2**31)), seconds_left())
         return node.model_copy(update={"seconds": time.monotonic() - started})
 
     def _written(
         self,
+        model: Model,
         prompt: Prompt,
         seed: int,
         patched: Node | None,
@@ -125,7 +129,7 @@ class Candidates:
         written, why_not = _Written(), ""
         for number in range(self.agent.tries):
             try:
-                reply = self.model.reply(replace(prompt, seconds=seconds_left()), _seed_of_try(seed, number))
+                reply = model.reply(replace(prompt, seconds=seconds_left()), _seed_of_try(seed, number))
             except NotRecorded:  # a recording of an agent with fewer tries
                 if number == 0:
                     raise

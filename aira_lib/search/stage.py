@@ -5,12 +5,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from aira_lib.agents import Journal, Model, best_node, model_named, total_steps
+from aira_lib.agents import Journal, best_node, model_named, total_steps
 from aira_lib.agents.ledger import spent, used_up
-from aira_lib.agents.model import LeavesOut
 from aira_lib.agents.providers import provider_of
 from aira_lib.device import cores
 from aira_lib.records import PAGE, Node
@@ -22,7 +20,7 @@ from aira_lib.search.scratch import scratch_folder
 from aira_lib.study import AgentSection, ProxySection, TaskSection
 from aira_lib.tasks import SearchTask
 from aira_lib.tasks.family import Opening
-from aira_lib.tasks.live import Evaluate, Task
+from aira_lib.tasks.live import Evaluate
 from aira_lib.tasks.section import family_of
 from aira_lib.work import Work
 
@@ -78,8 +76,11 @@ def search(
     if not over():
         with scratch_folder() as scratch:
             asked = family.open(task, proxy, Opening(scratch, work.threads, work.evaluations, asked_by, evaluate))
-            model = model_named(agent.model, agent.temperature, agent.reasoning_effort)
-            candidates = _candidates(asked, agent, seed, model, work, scratch)
+            models = Asked(model_named, agent, work)
+            candidates = Candidates(
+                task=asked, agent=agent, seed=seed, model_for=models.model_for, scratch=scratch, cores=cores(),
+                begin=models.begin,
+            )  # fmt: skip
             while not over():
                 done = len(journal.nodes)
                 clock.start()
@@ -92,7 +93,7 @@ def search(
                 _log_node(journal.nodes, searched, work)
                 work.progress(done + 1, steps, _note(journal.nodes, searched))
                 page.refresh(journal.nodes)
-            _say_left_out(model, work)
+            models.say_left_out()
     page.finish(journal.nodes)
     if any(node.self_reported for node in journal.nodes):
         work.stand_in("validation fitness as candidates report it", "validation fitness that the harness measures")
@@ -128,26 +129,15 @@ class _Clock:
         return self.budget if self.started is None else self.budget - (time.monotonic() - self.started)
 
 
-def _candidates(task: Task, agent: AgentSection, seed: int, model: Model, work: Work, scratch: Path) -> Candidates:
-    """What makes the nodes, with the model in the wrappers that keep what it was asked, said and used."""
-    asked = Asked(model, agent, work)
-    return Candidates(
-        task=task, agent=agent, seed=seed, model=asked.model, scratch=scratch, cores=cores(), begin=asked.begin
-    )
-
-
-def _say_left_out(model: Model, work: Work) -> None:
-    for setting in sorted(model.left_out) if isinstance(model, LeavesOut) else []:
-        work.stand_in(f"the provider's own {setting}", f"the agent's {setting}", f"{model.name} does not take one")
-
-
 def _log_choices(searched: SearchTask, of_task: dict[str, object], agent: AgentSection, seed: int, work: Work) -> None:
-    if entry := provider_of(agent.model).stand_in(agent):
-        work.stand_in(**entry.model_dump())
+    for model in agent.models:
+        if entry := provider_of(model).stand_in(agent):
+            work.stand_in(**entry.model_dump())
     work.log.params(
         of_task
         | {"task": searched.name, "seed": seed}
-        | _flat("agent", agent.model_dump(mode="json", exclude={"seeds", "limits"}))
+        | _flat("agent", agent.model_dump(mode="json", exclude={"seeds", "limits", "operators"}))
+        | _flat("agent.operators", agent.operators.model_dump(mode="json", exclude_none=True))
     )
     work.log.tags({"agent": agent.name, "model": agent.model, "scaffold": agent.scaffold, "sandbox": isolation()})
 

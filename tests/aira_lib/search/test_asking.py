@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 import aira_lib.search.stage as stage
 from aira_lib.agents import Prompt, Reply
@@ -201,3 +202,31 @@ def test_nothing_is_kept_that_is_not_asked_for(tmp_path: Path, monkeypatch: pyte
     searched(tmp_path, Scripted(PROGRAM), monkeypatch)
     assert not (tmp_path / TRANSCRIPT).exists()
     assert {path.name for path in tmp_path.iterdir()} == {"journal.jsonl", "search.json", "page.html", CALLS}
+
+
+def test_operators_ask_models_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[tuple[Any, ...], Scripted] = {}
+
+    def make(*asking: Any) -> Scripted:
+        # The draft fails and is repaired; what is repaired is looked back at, too.
+        made[asking] = Scripted(PROGRAM.replace("5A", "9A") if asking[0] == "openai/local" else PROGRAM)
+        made[asking].name = asking[0]
+        return made[asking]
+
+    monkeypatch.setattr(stage, "model_named", make)
+    own = {"debug": {"model": "openai/small", "temperature": 0.2}, "analyse": {"reasoning_effort": "low"}}
+    settings = {"model": "openai/local", "steps": 2, "n_drafts": 1, "analyse": "failed", "temperature": 0.9}
+    agent = AgentSection.model_validate({**settings, "operators": own, "limits": AGENT.limits})
+    search(TASK, PROXY, agent, 0, work_in(tmp_path), share)
+    nodes = read_rows(tmp_path / "journal.jsonl", Node)
+    assert [(node.operator, node.status) for node in nodes] == [("draft", "failed"), ("debug", "ok")]
+    assert {asking: len(model.asked) for asking, model in made.items()} == {
+        ("openai/local", 0.9, "none"): 1, ("openai/small", 0.2, "none"): 1, ("openai/local", 0.9, "low"): 1,
+    }  # fmt: skip
+    assert nodes[0].usage["calls"] == 2
+
+
+@pytest.mark.parametrize("name", ["offline", "replay:x.jsonl", "random", "bo-one-shot:3"])
+def test_an_operators_own_model_is_a_language_model(name: str) -> None:
+    with pytest.raises(ValidationError, match="is a language model, which"):
+        AgentSection.model_validate({"operators": {"debug": {"model": name}}})
