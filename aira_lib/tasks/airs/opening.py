@@ -119,15 +119,15 @@ def labels_of(scorer: Scorer) -> Iterator[Path | str]:
     folder = scorer.folder
     exports = folder.metadata.file_export_globs
     with tempfile.TemporaryDirectory(dir=scorer.scratch) as place:
+        made: Path | str = Path(place) / LABELS
         try:
             # It wants a submission; any will do for the labels.
             scorer.labels({name: b"placeholder\n0\n" for name in exports if plain(name)}, Path(place) / LABELS)
         except ScriptFailure as failure:
             if all(map(plain, exports)) and not failure.reason.startswith("exit code 2"):
                 raise UserError(f"{folder.path}: {failure}; try it with `aira tasks check`") from None
-            yield str(failure)
-            return
-        yield Path(place) / LABELS
+            made = str(failure)
+        yield made
 
 
 def gold_of(scorer: Scorer, labels: Path) -> Gold | None:
