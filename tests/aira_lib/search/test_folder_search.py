@@ -351,6 +351,45 @@ def test_prompts_name_both_files_and_the_packages_that_are_there(recorded: Searc
     assert "whatever is said of one above" in recorded.model.prompts[0]
 
 
+READS = """
+import os, sys
+sys.path.insert(0, "models")
+import weights
+try:
+    open("models/mine", "w")
+except OSError:
+    print("read-only,", weights.FACTOR, sorted(os.listdir("models")))
+"""
+
+
+def test_further_folders_are_seen_read_only_and_described_and_in_the_key(
+    recorded: Searched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not closes_files(isolation()):
+        pytest.skip("this machine cannot close the file system to candidates")
+    models = tmp_path / "kept"
+    models.mkdir()
+    (models / "weights.py").write_text("FACTOR = 3")
+    task = TaskSection.model_validate({"folder": "x", "folders": {"models": str(models)}})
+    done = Searched(tmp_path, task, AGENT.model_copy(update={"steps": 1}), READS + GOOD)
+    assert done.nodes[0].status == "ok", done.nodes[0].reason
+    assert "read-only, 3 ['weights.py']" in done.nodes[0].output
+    assert "- ./models/weights.py: 10 bytes" in done.model.prompts[0]
+    monkeypatch.setenv("AIRA_TASK_DATA", str(recorded.shared))
+    (plain,), (with_them,) = (search_units(folder_study(recorded, **more)) for more in (
+        {}, {"folders": {"models": str(models)}},
+    ))  # fmt: skip
+    assert "folders" not in plain.section
+    (models / "weights.py").write_text("FACTOR = 4")
+    (changed,) = search_units(folder_study(recorded, folders={"models": str(models)}))
+    assert len({plain.key, with_them.key, changed.key}) == 3
+    with pytest.raises(UserError, match=r"task\.folders: models: nowhere is no folder"):
+        search_units(folder_study(recorded, folders={"models": "nowhere"}))
+    for wrong in ({"data": "/x"}, {"../up": "/x"}, {"a": ""}):
+        with pytest.raises(UserError, match="folders"):
+            folder_study(recorded, folders=wrong)
+
+
 @pytest.mark.parametrize(
     ("scripts", "line"),
     [
