@@ -157,7 +157,8 @@ class Candidates:
         """Run a program in a fresh work directory, and score what it submits."""
         workdir = Path(tempfile.mkdtemp(dir=self.scratch))
         try:
-            outcome = run_candidate(code, workdir, self.agent.limits, seconds_left(), {DATA: self.task.data})
+            seen = {DATA: self.task.data, **getattr(self.task, "folders", {})}
+            outcome = run_candidate(code, workdir, self.agent.limits, seconds_left(), seen)
             output = _output(outcome)
             if outcome.status != "ok":
                 return _Tried(output, why_not=f"the program failed ({outcome.status}): {outcome.reason}")

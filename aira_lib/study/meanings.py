@@ -19,6 +19,7 @@ MEANINGS: dict[str, str] = {
     "TaskSection.folder": "Path of an AIRS-Bench task folder, in the place of a name.",
     "TaskSection.validation": "Of a task folder: where the fitness that steers the search comes from.",
     "TaskSection.validation_fraction": "Of a task folder: the share of the train split that is held out.",
+    "TaskSection.folders": "Of a task folder: further folders that candidates see, read-only, by name; in the key.",
     "ProxySection.dataset": "What designs learn; null: what the task's name says.",
     "ProxySection.language": "The text, where the data set is one.",
     "ProxySection.tasks": "The MAD tasks whose mean is the fitness.",
