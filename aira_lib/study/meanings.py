@@ -153,7 +153,7 @@ MEANINGS: dict[str, str] = {
     "DataSection.paths": "Of `files`: files and folders.",
     "DataSection.text_field": "The field, or column, that holds a document.",
     "DataSection.max_train_bytes": "Training text at most.",
-    "DataSection.max_validation_bytes": "Validation text at most.",
+    "DataSection.max_validation_bytes": "Validation text at most. Errors count its documents: more are better.",
     "OptimizerSection.learning_rate": "The peak, at `reference_width`.",
     "OptimizerSection.reference_width": "The `d_model` for which the rate holds.",
     "OptimizerSection.betas": "Of AdamW.",
