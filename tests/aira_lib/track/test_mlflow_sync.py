@@ -91,7 +91,7 @@ def test_a_study_is_a_parent_with_nested_runs(sync: MLflowSync, tmp_path: Path) 
     assert artifacts.is_relative_to(Path(unquote(sync.tracking_uri.removeprefix("sqlite:///"))).parent)
     assert (artifacts / "report.html").read_text() == "report.html"
     assert (artifacts / "figures" / "a.svg").read_text() == "figures/a.svg"
-    beside = artifacts.parents[3]
+    beside = artifacts.parents[4]
     assert {path.name for path in beside.parent.iterdir()} == {beside.name}, "a stray folder"
     assert sync.set_params(None, "", {"proxy.epochs": 2})
     assert runs_of(sync)["study:d1"].data.params == {"proxy.epochs": "2"}
