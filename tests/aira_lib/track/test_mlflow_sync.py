@@ -155,6 +155,10 @@ def test_an_artifact_is_uploaded_once_a_content(
         TrackLog(tmp_path / "track.jsonl").artifact(page)
         new_sync(sync.tracking_uri, sync.experiment).sync(None, "report", tmp_path / "track.jsonl")
         assert len(uploads) == expected
+    (run,) = (run for key, run in runs_of(sync).items() if key == "study:d1")
+    assert len([tag for tag in run.data.tags if tag.startswith("aira.artifact")]) == 1, (
+        "a tag for each file hides others"
+    )
 
 
 def test_finished_logs_cost_only_a_look(sync: MLflowSync, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
