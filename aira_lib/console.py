@@ -1,10 +1,22 @@
 """The console that results are printed on: colours and the width of a terminal, plain wide lines in a pipe."""
 
 import os
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console as AnyConsole
+from rich.text import Text
+
+from aira_lib.foreign import harmless
 
 PIPE_WIDTH = 200
+
+
+class Console(AnyConsole):
+    """A console on which the text of others cannot do more than stand there: names, errors, ends of logs."""
+
+    def render_str(self, text: str, **settings: Any) -> Text:
+        """See `rich.console.Console.render_str`, through which all text goes."""
+        return super().render_str(harmless(text), **settings)
 
 
 def result_console() -> Console:

@@ -11,11 +11,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aira_lib.foreign import harmless
+
 
 class UserError(Exception):
     """A mistake of the user or of the machine around us; its text is the one line to show."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """The line, in which names that others gave are harmless."""
+        return harmless(super().__str__())
 
 
 class SpecError(UserError):

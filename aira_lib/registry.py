@@ -32,6 +32,7 @@ class Registry(Generic[T]):
             built_in: the module that adds the entries which come with AIRA, imported before the first look-up.
         """
         self.kind, self._built_in = kind, built_in
+        self._loaded = not built_in
         self._entries: dict[str, T] = {}
 
     def add(self, name: str, entry: T) -> T:
@@ -64,7 +65,8 @@ class Registry(Generic[T]):
         return tuple(self._entries[name] for name in self)
 
     def __contains__(self, name: object) -> bool:
-        self._load()
+        if name not in self._entries:  # else nothing more needs to be imported: hot paths ask this
+            self._load()
         return name in self._entries
 
     def __iter__(self) -> Iterator[str]:
@@ -72,8 +74,9 @@ class Registry(Generic[T]):
         return iter(tuple(self._entries))
 
     def _load(self) -> None:
-        if self._built_in:
+        if not self._loaded:
             import_module(self._built_in)
+            self._loaded = True
         load_plugins()
 
 

@@ -10,6 +10,7 @@ Every setting can come from the environment, which is how a launcher hands them 
     AIRA_DEVICE           cpu, cuda or cuda:N: of the proxy, pretraining, evaluation (default: cuda where there is one)
     AIRA_TASK_DATA        folder of raw data sets that AIRS-Bench task folders read (default: an empty one)
                           (what lies there is in the keys of their searches: set it alike to find them again)
+    AIRA_TRUST_AGENTS     1: agents' code may run without isolation beside secrets (default: it is refused)
     AIRA_LIFELINE         a lock file that the launcher holds: when it is let go, the stage ends
     AIRA_CONCURRENT_CALLS calls to models in flight at once on this machine        (see aira_lib.agents.calls)
     AIRA_CALL_SECONDS     seconds that one call to a model may take
@@ -19,8 +20,8 @@ Every setting can come from the environment, which is how a launcher hands them 
 import fcntl
 import os
 import re
-import signal
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from pathlib import Path
 from aira_lib.errors import UserError
 
 DEFAULT_STORE = "runs"
+TRUST_AGENTS = "AIRA_TRUST_AGENTS"
+_YES, _NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 MOST_THREADS = 1024
 
 
@@ -88,21 +91,54 @@ def task_data_folder() -> Path | None:
     return Path(name) if name else None
 
 
+def trusts_agents() -> bool:
+    """Whether agents' code may run without isolation where secrets are within its reach (AIRA_TRUST_AGENTS).
+
+    Raises:
+        UserError: the variable says neither yes nor no.
+    """
+    said = os.environ.get(TRUST_AGENTS, "").strip().lower()
+    if said not in (*_YES, *_NO):
+        raise UserError(f"{TRUST_AGENTS}={said}: 1 for agents that are trusted, 0 or nothing for others")
+    return said in _YES
+
+
+# Waits for the launcher's end, then kills the process that started it; ends with that process, whose death ends its
+# standard input. Run by a Python without packages, so that it costs a few milliseconds.
+_WATCHER = """
+import fcntl, os, signal, sys, threading
+lock, watched = map(int, sys.argv[1:])
+def end_with_watched():
+    sys.stdin.buffer.read()
+    os._exit(0)
+threading.Thread(target=end_with_watched, daemon=True).start()
+fcntl.flock(lock, fcntl.LOCK_SH)
+if os.getppid() == watched:
+    os.kill(watched, signal.SIGKILL)
+"""
+_watchers: list["subprocess.Popen[bytes]"] = []
+
+
 def hold_lifeline() -> None:
-    """End this process group when the launcher dies, however it dies.
+    """End this process when the launcher dies, however it dies, and whatever this process is doing.
 
     The launcher holds an exclusive lock for as long as it lives; the kernel lets go of it at its death, even by
-    kill -9. Waiting for a shared lock therefore waits for exactly that.
+    kill -9. Waiting for a shared lock therefore waits for exactly that. A process of its own does so: a thread would
+    have to wait for the interpreter's lock, too, which a regular expression or `compile` may hold for hours.
     """
     path = os.environ.get("AIRA_LIFELINE")
-    if path:
-        threading.Thread(target=_end_with, args=(path,), daemon=True).start()
-
-
-def _end_with(path: str) -> None:
+    if not path:
+        return
     with open(path, "rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-    os.kill(os.getpid(), signal.SIGKILL)
+        watcher = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _WATCHER, str(lock.fileno()), str(os.getpid())],
+            pass_fds=[lock.fileno()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # who reads this process's output to its end should not wait for the watcher
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    _watchers.append(watcher)
 
 
 @contextmanager

@@ -4,10 +4,15 @@ Unlike AIRA-dojo's, which reads the score itself off the output, it decides noth
 analysed, and what is said goes into the memory and into the prompts of the node's children.
 """
 
-from aira_lib.agents.ledger import added
+import math
+from dataclasses import replace
+
+from aira_lib.agents.bounds import ReplyError
 from aira_lib.agents.model import Model
 from aira_lib.agents.prompt import Situation, render_analysis, shortened
-from aira_lib.agents.reply import ReplyError, spoken
+from aira_lib.agents.spoken import spoken
+from aira_lib.agents.usage import added
+from aira_lib.foreign import harmless
 from aira_lib.records import Node
 from aira_lib.study.agent import AgentSection
 
@@ -19,7 +24,7 @@ def wants_analysis(agent: AgentSection, node: Node) -> bool:
     return agent.analyse == "all" or (agent.analyse == "failed" and node.status == "failed")
 
 
-def analysed(node: Node, model: Model, situation: Situation, seed: int) -> Node:
+def analysed(node: Node, model: Model, situation: Situation, seed: int, seconds: float = math.inf) -> Node:
     """Ask the model about a node; a reply without a word in it leaves the analysis empty.
 
     Args:
@@ -27,6 +32,7 @@ def analysed(node: Node, model: Model, situation: Situation, seed: int) -> Node:
         model: The model that made it.
         situation: The task.
         seed: Of this call; another than that of the call that made the node.
+        seconds: Time in which the answer is of use.
 
     Returns:
         The node with its analysis and with the usage of both calls.
@@ -34,9 +40,9 @@ def analysed(node: Node, model: Model, situation: Situation, seed: int) -> Node:
     Raises:
         UserError: the model cannot be reached or refuses.
     """
-    reply = model.reply(render_analysis(situation, node), seed)
+    reply = model.reply(replace(render_analysis(situation, node), seconds=seconds), seed)
     try:
-        text = shortened(spoken(reply.text).strip(), MOST_ANALYSIS)
+        text = harmless(shortened(spoken(reply.text).strip(), MOST_ANALYSIS))
     except ReplyError:
         text = ""
     return node.model_copy(update={"analysis": text, "usage": added(node.usage, reply.usage)})

@@ -1,4 +1,4 @@
-"""One call to a provider: a slot among all calls of the machine, a limit on its time, and what went wrong in words.
+"""One call to a provider: a slot among all calls of the machine, and a limit on its time.
 
 What is set here changes no result, so it comes from the environment and is in no study:
 
@@ -19,37 +19,38 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from aira_lib.errors import UserError
 from aira_lib.settings import Settings
 
-LONGEST_WAIT = 60.0  # seconds between two attempts
-
-_RETRY_STATUS = frozenset({408, 409, 425, 429})
-_RETRY_NAMES = frozenset({"APIConnectionError", "Timeout", "APITimeoutError", "APIResponseValidationError"})
 _POLL = (0.02, 0.08)  # seconds between two looks for a free slot; random, so that those who wait do not march in step
 
 ValueT = TypeVar("ValueT")
 
 
-class MalformedAnswer(Exception):
-    """A provider's answer that is no chat completion; litellm lets it pass. Another attempt may get a better one."""
-
-    status_code = 502
+class NoSlot(Exception):
+    """No call was made: the time that was left passed before there was a slot for one."""
 
 
-def limited(call: Callable[[], ValueT]) -> ValueT:
+def limited(call: Callable[[], ValueT], seconds: float = math.inf) -> ValueT:
     """Make a call in a slot of its own and within its time.
 
     Libraries limit the time between two bytes; a server that trickles would hold a search for ever. So the call has
     a thread of its own, which is given up with what it waits for (its slot stays taken as long as it really lasts).
 
+    Args:
+        call: What to do.
+        seconds: What is left for waiting and call together; the call alone has `call_seconds()` at most.
+
     Raises:
         TimeoutError: it took too long. Else what the call raises.
+        NoSlot: there was none within the time.
         UserError: a setting of the environment is no number above 0.
     """
-    slot = _slot()
+    until = time.monotonic() + seconds
+    slot = _slot(until)
+    allowed = max(0.0, min(call_seconds(), until - time.monotonic()))
     answers: queue.SimpleQueue[tuple[ValueT | None, BaseException | None]] = queue.SimpleQueue()
 
     def work() -> None:
@@ -62,7 +63,7 @@ def limited(call: Callable[[], ValueT]) -> ValueT:
 
     threading.Thread(target=work, daemon=True).start()
     try:
-        value, error = answers.get(timeout=call_seconds())
+        value, error = answers.get(timeout=allowed)
     except queue.Empty:
         raise TimeoutError from None
     if error is not None:
@@ -79,8 +80,8 @@ def call_seconds() -> float:
     return _number("AIRA_CALL_SECONDS", 600.0)
 
 
-def _slot() -> ExitStack:
-    """Wait for one of the machine's slots; closing it sets it free."""
+def _slot(until: float) -> ExitStack:
+    """Wait for one of the machine's slots until a time of the monotonic clock; closing it sets it free."""
     most = _number("AIRA_CONCURRENT_CALLS", math.inf)
     held = ExitStack()
     if most == math.inf:
@@ -91,7 +92,9 @@ def _slot() -> ExitStack:
         for number in range(max(1, int(most))):
             if _locked(folder / f"slot-{number}", held):
                 return held
-        time.sleep(random.uniform(*_POLL))
+        if (left := until - time.monotonic()) <= 0:
+            raise NoSlot
+        time.sleep(min(left, random.uniform(*_POLL)))
 
 
 def _locked(path: Path, held: ExitStack) -> bool:
@@ -116,57 +119,3 @@ def _number(name: str, default: float) -> float:
     if not 0 < value < math.inf:
         raise UserError(f"{name}={text!r} is no number above 0; set one, or unset it for the default")
     return value
-
-
-def passing(error: Exception) -> bool:
-    """Whether another attempt may not meet this error: busy (429), broken (5xx), slow, cut off, no connection."""
-    if keyless(error):
-        return False
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int):
-        return status in _RETRY_STATUS or status >= 500
-    return isinstance(error, (ConnectionError, TimeoutError)) or type(error).__name__ in _RETRY_NAMES
-
-
-def keyless(error: Exception) -> bool:
-    """Whether there is no key at all: the client library says so itself, and litellm calls it a broken server."""
-    return any(type(cause).__name__ == "OpenAIError" and type(cause).__module__ == "openai" for cause in _chain(error))
-
-
-def wait_asked_for(error: Exception) -> float:
-    """Seconds that the provider asks to wait (Retry-After), at most `LONGEST_WAIT`; 0 where it does not say."""
-    try:
-        seconds = float(_headers(error).get("retry-after", 0.0))
-    except (TypeError, ValueError):  # a date; seldom, and our own waits do
-        return 0.0
-    return min(max(seconds, 0.0), LONGEST_WAIT) if math.isfinite(seconds) else 0.0
-
-
-def what_was_wrong(error: Exception) -> str:
-    """An error in words of our own: a provider's text may hold a key, or ten lines."""
-    status = getattr(error, "status_code", None)
-    names = {type(cause).__name__ for cause in _chain(error)}
-    if keyless(error):
-        return "no key"
-    if isinstance(error, TimeoutError) or status == 408 or "APITimeoutError" in names:
-        return f"no whole answer within {call_seconds():g} s"
-    if isinstance(error, ConnectionError) or "APIConnectionError" in names:
-        return "no connection, or one that was cut"
-    if isinstance(error, MalformedAnswer) or (type(error).__name__ == "InternalServerError" and not _headers(error)):
-        return "the answer is no chat completion"  # an error that the server itself sent comes with its headers
-    said = " (busy)" if status == 429 else ""
-    return type(error).__name__ + (f" (status {status})" if status else "") + said
-
-
-def _headers(error: Exception) -> Any:
-    response = getattr(error, "response", None)
-    return getattr(error, "litellm_response_headers", None) or getattr(response, "headers", None) or {}
-
-
-def _chain(error: BaseException | None) -> list[BaseException]:
-    """An error and what it was raised from."""
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
-        error = error.__cause__ or error.__context__
-    return found

@@ -4,10 +4,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aira_lib.agents.bounds import ReplyError
 from aira_lib.agents.model import Model, Recorded, Reply, TellsSettings
 from aira_lib.agents.prompt import Situation, render_prompt
 from aira_lib.agents.providers import model_named
-from aira_lib.agents.reply import ReplyError, ended, parse_reply
+from aira_lib.agents.reply import ended, parse_reply
 from aira_lib.study.agent import CandidateLimits, ReasoningEffort
 
 _SITUATION = Situation(

@@ -1,4 +1,4 @@
-"""What a search has spent on its model, added up from its nodes: a resumed search knows without a ledger file.
+"""What a search has spent on its model, added up from its nodes (see `aira_lib.agents.call_log` for steps without one).
 
 The stop is before the next call: the last call before it may pass the budget, nothing after it is bought.
 """
@@ -20,25 +20,27 @@ class Spent:
     dollars: float | None
 
 
-def spent(nodes: Sequence[Node]) -> Spent:
-    """Add up the usage of nodes."""
-    prices = [node.usage["dollars"] for node in nodes if "dollars" in node.usage]
-    return Spent(round(sum(_tokens(node.usage) for node in nodes)), sum(prices) if prices else None)
+def spent(nodes: Sequence[Node], besides: Mapping[str, float] | None = None) -> Spent:
+    """Add up the usage of nodes and, besides, that of a step that has no node yet."""
+    usages = [*(node.usage for node in nodes), *([besides] if besides else [])]
+    prices = [usage["dollars"] for usage in usages if "dollars" in usage]
+    return Spent(round(sum(map(_tokens, usages))), sum(prices) if prices else None)
 
 
-def added(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
-    """The usage of two calls. Where one has no price, the sum is of those known; `estimated` if one of them is."""
-    both = {name: first.get(name, 0.0) + second.get(name, 0.0) for name in {**first, **second}}
-    return both | ({"estimated": 1.0} if "estimated" in both else {})
-
-
-def used_up(agent: AgentSection, nodes: Sequence[Node]) -> Literal["tokens", "dollars"] | None:
+def used_up(
+    agent: AgentSection, nodes: Sequence[Node], besides: Mapping[str, float] | None = None
+) -> Literal["tokens", "dollars"] | None:
     """Say which budget of the agent is used up.
+
+    Args:
+        agent: The agent.
+        nodes: All nodes so far.
+        besides: The usage of the step under way.
 
     Raises:
         UserError: there is a budget in dollars, but tokens were used at no known price.
     """
-    total = spent(nodes)
+    total = spent(nodes, besides)
     if agent.max_tokens_total is not None and total.tokens >= agent.max_tokens_total:
         return "tokens"
     if agent.max_dollars is None:
@@ -51,6 +53,6 @@ def used_up(agent: AgentSection, nodes: Sequence[Node]) -> Literal["tokens", "do
     return "dollars" if (total.dollars or 0.0) >= agent.max_dollars else None
 
 
-def _tokens(usage: dict[str, float]) -> float:
+def _tokens(usage: Mapping[str, float]) -> float:
     parts = usage.get("prompt_tokens", 0.0) + usage.get("completion_tokens", 0.0)
     return usage.get("total_tokens", parts)

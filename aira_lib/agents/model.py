@@ -5,6 +5,20 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from aira_lib.agents.prompt import Prompt
+from aira_lib.agents.usage import Usage
+from aira_lib.errors import UserError
+
+
+class Refused(UserError):
+    """A model that cannot be reached, or refuses.
+
+    Attributes:
+        usage: What the attempts used, as far as one can know.
+    """
+
+    def __init__(self, text: str, usage: Usage) -> None:
+        super().__init__(text)
+        self.usage = usage
 
 
 @dataclass(frozen=True)
@@ -12,11 +26,12 @@ class Reply:
     """A model's answer; `usage` counts calls, tokens and dollars as far as the provider tells.
 
     `finish` says how it ended where that was not the model's own end: "length" (cut off by the provider), "context"
-    (the prompt does not fit the model's context, there is no answer), or what else the provider says.
+    (the prompt does not fit the model's context, there is no answer), "time" (that of the prompt was over before there
+    was an answer), "refusal" (the text says why), or what else the provider says.
     """
 
     text: str
-    usage: dict[str, float] = field(default_factory=dict)
+    usage: Usage = field(default_factory=dict)
     finish: str = ""
 
 

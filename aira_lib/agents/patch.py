@@ -8,18 +8,24 @@ hint, since models seldom count lines right). A reply with neither is read as a 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
-from aira_lib.agents.reply import MAX_PLAN, Parsed, ReplyError, parse_reply, spoken, syntax_problem
+from aira_lib.agents.bounds import MAX_CODE, MAX_PLAN, ReplyError
+from aira_lib.agents.compiling import syntax_problem
+from aira_lib.agents.reply import Parsed, parse_reply
+from aira_lib.agents.spoken import spoken
 
 _SEARCH = re.compile(r"^<{5,9} ?SEARCH\s*$")
 _DIVIDER = re.compile(r"^={5,9}\s*$")
 _REPLACE = re.compile(r"^>{5,9} ?REPLACE\s*$")
-_HUNK = re.compile(r"^@@(?: -(?P<line>\d+)(?:,\d+)? \+\d+(?:,\d+)? @@.*|.*)$")
+_HUNK = re.compile(r"^@@(?: -(?P<line>\d{1,9})(?:,\d+)? \+\d+(?:,\d+)? @@)?")
 _HEADER = re.compile(r"^(diff |index |--- |\+\+\+ )")
 _FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
 _FENCE_LINE = re.compile(r"^(`{3,}|~{3,})")  # an indented one is a line of the program
-_CHANGE = re.compile(r"^\W*CHANGE\W*?:\W*(?P<text>.+?)[\s*`]*$", re.MULTILINE | re.IGNORECASE)
+_CHANGE = re.compile(r"^[^\w\n]*CHANGE[^\w\n:]*:", re.MULTILINE | re.IGNORECASE)
+_NO_WORD = re.compile(r"^\W*")
 _MOST_CHANGE = 200  # characters
+_MOST_EDITS = 100  # parts of a patch
 
 
 class PatchError(ReplyError):
@@ -58,7 +64,10 @@ def parse_edit(text: str, program: str, artefact: str = "submission.csv", cut: b
         if start is not None:
             if cut:
                 raise PatchError("it was cut off")
-            return Parsed(_plan(lines[:start]), apply_edits(program, list(read(lines[start:]))))
+            edits = list(islice(read(lines[start:]), _MOST_EDITS + 1))
+            if len(edits) > _MOST_EDITS:
+                raise PatchError(f"it has more than {_MOST_EDITS} parts; send the whole program")
+            return Parsed(_plan(lines[:start]), apply_edits(program, edits))
     return parse_reply(text, artefact, cut)
 
 
@@ -68,12 +77,15 @@ def apply_edits(program: str, edits: list[Edit]) -> str:
     Raises:
         PatchError: one of them has no place or several, or the result is no other program that compiles.
     """
-    lines, shift = program.rstrip("\n").split("\n"), 0
+    text, shift = _joined(program.rstrip("\n").split("\n")), 0
     for edit in edits:
-        place = _place(lines, edit, shift)
-        lines[place : place + len(edit.old)] = edit.new
+        old = _joined(edit.old)
+        place = _place(text, edit, old, shift)
+        text = text[:place] + _joined(edit.new) + text[place + len(old) :]
         shift += len(edit.new) - len(edit.old)
-    patched = "\n".join(lines).rstrip("\n") + "\n"
+        if len(text) > MAX_CODE + 2:
+            raise PatchError(f"the program would be longer than {MAX_CODE:,} characters")
+    patched = text[1:].rstrip("\n") + "\n"
     if patched == program.rstrip("\n") + "\n":
         raise PatchError("it changes nothing")
     if problem := syntax_problem(patched):
@@ -83,28 +95,55 @@ def apply_edits(program: str, edits: list[Edit]) -> str:
 
 def change_of(plan: str) -> str:
     """The one line that says what was changed: the one marked CHANGE, else the plan's first."""
-    marked = _CHANGE.search(plan)
-    first = next((line.strip() for line in plan.split("\n") if line.strip()), "")
-    return (marked["text"] if marked else first)[:_MOST_CHANGE]
+    if marked := _CHANGE.search(plan):
+        said = _NO_WORD.sub("", plan[marked.end() :], count=1).partition("\n")[0].rstrip(" \t*`")
+        if said:
+            return said[:_MOST_CHANGE]
+    return next((line.strip() for line in plan.split("\n") if line.strip()), "")[:_MOST_CHANGE]
 
 
-def _place(lines: list[str], edit: Edit, shift: int) -> int:
-    stated = None if edit.line is None else edit.line + shift
+def _joined(lines: list[str]) -> str:
+    """Lines as a part of a text in which every line stands between two line ends: Python finds it in linear time."""
+    return "".join(f"\n{line}" for line in lines) + "\n"
+
+
+def _place(text: str, edit: Edit, old: str, shift: int) -> int:
+    """Where in a text the old lines begin."""
+    stated = None if edit.line is None else _start_of_line(text, edit.line + shift)
     if not edit.old:
-        if stated is None or not 0 <= stated <= len(lines):
+        if stated is None:
             raise PatchError(f"{edit.name} names no lines of the program")
         return stated
-    n = len(edit.old)
-    places = [i for i in range(len(lines) - n + 1) if lines[i : i + n] == edit.old]
-    if len(places) == 1:
-        return places[0]
-    if stated in places:
+    first = text.find(old)
+    if first < 0:
+        raise PatchError(f"the lines of {edit.name} {_why_not_there(text, edit.old)}")
+    if text.find(old, first + 1) < 0:
+        return first
+    if stated is not None and text.startswith(old, stated):
         return stated
-    if places:
-        raise PatchError(f"the lines of {edit.name} stand in {len(places)} places of the program; give more lines")
-    missing = next((line for line in edit.old if line not in lines), None)
-    why = "do not stand together" if missing is None else f"are not in the program: {missing.strip()[:80]!r} is not"
-    raise PatchError(f"the lines of {edit.name} {why}")
+    raise PatchError(f"the lines of {edit.name} stand in {_count(text, old)} places of the program; give more lines")
+
+
+def _start_of_line(text: str, number: int) -> int | None:
+    """Where the line end before a line stands, or that after the last line; None where there is no such line."""
+    if number < 0:
+        return None
+    parts = text.split("\n", number + 1)
+    return len(text) - len(parts[-1]) - 1 if len(parts) == number + 2 else None
+
+
+def _why_not_there(text: str, lines: list[str]) -> str:
+    there = set(text.split("\n"))
+    missing = next((line for line in lines if line not in there), None)
+    return "do not stand together" if missing is None else f"are not in the program: {missing.strip()[:80]!r} is not"
+
+
+def _count(text: str, old: str) -> int:
+    """How often lines stand in a text, overlaps included; counted up to a hundred."""
+    count, place = 0, text.find(old)
+    while place >= 0 and count < 100:
+        count, place = count + 1, text.find(old, place + 1)
+    return count
 
 
 def _search_blocks(lines: list[str]) -> Iterator[Edit]:
@@ -129,7 +168,7 @@ def _next(lines: list[str], start: int, marker: re.Pattern[str], count: int) -> 
 
 
 def _hunks(lines: list[str]) -> Iterator[Edit]:
-    starts = [number for number, line in enumerate(lines) if _HUNK.match(line)]
+    starts = (number for number, line in enumerate(lines) if _HUNK.match(line))
     for count, start in enumerate(starts, 1):
         body = list(_body(lines, start + 1, count))
         while body and not body[-1]:
@@ -146,7 +185,8 @@ def _hunks(lines: list[str]) -> Iterator[Edit]:
 
 def _body(lines: list[str], start: int, count: int) -> Iterator[str]:
     """The lines of a hunk; empty ones stand for empty lines of the program."""
-    for number, line in enumerate(lines[start:], start):
+    for number in range(start, len(lines)):
+        line = lines[number]
         following = lines[number + 1] if number + 1 < len(lines) else ""
         another_file = line.startswith("diff ") or (line.startswith("--- ") and following.startswith("+++ "))
         if _HUNK.match(line) or _FENCE_LINE.match(line) or another_file:

@@ -1,16 +1,17 @@
 """Prompts: the templates under prompts/ filled with what an agent may know, which is never the test fitness."""
 
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jinja2
 
+from aira_lib.agents.compiling import is_program
 from aira_lib.agents.memory import memory, remembered
-from aira_lib.agents.reply import is_program
 from aira_lib.agents.step import Operator, best_node, fitness, is_good
 from aira_lib.records import Node
 from aira_lib.study import CandidateLimits, digest
@@ -37,12 +38,14 @@ class Prompt:
     """What is sent to a model. `digest` tells prompts apart by all in them but the time left and the machine.
 
     `observations` are all designs of the search so far, in order, as data for models that fit a surrogate rather than
-    read (`aira_lib.agents.baselines`): they are no part of the text, nor limited as its memory is.
+    read (`aira_lib.agents.baselines`): they are no part of the text, nor limited as its memory is. An answer is of use
+    within `seconds`; a model gives up what takes longer, its waits and further attempts included.
     """
 
     text: str
     digest: str = ""
     observations: tuple[Observation, ...] = ()
+    seconds: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class Situation:
         steps_left: Steps left, this one included.
         lower_is_better: The direction of the fitness.
         artefact: The file that the program has to write.
+        also: Further files that it has to write.
+        packages: What may be imported beside Python's standard library, in words.
         edit: Whether changes to a program are asked for as whole files or as patches.
         one_change: Whether a patch shall make one change alone.
         prompts: The kind of task: templates in a folder of that name are taken before the common ones.
@@ -79,6 +84,8 @@ class Situation:
     steps_left: int
     lower_is_better: bool = False
     artefact: str = "submission.csv"
+    also: Sequence[str] = ()
+    packages: str = "numpy and torch"
     edit: Literal["file", "patch"] = "file"
     one_change: bool = False
     prompts: Literal["design", "program"] = "design"
@@ -197,6 +204,8 @@ def _rendered(template: str, situation: Situation, facts: dict[str, Any], of_ste
             seconds_left=max(0.0, situation.seconds_left),
             cores=situation.cores,
             gpu=situation.gpu,
+            packages=situation.packages,
+            also=situation.also,
         )
     )
     return Prompt(text, digest([template, told]))

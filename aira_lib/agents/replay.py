@@ -15,12 +15,16 @@ from pydantic import ValidationError
 
 from aira_lib.agents.model import Model, Reply
 from aira_lib.agents.prompt import Prompt
-from aira_lib.agents.reply import cleaned
+from aira_lib.agents.spoken import cleaned
 from aira_lib.errors import UserError
 from aira_lib.records import Row
 
 REPLAY = "replay:"
 REPLIES = "replies.jsonl"
+
+
+class NotRecorded(UserError):
+    """A call to which a recording holds no reply."""
 
 
 class RecordedReply(Row):
@@ -73,12 +77,12 @@ class ReplayModel:
         """Give the recorded reply.
 
         Raises:
-            UserError: none was recorded for this call.
+            NotRecorded: none was recorded for this call.
         """
         alike = [entry for entry in self.replies if entry.seed == seed]
         exact = [entry for entry in alike if entry.prompt == prompt.digest]
         if not exact and len(alike) != 1:
-            raise UserError(
+            raise NotRecorded(
                 f"model {self.name!r}: no reply was recorded for the call with seed {seed}; "
                 "repeat the very search that was recorded, or choose another model"
             )

@@ -6,10 +6,10 @@ program. In a study `model: smollm2`; for other clients `aira models serve smoll
 """
 
 import importlib.util
+import math
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from aira_lib.agents.llm import LiteLLMModel
 from aira_lib.agents.local_server import SharedServer, offer
 from aira_lib.agents.model import Reply
 from aira_lib.agents.prompt import Prompt
+from aira_lib.agents.usage import Usage
 from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, UserError
 from aira_lib.settings import Settings
@@ -42,10 +43,12 @@ class SmolLM2(LiteLLMModel):
         folder = Settings.from_environment().scratch / SMOLLM2
         self._server = SharedServer(folder, [sys.executable, "-m", "aira_lib.agents.smollm2"])
 
-    def _call(self, prompt: Prompt, seed: int) -> Reply:
+    def _call(self, prompt: Prompt, seed: int, seconds: float = math.inf) -> Reply:
         self._options["api_base"] = self._server.url()
-        reply = super()._call(prompt, seed)
-        return replace(reply, usage=reply.usage | {"dollars": 0.0})
+        return super()._call(prompt, seed, seconds)
+
+    def _dollars(self, usage: Usage, answer: Any = None) -> Usage:
+        return {"dollars": 0.0}
 
 
 def weights() -> Path:

@@ -31,11 +31,8 @@ class Electorate:
     """For each data set, where its members are in `rows`."""
     candidates: tuple[Rows, ...]
     """For each data set, rows of the table."""
-
-    @property
-    def effective(self) -> float:
-        """The number of equal votes that say as much as these weights: (sum w)^2 / sum w^2 (Kish)."""
-        return float(self.weights.sum() ** 2 / (self.weights**2).sum())
+    searches: Rows
+    """[m]: a number for each search and data set; a member of which the search is not known has its own."""
 
 
 def electorate(section: AggregateSection, table: DesignTable) -> Electorate:
@@ -50,11 +47,14 @@ def electorate(section: AggregateSection, table: DesignTable) -> Electorate:
     rank = np.concatenate([np.arange(len(rows)) for rows in chosen])
     order = np.argsort(rank, kind="stable")
     number = np.concatenate([np.full(len(rows), place) for place, rows in enumerate(chosen)])[order]
+    rows = np.concatenate(chosen)[order]
+    known = table.search[rows] >= 0
     return Electorate(
-        rows=np.concatenate(chosen)[order],
+        rows=rows,
         weights=np.concatenate(weights)[order],
         places=tuple(np.flatnonzero(number == place) for place in range(len(chosen))),
         candidates=tuple(candidates),
+        searches=np.where(known, table.search[rows].astype(np.intp) * len(chosen) + number, -1 - np.arange(len(rows))),
     )
 
 

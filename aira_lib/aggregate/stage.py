@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aira_lib.aggregate.credible import Posterior, posterior
+from aira_lib.aggregate.credible import Posterior, independent_votes, posterior
 from aira_lib.aggregate.electorate import Electorate, electorate, goodness
 from aira_lib.aggregate.resample import resampled
 from aira_lib.aggregate.table import DesignTable, fittest_first, layers_of
@@ -55,20 +55,22 @@ def _of_one_electorate(sections: Sequence[AggregateSection], table: DesignTable)
     votes = {section.context: vote(codes, voters.weights[None], section.context) for section in sections}
     chosen = {context: result.chosen[0] for context, result in votes.items()}
     again = resampled(codes, voters, chosen, first.resamples, first.seed) if first.resamples else {}
-    return [_pattern(s, table, voters, members, votes[s.context], again.get(s.context)) for s in sections]
+    return [_pattern(s, table, voters, codes, members, votes[s.context], again.get(s.context)) for s in sections]
 
 
 def _pattern(
     section: AggregateSection,
     table: DesignTable,
     voters: Electorate,
+    codes: Codes,
     members: tuple[Member, ...],
     result: Votes,
     again: Resampling | None,
 ) -> BasePattern:
-    chosen, shares, intervals = result.chosen[0], result.shares[0], []
+    chosen, shares, intervals, worth = result.chosen[0], result.shares[0], [], np.empty(0)
     if section.method == "bayes":
-        after = _posterior(section, table, voters, chosen, shares)
+        worth = independent_votes(codes == chosen, voters.weights, voters.searches, section.credibility)
+        after = _posterior(section, table, worth, chosen, shares)
         shares, intervals = after.shares, after.intervals.tolist()
     layers = layers_of(chosen)
     distances = _distances(table.codes, chosen)
@@ -88,21 +90,23 @@ def _pattern(
         listed_weight=min(1.0, sum(member.weight for member in members)),
         datasets=tuple(table.datasets[table.dataset[rows[0]]] for rows in voters.candidates),
         intervals=tuple((low, high) for low, high in intervals),
+        independent_votes=tuple(worth.tolist()),
         resampling=again,
         representative=_representative(section, table, voters, distances),
     )
 
 
 def _posterior(
-    section: AggregateSection, table: DesignTable, voters: Electorate, chosen: Codes, shares: NDArray[np.float64]
-) -> Posterior:
+    section: AggregateSection, table: DesignTable, votes: NDArray[np.float64], chosen: Codes,
+    shares: NDArray[np.float64],
+) -> Posterior:  # fmt: skip
     """Over the primitives that the archive has anywhere: the others were not there to be chosen."""
     n_primitives = len(PRIMITIVES.names())
     used = np.flatnonzero([(table.codes == code).any() for code in range(n_primitives)])
     places = np.searchsorted(used, chosen).astype(np.uint8)
     every = np.zeros((len(shares), n_primitives))
     every[:, : shares.shape[1]] = shares  # the electorate may have fewer primitives than the archive
-    after = posterior(every[:, used], places, voters.effective, section.prior, section.credibility)
+    after = posterior(every[:, used], places, votes, section.prior, section.credibility)
     every[:, used] = after.shares
     return Posterior(every, after.intervals)
 

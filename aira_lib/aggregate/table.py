@@ -44,6 +44,8 @@ class DesignTable:
     """Of each data set's fitness."""
     found_by: dict[str, NDArray[np.bool_]]
     """[n] by agent (all its seeds): whether it found the design. Empty when it was not read."""
+    search: NDArray[np.int32]
+    """[n]: the number of the search that found the design, the first by name of several; -1 when it was not read."""
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -54,7 +56,8 @@ class DesignTable:
 
         Args:
             path: a file by `aira_lib.records.write_archive`.
-            agents: also read who found each design; needed only where a study chooses by agent.
+            agents: also read who found each design; needed only where a study chooses by agent, and for the intervals
+                of a Bayesian vote.
 
         Raises:
             UserError: the archive is empty, mixes lengths or directions, or has a layer that is no primitive.
@@ -127,6 +130,8 @@ class _Part:
     dataset: NDArray[np.intp]  # places in names
     lower: NDArray[np.bool_]
     found_by: dict[str, NDArray[np.bool_]]
+    searches: list[str]
+    search: NDArray[np.intp]  # places in searches, or -1
 
 
 def _read(batch: Any, path: Path) -> _Part:
@@ -135,7 +140,9 @@ def _read(batch: Any, path: Path) -> _Part:
     lower = batch["lower_is_better"].to_numpy(zero_copy_only=False) if "lower_is_better" in held else np.zeros(n, bool)
     validation, test = (_floats(batch[name]) for name in ("validation", "test"))
     found_by = _found_by(batch["agents"]) if "agents" in held else {}
-    return _Part(_codes(batch["layers"], path), validation, test, names, dataset, lower.astype(bool), found_by)
+    searches, search = _first_search(batch["agents"]) if "agents" in held else ([], np.full(n, -1))
+    codes = _codes(batch["layers"], path)
+    return _Part(codes, validation, test, names, dataset, lower.astype(bool), found_by, searches, search)
 
 
 def _floats(column: Any) -> Floats:
@@ -174,6 +181,13 @@ def _found_by(column: Any) -> dict[str, NDArray[np.bool_]]:
     return found
 
 
+def _first_search(column: Any) -> tuple[list[str], NDArray[np.intp]]:
+    """Names of searches, and the place among them of the first that each row lists; -1: it lists none."""
+    offsets = column.offsets.to_numpy()
+    units, places = _dictionary(column.flatten())
+    return units, np.where(np.diff(offsets) > 0, np.append(places, -1)[offsets[:-1] - offsets[0]], -1)
+
+
 def _joined(parts: list[_Part], path: Path) -> DesignTable:
     parts = [part for part in parts if len(part.codes)]
     if not parts:
@@ -189,6 +203,7 @@ def _joined(parts: list[_Part], path: Path) -> DesignTable:
     codes = np.empty((len(dataset), lengths.pop()), dtype=np.uint8, order="F")
     np.concatenate([part.codes for part in parts], out=codes)
     agents = sorted({agent for part in parts for agent in part.found_by})
+    numbers = {name: number for number, name in enumerate(sorted({name for part in parts for name in part.searches}))}
     return DesignTable(
         codes=codes,
         validation=np.concatenate([part.validation for part in parts]),
@@ -197,6 +212,7 @@ def _joined(parts: list[_Part], path: Path) -> DesignTable:
         datasets=datasets,
         lower_is_better=_directions(np.concatenate([part.lower for part in parts]), dataset, datasets, path),
         found_by={agent: _mask(agent, parts) for agent in agents},
+        search=np.concatenate([np.array([*map(numbers.get, p.searches), -1], np.int32)[p.search] for p in parts]),
     )
 
 

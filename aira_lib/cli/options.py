@@ -1,5 +1,6 @@
 """Arguments that several commands have, and what they stand for."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +43,14 @@ Tracking = Annotated[
 Workers = Annotated[int | None, typer.Option(min=1, max=MOST_AT_ONCE, help="Units at once; default: the cores.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Unit = Annotated[str | None, typer.Option(help="Only this unit, as `aira run --dry-run` and errors name them.")]
+TrustAgents = Annotated[
+    bool,
+    typer.Option(
+        "--trust-agents",
+        envvar="AIRA_TRUST_AGENTS",
+        help="Run agents' code even where nothing isolates it from secrets (docs/sandbox.md).",
+    ),
+]
 
 
 def study_of(path: Path) -> "Study":
@@ -67,3 +76,11 @@ def settings_of(store: str | None) -> "Settings":
     from aira_lib.settings import Settings
 
     return Settings.from_environment(store)
+
+
+def say_trust(trusted: bool) -> None:
+    """Tell this process and those that it starts that agents are trusted."""
+    from aira_lib.settings import TRUST_AGENTS
+
+    if trusted:
+        os.environ[TRUST_AGENTS] = "1"

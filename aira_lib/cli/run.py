@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from aira_lib.cli.options import MOST_AT_ONCE, Store, StudyFile, Tracking, Workers, settings_of, study_of
+from aira_lib.cli.options import (
+    MOST_AT_ONCE,
+    Store,
+    StudyFile,
+    Tracking,
+    TrustAgents,
+    Workers,
+    say_trust,
+    settings_of,
+    study_of,
+)
 
 app = typer.Typer()
 
@@ -20,6 +30,7 @@ def run(
         bool, typer.Option("--dry-run", help="Show the plan, its cost and time; start nothing.")
     ] = False,
     open_report: Annotated[bool, typer.Option("--open", help="Open the report in a browser at the end.")] = False,
+    trust_agents: TrustAgents = False,
 ) -> None:
     """Run a whole study on this machine: the very pipeline that a cluster runs.
 
@@ -27,6 +38,7 @@ def run(
     """
     from aira_lib.local.session import run_study
 
+    say_trust(trust_agents)
     raise typer.Exit(run_study(study_of(study), settings_of(store), workers, tracking, dry_run, open_report))
 
 

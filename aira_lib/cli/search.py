@@ -1,16 +1,31 @@
 """`aira search`, `aira nodes` and `aira watch`: searches, their pages, and following them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from aira_lib.cli.options import Store, StudyFile, Tracking, Workers, settings_of, study_of
+from aira_lib.cli.options import Store, StudyFile, Tracking, TrustAgents, Workers, say_trust, settings_of, study_of
 
 app = typer.Typer()
+EXPORT = "export"
 
 
-@app.command()
+class _Search(TyperGroup):
+    """`aira search export ...` is a command of its own; everything else is `aira search` itself."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        if args[:1] == [EXPORT]:
+            return super().make_context(info_name, args, parent, **extra)
+        return self.commands["search"].make_context(info_name, args, parent, **extra)
+
+
+search_app = typer.Typer(cls=_Search)
+app.add_typer(search_app, name="search", help="Let agents search a task, or run the searches of a study; `export`.")
+
+
+@search_app.command()
 def search(
     what: Annotated[
         str | None,
@@ -41,18 +56,39 @@ def search(
     watch_only: Annotated[
         bool, typer.Option("--watch", help="Follow searches that run elsewhere: of TASK, of STUDY, or all unfinished.")
     ] = False,
+    trust_agents: TrustAgents = False,
 ) -> None:
     """Let agents search a task, several seeds at once, or run the searches of a study.
 
     Interrupt it whenever you like: the same command goes on from what is finished. More seeds keep those there are.
+    `aira search export` takes the best submission out of a finished search.
     """
     from aira_lib.local.search_command import search_command, watch_searches
     from aira_lib.local.search_study import SearchOptions
 
     if watch_only:
         return watch_searches(what, settings_of(store))
+    say_trust(trust_agents)
     options = SearchOptions(agent, model, seeds, steps, hours, profile, max_dollars, max_tokens)
     raise typer.Exit(search_command(what, options, unit, settings_of(store), workers, tracking, dry_run))
+
+
+@search_app.command(name=EXPORT)
+def export(
+    what: Annotated[
+        str, typer.Argument(metavar="STUDY|RECORD", help="A study's file, or the folder or page of a search's record.")
+    ],
+    unit: Annotated[str | None, typer.Option(help="Of a study, the search; default: the best of all.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The folder to make; default: SEARCH-best.")
+    ] = None,
+    store: Store = None,
+) -> None:
+    """Write the best submission of a finished search, its program and its scores into a folder."""
+    from aira_lib.local.search_export import export_best
+
+    for line in export_best(what, unit, output, settings_of(store)):
+        typer.echo(line)
 
 
 @app.command()

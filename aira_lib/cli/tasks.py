@@ -1,4 +1,4 @@
-"""The command group `aira tasks`: list, show, check and make task folders."""
+"""The command group `aira tasks`: list, show, check and make task folders, and score submissions."""
 
 import os
 from pathlib import Path
@@ -7,9 +7,24 @@ from typing import Annotated
 import typer
 
 from aira_lib.errors import writing
+from aira_lib.foreign import harmless
 
-app = typer.Typer(no_args_is_help=True, help="Task folders: list them, read one, check one, start a new one.")
+app = typer.Typer(no_args_is_help=True, help="Task folders: list, read, check, score, start a new one.")
 Task = Annotated[str, typer.Argument(metavar="NAME|PATH", help="A built-in task's name, or a task folder.")]
+Data = Annotated[
+    Path | None, typer.Option("--data", envvar="AIRA_TASK_DATA", help="Folder of raw data sets; default: an empty one.")
+]
+Seconds = Annotated[float, typer.Option(min=1, help="Wall time of each script.")]
+Profile = Annotated[
+    str | None, typer.Option(envvar="AIRA_PROFILE", help="Size of a Compose task: paper, laptop (default) or a study.")
+]
+
+
+def _sized(profile: str | None) -> dict[str, str]:
+    """The size of a Compose task as its scripts read it; they run elsewhere."""
+    if profile and profile.endswith((".yaml", ".yml", ".json")):
+        profile = os.path.abspath(profile)
+    return {"AIRA_PROFILE": profile or "laptop"}
 
 
 @app.command(name="list")
@@ -23,11 +38,11 @@ def list_tasks(
         try:
             task = load_task_folder(path)
         except TaskFolderError as error:
-            print(f"{path.name}  cannot be used: {error}")
+            print(harmless(f"{path.name}  cannot be used: {error}"))
             continue
         info = task.metadata.logging_info
         direction = "lower" if task.metadata.metric_lower_is_better else "higher"
-        print(f"{task.name}  {info.metric} ({direction} is better)  {info.category}  {info.dataset}")
+        print(harmless(f"{task.name}  {info.metric} ({direction} is better)  {info.category}  {info.dataset}"))
 
 
 @app.command()
@@ -47,22 +62,16 @@ def show(task: Task) -> None:
         "scorer needs": ", ".join(found.metadata.evaluate_container_python_requirements) or "nothing",
     }
     for name, value in facts.items():
-        print(f"{name + ':':16} {value}")
+        print(harmless(f"{name + ':':16} {value}"))
     print(f"\n{found.description.strip()}")
 
 
 @app.command()
 def check(
     task: Task,
-    shared: Annotated[
-        Path | None,
-        typer.Option("--data", envvar="AIRA_TASK_DATA", help="Folder of raw data sets; default: an empty one."),
-    ] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="Wall time of each script.")] = 14_400,
-    profile: Annotated[
-        str | None,
-        typer.Option(envvar="AIRA_PROFILE", help="Size of a Compose task: paper, laptop (default) or a study."),
-    ] = None,
+    shared: Data = None,
+    seconds: Seconds = 14_400,
+    profile: Profile = None,
 ) -> None:
     """Check that a task folder conforms: scripts run, and good submissions score better than bad ones."""
     from aira_lib.tasks.airs import check_task_folder, find_task_folder
@@ -71,15 +80,30 @@ def check(
     built_in = (BUILT_IN / task).is_dir()
     # A folder of one's own may be wrong in ways that the check itself reports, so it is not loaded here.
     path = find_task_folder(task).path if built_in or not Path(task).exists() else Path(task)
-    if profile and profile.endswith((".yaml", ".yml", ".json")):
-        profile = os.path.abspath(profile)  # scripts run elsewhere
     failed = 0
-    for finding in check_task_folder(path, shared, seconds, environment={"AIRA_PROFILE": profile or "laptop"}):
+    for finding in check_task_folder(path, shared, seconds, environment=_sized(profile)):
         failed += not finding.holds
         detail = f": {finding.detail}" if finding.detail else ""
-        print(f"{'ok  ' if finding.holds else 'FAIL'}  {finding.what}{detail}", flush=True)
+        print(harmless(f"{'ok  ' if finding.holds else 'FAIL'}  {finding.what}{detail}"), flush=True)
     print("conforms" if not failed else f"does not conform: {failed} failed")
     raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def score(
+    task: Task,
+    submission: Annotated[
+        Path, typer.Argument(help="The file that the task exports, such as submission.csv, or a folder with them.")
+    ],
+    shared: Data = None,
+    seconds: Seconds = 14_400,
+    profile: Profile = None,
+) -> None:
+    """Score a submission on a task's test split, by the task's own scripts, as a search scores it."""
+    from aira_lib.tasks.airs import find_task_folder, score_submission
+
+    for line in score_submission(find_task_folder(task), submission, shared, seconds, _sized(profile)):
+        print(line)
 
 
 @app.command()

@@ -1,20 +1,23 @@
-"""Score a final checkpoint on text that training never saw (split by file): nats per token and bits per byte."""
+"""Score a final checkpoint on documents that training never saw: nats per token and bits per byte."""
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from aira_lib.architecture.pattern import parse
-from aira_lib.datasets.text import validation_windows
 from aira_lib.datasets.text.study import study_corpus
+from aira_lib.datasets.text.windows import Windows
 from aira_lib.device import ready_device
 from aira_lib.errors import UserError
+from aira_lib.evaluate.windows import documents_of_targets, held_out_windows
 from aira_lib.models.language_model import LanguageModel
 from aira_lib.models.precision import rounded
-from aira_lib.records import Score, TrainingRun, read_row
+from aira_lib.records import Score, TrainingRun, document_error, read_row
 from aira_lib.study import DataSection, EvaluateSection
 from aira_lib.training import checkpoint
 from aira_lib.work import Work
@@ -33,27 +36,35 @@ def evaluate(section: EvaluateSection, data: DataSection, record: Path, work: Wo
     place = torch.device(ready_device())
     torch.set_num_threads(work.threads)
     run = read_row(record / "run.json", TrainingRun)
-    losses = _losses(section, data, run, record, place) if run.status == "ok" else torch.empty(0)
-    score = _score(run, losses, time.monotonic() - started)
+    sums, tokens = _by_document(section, data, run, record, place) if run.status == "ok" else ([], [])
+    score = _score(run, sums, tokens, time.monotonic() - started)
     (work.path / "score.json").write_text(score.json_line(), encoding="utf-8")
     if score.loss is not None and score.bits_per_byte is not None:
         work.log.metrics({"validation_loss": score.loss, "bits_per_byte": score.bits_per_byte}, step=run.steps)
     work.progress(1, 1, f"validation loss {score.loss:.3f}" if score.loss is not None else "diverged")
 
 
-def _losses(
+def _by_document(
     section: EvaluateSection, data: DataSection, run: TrainingRun, record: Path, device: torch.device
-) -> Tensor:
-    """[samples] mean loss of each window, in nats per token, on the CPU."""
-    model = _trained(run, record).to(device)
-    corpus, _ = study_corpus(data)
-    inputs, targets = validation_windows(corpus.validation, run.point.design.scale.seq_len, section.samples)
-    losses = []
+) -> tuple[list[float], list[int]]:
+    """Of each held-out document that has scored tokens: the sum of their losses in nats, and how many they are."""
+    text, seq_len = study_corpus(data)[0].validation, run.point.design.scale.seq_len
+    losses = _losses(_trained(run, record).to(device), held_out_windows(text, seq_len, section.samples), section, run)
+    owners = documents_of_targets(text, seq_len, section.samples).ravel()
+    tokens = np.bincount(owners)
+    sums = np.bincount(owners, losses.double().numpy().ravel())
+    return sums[tokens > 0].tolist(), tokens[tokens > 0].tolist()
+
+
+def _losses(model: LanguageModel, windows: Windows, section: EvaluateSection, run: TrainingRun) -> Tensor:
+    """[windows, seq_len]: the loss of each target in nats, on the CPU."""
+    inputs, targets = windows
+    device, losses = next(model.parameters()).device, []
     with torch.inference_mode(), rounded(device, run.precision or "fp32"):
         for start in range(0, len(inputs), section.batch_size):
             logits = model(torch.from_numpy(inputs[start : start + section.batch_size]).to(device)).float()
             labels = torch.from_numpy(targets[start : start + section.batch_size]).to(device)
-            losses.append(torch.nn.functional.cross_entropy(logits.mT, labels, reduction="none").mean(dim=1).cpu())
+            losses.append(torch.nn.functional.cross_entropy(logits.mT, labels, reduction="none").cpu())
     return torch.cat(losses)
 
 
@@ -68,17 +79,19 @@ def _trained(run: TrainingRun, record: Path) -> LanguageModel:
     return model.eval()
 
 
-def _score(run: TrainingRun, losses: Tensor, seconds: float) -> Score:
-    n = len(losses)
-    loss = float(losses.mean()) if n else None
+def _score(run: TrainingRun, sums: Sequence[float], tokens: Sequence[int], seconds: float) -> Score:
+    seq_len, total = run.point.design.scale.seq_len, sum(tokens)
+    loss = math.fsum(sums) / total if total else None
     return Score(
         point=run.point,
         status=run.status,
         loss=loss,
-        loss_stderr=float(losses.std() / math.sqrt(n)) if n > 1 else None,
+        loss_stderr=document_error(sums, tokens),
         # The tokens are bytes: nats per token over ln 2 is bits per byte.
         bits_per_byte=loss / math.log(2) if loss is not None else None,
-        samples=n,
-        tokens=n * run.point.design.scale.seq_len,
+        samples=total // seq_len,
+        tokens=total,
+        document_sums=tuple(sums),
+        document_tokens=tuple(tokens),
         seconds=seconds,
     )

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from aira_lib.architecture.cost import params
 from aira_lib.architecture.pattern import Layers, parse, render
 from aira_lib.architecture.primitives import PRIMITIVES
-from aira_lib.console import duration, result_console
+from aira_lib.console import Console, duration, result_console
 from aira_lib.datasets.language import stand_in
 from aira_lib.device import cores
 from aira_lib.errors import PatternError, UserError, read_named
@@ -210,10 +209,10 @@ def _print_line(console: Console, name: str, validation: float, test: float | No
 
 
 def _print_other(console: Console, row: dict[str, Any], name: str) -> None:
-    """Both accuracies on validation with their intervals; the one that ranks comes first."""
-    both = row["validation_accuracies"].get(name)
-    for kind in sorted(both or (), key=lambda kind: kind != row["ranked_by"]):
-        found = both[kind]
+    """All accuracies on validation with their intervals; the one that ranks comes first."""
+    known = row["validation_accuracies"].get(name) or {}
+    by_name = {kind.replace("_", "-"): found for kind, found in known.items() if found}
+    for kind, found in sorted(by_name.items(), key=lambda item: item[0] != row["ranked_by"]):
         ranks = ", ranks" if kind == row["ranked_by"] else ""
         console.print(f"    {kind} {found['value']:.4f}, 95 % {found['low']:.4f} to {found['high']:.4f}{ranks}")
 

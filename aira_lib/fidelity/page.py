@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aira_lib.proxy.correlation import RankCorrelation
+from aira_lib.proxy.correlation import FEWEST, RankCorrelation
 from aira_lib.proxy.fidelity import MEAN, SIDES, Fidelity, FidelityTogether, StoppingFidelity, goodness_ranks
 from aira_lib.records import Estimate, StandIn
 from aira_lib.report.templating import plain_page
@@ -72,11 +72,14 @@ def _rule(name: str, eta: int, margin: float) -> str:
 
 
 def _row(name: str, found: RankCorrelation) -> str:
-    return f"{name:<26}  {_estimate(found.spearman):<26}{_estimate(found.kendall)}"
+    return f"{name:<26}  {_estimate(found.spearman, found.n):<26}{_estimate(found.kendall, found.n)}"
 
 
-def _estimate(found: Estimate | None) -> str:
-    return "all are equal" if found is None else f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+def _estimate(found: Estimate | None, designs: int) -> str:
+    if found is None:
+        return "all are equal"
+    interval = f"{found.low:+.3f} to {found.high:+.3f}" if designs >= FEWEST else f"under {FEWEST} designs"
+    return f"{found.value:+.3f} ({interval})"
 
 
 def _list(seeds: tuple[int, ...]) -> str:

@@ -68,7 +68,7 @@ def _aggregate(study: "Study", unit: Unit, inputs: list[Input], work: "Work") ->
     from aira_lib.aggregate.stage import aggregate
     from aira_lib.aggregate.table import DesignTable
 
-    by_agent = any(section.agents for section in study.aggregate)
+    by_agent = any(section.agents or section.method == "bayes" for section in study.aggregate)
     aggregate(study.aggregate, DesignTable.from_parquet(inputs[0].path / "archive.parquet", by_agent), work)
 
 

@@ -5,9 +5,7 @@ import time
 from dataclasses import fields, replace
 from pathlib import Path
 
-from rich.console import Console
-
-from aira_lib.console import duration, result_console
+from aira_lib.console import Console, duration, result_console
 from aira_lib.device import cores
 from aira_lib.errors import UserError
 from aira_lib.flow.checks import check_here, check_study
@@ -18,6 +16,7 @@ from aira_lib.local.search_run import SearchesRun, log_file, run_searches
 from aira_lib.local.search_study import SearchOptions, study_for
 from aira_lib.local.search_summary import show_summary
 from aira_lib.local.session import INTERRUPTED, run_one_stage, say_runs, tracking_uri
+from aira_lib.local.trust import check_pending
 from aira_lib.settings import Settings
 from aira_lib.study import Study
 from aira_lib.study.reading import load_study
@@ -51,7 +50,8 @@ def search_command(
     """Search, and return the exit code: 0, 1 (a search broke), 2 (a search met what the user can mend), 130.
 
     Raises:
-        UserError: what and options do not go together, make no sense, or the store cannot be written.
+        UserError: what and options do not go together, make no sense, the store cannot be written, or nothing would
+            isolate agents' code from secrets.
     """
     if what is None:
         raise UserError("name a task (`aira tasks list` shows them) or a study's file; see aira search --help")
@@ -74,8 +74,8 @@ def search_command(
         console.print(remark, highlight=False, markup=False, soft_wrap=True)
     if dry_run:
         show_outlook(console, run)
-        return 0
-    return _search(console, run)
+    check_pending(study, settings)
+    return 0 if dry_run else _search(console, run)
 
 
 def _study_of_file(path: str, options: SearchOptions) -> Study:

@@ -204,12 +204,17 @@ class _Show:
 
     def __init__(self, run: LocalRun, console: Console, live: Live | None) -> None:
         self._title, self._workers = run.study.name, run.workers
-        self._lower_is_better = task_of(run.study.task).lower_is_better
+        self._lower_is_better, self._task = task_of(run.study.task).lower_is_better, task_of(run.study.task).name
         self._console, self._live = console, live
         self._spoke, self._steps = time.monotonic(), 0
+        self._told: set[str] = set()
         self._heard: dict[str, str] = {}
 
     def __call__(self, searches: list[Watched]) -> None:
+        for said in dict.fromkeys(each.validation for each in searches if each.validation):
+            if said not in self._told:
+                self._told.add(said)
+                self._console.print(f"{self._task}: {said}", highlight=False, markup=False, soft_wrap=True)
         if self._live:
             self._live.update(table(self._title, searches, self._lower_is_better, self._workers), refresh=True)
             return

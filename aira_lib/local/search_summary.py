@@ -1,4 +1,4 @@
-"""What searches came to: the best design of each, over all, and where their pages are."""
+"""What searches came to: the best of each, over all, and where their pages are."""
 
 from collections.abc import Sequence
 from statistics import mean, stdev
@@ -14,10 +14,11 @@ from aira_lib.flow.units import search_units
 from aira_lib.local.run import LocalRun
 from aira_lib.local.search_outlook import page_place
 from aira_lib.records import PAGE
+from aira_lib.records.opened import facts_of
 from aira_lib.search.page import agent_settings, render_run
-from aira_lib.store import open_store
-from aira_lib.tasks.section import task_of
-from aira_lib.watch.nodes import read_nodes
+from aira_lib.store import RecordFolder, open_store
+from aira_lib.tasks.section import family_of, task_of
+from aira_lib.watch.nodes import read_nodes, told_of
 from aira_lib.watch.searches import Watched
 from aira_lib.watch.table import cost, share_valid
 
@@ -27,6 +28,8 @@ _NUMBERS = ("validation", "test", "at step", "nodes", "valid", "cost", "time")
 def show_summary(console: Console, run: LocalRun, searches: Sequence[Watched], wall_seconds: float | None) -> None:
     """Print the best designs, mean and spread over seeds, the share of valid nodes, time, cost and pages.
 
+    Of a task whose candidates are no designs, scores stand alone.
+
     Args:
         console: Where to.
         run: What was run, and where.
@@ -34,39 +37,42 @@ def show_summary(console: Console, run: LocalRun, searches: Sequence[Watched], w
         wall_seconds: How long this command took; None where it made nothing.
     """
     lower_is_better = task_of(run.study.task).lower_is_better
-    console.print(_table(searches, lower_is_better))
-    for line in [*_over_seeds(searches, lower_is_better), _spent(searches, wall_seconds)]:
+    designs = family_of(run.study.task).has_designs
+    console.print(_table(searches, lower_is_better, designs))
+    validation = dict.fromkeys(each.validation for each in searches if each.validation)
+    lines = [f"{said[0].upper()}{said[1:]}." for said in validation]
+    for line in [*_over_seeds(searches, lower_is_better, designs), *lines, _spent(searches, wall_seconds)]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     for unit in search_units(run.study):
         if any(each.name == unit.name and each.nodes for each in searches):
             console.print(f"Page: {_page(run, unit)}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _table(searches: Sequence[Watched], lower_is_better: bool) -> Table:
-    columns = ("search", "best design", *_NUMBERS)
+def _table(searches: Sequence[Watched], lower_is_better: bool, designs: bool) -> Table:
+    columns = ("search", *(("best design",) if designs else ()), *_NUMBERS)
     made = Table(title="Best of each search, by validation", title_justify="left")
     for column in columns:
         made.add_column(column, justify="right" if column in _NUMBERS else "left")
     for each in searches:
         best = best_node(each.nodes, lower_is_better)
-        row = [each.name, "none", "", "", ""] if best is None else [
-            each.name, best.design or "", _number(best.validation), _number(best.test), str(best.step)
-        ]  # fmt: skip
+        row = [each.name, *((best.design or "" if best else "none",) if designs else ())]
+        row += [_number(best.validation), _number(best.test), str(best.step)] if best else [""] * 3
         if each.nodes:
             row += [str(len(each.nodes)), f"{share_valid(each.nodes):.0%}", cost(each.nodes), duration(each.seconds)]
         made.add_row(*(Text(cell) for cell in row))
     return made
 
 
-def _over_seeds(searches: Sequence[Watched], lower_is_better: bool) -> list[str]:
+def _over_seeds(searches: Sequence[Watched], lower_is_better: bool, designs: bool) -> list[str]:
     """The best over all searches, and of each agent the mean and the standard deviation (n - 1) of its seeds' bests."""
     bests = {each.name: best for each in searches if (best := best_node(each.nodes, lower_is_better))}
     if not bests:
-        return ["No design was scored: the pages say why."]
+        return [f"No {'design' if designs else 'program'} was scored: the pages say why."]
     overall = best_node(list(bests.values()), lower_is_better)
     winner = next(name for name, node in bests.items() if node is overall)
     assert overall is not None
-    lines = [f"Best over all: {overall.design}  {_number(overall.validation)} ({winner}, step {overall.step})"]
+    design = f"{overall.design}  " if designs else ""
+    lines = [f"Best over all: {design}{_number(overall.validation)} ({winner}, step {overall.step})"]
     for agent in dict.fromkeys(name.rpartition(".s")[0] for name in bests):
         values = [node.validation or 0.0 for name, node in bests.items() if name.rpartition(".s")[0] == agent]
         if len(values) > 1:
@@ -90,8 +96,10 @@ def _page(run: LocalRun, unit: Unit) -> str:
     if not store.exists(name):
         searched = task_of(run.study.task)
         nodes = read_nodes(store, run.study, unit)
+        facts = facts_of(told_of(RecordFolder(store, unit.folder(run.study))))
         settings = agent_settings(unit.agent) if unit.agent else ()
-        page = render_run(nodes, f"{searched.name}: {unit.name}", searched.lower_is_better, settings=settings)
+        title = f"{searched.name}: {unit.name}"
+        page = render_run(nodes, title, searched.lower_is_better, facts=facts, settings=settings)
         store.write(name, page.encode())
     return page_place(run, unit)
 

@@ -13,10 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from rich.console import Console
 from rich.table import Table
 
-from aira_lib.console import duration
+from aira_lib.console import Console, duration
 from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, StoreError, UserError
 from aira_lib.flow.checks import check_here, check_study, need_designs
@@ -26,6 +25,7 @@ from aira_lib.flow.units import search_units
 from aira_lib.local.display import tally
 from aira_lib.local.pipelines import pipeline_command
 from aira_lib.local.run import LocalRun, PipelineFailed, carry_waiting, check_writable, outlook_of, run_locally
+from aira_lib.local.trust import check_pending
 from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, estimate
 from aira_lib.records import PAGE
 from aira_lib.search.page import with_report
@@ -51,6 +51,7 @@ def run_study(
     console = Console()
     workers = workers or cores()
     show_plan(console, study, settings, workers)
+    check_pending(study, settings)
     if dry_run:
         return 0
     _need("kfp", "running a study", "kfp")

@@ -68,7 +68,7 @@ class Attention(nn.Module):
         if fused.usable(heads, self.kernel):
             from aira_lib.models.fused import attention
 
-            if attention.takes(x.shape[1], self.head_dim):
+            if attention.takes(x.shape[1], self.head_dim) and fused.finite(heads):
                 pairs = rotary_pairs(x.shape[1], self.head_dim, self.theta)
                 return self.out(attention.attend(heads, self.n_heads, self.n_kv_heads, pairs).flatten(2))  # type: ignore[no-any-return]
         return self.out(attend(*self._rotated(heads)).flatten(2))  # type: ignore[no-any-return]

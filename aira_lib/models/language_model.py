@@ -63,16 +63,18 @@ class ResidualLayer(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Embedding, the layers and the final RMSNorm. There is no position embedding: attention is rotary.
+    """Embedding, the layers and a final RMSNorm. There is no position embedding: attention is rotary.
 
     Args:
         layers: primitives such as "A" and "Mb", first layer first.
         scale: dimensions.
         kernel: "torch" for plain PyTorch; else fused kernels where they are installed (see also `Mamba2`).
-        init_std: standard deviation of all weight matrices; None is d_model**-0.5, that of the lingua code base (the
-            paper states none; at widths below 100, GPT-2's 0.02 learned far slower). Output projections get
-            init_std / sqrt(layers), GPT-2's rule for the number of residual branches.
+        init_std: standard deviation of all weight matrices; None is d_model**-0.5 (the paper states none). Output
+            projections get init_std / sqrt(layers), as GPT-2's do by the number of residual branches. Meta's lingua
+            has d_model**-0.5 as well, but cut off at three deviations, d_ff**-0.5 for a projection that comes from a
+            hidden layer of that width, and by default no division by depth.
         recompute: keep only the layers' inputs for the backward pass (activation checkpointing).
+        final_norm: whether a norm follows the last layer.
     """
 
     def __init__(
@@ -83,12 +85,13 @@ class Backbone(nn.Module):
         kernel: Kernel = "auto",
         init_std: float | None = None,
         recompute: bool = False,
+        final_norm: bool = True,
     ) -> None:
         super().__init__()
         self.recompute = recompute
         self.embedding = nn.Embedding(scale.vocab_size, scale.d_model)
         self.layers = nn.ModuleList(ResidualLayer(primitive, scale, kernel) for primitive in layers)
-        self.norm = RMSNorm(scale.d_model, kernel)
+        self.norm: nn.Module = RMSNorm(scale.d_model, kernel) if final_norm else nn.Identity()
         init_weights(self, init_std or scale.d_model**-0.5, len(layers))
 
     def forward(self, tokens: Tensor) -> Tensor:

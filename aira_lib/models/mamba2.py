@@ -1,7 +1,8 @@
 """Mamba-2 (Dao and Gu 2024, arXiv 2405.21060): projections, a short causal convolution, the SSD scan, a gated norm.
 
-Layout and initial values follow the published mamba-ssm block, so its weights can be read across: the input
-projection gives z, x, B, C, dt in this order; the convolution runs over x, B and C together.
+The layout is that of the published mamba-ssm block, so its weights can be read across: the input projection gives
+z, x, B, C, dt in this order; the convolution runs over x, B and C together. So are the initial values of the
+convolution, A, D and dt; those of the two projections are drawn by the model around it.
 """
 
 import math
@@ -80,8 +81,11 @@ class Mamba2(nn.Module):
 
         if not mamba2.takes(u.shape[1]):
             return None
+        projected = self.in_proj(u)
+        if not fused.finite(self.A_log, self.dt_bias, projected[..., -self.heads :]):
+            return None
         return mamba2.mix(
-            self.in_proj(u), self.conv_weight, self.conv_bias, self.dt_bias, -self.A_log.exp(), self.D,
+            projected, self.conv_weight, self.conv_bias, self.dt_bias, -self.A_log.exp(), self.D,
             self.norm_weight, self.groups, NORM_EPS,
         )  # fmt: skip
 

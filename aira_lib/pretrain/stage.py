@@ -55,7 +55,7 @@ def pretrain(section: PretrainSection, point: PretrainPoint, work: Work) -> None
         if result.step % LOG_EVERY == 0 or result.step == point.steps:
             _log(result, work)
             work.progress(result.step, point.steps, f"loss {result.loss:.3f}")
-    diverged = not math.isfinite(curve[-1].loss)
+    diverged = not curve[-1].finite
     if not diverged:
         _save(trainer, curve, work)
     checkpoint.prune(work.path, work.push)

@@ -1,4 +1,4 @@
-"""Two accuracies over the scored positions: of tokens, and mad-lab's average over classes; each with its interval.
+"""Accuracies over the scored positions: of tokens, averaged over classes, and the latter as mad-lab logs it.
 
 Tokens of one example hang together (a model that misses a key misses all that follows from it), so examples are the
 independent unit. The variance between examples gives the number of independent answers that the tokens are worth, and
@@ -14,6 +14,7 @@ from aira_lib.datasets.mad import IGNORE
 from aira_lib.records import Accuracies, Estimate
 
 Tokens = NDArray[np.int64]
+MAD_LAB_BATCH = 128
 _Z = 1.959963984540054  # of a two-sided 95 % interval
 
 
@@ -32,8 +33,8 @@ def token_accuracy(predictions: Tokens, targets: Tokens) -> float:
 def macro_accuracy(predictions: Tokens, targets: Tokens) -> float:
     """Mean over classes of the share of a class's targets that are predicted, as torchmetrics averages by default.
 
-    A class that is predicted but never a target counts as 0; a class that is neither does not count. mad-lab
-    reports this number as its accuracy.
+    A class that is predicted but never a target counts as 0; a class that is neither does not count. mad-lab computes
+    it batch by batch, see `macro_by_batch`.
 
     Raises:
         ValueError: no position is scored.
@@ -49,23 +50,58 @@ def macro_accuracy(predictions: Tokens, targets: Tokens) -> float:
     return float((hits[seen] / np.maximum(support[seen], 1)).mean())
 
 
-def accuracies(predictions: Tokens, targets: Tokens) -> Accuracies:
-    """Both accuracies of predictions and targets [examples, positions], with 95 % intervals.
+def macro_by_batch(predictions: Tokens, targets: Tokens) -> float:
+    """What mad-lab logs as its accuracy: `macro_accuracy` of each batch of 128 examples, averaged by their sizes.
+
+    In a batch rare classes are fewer and predicted ones more often without a target, so it is another number than that
+    of all examples together. Batches without a scored position do not count.
 
     Raises:
         ValueError: no position is scored.
     """
-    token, macro = token_accuracy(predictions, targets), macro_accuracy(predictions, targets)
+    parts = [part for part in _batches(len(targets)) if (targets[part] != IGNORE).any()]
+    if not parts:
+        raise ValueError("accuracy of no scored position")
+    each = [macro_accuracy(predictions[part], targets[part]) for part in parts]
+    return float(np.average(each, weights=[len(targets[part]) for part in parts]))
+
+
+def _batches(examples: int) -> list[slice]:
+    return [slice(start, start + MAD_LAB_BATCH) for start in range(0, examples, MAD_LAB_BATCH)]
+
+
+def accuracies(predictions: Tokens, targets: Tokens) -> Accuracies:
+    """All accuracies of predictions and targets [examples, positions], with 95 % intervals.
+
+    Raises:
+        ValueError: no position is scored.
+    """
+    token = token_accuracy(predictions, targets)
+    scored = (targets != IGNORE).any(axis=1)
+    right, wanted = ((predictions == targets) & (targets != IGNORE))[scored].sum(axis=1), (targets != IGNORE)[scored]
+    tokens = int(wanted.sum())
+    # What each example adds to the error of a ratio (of sums of hits and sums of tokens), to first order.
+    of_token = (right - token * wanted.sum(axis=1)) / tokens
+    of_macro = _influence_on_macro(predictions[scored], targets[scored])
+    batches = [part for part in _batches(len(targets)) if scored[part].any()]
+    counted = sum(len(targets[part]) for part in batches)
+    by_batch = [
+        _influence_on_macro(predictions[part][scored[part]], targets[part][scored[part]]) * len(targets[part]) / counted
+        for part in batches
+    ]
+    return Accuracies(
+        token=_estimate(token, of_token, tokens),
+        macro=_estimate(macro_accuracy(predictions, targets), of_macro, tokens),
+        macro_by_batch=_estimate(macro_by_batch(predictions, targets), np.concatenate(by_batch), tokens),
+    )
+
+
+def _influence_on_macro(predictions: Tokens, targets: Tokens) -> NDArray[np.float64]:
+    """[examples], each with a scored position: what each adds to the error of their macro accuracy, to first order."""
     hits, support, classes = _by_example_and_class(predictions, targets)
-    scored = support.sum(axis=1) > 0
-    hits, support = hits[scored], support[scored]
     total = support.sum(axis=0)
     share = hits.sum(axis=0) / np.maximum(total, 1)
-    # What each example adds to the error of a ratio (of sums of hits and sums of tokens), to first order.
-    of_token = (hits.sum(axis=1) - token * support.sum(axis=1)) / total.sum()
-    of_macro = ((hits - share * support) / np.maximum(total, 1)).sum(axis=1) / classes
-    tokens = int(total.sum())
-    return Accuracies(token=_estimate(token, of_token, tokens), macro=_estimate(macro, of_macro, tokens))
+    return np.asarray(((hits - share * support) / np.maximum(total, 1)).sum(axis=1) / classes)
 
 
 def _by_example_and_class(predictions: Tokens, targets: Tokens) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:

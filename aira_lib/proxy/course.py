@@ -98,19 +98,15 @@ def _failing(task: str) -> Iterator[None]:
 
 
 def _task(layers: Layers, section: ProxySection, name: Name) -> ScoredTask:
-    """A task of the section.
-
-    Weights of its model start from N(0, 1 / d_model), as in Meta's lingua; the paper states none. mad-lab's 0.02, meant
-    for width 128 and thousands of steps, leaves narrow models near chance for the few steps of a small profile.
-    """
+    """A task of the section; its model starts as in mad-lab (see `mad_model`), for the paper states no weights."""
     if name == "babistories" or name == "dclm":
         return language_task(layers, section, name)
     settings = task_settings(section, name)
     data = task_data(settings, section.train_examples, section.test_examples, section.validation_fraction, section.seed)
 
     def score(model: MADModel, examples: Examples) -> Score:
-        both = accuracies(predict(model, examples.inputs, section.precision), examples.targets)
-        return Score((both.macro if section.rank_by_accuracy == "macro" else both.token).value, both)
+        found = accuracies(predict(model, examples.inputs, section.precision), examples.targets)
+        return Score(getattr(found, section.rank_by_accuracy.replace("-", "_")).value, found)
 
     return ScoredTask(name, data, lambda: mad_model(settings.name, layers, task_scale(section, settings)), score)
 

@@ -24,7 +24,7 @@ EPOCHS_AHEAD = 10
 
 
 class Diverged(Exception):
-    """The training loss is no longer a number."""
+    """The training loss or a weight is no longer a number."""
 
 
 def train(
@@ -37,10 +37,11 @@ def train(
     """Train for all of the section's epochs, see `epochs`.
 
     Returns:
-        Mean loss of the last epoch in nats per scored token.
+        Loss of the last epoch: the mean over its batches of their means over scored tokens, in nats. A smaller last
+        batch counts as much as the others.
 
     Raises:
-        Diverged: the loss of an epoch is NaN or infinite.
+        Diverged: see `epochs`.
     """
     loss = torch.tensor(math.nan)
     for loss in epochs(model, examples, section, seed, stepped):  # noqa: B007
@@ -51,7 +52,7 @@ def train(
 def epochs(
     model: MADModel, examples: Examples, section: ProxySection, seed: int, stepped: Callable[[int], None]
 ) -> Iterator[Tensor]:
-    """Train with AdamW at a constant rate, each epoch in a new order drawn from the seed; yield each epoch's mean loss.
+    """Train with AdamW at a constant rate, each epoch in a new order drawn from the seed; yield each epoch's loss.
 
     Matrix products have the section's precision. mad-lab configures a cosine schedule that its trainer never attaches,
     so its published runs had a constant rate; no warm-up, no clipping. A last smaller batch is kept. `stepped` is told
@@ -59,8 +60,8 @@ def epochs(
     On a GPU all data lie on it, and steps are CUDA graphs unless AIRA_KERNELS is "plain".
 
     Raises:
-        Diverged: the loss of an epoch is NaN or infinite. On a GPU it is noticed up to `EPOCHS_AHEAD` epochs later, but
-            before a rung or the end.
+        Diverged: the loss of an epoch, or a weight after it, is NaN or infinite. On a GPU it is noticed up to
+            `EPOCHS_AHEAD` epochs later, but before a rung or the end.
     """
     device = next(model.parameters()).device
     step = _step(model, examples, section, device)
@@ -74,7 +75,7 @@ def epochs(
         loss = _mean_loss(step, batches)
         unread.append(loss)
         if device.type == "cpu" or len(unread) == EPOCHS_AHEAD or epoch in read_after:
-            _require_numbers(unread, epoch, section.epochs)
+            _require_numbers(unread, model, epoch, section.epochs)
             unread.clear()
         stepped(len(batches))
         yield loss
@@ -106,11 +107,14 @@ def _mean_loss(step: Step, batches: Sequence[Tensor]) -> Tensor:
     return total / len(batches)
 
 
-def _require_numbers(losses: list[Tensor], epoch: int, epochs: int) -> None:
-    """Losses of the last epochs, up to this one."""
+def _require_numbers(losses: list[Tensor], model: MADModel, epoch: int, epochs: int) -> None:
+    """Losses of the last epochs, up to this one, and the weights after it: a loss need not show all of them."""
     for at, loss in enumerate(torch.stack(losses).tolist(), epoch - len(losses) + 1):
         if not math.isfinite(loss):
             raise Diverged(f"the loss became {loss} in epoch {at} of {epochs}")
+    norm = torch.nn.utils.get_total_norm([parameter.detach() for parameter in model.parameters()]).item()
+    if not math.isfinite(norm):
+        raise Diverged(f"the norm of the weights became {norm} by epoch {epoch} of {epochs}")
 
 
 @torch.no_grad()

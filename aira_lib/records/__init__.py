@@ -15,6 +15,7 @@ from aira_lib.records.archive import (
     read_archive,
     write_archive,
 )
+from aira_lib.records.clustered import document_error
 from aira_lib.records.evaluation import Accuracies, Estimate, Evaluation, FailureCause, Rung
 from aira_lib.records.node import Node
 from aira_lib.records.row import (
@@ -54,6 +55,7 @@ __all__ = [
     "Score",
     "StandIn",
     "TrainingRun",
+    "document_error",
     "read_archive",
     "read_columns",
     "read_row",

@@ -58,7 +58,7 @@ class BasePattern(Row):
 
     Of many members only the fittest are listed: `voters` counts them all (0 in old records: all are listed) and
     `listed_weight` is the share of the weight that the listed ones carry. `intervals` are credible intervals of
-    `agreement`, empty unless the method has them.
+    `agreement` and `independent_votes` what the votes for each layer are worth, empty unless the method has them.
     """
 
     name: str
@@ -76,6 +76,7 @@ class BasePattern(Row):
     listed_weight: float = 1.0
     datasets: tuple[str, ...] = ()
     intervals: tuple[tuple[float, float], ...] = ()
+    independent_votes: tuple[float, ...] = ()
     resampling: Resampling | None = None
     representative: Representative | None = None
 

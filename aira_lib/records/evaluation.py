@@ -16,10 +16,14 @@ class Estimate(Row):
 
 
 class Accuracies(Row):
-    """Both accuracies of one task: of tokens, and the mean over classes (mad-lab's)."""
+    """The accuracies of one task: of tokens, the mean over classes, and the latter by batches of 128 (mad-lab's log).
+
+    `macro_by_batch` is None in records that are older than it.
+    """
 
     token: Estimate
     macro: Estimate
+    macro_by_batch: Estimate | None = None
 
 
 class Rung(Row):
@@ -56,7 +60,7 @@ class Evaluation(Row):
     what its training took, whoever did it. `cause` is why it failed; None: it did not, or its record is older than
     causes.
 
-    `ranked_by` names the accuracy that the scores are (empty: a text, or an old record, which has token accuracy); both
+    `ranked_by` names the accuracy that the scores are (empty: a text, or an old record, which has token accuracy); all
     accuracies with their intervals are kept by task. `curve` has the validation scores during training. Where training
     ended early, after `stopped_at` epochs, the scores are those of then, not of a whole training, and there is no test.
     """
@@ -64,7 +68,7 @@ class Evaluation(Row):
     status: Literal["ok", "failed"]
     reason: str = ""
     cause: FailureCause | None = None
-    ranked_by: Literal["", "token", "macro"] = ""
+    ranked_by: Literal["", "token", "macro", "macro-by-batch"] = ""
     validation_accuracies: dict[str, Accuracies] = {}
     test_accuracies: dict[str, Accuracies] = {}
     curve: tuple[Rung, ...] = ()

@@ -4,7 +4,7 @@ import math
 from typing import Literal
 
 from aira_lib.records.evaluation import Evaluation
-from aira_lib.records.row import Row
+from aira_lib.records.row import HarmlessText, Row
 
 
 class Node(Row):
@@ -22,19 +22,19 @@ class Node(Row):
     operator: Literal["draft", "improve", "debug", "crossover"]
     debug_depth: int = 0
     island: int | None = None
-    plan: str = ""
+    plan: HarmlessText = ""
     code: str = ""
-    design: str | None = None
+    design: HarmlessText | None = None
     status: Literal["ok", "failed"]
-    reason: str = ""
-    output: str = ""
-    change: str = ""
+    reason: HarmlessText = ""
+    output: HarmlessText = ""
+    change: HarmlessText = ""
     validation: float | None = None
     gain: float | None = None
     test: float | None = None
     evaluation: Evaluation | None = None
     self_reported: bool = False
-    analysis: str = ""
+    analysis: HarmlessText = ""
     usage: dict[str, float] = {}
     seconds: float = 0.0
 

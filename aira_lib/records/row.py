@@ -3,12 +3,22 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from aira_lib.foreign import harmless
 
 # A view of a search's journal for people, kept beside its record and no part of it: it may be drawn anew at any time.
 PAGE = "page.html"
+
+
+def _harmless(value: Any) -> Any:
+    return harmless(value) if isinstance(value, str) else value
+
+
+HarmlessText = Annotated[str, BeforeValidator(_harmless)]
+"""What others may have written (see `aira_lib.foreign`)."""
 
 
 class Row(BaseModel):
@@ -24,9 +34,9 @@ class Row(BaseModel):
 class StandIn(Row):
     """Something small or synthetic in the place of what the paper used; shown in every result that it touches."""
 
-    what: str
-    instead_of: str
-    detail: str = ""
+    what: HarmlessText
+    instead_of: HarmlessText
+    detail: HarmlessText = ""
 
     def __str__(self) -> str:
         return f"{self.what}, in the place of {self.instead_of}"

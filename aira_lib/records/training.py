@@ -62,7 +62,12 @@ class TrainingRun(Row):
 
 
 class Score(Row):
-    """What was measured on a final checkpoint. `bits_per_byte` does not depend on the tokenizer."""
+    """What was measured on a final checkpoint. `bits_per_byte` does not depend on the tokenizer.
+
+    `document_sums` are the losses of each held-out document in nats, added up over its scored tokens, of which it has
+    `document_tokens`; empty in records that are older than these fields. `loss_stderr` is the standard error of `loss`
+    over documents (over windows in those old records).
+    """
 
     point: PretrainPoint
     status: Literal["ok", "diverged"]
@@ -71,4 +76,6 @@ class Score(Row):
     bits_per_byte: float | None
     samples: int
     tokens: int
+    document_sums: tuple[float, ...] = ()
+    document_tokens: tuple[int, ...] = ()
     seconds: float = 0.0

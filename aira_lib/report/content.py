@@ -13,6 +13,7 @@ from aira_lib.report.drawing import Figure
 from aira_lib.report.headline import KeyNumber, key_numbers
 from aira_lib.report.inputs import LossCurve, ReportInputs
 from aira_lib.report.isoflop import Frontier, frontiers, reference_frontier
+from aira_lib.report.refit import noise_of
 from aira_lib.report.sizes import sizes_table
 from aira_lib.report.strips import Strip
 from aira_lib.report.summary import (
@@ -115,7 +116,7 @@ def build(study: Study, inputs: ReportInputs) -> Content:
         _pattern_section(inputs),
         _scale_section(inputs),
         _isotoken_section(inputs, comparison),
-        _isoflop_section(study, inputs, found),
+        _isoflop_section(study, inputs, comparison, found),
         *_further_sections(inputs),
         _cost_section(inputs),
     ]
@@ -266,10 +267,11 @@ def _curves(inputs: ReportInputs, comparison: Comparison) -> Figure | None:
     return figures.curves_figure(groups, baselines)
 
 
-def _isoflop_section(study: Study, inputs: ReportInputs, found: Sequence[Frontier]) -> Section:
+def _isoflop_section(study: Study, inputs: ReportInputs, comparison: Comparison, found: Sequence[Frontier]) -> Section:
     if not found:
         return Section("isoflop", "Equal compute", [TextBlock("No design was trained at equal FLOPs.")])
     reference = reference_frontier(found, study.extrapolate.baselines)
+    noise = noise_of(found, comparison)
     blocks: list[Block] = [
         TextBlock(_fit_sentence(found)),
         *(TextBlock(text) for text in divergence_sentences(inputs, "isoflop")),
@@ -282,11 +284,12 @@ def _isoflop_section(study: Study, inputs: ReportInputs, found: Sequence[Frontie
         ),
         TableBlock(results.isoflop_fits_table(found), folded=True),
         FigureBlock(
-            figures.frontier_figure(found),
-            "Frontier: best loss against training budget, both logarithmic, with the fitted line.",
+            figures.frontier_figure(found, noise),
+            "Frontier: lowest loss against training budget, both logarithmic. A line goes through fitted minima alone; "
+            "a slope has its 95 % margin.",
             "A frontier needs at least two budgets with a loss.",
         ),
-        TableBlock(results.frontier_table(found, reference)),
+        TableBlock(results.frontier_table(found, reference, noise)),
         TableBlock(results.isoflop_points_table(found), folded=True),
     ]
     return Section("isoflop", "Equal compute", blocks)

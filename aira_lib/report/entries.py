@@ -40,6 +40,16 @@ class Entry:
         return deviation(self.losses)
 
     @property
+    def by_document(self) -> tuple[tuple[float, ...], tuple[int, ...]] | None:
+        """Summed losses of each held-out document, mean over seeds, and its tokens; None where a record lacks them."""
+        ok = [score for score in self.scores if score.status == "ok"]
+        tokens = {score.document_tokens for score in ok}
+        if len(tokens) != 1 or not ok[0].document_tokens:
+            return None
+        sums = zip(*(score.document_sums for score in ok), strict=True)
+        return tuple(math.fsum(each) / len(each) for each in sums), ok[0].document_tokens
+
+    @property
     def bits_per_byte(self) -> float | None:
         """Mean over seeds."""
         return mean([s.bits_per_byte for s in self.scores if s.bits_per_byte is not None])
@@ -71,6 +81,15 @@ def deviation(values: Sequence[float]) -> float | None:
     if middle is None or len(values) < 2:
         return None
     return math.sqrt(math.fsum((value - middle) ** 2 for value in values) / (len(values) - 1))
+
+
+def pooled_deviation(found: Sequence[Entry]) -> tuple[float, int] | None:
+    """The standard deviation over seeds pooled over all entries, and its degrees of freedom; None without any."""
+    degrees = sum(max(len(entry.losses) - 1, 0) for entry in found)
+    if degrees == 0:
+        return None
+    squares = math.fsum((len(entry.losses) - 1) * entry.sd**2 for entry in found if entry.sd is not None)
+    return math.sqrt(squares / degrees), degrees
 
 
 def family(name: str) -> str:

@@ -16,6 +16,7 @@ from aira_lib.report.columns import scientific, si
 from aira_lib.report.drawing import DASHES, MUTED, PALETTE, Figure, palette, render, safe_label, si_axis
 from aira_lib.report.inputs import LossCurve, SearchRun
 from aira_lib.report.isoflop import BudgetFit, Frontier
+from aira_lib.report.refit import Noise, slope_margin
 from aira_lib.report.searches import by_agent, dynamics, is_valid, measure
 from aira_lib.report.strips import Strip, colour_of, ink_of
 
@@ -205,8 +206,8 @@ def _wrapped(label: str, width: int = 34) -> str:
     return label if len(label) <= width else label[: width - 1] + "…"
 
 
-def frontier_figure(frontiers: Sequence[Frontier]) -> Figure | None:
-    """Best loss against budget on two logarithmic axes, a line a design."""
+def frontier_figure(frontiers: Sequence[Frontier], noise: Noise | None) -> Figure | None:
+    """Lowest loss against budget on two logarithmic axes, a line a design through its fitted minima."""
     shown = [frontier for frontier in frontiers if frontier.optima]
     if not shown or len({budget for frontier in shown for budget, _ in frontier.optima}) < 2:
         return None
@@ -220,8 +221,7 @@ def frontier_figure(frontiers: Sequence[Frontier]) -> Figure | None:
         for frontier in shown:
             style = colours[frontier.label]
             _draw_frontier(axes, frontier, style)
-            slope = f", slope {frontier.line.slope:.3f}".replace("-", "−") if frontier.line else ""
-            handles.append(Line2D([], [], **style, label=safe_label(f"{frontier.label}{slope}")))
+            handles.append(Line2D([], [], **style, label=safe_label(f"{frontier.label}{_slope(frontier, noise)}")))
         axes.set_xscale("log")
         axes.set_yscale("log")
         budgets = sorted({budget for frontier in shown for budget, _ in frontier.optima})
@@ -238,6 +238,14 @@ def frontier_figure(frontiers: Sequence[Frontier]) -> Figure | None:
     return render("frontier", 8.6, 3.9, draw)
 
 
+def _slope(frontier: Frontier, noise: Noise | None) -> str:
+    """The slope with its margin, where there is one: a bare number looks exact."""
+    margin = slope_margin(frontier, noise)
+    if frontier.line is None or margin is None:
+        return ""
+    return f", slope {frontier.line.slope:.3f} ± {margin:.3f}".replace("-", "−")
+
+
 def _labelled(marker: str, label: str, hollow: bool = False) -> Line2D:
     mark = _mark(marker, hollow)
     mark.set_label(label)
@@ -246,7 +254,7 @@ def _labelled(marker: str, label: str, hollow: bool = False) -> Line2D:
 
 def _draw_frontier(axes: Axes, frontier: Frontier, style: dict[str, Any]) -> None:
     if frontier.line:
-        ends = [frontier.optima[0][0], frontier.optima[-1][0]]
+        ends = [min(frontier.minima), max(frontier.minima)]
         axes.plot(ends, [10 ** frontier.line.at(math.log10(budget)) for budget in ends], **style, linewidth=1.4)
     for budget, optimum in frontier.optima:
         hollow = optimum.source == "best measured"

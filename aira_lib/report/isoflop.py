@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from aira_lib.records import ScaledDesign, Score
@@ -35,6 +35,17 @@ class BudgetFit:
         return tuple(entry for entry in self.entries if entry.mean is not None)
 
     @property
+    def lowest(self) -> float:
+        """The loss of the optimum.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.optimum is None:
+            raise ValueError(f"nothing was measured under {self.budget:g} FLOPs")
+        return self.optimum.loss
+
+    @property
     def optimum(self) -> Optimum | None:
         """The parabola's minimum where it lies within the measured sizes, else the best measured size."""
         fit = self.parabola
@@ -46,7 +57,12 @@ class BudgetFit:
 
 @dataclass(frozen=True)
 class Frontier:
-    """One design over all budgets. `line` fits log10 loss against log10 FLOPs; None with fewer than two budgets."""
+    """One design over all budgets.
+
+    `line` fits log10 loss against log10 FLOPs through the fitted minima; None with fewer than two. The best measured
+    size is no minimum: where the best lies beyond the sizes, its loss is too high, more so under some budgets, and a
+    line through it would have another slope.
+    """
 
     names: tuple[str, ...]
     baseline: bool
@@ -62,6 +78,11 @@ class Frontier:
     def optima(self) -> list[tuple[float, Optimum]]:
         """(budget, optimum) of the budgets that have one."""
         return [(fit.budget, fit.optimum) for fit in self.fits if fit.optimum is not None]
+
+    @property
+    def minima(self) -> dict[float, BudgetFit]:
+        """By budget, rising, the fits whose minimum lies within the measured sizes."""
+        return {f.budget: f for f in self.fits if f.optimum is not None and f.optimum.source == "fitted minimum"}
 
 
 def frontiers(scores: Sequence[Score], designs: Sequence[ScaledDesign]) -> list[Frontier]:
@@ -83,11 +104,11 @@ def frontiers(scores: Sequence[Score], designs: Sequence[ScaledDesign]) -> list[
 def _frontier(names: list[str], own: Sequence[Entry], baselines: set[str]) -> Frontier:
     budgets = sorted({entry.scores[0].point.budget_flops or 0.0 for entry in own})
     fits = tuple(_budget_fit(b, [e for e in own if e.scores[0].point.budget_flops == b]) for b in budgets)
-    optima = [(fit.budget, fit.optimum.loss) for fit in fits if fit.optimum and fit.optimum.loss > 0]
-    line = None
-    if len(optima) >= 2:
-        line = fit_line([math.log10(budget) for budget, _ in optima], [math.log10(loss) for _, loss in optima])
-    return Frontier(tuple(names), any(name in baselines for name in names), fits, line)
+    frontier = Frontier(tuple(names), any(name in baselines for name in names), fits, None)
+    if len(frontier.minima) < 2:
+        return frontier
+    lowest = [math.log10(fit.lowest) for fit in frontier.minima.values()]
+    return replace(frontier, line=fit_line([math.log10(budget) for budget in frontier.minima], lowest))
 
 
 def _budget_fit(budget: float, own: Sequence[Entry]) -> BudgetFit:

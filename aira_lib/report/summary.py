@@ -8,10 +8,13 @@ from aira_lib.report.comparison import Comparison
 from aira_lib.report.entries import Entry, family
 from aira_lib.report.inputs import ReportInputs
 from aira_lib.report.isoflop import Frontier
+from aira_lib.report.refit import Noise, noise_of
 from aira_lib.report.results import label
 from aira_lib.report.searches import by_agent, is_valid, measure
 from aira_lib.report.tables import best_archive_rows
 from aira_lib.study import Study
+
+FEW_DOCUMENTS = 30
 
 
 def summary_sentences(inputs: ReportInputs, comparison: Comparison, found: Sequence[Frontier]) -> list[str]:
@@ -19,7 +22,7 @@ def summary_sentences(inputs: ReportInputs, comparison: Comparison, found: Seque
     return [
         *_search_sentences(inputs),
         *_isotoken_sentences(inputs, comparison),
-        *_isoflop_sentences(found),
+        *_isoflop_sentences(found, noise_of(found, comparison)),
     ]
 
 
@@ -82,11 +85,11 @@ def _against(best: Entry, comparison: Comparison) -> str:
             return f"{against}{amount}; with one seed the spread is unknown, so this may be chance."
         case "within the spread":
             return (
-                f"{against}{amount}. This difference is within the spread over seeds (95 % margin {margin:.4f}): "
+                f"{against}{amount}. This difference is within {comparison.spread} (95 % margin {margin:.4f}): "
                 f"the study does not tell the two apart."
             )
         case _:
-            return f"{against}{amount}, more than the spread over seeds explains (95 % margin {margin:.4f})."
+            return f"{against}{amount}, more than {comparison.spread} explains (95 % margin {margin:.4f})."
 
 
 def _provenance(patterns: Sequence[BasePattern], inputs: ReportInputs, best: Entry) -> list[str]:
@@ -103,7 +106,7 @@ def _provenance(patterns: Sequence[BasePattern], inputs: ReportInputs, best: Ent
     ]
 
 
-def _isoflop_sentences(found: Sequence[Frontier]) -> list[str]:
+def _isoflop_sentences(found: Sequence[Frontier], noise: Noise | None) -> list[str]:
     ends = [(frontier.optima[-1], frontier) for frontier in found if frontier.optima]
     if not ends:
         return []
@@ -116,7 +119,10 @@ def _isoflop_sentences(found: Sequence[Frontier]) -> list[str]:
     return [
         f"At equal compute, the lowest loss under the largest budget ({scientific(budget)} FLOPs) is "
         f"{optimum.loss:.4f} nats a token ({optimum.source}), by {best.label}; "
-        f"{inside} of {total} optima are minima fitted within the measured sizes."
+        f"{inside} of {total} optima are minima fitted within the measured sizes.",
+        f"Losses of one design differ between seeds by {noise.sd:.4f} nats a token (standard deviation)."
+        if noise
+        else "With one seed the spread is unknown: which design is lowest may be chance.",
     ]
 
 
@@ -144,22 +150,31 @@ def spread_sentence(comparison: Comparison) -> str:
     opening = f"Differences are to the baseline {label(reference)}. "
     if comparison.pooled_sd is None:
         return opening + "There is one seed a design: the spread over seeds is unknown, and no difference is judged."
+    documents = (
+        " and from the differences of the same documents"
+        if comparison.documents
+        else ", without the error of the held-out text, which these records do not hold by document"
+    )
     return opening + (
         f"A verdict other than “within the spread” means that the difference of means leaves the 95 % interval of "
         f"Student's t, from the standard deviation over seeds pooled over all designs ({comparison.pooled_sd:.4f} nats "
-        f"a token, {_number(comparison.degrees, 'degree')} of freedom); it is not corrected for the number of "
-        f"comparisons."
+        f"a token, {_number(comparison.degrees, 'degree')} of freedom){documents}; it is not corrected for the number "
+        f"of comparisons."
     )
 
 
 def sampling_sentence(comparison: Comparison) -> str:
-    """The error of the held-out text itself."""
-    errors = [s.loss_stderr for entry in comparison.entries for s in entry.scores if s.loss_stderr is not None]
+    """The error of the held-out text itself; nothing of records that took windows for independent."""
+    scores = [score for entry in comparison.entries for score in entry.scores if score.document_tokens]
+    errors = [score.loss_stderr for score in scores if score.loss_stderr is not None]
     if not errors:
         return ""
+    few = comparison.documents < FEW_DOCUMENTS
     return (
-        f"The held-out text is a sample as well: its standard error is at most {max(errors):.4f} nats a token. All "
-        "designs are scored on the same text, so this moves them together and is not part of the verdicts."
+        f"The held-out text is a sample as well: by document, of which there are {comparison.documents:,}, its "
+        f"standard error is at most {max(errors):.4f} nats a token. All designs are scored on the same documents, so "
+        "most of it moves them together; what is left in a difference is part of its margin."
+        + (" So few documents make these errors rough themselves: hold out more." if few else "")
     )
 
 

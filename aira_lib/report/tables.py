@@ -58,12 +58,13 @@ def patterns_table(patterns: Sequence[BasePattern]) -> Table:
             "pattern": p.pattern,
             "method": _method(p),
             "rank_by": p.rank_by,
-            "voters": f"{p.voters or len(p.members):,} of {p.candidates:,}",
-            "members": p.voters or len(p.members),
+            "voters": f"{_voters(p):,} of {p.candidates:,}" + _worth(p),
+            "members": _voters(p),
             "candidates": p.candidates,
-            "agreement": mean(p.agreement),
-            "stays": p.resampling.pattern if p.resampling else None,
-            "layers_stay": mean(p.resampling.layers) if p.resampling else None,
+            # One voter agrees with itself, and is drawn by every resample: that is no agreement.
+            "agreement": mean(p.agreement) if _voters(p) > 1 else None,
+            "stays": p.resampling.pattern if p.resampling and _voters(p) > 1 else None,
+            "layers_stay": mean(p.resampling.layers) if p.resampling and _voters(p) > 1 else None,
             "in_archive": p.in_archive,
             "representative": p.representative.design if p.representative else None,
             "distance": p.representative.distance if p.representative else None,
@@ -91,9 +92,20 @@ def patterns_table(patterns: Sequence[BasePattern]) -> Table:
     caption = (
         "Aggregated base patterns. A pattern that no search saw has no proxy fitness of its own; the nearest evaluated "
         "design is the one with the fewest other layers. A pattern stays under resampling where the vote of members "
-        "drawn anew, with replacement, gives it again."
+        "drawn anew, with replacement, gives it again; members of one search are alike, so that this is the best case. "
+        "For the same reason an interval of the method bayes counts independent votes, by how much searches differ. "
+        "Where one design votes, an outlier in score, the pattern is that design and nothing agrees with it."
     )
     return Table("patterns", caption, columns, rows, "No base pattern was aggregated.")
+
+
+def _voters(pattern: BasePattern) -> int:
+    return pattern.voters or len(pattern.members)
+
+
+def _worth(pattern: BasePattern) -> str:
+    votes = pattern.independent_votes
+    return f", worth {mean(votes):.0f} independent votes a layer" if votes else ""
 
 
 def _method(pattern: BasePattern) -> str:
@@ -115,7 +127,7 @@ def votes_table(patterns: Sequence[BasePattern]) -> Table:
     primitives = PRIMITIVES.known(name for p in patterns for votes in p.votes for name in votes)
     columns = [Column(key, key, style="text") for key in ("name", "layer", "winner")]
     columns += [Column(key, key) for key in ("agreement", *(f"share_{p}" for p in primitives))]
-    columns += [Column(key, key) for key in ("stays", "interval_low", "interval_high")]
+    columns += [Column(key, key) for key in ("stays", "interval_low", "interval_high", "independent_votes")]
     rows: list[Row] = [
         {
             "name": p.name,
@@ -126,6 +138,7 @@ def votes_table(patterns: Sequence[BasePattern]) -> Table:
             "stays": p.resampling.layers[i] if p.resampling else None,
             "interval_low": p.intervals[i][0] if p.intervals else None,
             "interval_high": p.intervals[i][1] if p.intervals else None,
+            "independent_votes": p.independent_votes[i] if p.independent_votes else None,
         }
         for p in patterns
         for i, layer in enumerate(p.layers)

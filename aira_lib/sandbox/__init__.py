@@ -3,12 +3,14 @@
 from aira_lib.sandbox.artefacts import ArtefactError, collect, discard
 from aira_lib.sandbox.launch import closes_files
 from aira_lib.sandbox.process import Outcome, SandboxError, run_candidate
+from aira_lib.sandbox.reach import check_reach
 from aira_lib.sandbox.strength import isolation, refusals
 
 __all__ = [
     "ArtefactError",
     "Outcome",
     "SandboxError",
+    "check_reach",
     "closes_files",
     "collect",
     "discard",

@@ -159,6 +159,8 @@ def _private_view(view: dict[str, Any]) -> None:
         os.symlink(target, name)
     for target in view["hidden"]:
         _mount("tmpfs", target, "tmpfs", _MS_RDONLY | _MS_NOSUID | _MS_NODEV, "size=4k")
+    for target in view["emptied"]:
+        _mount(_OLD + "/dev/null", target, None, _MS_BIND)
     _special_files(view)
     _show(view["work"], view["work"], _MS_NOSUID | _MS_NODEV)
     for source, target in view["data"]:

@@ -26,6 +26,8 @@ def _file_system(view: View) -> list[str]:
         words += ["--symlink", target, name]
     for folder in view.hidden:
         words += ["--tmpfs", folder, "--remount-ro", folder]
+    for path in view.emptied:
+        words += ["--dev-bind", "/dev/null", path]
     words += ["--bind", view.work, view.work]
     for source, target in view.data:
         words += ["--ro-bind", source, target]

@@ -23,6 +23,7 @@ class Process:
     pid: int
     group: int
     rss: int
+    threads: int = 1
 
 
 def family(root: int, thorough: bool = True) -> list[Process]:
@@ -41,7 +42,7 @@ def family(root: int, thorough: bool = True) -> list[Process]:
         for pid, fields in every.get(parent, ()) if every is not None else _children(parent):
             todo.append(pid)
             if fields[0] not in "ZX":
-                found.append(Process(pid, int(fields[2]), int(fields[21]) * _PAGE))
+                found.append(Process(pid, int(fields[2]), int(fields[21]) * _PAGE, int(fields[17])))
     return found
 
 
@@ -63,7 +64,7 @@ def _children(parent: int) -> Iterator[tuple[int, list[str]]]:
                         yield pid, fields
 
 
-def memory(processes: list[Process], enough: int) -> int:
+def memory(processes: Sequence[Process], enough: int) -> int:
     """Bytes of memory that processes use together; exact only above `enough`.
 
     Adding up resident pages counts a page once a process. Only when that sum is over `enough` the kernel is asked
@@ -81,13 +82,14 @@ def unlinked(processes: Sequence[Process], folder: Path) -> int:
         return 0
     sizes: dict[int, int] = {}
     for process in processes:
-        for about in _open_files(process.pid):
+        for about in open_files(process.pid):
             if about.st_nlink == 0 and about.st_dev == device:
                 sizes[about.st_ino] = about.st_blocks * 512
     return sum(sizes.values())
 
 
-def _open_files(pid: int) -> Iterator[os.stat_result]:
+def open_files(pid: int) -> Iterator[os.stat_result]:
+    """What a process's descriptors stand for."""
     with contextlib.suppress(OSError):
         for descriptor in os.listdir(f"/proc/{pid}/fd"):
             with contextlib.suppress(OSError):

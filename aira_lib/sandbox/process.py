@@ -1,24 +1,27 @@
 """Run one candidate program as a process of its own, within limits, and say how it ended.
 
-What holds: a fresh session whose every descendant is killed at the end (also when the harness itself dies); wall
-and CPU time, address space, file size, open files, number of processes, memory of all processes together, size of
-the work directory, files without a name included, amount of output; an environment of a few fixed names, no standard
-input; no capabilities, and none of the system calls that would evade all this (see calls.py); and,
-where the machine allows namespaces (`isolation`), no network, no sight of other processes, and a file system of its
-own (see view.py): system libraries, this Python and its packages, the data, all read-only, and the work directory. No
-home, no project, no records, no temporary files of others, no sockets in folders, none of this project's own code.
+What holds: a fresh session whose every descendant is killed at the end (also when the harness itself dies); wall and
+CPU time, address space, file size, open files, number of processes and of threads, memory of all processes together
+with the buffers of their sockets (see sockets.py), size of the work directory, files without a name included, output,
+of which the middle is left out; an environment of a few fixed names, no standard input; no capabilities, and none of
+the system calls that would evade all this (see calls.py); and, where the machine allows namespaces (`isolation`), no
+network, no sight of other processes, and a file system of its own (see view.py): system libraries, this Python and its
+packages, the data, all read-only, and the work directory. No home, no project, no records, no temporary files of
+others, no sockets in folders, none of this project's own code.
 
 What does NOT hold. Attacks on the kernel or the GPU's driver, and covert channels (timing, caches, load). Disk and
 memory bandwidth. A candidate reads all that is installed in this Python environment and in the system's library
 folders, user names (/etc/passwd) and what /proc tells of the whole machine (/proc/cpuinfo, meminfo, uptime). 64 MB of
-/dev/shm are writable besides the work directory. With privileged namespaces the candidate is the same user as the
-harness, root without any privilege. Limits watched from outside (processes, total memory, disk) are looked at a few
-dozen times a second, so they can be passed for a moment; a nameless file counts as disk only while a descriptor of a
-process holds it, not if only a mapping or a message under way does. The share of a GPU's memory is a setting of PyTorch
-and JAX and binds no program that calls CUDA itself; GPU candidates have no limit of address space, see the machine's
-topology in /sys, and what others left in the GPU's memory is the driver's to clear. Without namespaces a candidate can
-reach the network and this user's processes, and one that kills its own supervisor can leave a process behind; "open
-files" strengths and "none" do not restrict the file system. System calls are refused on x86_64 and aarch64 alone.
+/dev/shm are writable besides the work directory. Of the kernel's memory nothing but sockets is counted: pipes (64 MB of
+all processes of a user, then two pages each), page tables, a thread's 30 KB or so, locks on files. With privileged
+namespaces the candidate is the same user as the harness, root without any privilege. Limits watched from outside
+(processes, total memory, disk) are looked at a few dozen times a second, so they can be passed for a moment; a nameless
+file counts as disk only while a descriptor of a process holds it, not if only a mapping or a message under way does.
+The share of a GPU's memory is a setting of PyTorch and JAX and binds no program that calls CUDA itself; GPU candidates
+have no limit of address space, see the machine's topology in /sys, and what others left in the GPU's memory is the
+driver's to clear. Without namespaces a candidate can reach the network and this user's processes, and one that kills
+its own supervisor can leave a process behind; "open files" strengths and "none" do not restrict the file system. System
+calls are refused on x86_64 and aarch64 alone.
 """
 
 import contextlib
@@ -30,28 +33,26 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from aira_lib.device import cores
 from aira_lib.errors import UserError
-from aira_lib.sandbox.artefacts import used_bytes
-from aira_lib.sandbox.family import Process, family, kill_family, memory, unlinked
+from aira_lib.foreign import harmless
+from aira_lib.sandbox.family import kill_family
 from aira_lib.sandbox.gpu import Gpu, gpu_of_machine
 from aira_lib.sandbox.launch import Launched, closes_files, launch
+from aira_lib.sandbox.output import Output, shortened
 from aira_lib.sandbox.strength import isolation
 from aira_lib.sandbox.view import NO_GPU
+from aira_lib.sandbox.watch import Status, Watch, most_threads
 from aira_lib.study import CandidateLimits
-
-Status = Literal["ok", "error", "timeout", "memory", "processes", "output", "disk"]
 
 _MB = 1024 * 1024
 _TAIL = 4_000  # characters of each stream that are kept
+_RUNAWAY = 256  # times the output that is kept while it runs; a program that prints so much prints for ever
 _PROGRAM = "candidate.py"
-_SUPERVISORS = 1  # processes between the outer one and the candidate: init
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _OUT_OF_MEMORY = re.compile(r"MemoryError|std::bad_alloc|[Cc]annot allocate memory|can't allocate memory")
 _OUT_OF_GPU_MEMORY = re.compile(r"CUDA out of memory|RESOURCE_EXHAUSTED|CUDA_ERROR_OUT_OF_MEMORY")
 _OUT_OF_DISK = re.compile(r"\[Errno 27\]|\[Errno 28\]|SIGXFSZ")
@@ -63,7 +64,10 @@ class SandboxError(UserError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a candidate ended. `exit_code` is negative for a signal, None if it was stopped; `reason` is one line."""
+    """How a candidate ended. `exit_code` is negative for a signal, None if it was stopped; `reason` is one line.
+
+    The two tails are the end of what it printed, after the beginning where all of it would be too long.
+    """
 
     status: Status
     exit_code: int | None
@@ -100,11 +104,11 @@ def run_candidate(
     strength, data = isolation(), readonly or {}
     _lay_out(code, workdir, data, copies=not closes_files(strength))
     started = time.monotonic()
-    watch = _Watch(limits, workdir, started + allowed, allowed)
+    watch = Watch(limits, workdir, started + allowed, allowed, own_network=strength != "none")
     gpu = gpu_of_machine(limits.gpu_memory_fraction) if limits.gpu else NO_GPU
     command = [sys.executable, "-s", "-P", "-B", _PROGRAM]
     launched = launch(command, workdir, strength, _rlimits(limits, allowed, gpu), data, gpu)
-    ended = _Ended()
+    ended = _Ended(Output(limits.output_kb * 1024), Output(limits.output_kb * 1024))
     try:
         _follow(launched, watch, ended)
     finally:
@@ -148,7 +152,7 @@ def _rlimits(limits: CandidateLimits, seconds: float, gpu: Gpu = NO_GPU) -> dict
         rlimits["RLIMIT_AS"] = limits.memory_mb * _MB
     if isolation().startswith("user namespaces") and os.geteuid() != 0:
         # Counted within the user namespace. Elsewhere it would count all of the user's processes, and root has none.
-        rlimits["RLIMIT_NPROC"] = limits.processes + 2
+        rlimits["RLIMIT_NPROC"] = most_threads(limits) + 2
     return rlimits
 
 
@@ -156,8 +160,8 @@ def _rlimits(limits: CandidateLimits, seconds: float, gpu: Gpu = NO_GPU) -> dict
 class _Ended:
     """What has been seen of a candidate so far."""
 
-    stdout: bytearray = field(default_factory=bytearray)
-    stderr: bytearray = field(default_factory=bytearray)
+    stdout: Output
+    stderr: Output
     report: bytearray = field(default_factory=bytearray)
     breach: tuple[Status, str] | None = None
 
@@ -171,53 +175,7 @@ class _Ended:
         return int(told) if kind == "exit" else None
 
 
-class _Watch:
-    """Looks at a running candidate from outside, often at first and then every tenth of a second."""
-
-    def __init__(self, limits: CandidateLimits, workdir: Path, deadline: float, allowed: float) -> None:
-        self.limits, self.workdir, self.deadline, self.allowed = limits, workdir, deadline, allowed
-        self.disk_before = used_bytes(workdir)
-        self.next_look = time.monotonic()
-        self.looks = 0
-        self.looks_over_memory = 0
-
-    def pause(self) -> float:
-        """Seconds to wait for something to happen before the next look."""
-        now = time.monotonic()
-        return max(0.0, min(self.next_look, self.deadline) - now)
-
-    def breach(self, root: int) -> tuple[Status, str] | None:
-        """The limit that the family of `root` has passed."""
-        now = time.monotonic()
-        if now >= self.deadline:
-            return "timeout", f"ran longer than {self.allowed:.3g} s and was stopped"
-        if now < self.next_look:
-            return None
-        self.looks += 1
-        self.next_look = now + (0.02 if self.looks < 50 else 0.1)
-        thorough = self.looks % 5 == 0 or self.looks_over_memory > 0
-        processes = family(root, thorough)
-        if len(processes) > self.limits.processes + _SUPERVISORS:
-            return "processes", f"started more than {self.limits.processes} processes"
-        over = memory(processes, self.limits.memory_mb * _MB) > self.limits.memory_mb * _MB
-        self.looks_over_memory = self.looks_over_memory + 1 if over else 0
-        if self.looks_over_memory == 2:  # one look alone may see shares move between processes that are just ending
-            return "memory", self.memory_reason()
-        return self.disk_breach(processes) if self.looks % 5 == 0 else None
-
-    def disk_breach(self, processes: Sequence[Process] = ()) -> tuple[Status, str] | None:
-        """The work directory's size or shape is beyond what is allowed; files that only processes still hold count."""
-        grown = used_bytes(self.workdir) - self.disk_before + unlinked(processes, self.workdir)
-        return ("disk", self.disk_reason()) if grown > self.limits.disk_mb * _MB else None
-
-    def memory_reason(self) -> str:
-        return f"used more than {self.limits.memory_mb} MB of memory"
-
-    def disk_reason(self) -> str:
-        return f"wrote more than {self.limits.disk_mb} MB (or far too many files) into its work directory"
-
-
-def _follow(launched: Launched, watch: _Watch, ended: _Ended) -> None:
+def _follow(launched: Launched, watch: Watch, ended: _Ended) -> None:
     """Read what the candidate writes until it ends or passes a limit."""
     process = launched.process
     assert process.stdout is not None
@@ -244,8 +202,8 @@ def _follow(launched: Launched, watch: _Watch, ended: _Ended) -> None:
 
 
 def _output_breach(ended: _Ended, limits: CandidateLimits) -> tuple[Status, str] | None:
-    too_much = len(ended.stdout) + len(ended.stderr) > limits.output_kb * 1024
-    return ("output", f"printed more than {limits.output_kb} KB") if too_much else None
+    too_much = ended.stdout.read + ended.stderr.read > limits.output_kb * 1024 * _RUNAWAY
+    return ("output", f"printed more than {limits.output_kb} KB, {_RUNAWAY} times over") if too_much else None
 
 
 def _drain(launched: Launched, ended: _Ended) -> None:
@@ -260,15 +218,15 @@ def _drain(launched: Launched, ended: _Ended) -> None:
     os.close(launched.report)
 
 
-def _outcome(ended: _Ended, watch: _Watch, seconds: float) -> Outcome:
+def _outcome(ended: _Ended, watch: Watch, seconds: float) -> Outcome:
     exit_code = ended.exit_code()
     stdout, stderr = (_text(raw, watch.workdir) for raw in (ended.stdout, ended.stderr))
     late = _output_breach(ended, watch.limits) or watch.disk_breach()
     status, reason = ended.breach or late or _judge(exit_code, stderr, watch)
-    return Outcome(status, exit_code, stdout[-_TAIL:], stderr[-_TAIL:], seconds, reason)
+    return Outcome(status, exit_code, shortened(stdout, _TAIL), shortened(stderr, _TAIL), seconds, reason)
 
 
-def _judge(exit_code: int | None, stderr: str, watch: _Watch) -> tuple[Status, str]:
+def _judge(exit_code: int | None, stderr: str, watch: Watch) -> tuple[Status, str]:
     """The status and reason of a candidate that ended by itself."""
     if exit_code == 0:
         return "ok", ""
@@ -287,10 +245,6 @@ def _judge(exit_code: int | None, stderr: str, watch: _Watch) -> tuple[Status, s
     return "error", f"{how}: {last[:300]}" if last else how
 
 
-def _text(raw: bytearray, workdir: Path) -> str:
-    """Output as text without control characters, which could rewrite what a terminal shows of a record.
-
-    The work directory's name differs from run to run, and records should not.
-    """
-    text = raw.decode("utf-8", "replace").replace(f"{workdir}/", "").replace(str(workdir), ".")
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+def _text(output: Output, workdir: Path) -> str:
+    """Output as harmless text. The work directory's name differs from run to run, and records should not."""
+    return harmless(output.text().replace(f"{workdir}/", "").replace(str(workdir), "."))

@@ -8,6 +8,8 @@ a home or in a project's checkout is seen, and neither the home nor the checkout
 
 import functools
 import os
+import re
+import site
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -42,7 +44,8 @@ class View:
     """What is seen, each at its own path.
 
     `readonly` files and folders first, none within another; `links` are (name, target) pairs; `hidden` folders are
-    covered by empty ones; `work` alone is writable; then `data`, (source, target) pairs within it, read-only.
+    covered by empty ones and `emptied` files by nothing; `work` alone is writable; then `data`, (source, target) pairs
+    within it, read-only.
     """
 
     readonly: tuple[str, ...]
@@ -50,6 +53,7 @@ class View:
     hidden: tuple[str, ...]
     work: str
     data: tuple[tuple[str, str], ...]
+    emptied: tuple[str, ...] = ()
     devices: tuple[str, ...] = DEVICES
 
 
@@ -64,7 +68,8 @@ def view_of(workdir: Path, data: Mapping[str, Path], gpu: Gpu = NO_GPU) -> View:
     readonly, links = mounts((*_SYSTEM, *_environment(), *package_folders(), *gpu.readonly))
     placed = tuple((os.path.realpath(source), str(workdir / name)) for name, source in sorted(data.items()))
     devices = (*DEVICES, *gpu.devices)
-    return View(readonly, (*LINKS, *links), hidden(readonly, _PROJECT), str(workdir), placed, devices)
+    covered = tuple(path for path in finders(tuple(site.getsitepackages())) if _within(path, readonly))
+    return View(readonly, (*LINKS, *links), hidden(readonly, _PROJECT), str(workdir), placed, covered, devices)
 
 
 def package_folders() -> tuple[str, ...]:
@@ -99,6 +104,25 @@ def hidden(readonly: Iterable[str], folder: Path) -> tuple[str, ...]:
     """The folder if it would be seen: an installed package of this project lies among all the others."""
     real = os.path.realpath(folder)
     return (real,) if _within(real, readonly) else ()
+
+
+@functools.cache
+def finders(folders: tuple[str, ...]) -> tuple[str, ...]:
+    """The files by which an editable installation has each Python import a finder of this project when it starts.
+
+    It finds nothing where the project is not seen, and takes longer than all else that Python does at its start.
+
+    Args:
+        folders: Where packages are installed.
+    """
+    found = []
+    for folder in folders:
+        for path in Path(folder).glob("__editable__*.pth"):
+            names = re.findall(r"import (\w+)", path.read_text(encoding="utf-8", errors="replace"))
+            modules = (Path(folder, f"{name}.py") for name in names[:1])
+            if any(module.is_file() and f"'{_PROJECT.name}':" in module.read_text("utf-8") for module in modules):
+                found.append(os.path.realpath(path))
+    return tuple(found)
 
 
 def _within(path: str, others: Iterable[str]) -> bool:

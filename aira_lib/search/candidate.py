@@ -3,25 +3,35 @@
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 
+import numpy as np
+
 from aira_lib.agents import Model, Reply, ReplyError, Situation, next_step, parse_reply, render_prompt
 from aira_lib.agents.analysis import analysed, wants_analysis
+from aira_lib.agents.bounds import MAX_PLAN
+from aira_lib.agents.call_log import CallLog
 from aira_lib.agents.ledger import used_up
 from aira_lib.agents.patch import change_of, parse_edit
-from aira_lib.agents.prompt import patch_wanted, shortened
-from aira_lib.agents.reply import MAX_PLAN, cleaned, ended
+from aira_lib.agents.prompt import Prompt, patch_wanted, shortened
+from aira_lib.agents.replay import NotRecorded
+from aira_lib.agents.reply import ended
+from aira_lib.agents.spoken import cleaned
 from aira_lib.agents.step import Step, gain_of, step_rng
+from aira_lib.agents.usage import added
 from aira_lib.records import Node
 from aira_lib.sandbox import ArtefactError, Outcome, discard, run_candidate
 from aira_lib.sandbox.gpu_in_words import gpu_in_words
+from aira_lib.sandbox.packages_in_words import packages_in_words
+from aira_lib.search.bounded import at_most
 from aira_lib.study import AgentSection
 from aira_lib.tasks.live import DATA, NOTHING, CandidateFailure, Scored, Task
 
 _MOST_REPLY = 20_000  # characters kept of a reply without a program
+_MOST_SECONDS = 120.0  # for reading a reply, which takes one at most on a machine that is not far too busy
 
 
 @dataclass(frozen=True)
@@ -35,16 +45,17 @@ class _Written:
 
 @dataclass(frozen=True)
 class _Tried:
-    """What came of a program: what it printed and how it scored; `why_not` says why it failed, None that it did not."""
+    """What came of a program: what it printed, how it scored and what it submitted; `why_not` says why it failed."""
 
     output: str = ""
     scored: Scored = NOTHING
     why_not: str | None = None
+    submitted: Mapping[str, bytes] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Candidates:
-    """Makes the nodes of one search, each from the nodes before it."""
+    """Makes the nodes of one search, each from the nodes before it; `submitted` is what the last program submitted."""
 
     task: Task
     agent: AgentSection
@@ -52,6 +63,8 @@ class Candidates:
     model: Model
     scratch: Path
     cores: int
+    calls: CallLog | None = None
+    submitted: Mapping[str, bytes] = field(default_factory=dict)
 
     def make(
         self,
@@ -75,15 +88,14 @@ class Candidates:
             seconds_left(), steps_left, self.task.facts.lower_is_better, edit=self.agent.edit,
             one_change=self.agent.one_change, memory=self.agent.memory, memory_tokens=self.agent.memory_tokens,
             complexity_cues=self.agent.complexity_cues, artefact=task.artefact, prompts=task.prompts,
-            gpu=gpu_in_words(self.agent.limits),
+            gpu=gpu_in_words(self.agent.limits), also=tuple(getattr(task, "also", ())), packages=packages_in_words(),
         )  # fmt: skip
         progress(0, 1, f"{step.operator}: asking {self.model.name}")
         prompt = render_prompt(step.operator, situation, nodes, parent, other)
-        reply = self.model.reply(prompt, int(rng.integers(2**31)))
         patched = parent if patch_wanted(step.operator, self.agent.edit, parent) else None
-        written, why_not = _read(reply, patched, task.artefact)
+        written, why_not, usage = self._written(prompt, int(rng.integers(2**31)), patched, nodes, seconds_left)
         tried = _Tried(why_not=why_not) if why_not else self._try(written.code, nodes, seconds_left, progress)
-        failed = tried.why_not is not None
+        self.submitted, failed = tried.submitted, tried.why_not is not None
         scored = vars(tried.scored) | ({"reason": tried.why_not} if failed else {})
         node = Node(
             step=len(nodes),
@@ -95,15 +107,41 @@ class Candidates:
             status="failed" if failed else "ok",
             output=tried.output,
             gain=gain_of(tried.scored.validation, step.parents, nodes),
-            usage=reply.usage,
+            usage=usage,
             **asdict(written),
             **scored,
         )
         bought = used_up(self.agent, [*nodes, node]) is None and seconds_left() > 0
         if bought and wants_analysis(self.agent, node):
             progress(1, 1, f"analyse: asking {self.model.name}")
-            node = analysed(node, self.model, situation, int(rng.integers(2**31)))
+            node = analysed(node, self.model, situation, int(rng.integers(2**31)), seconds_left())
         return node.model_copy(update={"seconds": time.monotonic() - started})
+
+    def _written(
+        self,
+        prompt: Prompt,
+        seed: int,
+        patched: Node | None,
+        nodes: Sequence[Node],
+        seconds_left: Callable[[], float],
+    ) -> tuple[_Written, str, dict[str, float]]:
+        """Ask until a reply holds a program, as often as the agent may: it, why there is none, and the usage."""
+        usage = self.calls.start(len(nodes), self.agent.record_replies) if self.calls else {}
+        written, why_not = _Written(), ""
+        for number in range(self.agent.tries):
+            try:
+                reply = self.model.reply(replace(prompt, seconds=seconds_left()), _seed_of_try(seed, number))
+            except NotRecorded:  # a recording of an agent with fewer tries
+                if number == 0:
+                    raise
+                break
+            usage = added(usage, reply.usage)
+            written, why_not = _read(reply, patched, self.task.artefact)
+            why_not += f" (the last of {number + 1} replies)" if why_not and number else ""
+            useless = reply.finish in ("context", "time") or seconds_left() <= 0
+            if not why_not or useless or used_up(self.agent, nodes, usage):
+                break
+        return written, why_not, usage
 
     def _try(
         self,
@@ -130,13 +168,14 @@ class Candidates:
             return _Tried(output, failure.scored, str(failure))
         if scored.validation is None or not all(map(isfinite, (scored.validation, scored.test or 0.0))):
             return _Tried(output, why_not="a score is not a finite number")
-        return _Tried(output, scored)
+        return _Tried(output, scored, submitted=submitted)
 
     def _id(self, step: int) -> str:
         name = f"{self.task.facts.name} {self.agent.name} {self.seed} {step}"
         return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
+@at_most(_MOST_SECONDS)
 def _read(reply: Reply, patched: Node | None, artefact: str) -> tuple[_Written, str]:
     """Plan and program of a reply, or why there are none; this says, too, how the provider ended the reply."""
     try:
@@ -162,6 +201,11 @@ def _patch(reply: Reply, patched: Node, artefact: str) -> _Written:
     # A repair carries the change on that it mends.
     change = patched.change if patched.status == "failed" and patched.change else change_of(parsed.plan)
     return _Written(parsed.plan, parsed.code, change)
+
+
+def _seed_of_try(seed: int, number: int) -> int:
+    """The seed of a call: that of the step, and others where the step asks again."""
+    return seed if number == 0 else int(np.random.default_rng([seed, number]).integers(2**31))
 
 
 def _debug_depth(step: Step, parent: Node | None) -> int:

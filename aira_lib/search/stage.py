@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aira_lib.agents import Journal, best_node, model_named, total_steps
+from aira_lib.agents.call_log import CALLS, CallLog, LoggedModel
 from aira_lib.agents.ledger import spent, used_up
 from aira_lib.agents.providers import provider_of
 from aira_lib.agents.replay import REPLIES, RecordingModel
@@ -18,8 +19,10 @@ from aira_lib.device import cores
 from aira_lib.records import PAGE, Node
 from aira_lib.sandbox import isolation
 from aira_lib.search.candidate import Candidates
+from aira_lib.search.kept import Kept
 from aira_lib.search.page import LivePage, agent_settings
 from aira_lib.search.scratch import scratch_folder
+from aira_lib.search.trust import check_trust
 from aira_lib.study import AgentSection, ProxySection, TaskSection
 from aira_lib.tasks import SearchTask
 from aira_lib.tasks.family import Opening
@@ -41,8 +44,9 @@ def search(
 ) -> None:
     """Search until the steps, the hours or a budget are used up; goes on where an interrupted search stopped.
 
-    Leaves `journal.jsonl` (a `Node` a line), `search.json` (the best design and counts) and, with `record_replies`,
-    `replies.jsonl`; beside these, no part of the record, `page.html`, which is kept up to date while the search runs.
+    Leaves `journal.jsonl` (a `Node` a line), `search.json` (the best design and counts), of a model over a network
+    `calls.jsonl` (what each call used) and, with `record_replies`, `replies.jsonl`; beside these, no part of the
+    record, `page.html`, which is kept up to date while the search runs.
     The same study and seed give the same nodes, interrupted or not, if the model's replies are the same and no time
     limit intervenes.
 
@@ -57,7 +61,7 @@ def search(
 
     Raises:
         UserError: no such task, one that is not for this agent, a model out of reach, AIRA_DEVICE names a device that
-            is not here, a full disk; finished steps stay.
+            is not here, secrets within reach of programs that nothing isolates, a full disk; finished steps stay.
     """
     family = family_of(task)
     family.check(task, (agent,), proxy)
@@ -71,13 +75,20 @@ def search(
     )  # fmt: skip
     _log_choices(searched, family.params(task), agent, seed, work)
     family.say_stand_ins(task, proxy, work)
+    kept = Kept(work, searched.lower_is_better)
 
     def over() -> bool:
         return len(journal.nodes) >= steps or clock.left() <= 0 or used_up(agent, journal.nodes) is not None
 
     if not over():
+        check_trust([agent])
         with scratch_folder() as scratch:
-            asked = family.open(task, proxy, Opening(scratch, work.threads, work.evaluations, asked_by, evaluate))
+            opening = Opening(scratch, work.threads, work.evaluations, asked_by, evaluate)
+            asked = family.open(task, proxy, opening)
+            kept.begin(opening.told)
+            page.facts = kept.facts()
+            if said := kept.in_words():
+                work.progress(len(journal.nodes), steps, said)
             candidates = _candidates(asked, agent, seed, work, scratch)
             while not over():
                 done = len(journal.nodes)
@@ -85,6 +96,7 @@ def search(
                 within = _within(work, done, steps)
                 with hearing(partial(within, 0.0, 1.0)):
                     node = candidates.make(journal.nodes, steps - done, clock.left, within)
+                kept.submission(node, journal.nodes, candidates.submitted)
                 journal.append(node)
                 clock.stop(node)
                 work.push(JOURNAL)
@@ -93,10 +105,11 @@ def search(
                 _log_node(journal.nodes, searched, work)
                 work.progress(done + 1, steps, _note(journal.nodes, searched))
                 page.refresh(journal.nodes)
+    kept.say_stand_in()
+    page.facts = kept.facts()
     page.finish(journal.nodes)
-    if any(node.self_reported for node in journal.nodes):
-        work.stand_in("validation fitness as candidates report it", "validation fitness that the harness measures")
-    summary = _summary(searched, family.summary(task, journal.nodes), agent, seed, journal.nodes)
+    of_task = family.summary(task, journal.nodes) | kept.told()
+    summary = _summary(searched, of_task, agent, seed, journal.nodes)
     (work.path / "search.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
@@ -129,10 +142,13 @@ class _Clock:
 
 
 def _candidates(task: Task, agent: AgentSection, seed: int, work: Work, scratch: Path) -> Candidates:
-    model = model_named(agent.model, agent.temperature, agent.reasoning_effort)
+    model, calls = model_named(agent.model, agent.temperature, agent.reasoning_effort), None
+    if (provider := provider_of(agent.model)).over_network:
+        calls = CallLog(work.path / CALLS, lambda: work.push(CALLS))
+        model = LoggedModel(model, calls, provider.price(agent.model))
     if agent.record_replies:
         model = RecordingModel(model, work.path / REPLIES)
-    return Candidates(task=task, agent=agent, seed=seed, model=model, scratch=scratch, cores=cores())
+    return Candidates(task=task, agent=agent, seed=seed, model=model, scratch=scratch, cores=cores(), calls=calls)
 
 
 def _log_choices(searched: SearchTask, of_task: dict[str, object], agent: AgentSection, seed: int, work: Work) -> None:

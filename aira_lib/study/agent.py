@@ -84,7 +84,8 @@ class AgentSection(Section):
 
     `model` is "offline", "replay:PATH" (see `aira_lib.agents.replay`; keep the recorded agent's `name`, from which
     the ids of nodes come), a baseline (see `aira_lib.agents.baselines`) or a litellm model. `max_tokens_total` and
-    `max_dollars` end a search before the next call once they are used up. With `edit: patch` improvements and
+    `max_dollars` end a search before the next call once they are used up. A step asks up to `tries` times for a reply
+    that holds a program (AIRA-dojo's 3). With `edit: patch` improvements and
     repairs are asked for as patches of their parent's program, with `one_change` one change at a time. `analyse`
     has the model look back at each step (or at failed ones) in a call of its own; it never decides a score.
     `memory` says of which earlier steps a prompt tells, in at most `memory_tokens` (see `aira_lib.agents.memory`;
@@ -108,6 +109,7 @@ class AgentSection(Section):
     tree: TreeSettings = TreeSettings()
     evolution: EvolutionSettings = EvolutionSettings()
     temperature: float = Field(1.0, ge=0)
+    tries: int = Field(3, ge=1)
     edit: Literal["file", "patch"] = "file"
     one_change: bool = False
     analyse: Literal["never", "failed", "all"] = "never"

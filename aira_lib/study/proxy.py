@@ -52,7 +52,10 @@ class ProxySection(Section):
     """How a design is scored at small scale: the model's dimensions, the data and the training.
 
     Defaults are the `paper` profile. The paper gives 800 training and 1,280 test samples, 16 layers, a ReLU MLP and
-    a 70:30 split; width, heads, state, learning rate, batch and epochs are mad-lab's (the paper does not state them).
+    a 70:30 split. Width, heads, the MLP's width, learning rate, batch and epochs are mad-lab's (the paper does not
+    state them). The state of 128, the convolution of 4 and the expansion of 2 are Mamba-2's own defaults (mad-lab has
+    Mamba-1, with a state of 4); its heads are 32 wide, for its own 64 would leave four. docs/proxies.md lists what
+    differs from mad-lab.
 
     `dataset` None is that of the study's task. On MAD, `tasks`, `difficulty`, `train_examples` and `test_examples` say
     what is learned; on BabiStories and DCLM `language` does, and fitness is a loss in nats per token. A `seed` of the
@@ -74,9 +77,10 @@ class ProxySection(Section):
     window: int | None = Field(None, ge=1)
     """Positions that window attention sees, itself included; None: a quarter of each data set's length."""
     full_width_layers: int | None = Field(None, ge=1)
-    """Composer's width scaling: designs with more layers than this are narrower, so that all have about as many
-    parameters (of Mamba-2 up to 1.4 times as many). Its source says that the width of primitives shrinks with depth,
-    and no rule: see `at_depth`."""
+    """Composer's width scaling: designs with more layers than this are narrower, so that all have as many parameters
+    as far as whole heads allow. At width 128 they have 0.8 to 1.2 times as many (of Mamba-2 up to 1.4); at width 32
+    with heads of 16 only widths of 16 and 32 are left, and they have 0.5 to 1.7 times as many. Its source says that the
+    width of primitives shrinks with depth, and no rule: see `at_depth`."""
     train_examples: int = Field(800, ge=4)
     test_examples: int = Field(1280, ge=1)
     validation_fraction: float = Field(0.3, gt=0, lt=1)
@@ -84,8 +88,9 @@ class ProxySection(Section):
     epochs: int = Field(200, ge=1)
     learning_rate: float = Field(5e-4, gt=0)
     weight_decay: float = Field(0.0, ge=0)
-    rank_by_accuracy: Literal["token", "macro"] = "token"
-    """Which accuracy on MAD is the fitness; the paper does not say. mad-lab's own is macro, the mean over classes."""
+    rank_by_accuracy: Literal["token", "macro", "macro-by-batch"] = "token"
+    """Which accuracy on MAD is the fitness; the paper does not say. `macro` is the mean over classes. mad-lab logs its
+    mean over batches of 128 examples, which is `macro-by-batch`: another number, as rare classes differ by batch."""
     stopping: StoppingSection = StoppingSection()
     precision: Precision = "bf16"
     """Of the matrix products, as PyTorch's autocast rounds them; weights and sums stay fp32. mad-lab trains in bf16; a

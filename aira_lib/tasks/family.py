@@ -29,6 +29,8 @@ class Opening:
         evaluations: URI of the store of evaluations that searches share; None: there is none.
         asked_by: The search, by which that store remembers who asked.
         evaluate: Scores a design in the place of the proxy, for tests.
+        told: What the family says of the task as it was opened: it adds entries of search.json, as plain data. With
+            `validation` "self-reported" the record says so from its start, and `validation_why` why.
     """
 
     scratch: Path
@@ -36,6 +38,7 @@ class Opening:
     evaluations: str | None = None
     asked_by: str = ""
     evaluate: Evaluate | None = None
+    told: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

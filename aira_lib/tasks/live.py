@@ -68,6 +68,8 @@ class Task(Protocol):
         description: The task in words.
         data_overview: The files of `data` in words.
         data: The folder that a candidate sees, read-only, as `./data`.
+
+    It may have `also`, a sequence with the names of further files that every program has to write.
     """
 
     facts: SearchTask

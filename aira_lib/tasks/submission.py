@@ -38,6 +38,11 @@ def read_submission(content: bytes, task: SearchTask, n_layers: int) -> Layers:
     return layers
 
 
+def design_file(design: str) -> str:
+    """The submission.csv of a design as a pattern."""
+    return f"architecture\n{design}\n"
+
+
 def _table(content: bytes) -> tuple[str, list[tuple[int, list[str]]]]:
     """The header and the rows that are not empty, each with its line number."""
     if len(content) > MAX_SUBMISSION_BYTES:

@@ -61,11 +61,11 @@ class OneDeviceTrainer:
         self.optimizer.load_state_dict(state["optimizer"])
 
     def run(self) -> Iterator[StepResult]:
-        """Train to the last step, giving each step's result; a loss that is not finite is the last one given."""
+        """Train to the last step, giving each step's result; one that is not finite is the last one given."""
         while self.step < self.point.steps:
             result = self._one_step()
             yield result
-            if not math.isfinite(result.loss):
+            if not result.finite:
                 return
 
     def _one_step(self) -> StepResult:
@@ -73,13 +73,13 @@ class OneDeviceTrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         loss = self._backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.section.optimizer.clip)
-        if math.isfinite(loss):
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.section.optimizer.clip))
+        if math.isfinite(loss) and math.isfinite(norm):
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         tokens = self.step * self.scale.tokens_per_step
-        return StepResult(self.step, tokens, float(tokens) * self.point.design.flops_per_token, loss, rate, float(norm))
+        return StepResult(self.step, tokens, float(tokens) * self.point.design.flops_per_token, loss, rate, norm)
 
     def _backward(self) -> float:
         """Accumulate the gradient of the step's mean loss over micro-batches."""

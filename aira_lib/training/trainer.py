@@ -1,5 +1,6 @@
 """What a trainer of language models is. The stage around it reads the text, logs, saves checkpoints and resumes."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -24,6 +25,11 @@ class StepResult:
     learning_rate: float
     grad_norm: float
 
+    @property
+    def finite(self) -> bool:
+        """Whether the step could be taken: a gradient that is no number would make all weights none."""
+        return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
+
 
 class Trainer(Protocol):
     """A language model in training, from a point's seed or from a state.
@@ -39,7 +45,7 @@ class Trainer(Protocol):
     def run(self) -> Iterator[StepResult]:
         """Train on to the point's last step, giving each step's result.
 
-        A loss that is not finite is the last one given; the weights are then those before its step.
+        A result whose loss or gradient is not finite is the last one given; the weights are then those before its step.
         """
 
     def state(self) -> Mapping[str, Shards]:

@@ -1,7 +1,9 @@
 """The nodes of one search as a page, finished or still running."""
 
+import json
 import webbrowser
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -9,6 +11,7 @@ from aira_lib.errors import StoreError, UserError, writing
 from aira_lib.flow.stage import Unit
 from aira_lib.flow.units import search_unit_named
 from aira_lib.records import Node
+from aira_lib.records.opened import OPENED, facts_of
 from aira_lib.search.page import agent_settings, render_run
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, Store, open_store, place_of
@@ -48,6 +51,12 @@ def parse_nodes(lines: bytes, place: str, first: int = 1) -> list[Node]:
     return nodes
 
 
+def told_of(record: RecordFolder) -> dict[str, Any]:
+    """What a search's record, finished or not, says of its task as it was opened; empty where it says nothing."""
+    name = f"{record.files()}/{OPENED}"
+    return dict(json.loads(record.store.read(name))) if record.store.exists(name) else {}
+
+
 def write_nodes_page(
     study: Study, unit_name: str, settings: Settings, output: Path | None, open_it: bool = False
 ) -> Path:
@@ -71,9 +80,10 @@ def write_nodes_page(
             f"search {unit.name} has no nodes yet in {place_of(store.uri)}; start it with `aira search` or `aira run`"
         )
     path = output or Path(f"{study.name}-{unit.name}.html")
+    facts = facts_of(told_of(RecordFolder(store, unit.folder(study))))
     chosen = agent_settings(unit.agent) if unit.agent else ()
     title = f"{study.name}: {unit.name}"
-    page = render_run(nodes, title, task_of(study.task).lower_is_better, settings=chosen)
+    page = render_run(nodes, title, task_of(study.task).lower_is_better, facts=facts, settings=chosen)
     with writing(f"--output {path}"):
         path.write_text(page, encoding="utf-8")
     if open_it and not webbrowser.open(path.resolve().as_uri()):

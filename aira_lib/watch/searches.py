@@ -13,11 +13,12 @@ from aira_lib.console import duration
 from aira_lib.flow.stage import Unit
 from aira_lib.flow.units import search_units
 from aira_lib.records import Node
+from aira_lib.records.opened import in_words
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store, place_of
 from aira_lib.study import AgentSection, Study
-from aira_lib.tasks.section import task_of
-from aira_lib.watch.nodes import JOURNAL, parse_nodes
+from aira_lib.tasks.section import family_of, task_of
+from aira_lib.watch.nodes import JOURNAL, parse_nodes, told_of
 
 _RECENT = 20  # nodes by which the speed of a search is judged
 
@@ -35,6 +36,7 @@ class Watched:
         hours: Its budget of time; None where it does not matter.
         at_hand: The operator of the node that is being made; empty where nothing is.
         said: The state in a word, from who runs it; empty where it is judged by the journal.
+        validation: Where its fitness comes from, in a line; empty where that goes without saying.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Watched:
     hours: float | None = None
     at_hand: str = ""
     said: str = ""
+    validation: str = ""
 
     @property
     def state(self) -> str:
@@ -104,6 +107,7 @@ class Lookout:
         """
         self._study, self._store = study, open_store(settings.store)
         self._lower_is_better = task_of(study.task).lower_is_better
+        self._programs = not family_of(study.task).has_designs
         self._units = [(unit, unit.agent, unit.seed) for unit in search_units(study) if unit.agent]
         self._finished: dict[str, Watched] = {}
         self._growing: dict[str, _Growing] = {}
@@ -123,7 +127,8 @@ class Lookout:
         if not finished and len(nodes) < steps:
             at_hand = next_step(nodes, agent, step_rng(seed, len(nodes)), self._lower_is_better).operator
         quiet = None if finished else growing.quiet()
-        watched = Watched(unit.name, nodes, steps, finished, quiet, agent.hours, at_hand)
+        validation = growing.validation() if self._programs else ""
+        watched = Watched(unit.name, nodes, steps, finished, quiet, agent.hours, at_hand, validation=validation)
         if finished:
             self._finished[unit.name] = watched
         return watched
@@ -136,6 +141,7 @@ class _Growing:
         self._record, self._name = record, ""
         self._nodes: tuple[Node, ...] = ()
         self._offset = 0
+        self._validation = ""
 
     def read(self) -> tuple[Node, ...]:
         """All nodes so far; a line that is being written is left alone."""
@@ -152,3 +158,8 @@ class _Growing:
     def quiet(self) -> float | None:
         """Seconds since it grew; None where there is none."""
         return self._record.store.age(self._name)
+
+    def validation(self) -> str:
+        """Where the fitness comes from, as the record says from its start; empty before that."""
+        self._validation = self._validation or in_words(told_of(self._record))
+        return self._validation

@@ -86,7 +86,7 @@ def _mad() -> Any:
 
 
 def _text() -> Any:
-    from aira_lib.datasets.text import batches, python_stdlib_corpus, text_files_corpus, validation_windows
+    from aira_lib.datasets.text import batches, python_stdlib_corpus, text_files_corpus
     from aira_lib.proxy.language import text_data
 
     with tempfile.TemporaryDirectory() as name:
@@ -96,11 +96,10 @@ def _text() -> Any:
             (folder / f"{number:02d}.txt").write_text(f"document {number} of some text\n" * 9)
         corpora = [python_stdlib_corpus(9_000, 3_000, folder), text_files_corpus(folder, max_train_bytes=9_000)]
     stories = text_data(TEXT, "babistories").splits
-    windows = [*batches(corpora[1].train, 16, 3, 2, 5), *validation_windows(corpora[1].validation, 16, 4)]
     return {
         "corpora": [_sha(corpus.train, corpus.validation) for corpus in corpora],
         "stories": _sha(stories.train.inputs, stories.validation.targets, stories.test.inputs),
-        "windows": _sha(*windows),
+        "windows": _sha(*batches(corpora[1].train, 16, 3, 2, 5)),
     }
 
 
@@ -110,7 +109,6 @@ def _models() -> Any:
     from aira_lib.architecture.primitives import PRIMITIVES
     from aira_lib.architecture.scales import scale_named
     from aira_lib.models.language_model import LanguageModel
-    from aira_lib.models.mad_model import mad_model
 
     found = {}
     scale = scale_named("nano", 3)
@@ -119,18 +117,23 @@ def _models() -> Any:
         torch.manual_seed(1)
         logits = LanguageModel((letter, letter), scale)(tokens)
         found[letter] = [round(float(value), 4) for value in logits[1, -1, :6]]
-    torch.manual_seed(1)
-    compressing = mad_model(
-        "compression", ("A", "M"), TINY.scale().model_copy(update={"seq_len": 24, "vocab_size": 64})
-    )
-    found["compression"] = [round(float(value), 4) for value in compressing(tokens)[1, -1, :6]]
     return found
+
+
+def _mad_model(task: str) -> list[float]:
+    import torch
+
+    from aira_lib.models.mad_model import mad_model
+
+    torch.manual_seed(1)
+    model = mad_model(task, ("A", "M"), TINY.scale().model_copy(update={"seq_len": 24, "vocab_size": 64}))
+    return [round(float(value), 4) for value in model(torch.arange(48).reshape(2, 24) % 64)[1, -1, :6]]
 
 
 def _proxy() -> Any:
     from aira_lib.proxy.evaluation import evaluate
 
-    found = {}
+    found: dict[str, Any] = {task: _mad_model(task) for task in ("compression", "in-context-recall")}
     for name, section in (("mad", TINY), ("text", TEXT)):
         made = evaluate(("A", "M", "Mb"), section.model_copy(update={"epochs": 3}), seed=3)
         kept = {"status", "validation_by_task", "test_by_task", "params", "train_steps", "ranked_by"}
@@ -156,7 +159,8 @@ def _prompts() -> dict[str, str]:
         for edit in ("file", "patch"):
             situation = Situation(
                 "a task", ("A", "M", "Mb"), 4, "x.csv", CandidateLimits(), 2, 60.0, 3, prompts=kind, edit=edit,
-                one_change=edit == "patch", complexity_cues=edit == "patch",
+                one_change=edit == "patch", complexity_cues=edit == "patch", packages="numpy 2 and pandas 3",
+                also=("validation.json",) if kind == "program" else (),
             )  # fmt: skip
             of = {
                 "draft": render_prompt("draft", situation, nodes, None),
@@ -283,7 +287,9 @@ def _evaluate() -> Any:
         work = work_in(Path(name) / "scores")
         evaluate(study.evaluate, study.pretrain.data, Path(name) / "run", work)
         score = read_row(Path(name) / "scores" / "score.json", Score)
-    return score.model_dump(mode="json", include={"status", "loss", "loss_stderr", "bits_per_byte", "samples"})
+    return score.model_dump(
+        mode="json", include={"status", "loss", "loss_stderr", "bits_per_byte", "samples", "document_tokens"}
+    )
 
 
 RESULTS: dict[Piece, Callable[[], Any]] = {

@@ -3,7 +3,9 @@
 The source (Acun et al. 2025) names SingleTaskGP with an RBF kernel, qLogNEI and about 100 trials for 16 layers; the
 number of random designs to begin with, and how it optimises over a discrete space, it does not state. Here: 10, and
 `surrogate.best_word`. A design that failed counts with the worst fitness seen, so that the surrogate keeps away from
-its like without a made-up value; until a round has 10 scored designs they are random ones of the mode's space.
+its like without a made-up value. Until a search has 10 scored designs they are random ones of the mode's space; later
+rounds of an incremental mode begin with the surrogate of all that was scored before, without random designs of their
+own.
 """
 
 from importlib.util import find_spec

@@ -3,7 +3,7 @@
 from aira_lib.datasets.text.corpus import SEPARATOR, Corpus
 from aira_lib.datasets.text.files import text_files_corpus
 from aira_lib.datasets.text.stdlib import python_stdlib_corpus
-from aira_lib.datasets.text.windows import batches, validation_windows
+from aira_lib.datasets.text.windows import batches
 
 __all__ = [
     "SEPARATOR",
@@ -11,5 +11,4 @@ __all__ = [
     "batches",
     "python_stdlib_corpus",
     "text_files_corpus",
-    "validation_windows",
 ]

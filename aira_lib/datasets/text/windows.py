@@ -1,4 +1,4 @@
-"""Windows of a token array: random ones for a training step, fixed ones for validation."""
+"""Windows of a token array, random ones for a training step."""
 
 from typing import Any
 
@@ -26,32 +26,23 @@ def batches(data: NDArray[Any], seq_len: int, batch: int, step: int, seed: int) 
     Raises:
         UserError: the data is shorter than one window.
     """
-    _require_a_window(data, seq_len)
+    require_a_window(data, seq_len)
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, step])))
-    return _windows(data, rng.integers(len(data) - seq_len, size=batch), seq_len)
+    return windows_at(data, rng.integers(len(data) - seq_len, size=batch), seq_len)
 
 
-def validation_windows(data: NDArray[Any], seq_len: int, samples: int) -> Windows:
-    """Evenly spaced windows of which no two score the same token: `samples` of them, or all there are if fewer.
-
-    Returns:
-        Inputs and targets, int64 [min(samples, (tokens - 1) // seq_len), seq_len].
-
-    Raises:
-        UserError: the data is shorter than one window.
-    """
-    _require_a_window(data, seq_len)
-    places = (len(data) - 1) // seq_len
-    taken = min(samples, places)
-    return _windows(data, np.arange(taken) * places // taken * seq_len, seq_len)
-
-
-def _windows(data: NDArray[Any], starts: NDArray[np.int64], seq_len: int) -> Windows:
+def windows_at(data: NDArray[Any], starts: NDArray[np.int64], seq_len: int) -> Windows:
+    """Inputs and targets of windows that begin at the given places [n], int64 [n, seq_len] each."""
     tokens = data[starts[:, None] + np.arange(seq_len + 1)].astype(np.int64)
     return tokens[:, :-1].copy(), tokens[:, 1:].copy()
 
 
-def _require_a_window(data: NDArray[Any], seq_len: int) -> None:
+def require_a_window(data: NDArray[Any], seq_len: int) -> None:
+    """Check that the data has a window.
+
+    Raises:
+        UserError: it is shorter.
+    """
     if len(data) <= seq_len:
         raise UserError(
             f"the text has {len(data):,} tokens, too few for windows of seq_len {seq_len}; "

@@ -5,6 +5,7 @@ cost more than the matrix products. Each module here holds one kernel with its o
 Nothing here is imported unless `usable` said so; the plain code stays the reference that tests compare with.
 """
 
+import math
 import os
 from functools import cache
 
@@ -23,6 +24,15 @@ def plain() -> bool:
 def installed() -> bool:
     """Whether the kernels can be compiled here: numba is installed and AIRA_KERNELS is not "plain"."""
     return kernels("cpu") == "fused"
+
+
+def finite(*tensors: Tensor) -> bool:
+    """Whether all elements are finite, as far as sums tell: one that overflows counts as if they were not.
+
+    The kernels' arithmetic takes it for granted. An exponential or a maximum would swallow a NaN and hide that a
+    training has diverged; plain PyTorch hands it on.
+    """
+    return all(math.isfinite(tensor.detach().sum().item()) for tensor in tensors)
 
 
 def usable(x: Tensor, kernel: str) -> bool:

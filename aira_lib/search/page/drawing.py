@@ -17,7 +17,7 @@ _COLOURS = ((222, 235, 247), (107, 174, 214), (8, 69, 148))
 
 @dataclass(frozen=True)
 class Mark:
-    """One node in a picture. `path` leads from its parent; `fill` is None where it failed; light ink on `dark` ones."""
+    """One node. `path` leads from its parent; `fill` is None where it failed; `dark` ones want light ink."""
 
     index: int
     x: float

@@ -24,6 +24,8 @@ class LivePage:
         self._path, self._push, self._title, self._lower_is_better = path, push, title, lower_is_better
         self._settings = settings
         self._due = 0.0
+        self.facts: Sequence[tuple[str, str]] = ()
+        """Names and values for the head of the page, beside what the nodes tell."""
 
     def refresh(self, nodes: Sequence[Node]) -> None:
         """Write the page of an unfinished search, if it was not written lately."""
@@ -38,9 +40,11 @@ class LivePage:
         started = time.monotonic()
         with suppress(OSError, StoreError):
             temporary = self._path.with_name(f".{self._path.name}.tmp")
-            page = render_run(nodes, self._title, self._lower_is_better, running, self._settings)
-            temporary.write_text(page, encoding="utf-8")
+            temporary.write_text(self._page(nodes, running), encoding="utf-8")
             os.replace(temporary, self._path)
             self._push(self._path.name)
         ended = time.monotonic()
         self._due = ended + max(SECONDS_BETWEEN, (ended - started) / SHARE)
+
+    def _page(self, nodes: Sequence[Node], running: bool) -> str:
+        return render_run(nodes, self._title, self._lower_is_better, running, facts=self.facts, settings=self._settings)

@@ -37,8 +37,9 @@ def agent_settings(agent: AgentSection) -> Settings:
 
 
 def render_run(
-    nodes: Sequence[Node], title: str, lower_is_better: bool = False, running: bool = False, settings: Settings = ()
-) -> str:
+    nodes: Sequence[Node], title: str, lower_is_better: bool = False, running: bool = False,
+    facts: Sequence[tuple[str, str]] = (), settings: Settings = (),
+) -> str:  # fmt: skip
     """Render the page of one search.
 
     Args:
@@ -46,6 +47,7 @@ def render_run(
         title: What it is called, as text.
         lower_is_better: The direction of the validation fitness.
         running: Whether more nodes will come; the page then says so.
+        facts: Further names and values for its head.
         settings: The agent's, see `agent_settings`.
 
     Returns:
@@ -56,7 +58,7 @@ def render_run(
         title=title,
         running=running,
         settings=settings,
-        facts=_facts(nodes, bests[-1] if bests else None),
+        facts=[*_facts(nodes, bests[-1] if bests else None), *facts],
         tree=draw_tree(nodes, lower_is_better),
         curve=draw_curve(nodes, lower_is_better),
         curve_size=(CURVE_WIDTH, CURVE_HEIGHT),

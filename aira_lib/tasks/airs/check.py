@@ -4,6 +4,7 @@ Two kinds of task. A table of predictions (`gold_submission.csv`, custom_labels.
 gold must beat gold with 20 % and with 100 % of its rows permuted and two random tables, 20 % must not be worse than
 100 % or random, and a table that lacks its last row must be refused. Anything else ships folders: `gold_submission`
 must beat `gold_submission_random_1` and `_2`, which must differ, and `invalid_submission`, if there, must be refused.
+All goes the way that it goes in a search, and last it is said where a search would get its validation fitness from.
 """
 
 import tempfile
@@ -14,6 +15,7 @@ from random import Random
 
 from aira_lib.errors import UserError
 from aira_lib.tasks.airs import scripts
+from aira_lib.tasks.airs.bounds import beyond_optimum
 from aira_lib.tasks.airs.folder import TaskFolder, load_task_folder
 from aira_lib.tasks.airs.scripts import InvalidSubmission, ScriptFailure
 from aira_lib.tasks.airs.submissions import (
@@ -23,10 +25,10 @@ from aira_lib.tasks.airs.submissions import (
     Table,
     copy_exports,
     drawn,
-    gold_table,
     permuted,
     write_csv_submission,
 )
+from aira_lib.tasks.airs.trial import Trial, trial_of
 
 Scores = dict[str, float]
 
@@ -62,7 +64,7 @@ def check_task_folder(
     named = task.path.name == task.name
     yield Finding("folder name equals logging_info.name", named, "" if named else f"{task.path.name} != {task.name}")
     with tempfile.TemporaryDirectory(prefix="aira-check-") as scratch:
-        trial = _Trial(task, shared, Path(scratch), seconds, environment)
+        trial = trial_of(task, shared, Path(scratch), seconds, environment)
         try:
             yield from _checks(trial, Random(seed))
         except (ScriptFailure, UserError) as failure:
@@ -73,48 +75,23 @@ def _direction(task: TaskFolder) -> str:
     return "lower is better" if task.metadata.metric_lower_is_better else "higher is better"
 
 
-class _Trial:
-    """Scores submissions of one task, each in fresh data and log folders."""
-
-    def __init__(
-        self,
-        task: TaskFolder,
-        shared: Path | None,
-        scratch: Path,
-        seconds: float,
-        environment: Mapping[str, str] | None,
-    ) -> None:
-        self.task, self.scratch, self.seconds, self.environment = task, scratch, seconds, environment
-        self.shared = shared or self.folder("shared")
-        self.mount, self.log = self.folder("data"), self.folder("log")
-
-    def folder(self, name: str) -> Path:
-        made = self.scratch / name
-        made.mkdir()
-        return made
-
-    def prepare(self) -> None:
-        scripts.prepare(self.task, self.shared, self.mount, self.log, self.seconds, self.environment)
-
-    def score(self, submit: Callable[[Path], None]) -> float:
-        with tempfile.TemporaryDirectory(dir=self.scratch) as log:
-            submit(Path(log))
-            return scripts.evaluate(self.task, self.shared, self.mount, Path(log), self.seconds, self.environment)
-
-
-def _checks(trial: _Trial, rng: Random) -> Iterator[Finding]:
+def _checks(trial: Trial, rng: Random) -> Iterator[Finding]:
     table_kind = not (trial.task.path / GOLD).is_dir()
     trial.prepare()
     wanted = ("train", "test") if table_kind else ("train",)
-    empty = [name for name in wanted if not any((trial.mount / name).glob("*"))]
+    empty = [name for name in wanted if not any((trial.prepared / name).glob("*"))]
     yield Finding(f"prepare.py writes {' and '.join(wanted)}", not empty, f"empty: {', '.join(empty)}" if empty else "")
-    leaked = (trial.mount / "test_with_labels").exists()
+    leaked = (trial.prepared / "test_with_labels").exists()
     yield Finding("prepare.py keeps the test labels back", not leaked, "it wrote test_with_labels" if leaked else "")
+    if leaked:
+        return
     yield from _table_checks(trial, rng) if table_kind else _folder_checks(trial)
+    if not empty and (said := trial.searched()):
+        yield Finding("can be searched", True, said)
 
 
-def _table_checks(trial: _Trial, rng: Random) -> Iterator[Finding]:
-    gold = _gold(trial)
+def _table_checks(trial: Trial, rng: Random) -> Iterator[Finding]:
+    gold = trial.gold()
     shape = trial.task.metadata.logging_info.shape
     if shape:
         fits = len(gold.rows) == shape[0]
@@ -130,24 +107,19 @@ def _table_checks(trial: _Trial, rng: Random) -> Iterator[Finding]:
     for name, table in tables.items():
         scores[name] = trial.score(lambda log, table=table: write_csv_submission(table, log))  # type: ignore[misc]
     yield from _ordered(trial.task, scores, "gold")
+    beyond = beyond_optimum(scores["gold"], trial.task.metadata)
+    yield Finding("gold is scored within logging_info.optimal_score", not beyond, beyond)
     slightly = scores["20 % permuted"]
     worse = [name for name in ("100 % permuted", "random 1", "random 2") if trial.task.better(scores[name], slightly)]
     yield Finding("20 % permuted is not worse than the rest", not worse, _told(scores, worse, "20 % permuted"))
     yield _refused(trial, "a table without its last row", lambda log: write_csv_submission(_cut(gold), log))
 
 
-def _gold(trial: _Trial) -> Table:
-    """The gold; where only the test labels give it, they are prepared with a placeholder for a submission."""
-    (trial.log / "submission.csv").write_text("placeholder\n0\n")
-    scripts.add_labels(trial.task, trial.shared, trial.mount, trial.log, trial.seconds, trial.environment)
-    return gold_table(trial.task, trial.shared, trial.mount, trial.folder("gold"), trial.seconds)
-
-
 def _cut(gold: Table) -> Table:
     return gold.with_rows(gold.rows[:-1])
 
 
-def _folder_checks(trial: _Trial) -> Iterator[Finding]:
+def _folder_checks(trial: Trial) -> Iterator[Finding]:
     missing = [name for name in RANDOM if not (trial.task.path / name).is_dir()]
     if missing:
         yield Finding("reference submissions", False, f"no folder {missing[0]}")
@@ -160,7 +132,7 @@ def _folder_checks(trial: _Trial) -> Iterator[Finding]:
         yield _refused(trial, INVALID, _from_folder(trial, INVALID))
 
 
-def _from_folder(trial: _Trial, name: str) -> Callable[[Path], None]:
+def _from_folder(trial: Trial, name: str) -> Callable[[Path], None]:
     return lambda log: copy_exports(trial.task, trial.task.path / name, log)
 
 
@@ -179,7 +151,7 @@ def _told(scores: Scores, guilty: list[str] | None = None, against: str = "") ->
     return ", ".join(f"{name} {score:.6g}" for name, score in told.items())
 
 
-def _refused(trial: _Trial, what: str, submit: Callable[[Path], None]) -> Finding:
+def _refused(trial: Trial, what: str, submit: Callable[[Path], None]) -> Finding:
     """An invalid submission ends evaluate.py with exit code 2 and a reason."""
     try:
         score = trial.score(submit)

@@ -6,24 +6,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from aira_lib.sandbox import ArtefactError, collect
+from aira_lib.tasks.airs.pickles import is_pickle
 
 MAX_BYTES = 64 * 2**20
 """Of all files of one submission together; AIRS-Bench states no limit."""
 
 _MOST_ENTRIES = 10_000
-_PICKLED = (".pkl", ".pickle", ".joblib", ".pt", ".pth")
 
 
-def collect_exports(workdir: Path, patterns: Sequence[str], hidden: Sequence[str] = ()) -> Mapping[str, bytes]:
+def collect_exports(
+    workdir: Path, patterns: Sequence[str], hidden: Sequence[str] = (), most: int | None = None
+) -> Mapping[str, bytes]:
     """Read what matches, by its path relative to the work directory.
 
-    Only regular files with a single name are read, below folders that are no links; whatever can execute code when it
-    is merely loaded, a pickle, is refused.
+    Only regular files with a single name are read, below folders that are no links; what is seen to be a pickle, which
+    can execute code when it is merely loaded, is refused (see `aira_lib.tasks.airs.pickles`).
 
     Args:
         workdir: The work directory of a program that has ended.
         patterns: Names such as `submission.csv`, or patterns such as `configs/*.yaml`.
         hidden: Entries of the work directory that are not the candidate's.
+        most: Bytes of all files together; by default MAX_BYTES.
 
     Raises:
         ArtefactError: nothing matches one of the patterns, or a file cannot be accepted.
@@ -35,9 +38,9 @@ def collect_exports(workdir: Path, patterns: Sequence[str], hidden: Sequence[str
         if not matching:
             raise ArtefactError(f"no file {pattern!r} was written")
         for name in matching:
-            left = MAX_BYTES - sum(map(len, found.values()))
+            left = (most or MAX_BYTES) - sum(map(len, found.values()))
             content = collect((workdir / name).parent, Path(name).name, left)
-            if name.endswith(_PICKLED) or _is_pickle(content):
+            if is_pickle(name, content):
                 raise ArtefactError(f"{name} is a pickle, which is not accepted")
             found[name] = content
     return found
@@ -64,10 +67,3 @@ def _files(folder: Path, hidden: Sequence[str], prefix: str = "") -> Iterator[st
                     todo.append((Path(entry.path), f"{name}/"))
                 elif entry.is_file(follow_symlinks=False) and name not in hidden:
                     yield name
-
-
-def _is_pickle(content: bytes) -> bool:
-    """Pickles of protocol 2 and up begin with its number and end with a stop; torch.save puts one into a ZIP file."""
-    if content[:2] == b"PK":
-        return b".pkl" in content
-    return content[:1] == b"\x80" and content[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and content[-1:] == b"."

@@ -8,7 +8,6 @@ from typing import Any
 from aira_lib.contents import file_digest, folder_digest
 from aira_lib.errors import UserError
 from aira_lib.identity import PIECES, computes, versions_of
-from aira_lib.records import Node
 from aira_lib.study import ProxySection, TaskSection, changed
 from aira_lib.study.agent import AgentSection
 from aira_lib.tasks.airs.folder import TaskFolder, searchable_folder
@@ -58,16 +57,13 @@ class FolderFamily(TaskFamily):
         if proxy != ProxySection():
             raise UserError(f"proxy: it scores designs, and task folder {section.name} has a scorer; leave it out")
 
-    def summary(self, section: TaskSection, nodes: Sequence[Node]) -> dict[str, Any]:
-        """See `TaskFamily`; where the validation fitness came from is part of it."""
-        reported = any(node.self_reported for node in nodes)
-        return {**super().summary(section, nodes), "validation": "self-reported" if reported else "held-out"}
-
     def open(self, section: TaskSection, proxy: ProxySection, opening: Opening) -> Task:
-        """See `TaskFamily`; prepare.py runs, and the scorer is tried."""
+        """See `TaskFamily`; prepare.py runs, and the scorer is tried. What is told is where validation comes from."""
         from aira_lib.tasks.airs.live import FolderTask
 
-        return FolderTask(self.task(section), section, opening.scratch, raw_data())
+        task = FolderTask(self.task(section), section, opening.scratch, raw_data())
+        opening.told.update(task.told())
+        return task
 
 
 def _folder(section: TaskSection) -> TaskFolder:

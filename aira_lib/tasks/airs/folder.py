@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aira_lib.errors import nearest
+from aira_lib.foreign import harmless
 from aira_lib.tasks.airs.metadata import METADATA, Metadata, TaskFolderError, load_metadata
 
 DESCRIPTION = "project_description.md"
@@ -56,7 +57,7 @@ def load_task_folder(path: str | Path) -> TaskFolder:
         raise TaskFolderError(f"{path}: not a task folder, it has no {', '.join(missing)}; start from `aira tasks new`")
     metadata = load_metadata(folder / METADATA)
     try:
-        description = (folder / DESCRIPTION).read_text(encoding="utf-8")
+        description = harmless((folder / DESCRIPTION).read_text(encoding="utf-8"))
     except UnicodeDecodeError:
         raise TaskFolderError(f"{path}/{DESCRIPTION}: not UTF-8 text") from None
     if not description.strip():

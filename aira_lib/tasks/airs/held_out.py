@@ -3,8 +3,11 @@
 The task format has no validation split that an agent could not read. What is built here looks, to the task's own
 evaluate.py, like its test split: rows of `train/` with the columns of `test/` (for the agent, as `held_out/`) and with
 those of `test_with_labels/` (for the scorer). That works where the three are tables of one kind, a data set of Hugging
-Face's `save_to_disk` or one CSV file, and train has all the columns. Rows are drawn at random, each on its own: what
-belongs together (a user, a time series) may fall on both sides. Copies of the rows elsewhere than in `train/` stay.
+Face's `save_to_disk` or one CSV file, and train has all columns of test and the scoring ones. Other columns of the
+labels, such as the public tasks keep there by the dozen, are left out where train lacks them: evaluate.py, when it is
+tried, tells whether it reads them. Rows are drawn at random, each on its own: what belongs together (a user, a time
+series) may fall on both sides. Copies of the rows elsewhere than in `train/` stay; where the test split shows what is
+to be predicted of them, nothing is held out.
 """
 
 import csv
@@ -15,15 +18,20 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from aira_lib.tasks.airs.cells import cell
+from aira_lib.tasks.airs.leaks import shown_in
+from aira_lib.tasks.airs.submissions import Table
+
 HELD_OUT, TRAIN, TEST, LABELS = "held_out", "train", "test", "test_with_labels"
 _SEED = 0  # one split for all agents and seeds, so that their fitness can be compared
 _STATE, _INFO, _ARROW = "state.json", "dataset_info.json", "data-00000-of-00001.arrow"
+_HF_METADATA = b"huggingface"  # of an Arrow schema: JSON that repeats dataset_info.json in part
 
 
 class CannotHoldOut(Exception):
@@ -43,6 +51,21 @@ class Split:
     def columns(self) -> list[str]:
         """The names of the columns."""
         return list(self.table.column_names)
+
+    def cells(self, names: Sequence[str]) -> Table:
+        """Some of the columns as a submission."""
+        columns = (map(cell, self.table[name].to_pylist()) for name in names)
+        return Table(list(names), [list(row) for row in zip(*columns, strict=True)])
+
+    def without(self, others: "Split") -> "Split":
+        """The same split without the columns that another one lacks, in its metadata, too."""
+        kept = [name for name in self.columns if name in others.columns]
+        table = self.table.select(kept)
+        told = dict(table.schema.metadata or {})
+        if kept != self.columns and _HF_METADATA in told:
+            told[_HF_METADATA] = json.dumps(_with_features(json.loads(told[_HF_METADATA]), kept)).encode()
+            table = table.replace_schema_metadata(told)
+        return replace(self, table=table)
 
 
 @dataclass(frozen=True)
@@ -78,11 +101,13 @@ def hold_out(prepared: Path, labels: Path, target: Path, fraction: float, scorin
         _check(train, test, labelled, scoring)
         mask = _drawn(train.table.num_rows, fraction)
         rows, rest = train.table.filter(pa.array(mask)), train.table.filter(pa.array(~mask))
+        if shown := shown_in(rows, test.table, scoring):
+            raise CannotHoldOut(f"test shows in its column {shown!r} what is to be predicted of rows of train")
         agent_data = target / "agent_data"
         shutil.copytree(prepared, agent_data, copy_function=os.link, ignore=lambda at, _: _without_train(at, prepared))
         write_split(rest, train, agent_data / TRAIN)
         write_split(rows, test, agent_data / HELD_OUT)
-        write_split(rows, labelled, target / LABELS)
+        write_split(rows, labelled.without(train), target / LABELS)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CannotHoldOut(" ".join(str(error).split())[:300]) from None
     return HeldOutRows(agent_data, target / LABELS, rows.num_rows, _gold(rows, scoring))
@@ -137,11 +162,11 @@ def _read_csv(path: Path) -> Any:
 def _check(train: Split, test: Split, labelled: Split, scoring: Sequence[str]) -> None:
     if not train.kind == test.kind == labelled.kind:
         raise CannotHoldOut("train, test and test_with_labels are not files of one kind")
-    for split in (test, labelled):
-        if missing := [name for name in split.columns if name not in train.columns]:
-            raise CannotHoldOut(f"{split.folder.name} has a column {missing[0]!r} that train has not")
     if missing := [name for name in scoring if name not in labelled.columns]:
         raise CannotHoldOut(f"test_with_labels has no column {missing[0]!r} (logging_info.scoring_column)")
+    for split, names in ((test, test.columns), (labelled, scoring)):
+        if missing := [name for name in names if name not in train.columns]:
+            raise CannotHoldOut(f"{split.folder.name} has a column {missing[0]!r} that train has not")
     if shown := [name for name in scoring if name in test.columns]:
         raise CannotHoldOut(f"test has the scoring column {shown[0]!r}")
 
@@ -172,14 +197,24 @@ def write_split(table: Any, like: Split, folder: Path) -> None:
     state |= {"_data_files": [{"filename": like.file}], "_fingerprint": print_of}
     (folder / _STATE).write_text(json.dumps(state, indent=2), encoding="utf-8")
     if (like.folder / _INFO).is_file():
-        shutil.copyfile(like.folder / _INFO, folder / _INFO)
+        info = json.loads((like.folder / _INFO).read_text(encoding="utf-8"))
+        (folder / _INFO).write_text(json.dumps(_with_features(info, like.columns), indent=2), encoding="utf-8")
+
+
+def _with_features(told: Any, kept: Sequence[str]) -> Any:
+    """What Hugging Face's `datasets` says of a data set, of some of its columns only."""
+    if not isinstance(told, dict):
+        return told
+    if isinstance(features := told.get("features"), dict):
+        return {**told, "features": {name: of for name, of in features.items() if name in kept}}
+    return {name: _with_features(inner, kept) for name, inner in told.items()}
 
 
 def _csv_text(table: Any, columns: Sequence[str]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*(table[name].to_pylist() for name in columns), strict=True))
+    writer.writerows(zip(*(map(cell, table[name].to_pylist()) for name in columns), strict=True))
     return text.getvalue()
 
 

@@ -14,21 +14,19 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from aira_lib.errors import UserError
 from aira_lib.records import Node
 from aira_lib.sandbox import ArtefactError, collect
 from aira_lib.study import TaskSection
-from aira_lib.tasks.airs import InvalidSubmission, ScriptFailure, TaskFolder, prepare
-from aira_lib.tasks.airs.exports import collect_exports, plain
+from aira_lib.tasks.airs import InvalidSubmission, ScriptFailure, TaskFolder
+from aira_lib.tasks.airs.bounds import beyond_optimum, implausible
+from aira_lib.tasks.airs.exports import MAX_BYTES, collect_exports
 from aira_lib.tasks.airs.folder import searchable_folder
-from aira_lib.tasks.airs.held_out import HELD_OUT, LABELS, CannotHoldOut, HeldOutRows, hold_out
-from aira_lib.tasks.airs.metadata import SUBMISSION_CSV
+from aira_lib.tasks.airs.held_out import HeldOutRows
+from aira_lib.tasks.airs.opening import open_folder
 from aira_lib.tasks.airs.overview import data_overview
 from aira_lib.tasks.airs.packages import installed
-from aira_lib.tasks.airs.scoring import Scorer
-from aira_lib.tasks.airs.scripts import EVALUATE_SECONDS
 from aira_lib.tasks.live import DATA, CandidateFailure, Progress, Scored
 from aira_lib.tasks.task import SearchTask
 
@@ -36,7 +34,9 @@ VALIDATION = "validation.json"
 PREFIX = "held_out_"
 """Of the files with the predictions of held-out rows."""
 
+_TIMES_GOLD = 2  # a submission may be larger than the limit of all others where a perfect one is
 _MOST_VALIDATION = 4_096  # bytes of validation.json
+_UNBOUNDED = "; metadata.yaml states no optimal_score, so any number counts"
 _PROGRAM = "candidate.py"
 
 
@@ -60,23 +60,31 @@ class FolderTask:
         """
         self.facts, self.folder = facts, searchable_folder(section.folder or "")
         self._exports = self.folder.metadata.file_export_globs
-        self.artefact = self._exports[0]
-        place = scratch / "task"
-        shared, prepared = _prepared(self.folder, place, shared)
-        self._scorer = Scorer(self.folder, shared, prepared, place)
-        self._held_out, why_not = _held_out(self._scorer, section, place)
+        opened = open_folder(self.folder, section, scratch / "task", shared)
+        self._scorer, self._held_out, self._why_not = opened.scorer, opened.held_out, opened.why_not
         self.self_reported = self._held_out is None
-        self.validation = f"self-reported ({why_not})" if self.self_reported else "held-out"
-        self.data = self._held_out.agent_data if self._held_out else prepared
+        self.artefact = self._exports[0]
+        further = [VALIDATION] if self.self_reported else [PREFIX + name for name in self._exports]
+        self.also = (*self._exports[1:], *further)
+        self.data = self._held_out.agent_data if self._held_out else self._scorer.prepared
         self.data_overview = data_overview(self.data, DATA)
         self.description = _describe(self.folder, self._held_out)
 
+    def told(self) -> dict[str, Any]:
+        """Where the validation fitness comes from, and if it is not measured, why not: entries of search.json."""
+        if self._held_out:
+            return {"validation": "held-out", "held_out_rows": self._held_out.rows}
+        unbounded = "" if self.folder.metadata.logging_info.optimal_score is not None else _UNBOUNDED
+        return {"validation": "self-reported", "validation_why": self._why_not + unbounded}
+
     def collect(self, workdir: Path) -> Mapping[str, bytes]:
         """See `Task`; validation.json or the predictions of held-out rows are among what is submitted."""
-        files = collect_exports(workdir, self._exports, (DATA, _PROGRAM))
+        form = self._scorer.form
+        most = max(MAX_BYTES, _TIMES_GOLD * math.ceil((form.row_bytes or 0) * form.rows)) if form else MAX_BYTES
+        files = collect_exports(workdir, self._exports, (DATA, _PROGRAM), most)
         if self.self_reported:
             return {**files, VALIDATION: collect(workdir, VALIDATION, _MOST_VALIDATION)}
-        return {**files, **collect_exports(workdir, [PREFIX + name for name in self._exports])}
+        return {**files, **collect_exports(workdir, [PREFIX + name for name in self._exports], most=most)}
 
     def score(
         self,
@@ -85,87 +93,39 @@ class FolderTask:
         seconds_left: Callable[[], float],
         progress: Progress,
     ) -> Scored:
-        """See `Task`. Scoring takes at most the time left of the search."""
-
-        def allowed() -> float:
-            return min(EVALUATE_SECONDS, seconds_left())
-
+        """See `Task`. Scoring takes at most the time left of the search, and what the scorer allows."""
         rest = dict(submitted)
         try:
-            validation = self._validation(rest, allowed, progress)
+            validation = self._validation(rest, seconds_left, progress)
             progress(1, 2, "scoring the submission")
-            test = _scored(self.artefact, lambda: self._scorer.test(rest, allowed()))
+            test = self._within(self.artefact, lambda: self._scorer.test(rest, seconds_left()))
         except (CandidateFailure, ArtefactError) as failure:
             raise CandidateFailure(str(failure), Scored(self_reported=self.self_reported)) from None
         return Scored(validation=validation, test=test, self_reported=self.self_reported)
 
-    def _validation(self, submitted: dict[str, bytes], allowed: Callable[[], float], progress: Progress) -> float:
+    def _validation(self, submitted: dict[str, bytes], seconds_left: Callable[[], float], progress: Progress) -> float:
         """The validation fitness; the files that it comes from are taken out of what was submitted."""
-        if self._held_out is None:
-            return read_validation(submitted.pop(VALIDATION))
+        rows = self._held_out
+        if rows is None:
+            reported = read_validation(submitted.pop(VALIDATION))
+            if said := implausible(reported, self.folder.metadata):
+                raise ArtefactError(f"{VALIDATION}: {said}")
+            return reported
         exports = {name: submitted.pop(PREFIX + name) for name in self._exports}
         progress(0, 2, "scoring the predictions of held-out rows")
-        rows = self._held_out
-        return _scored(
-            PREFIX + self.artefact, lambda: self._scorer.held_out(rows.agent_data, rows.labels, exports, allowed())
-        )
+        return self._within(PREFIX + self.artefact, lambda: self._scorer.held_out(rows, exports, seconds_left()))
 
-
-def _prepared(folder: TaskFolder, place: Path, shared: Path | None) -> tuple[Path, Path]:
-    """Run prepare.py; the folders of raw and of prepared data."""
-    for name in ("shared", "prepared", "log"):
-        (place / name).mkdir(parents=True)
-    raw = shared.resolve() if shared else place / "shared"
-    try:
-        prepare(folder, raw, place / "prepared", place / "log")
-    except ScriptFailure as failure:
-        hint = "" if shared else "; if it needs raw data, set AIRA_TASK_DATA to the folder that holds them"
-        raise UserError(f"{folder.path}: {failure}{hint}") from None
-    if (place / "prepared" / LABELS).exists():
-        raise UserError(f"{folder.path}: prepare.py wrote {LABELS}, which agents would see; see `aira tasks check`")
-    return raw, place / "prepared"
-
-
-def _held_out(scorer: Scorer, section: TaskSection, place: Path) -> tuple[HeldOutRows | None, str]:
-    """The held-out rows, or why there are none. The scorer is tried on the way, before any model is asked."""
-    folder, exports = scorer.folder, scorer.folder.metadata.file_export_globs
-    try:
-        # evaluate_prepare.py wants a submission; any will do for the labels.
-        scorer.labels({name: b"placeholder\n0\n" for name in exports if plain(name)}, place / "labels")
-    except ScriptFailure as failure:
-        if all(map(plain, exports)) and not failure.reason.startswith("exit code 2"):
-            raise UserError(f"{folder.path}: {failure}; try it with `aira tasks check`") from None
-        return _none(folder, section, str(failure))
-    if section.validation == "self-reported":
-        return None, "as the study wants it"
-    if exports != (SUBMISSION_CSV,):
-        return _none(folder, section, f"the task exports more than {SUBMISSION_CSV}")
-    scoring = folder.metadata.logging_info.scoring_column
-    try:
-        rows = hold_out(scorer.prepared, place / "labels", place / HELD_OUT, section.validation_fraction, scoring)
-        scorer.held_out(rows.agent_data, rows.labels, {SUBMISSION_CSV: rows.gold})
-    except CannotHoldOut as reason:
-        return _none(folder, section, str(reason))
-    except ScriptFailure as failure:
-        if "ModuleNotFoundError" in failure.reason:
-            raise UserError(f"{folder.path}: {failure}; install what its scorer needs") from None
-        return _none(folder, section, f"its scorer does not take other rows than the test split's: {failure}")
-    return rows, ""
-
-
-def _none(folder: TaskFolder, section: TaskSection, why: str) -> tuple[None, str]:
-    if section.validation == "held-out":
-        raise UserError(f"{folder.path}: no rows can be held out, since {why}; set task.validation: self-reported")
-    return None, why
-
-
-def _scored(name: str, score: Callable[[], float]) -> float:
-    try:
-        return score()
-    except InvalidSubmission as refusal:
-        raise CandidateFailure(f"{name} is invalid: {refusal.reason}") from None
-    except ScriptFailure as failure:
-        raise CandidateFailure(f"{name} could not be scored: {failure}") from None
+    def _within(self, name: str, score: Callable[[], float]) -> float:
+        """A score, if there can be such a one. Which it is of the test split, an agent is not to read from a reason."""
+        try:
+            made = score()
+        except InvalidSubmission as refusal:
+            raise CandidateFailure(f"{name} is invalid: {refusal.reason}") from None
+        except ScriptFailure as failure:
+            raise CandidateFailure(f"{name} could not be scored: {failure}") from None
+        if beyond_optimum(made, self.folder.metadata):
+            raise CandidateFailure(f"the score of {name} does not count: it is better than a perfect one can be")
+        return made
 
 
 def read_validation(content: bytes) -> float:
@@ -192,30 +152,39 @@ def read_validation(content: bytes) -> float:
 
 _HELD_OUT_TEXT = """\
 The train split in ./data/train lacks some rows: {rows} others, drawn from it at random, lie in ./data/held_out, without
-labels, in the form of ./data/test. Write your predictions of them to `{held_out}` in the very form of `{artefact}`, but
-with {rows} rows. Their score is your validation fitness, by which programs are compared. Predict them exactly as you
-predict the test split; sizes of the train split that are stated above do not hold."""
+labels, in the form of ./data/test. The score of your predictions of them is your validation fitness, by which programs
+are compared. Predict them exactly as you predict the test split; sizes of the train split that are stated above do not
+hold. So your program writes two files into the current directory, whatever is said of one above:
+1. `{artefact}`: the predictions of ./data/test, as described above. They are scored for you, outside of your program,
+   on the hidden test labels.
+2. `{held_out}`: the predictions of ./data/held_out, in the very form of `{artefact}`, but with one prediction for each
+   of its {rows} rows, in their order.
+A program that writes only one of them has failed."""
 
 _SELF_REPORTED_TEXT = """\
-Write `{validation}` too, which holds {{"validation": NUMBER}} and nothing else: {metric}, measured by your program on
-labelled data that it did not train on. This is the validation fitness by which programs are compared. It is recorded as
-self-reported, and compared with the hidden score of `{artefact}` afterwards: report what you measured."""
+Your program writes {exports} into the current directory; it is scored for you, outside of your program, on the hidden
+test labels. Besides it writes `{validation}`, which holds {{"validation": NUMBER}} and nothing else: {metric}, measured
+by your program on labelled data that it did not train on, in the units of the metric{bound}. This is the validation
+fitness by which programs are compared. It is recorded as self-reported, and compared with the hidden score of
+`{artefact}` afterwards: report what you measured. A program that writes only one of these files has failed."""
 
 
 def _describe(folder: TaskFolder, held_out: HeldOutRows | None) -> str:
     """The folder's own description, and what this search adds to it."""
-    exports = ", ".join(f"`{name}`" for name in folder.metadata.file_export_globs)
     artefact = folder.metadata.file_export_globs[0]
     direction = "lower is better" if folder.metadata.metric_lower_is_better else "higher is better"
+    optimum = folder.metadata.logging_info.optimal_score
     told = (
         _HELD_OUT_TEXT.format(rows=held_out.rows, held_out=PREFIX + artefact, artefact=artefact)
         if held_out
-        else _SELF_REPORTED_TEXT.format(validation=VALIDATION, metric=folder.metric, artefact=artefact)
-    )
+        else _SELF_REPORTED_TEXT.format(
+            exports=", ".join(f"`{name}`" for name in folder.metadata.file_export_globs), validation=VALIDATION,
+            metric=folder.metric, artefact=artefact, bound="" if optimum is None else f", where {optimum:g} is perfect",
+        )
+    )  # fmt: skip
     return (
         f"{folder.description.strip()}\n\n# What this search asks for besides\n"
-        f"The metric is {folder.metric}, {direction}. Write {exports} into the current directory; it is scored for "
-        f"you, outside of your program, on the hidden test labels.\n{told}\n{_packages(folder)}"
+        f"The metric is {folder.metric}, {direction}.\n{told}\n{_packages(folder)}"
     )
 
 

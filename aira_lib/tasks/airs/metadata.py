@@ -9,9 +9,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+    model_validator,
+)
 
 from aira_lib.errors import UserError, nearest
+from aira_lib.foreign import harmless
 
 METADATA = "metadata.yaml"
 SUBMISSION_CSV = "submission.csv"
@@ -46,9 +56,10 @@ def _names(value: Any) -> Any:
     return value
 
 
-Text = Annotated[str, Field(min_length=1, strict=True)]
+Name = Annotated[str, Field(min_length=1, strict=True)]
+Text = Annotated[Name, AfterValidator(harmless)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_names)]
 
 
 class _Part(BaseModel):

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from aira_lib.foreign import harmless
+
 _MOST_FILES = 8  # of a folder
 _MOST_CHARACTERS = 6_000
 _MOST_VALUE = 60
@@ -15,7 +17,7 @@ def data_overview(folder: Path, name: str = "data") -> str:
 
     At most 8 files a folder and 6,000 characters in all are described.
     """
-    text = "\n".join(_lines(folder, f"./{name}"))
+    text = harmless("\n".join(_lines(folder, f"./{name}")))
     cut = text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS].rsplit("\n", 1)[0] + "\n- ..."
     return f"{cut}\nThe files are read-only."
 

@@ -1,10 +1,13 @@
 """The raw data sets that task folders' scripts read."""
 
+import os
 from pathlib import Path
 
 from aira_lib.contents import folder_digest
 from aira_lib.errors import UserError
 from aira_lib.settings import task_data_folder
+
+_MOST_ENTRIES = 1_000
 
 
 def raw_data() -> Path | None:
@@ -27,3 +30,27 @@ def raw_digest() -> str | None:
     """
     folder = raw_data()
     return folder_digest(folder) if folder else None
+
+
+def lay_links(raw: Path, place: Path, seen_as: Path | None = None) -> None:
+    """Make `place` a folder with the same folders as the raw data, and links in the place of their files.
+
+    Scripts find it where they look for raw data. What they write beside what they read, as Hugging Face's `datasets`
+    does with everything that `map` and `filter` make, goes into these folders: the raw data, which may be read-only and
+    are in the key of every search by what they hold, stay as they are. A folder of more than 1,000 entries is linked
+    as a whole.
+
+    Args:
+        raw: The folder of raw data sets.
+        place: A folder that is there or is made.
+        seen_as: Where the links find the raw data, if not there.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    target = seen_as or raw.resolve()
+    with os.scandir(raw) as listing:
+        entries = sorted(listing, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False) and len(os.listdir(entry.path)) <= _MOST_ENTRIES:
+            lay_links(Path(entry.path), place / entry.name, target / entry.name)
+        else:
+            (place / entry.name).symlink_to(target / entry.name)

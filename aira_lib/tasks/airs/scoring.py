@@ -2,8 +2,10 @@
 
 evaluate_prepare.py and evaluate.py run unchanged, each by its own command line in its own process, where they see the
 task's folder, the raw data, the prepared data and the submission, all read-only but their own work directory, and no
-network. They share one sandbox and leave nothing behind but what evaluate.py prints, which is parsed strictly. A task
-whose evaluate.py runs submitted code (rather than reads a table) trusts that code with the labels and the result.
+network. What they write beside raw data, as caches of data sets, goes into that directory, too. They share one sandbox
+and leave nothing behind but what evaluate.py prints, which is parsed strictly. A submission that is far from the form
+of a perfect one is refused before they start. A task whose evaluate.py runs submitted code (rather than reads a table)
+trusts that code with the labels and the result.
 """
 
 import os
@@ -14,14 +16,15 @@ from pathlib import Path
 
 from aira_lib.sandbox import ArtefactError, Outcome, closes_files, collect, discard, isolation, run_candidate
 from aira_lib.study import CandidateLimits
-from aira_lib.tasks.airs import InvalidSubmission, ScriptFailure, TaskFolder, read_result
-from aira_lib.tasks.airs.folder import EVALUATE, EVALUATE_PREPARE
-from aira_lib.tasks.airs.held_out import HELD_OUT, LABELS, TEST
+from aira_lib.tasks.airs.folder import EVALUATE, EVALUATE_PREPARE, TaskFolder
+from aira_lib.tasks.airs.form import Form, misfit
+from aira_lib.tasks.airs.held_out import HELD_OUT, LABELS, TEST, HeldOutRows
 from aira_lib.tasks.airs.metadata import SUBMISSION_CSV
-from aira_lib.tasks.airs.scripts import EVALUATE_SECONDS
+from aira_lib.tasks.airs.raw_data import lay_links
+from aira_lib.tasks.airs.scripts import EVALUATE_SECONDS, InvalidSubmission, ScriptFailure, read_result
 
 DATA, LOGS = "data", "logs"
-_TASK, _SHARED = "task", "shared"
+_TASK, _SHARED, _RAW = "task", "shared", "raw"
 _RUNNING, _STDOUT = "running", "stdout"
 _MOST_STDOUT = 4 * 2**20
 
@@ -44,24 +47,38 @@ Command = tuple[str, str, list[str]]
 
 @dataclass(frozen=True)
 class Scorer:
-    """Runs the scoring scripts of one task on its prepared data, each time in a fresh work directory of `scratch`."""
+    """Runs the scoring scripts of one task on its prepared data, each time in a fresh work directory of `scratch`.
+
+    Attributes:
+        folder: The task.
+        shared: The folder of raw data sets.
+        prepared: What prepare.py wrote.
+        scratch: Where work directories are made.
+        form: Of a submission.csv for the test split; None where nothing is known of it.
+        seconds: Wall time of the scripts at most.
+        memory_mb: Memory of the scripts at most; None: three quarters of the machine's.
+    """
 
     folder: TaskFolder
     shared: Path
     prepared: Path
     scratch: Path
+    form: Form | None = None
+    seconds: float = EVALUATE_SECONDS
+    memory_mb: int | None = None
 
     def test(self, exports: Mapping[str, bytes], seconds: float = EVALUATE_SECONDS) -> float:
         """The score of a submission on the test split.
 
         Args:
             exports: The submitted files by their path relative to the agent's log folder.
-            seconds: Wall time of both scripts together.
+            seconds: Wall time of both scripts together, if it is less than theirs.
 
         Raises:
-            InvalidSubmission: evaluate.py refused it; the reason is feedback to the agent.
+            InvalidSubmission: evaluate.py refused it, or would hardly read it; the reason is feedback to the agent.
             ScriptFailure: a script failed, or it printed no valid result.
         """
+        _require_form(exports, self.form)
 
         def commands(work: Path) -> list[Command]:
             _write(exports, work / LOGS)
@@ -69,23 +86,21 @@ class Scorer:
 
         return self._result(commands, _children(self.prepared), seconds)
 
-    def held_out(
-        self, agent_data: Path, labels: Path, exports: Mapping[str, bytes], seconds: float = EVALUATE_SECONDS
-    ) -> float:
+    def held_out(self, held: HeldOutRows, exports: Mapping[str, bytes], seconds: float = EVALUATE_SECONDS) -> float:
         """The score of a submission on held-out rows: evaluate.py finds them in the place of the test split.
 
         Args:
-            agent_data: The agent's data folder (see `aira_lib.tasks.airs.held_out`).
-            labels: The labels of its held-out rows.
+            held: The rows.
             exports: The submitted files by the names under which evaluate_prepare.py would export them.
-            seconds: Wall time.
+            seconds: Wall time, if it is less than that of the scripts.
 
         Raises:
             InvalidSubmission: as for `test`.
             ScriptFailure: as for `test`.
         """
-        children = {name: path for name, path in _children(agent_data).items() if name != HELD_OUT}
-        children |= {TEST: agent_data / HELD_OUT, LABELS: labels}
+        _require_form(exports, self.form and self.form.of_rows(held.rows))
+        children = {name: path for name, path in _children(held.agent_data).items() if name != HELD_OUT}
+        children |= {TEST: held.agent_data / HELD_OUT, LABELS: held.labels}
 
         def commands(work: Path) -> list[Command]:
             _write(exports, work / DATA)
@@ -133,20 +148,41 @@ class Scorer:
 
     def _run(self, work: Path, commands: Sequence[Command], data: Mapping[str, Path], seconds: float) -> str:
         """Run scripts in a work directory and return what the last one printed."""
-        seen = {_TASK: self.folder.path, _SHARED: self.shared}
+        seen = {_TASK: self.folder.path, _RAW: self.shared}
         seen |= {f"{DATA}/{name}": path for name, path in data.items()}
         if not closes_files(isolation()):
             # Copies of all raw data for each submission would take too long, and nothing is hidden there anyway.
             for name, path in seen.items():
                 (work / name).symlink_to(path)
             seen = {}
+        lay_links(self.shared, work / _SHARED, work / _RAW)
         program = _RUNNER.format(commands=list(commands), running=_RUNNING, stdout=_STDOUT)
-        outcome = run_candidate(program, work, _limits(), seconds, seen)
+        outcome = run_candidate(program, work, self._limits(), min(seconds, self.seconds), seen)
         _require_success(outcome, work)
         try:
             return collect(work, _STDOUT, _MOST_STDOUT).decode("utf-8", "replace")
         except ArtefactError as error:
             raise ScriptFailure(EVALUATE, f"its output cannot be read: {error}") from None
+
+    def _limits(self) -> CandidateLimits:
+        """Of the scripts: they are the task author's, so these bound what a submission can make of them."""
+        return CandidateLimits(
+            seconds=EVALUATE_SECONDS,
+            memory_mb=self.memory_mb or memory_of_machine() * 3 // 4,
+            output_kb=4_096,
+            disk_mb=16_384,
+            processes=256,
+        )
+
+
+def memory_of_machine() -> int:
+    """In megabytes, at least 1,366: of that, three quarters are a gigabyte."""
+    return max(1_366, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20)
+
+
+def _require_form(exports: Mapping[str, bytes], form: Form | None) -> None:
+    if form and SUBMISSION_CSV in exports and (why := misfit(exports[SUBMISSION_CSV], form)):
+        raise InvalidSubmission(SUBMISSION_CSV, why)
 
 
 def _evaluate(work: Path) -> Command:
@@ -162,18 +198,6 @@ def _write(files: Mapping[str, bytes], folder: Path) -> None:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
-
-
-def _limits() -> CandidateLimits:
-    """Of the scripts: they are the task author's, so these are bounds on what a submission can make of them."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-    return CandidateLimits(
-        seconds=EVALUATE_SECONDS,
-        memory_mb=max(1_024, physical * 3 // 4),
-        output_kb=4_096,
-        disk_mb=16_384,
-        processes=256,
-    )
 
 
 def _require_success(outcome: Outcome, work: Path) -> None:

@@ -1,12 +1,14 @@
 """Submissions of known quality, by which a task's scorer is tried: gold, permuted gold, random, cut short."""
 
 import csv
+import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from aira_lib.tasks.airs.cells import cell
 from aira_lib.tasks.airs.folder import CUSTOM_LABELS, TaskFolder
 from aira_lib.tasks.airs.metadata import SUBMISSION_CSV, TaskFolderError
 from aira_lib.tasks.airs.scripts import run_script
@@ -28,10 +30,15 @@ class Table:
         """The same header over other rows."""
         return Table(self.header, rows)
 
+    def text(self) -> str:
+        """As CSV."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.header, *self.rows])
+        return text.getvalue()
+
     def write(self, path: Path) -> None:
         """Write it as CSV."""
-        with path.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([self.header, *self.rows])
+        path.write_text(self.text(), encoding="utf-8", newline="")
 
 
 def read_table(path: Path) -> Table:
@@ -74,35 +81,32 @@ def drawn(gold: Table, rng: Random) -> Table:
     return gold.with_rows(rng.choices(gold.rows, k=len(gold.rows)))
 
 
-def gold_table(task: TaskFolder, shared: Path, mount: Path, scratch: Path, seconds: float) -> Table:
-    """The gold submission: the folder's own, else what custom_labels.py writes, else the prepared test labels.
-
-    Args:
-        task: The task.
-        shared: Folder of raw data sets.
-        mount: The data folder, after evaluate_prepare.py has added the labels.
-        scratch: An empty folder; custom_labels.py writes there, never into the task folder.
-        seconds: Wall time of custom_labels.py.
+def own_gold(task: TaskFolder, shared: Path, scratch: Path, seconds: float) -> Table | None:
+    """The task's own gold submission: its file, or what custom_labels.py writes; None where it has neither.
 
     Raises:
         ScriptFailure: custom_labels.py failed.
-        TaskFolderError: there is no gold to be had; the line says what to add.
+        TaskFolderError: it wrote no gold, or no table.
     """
     own = task.path / f"{GOLD}.csv"
     if own.is_file():
         return read_table(own)
-    if (task.path / CUSTOM_LABELS).is_file():
-        arguments = ["--global-shared-data-dir", str(shared.resolve()), "--output-directory", str(scratch.resolve())]
-        run_script(task.path / CUSTOM_LABELS, arguments, scratch, seconds)
-        made = scratch / f"{GOLD}.csv"
-        if not made.is_file():
-            raise TaskFolderError(f"{CUSTOM_LABELS} wrote no {GOLD}.csv into its output directory")
-        return read_table(made)
-    return _labels(task.metadata.logging_info.scoring_column, mount / "test_with_labels")
+    if not (task.path / CUSTOM_LABELS).is_file():
+        return None
+    arguments = ["--global-shared-data-dir", str(shared.resolve()), "--output-directory", str(scratch.resolve())]
+    run_script(task.path / CUSTOM_LABELS, arguments, scratch, seconds)
+    made = scratch / f"{GOLD}.csv"
+    if not made.is_file():
+        raise TaskFolderError(f"{CUSTOM_LABELS} wrote no {GOLD}.csv into its output directory")
+    return read_table(made)
 
 
-def _labels(columns: Sequence[str], folder: Path) -> Table:
-    """The scoring columns of a data set that Hugging Face's `save_to_disk` wrote."""
+def gold_of_labels(columns: Sequence[str], folder: Path) -> Table:
+    """The scoring columns of a data set that Hugging Face's `save_to_disk` wrote.
+
+    Raises:
+        TaskFolderError: it is none, or has no such columns.
+    """
     import pyarrow as pa
 
     files = sorted(folder.glob("*.arrow"))
@@ -117,7 +121,7 @@ def _labels(columns: Sequence[str], folder: Path) -> Table:
     if missing:
         raise TaskFolderError(f"test_with_labels has no column {missing[0]!r} (logging_info.scoring_column)")
     rows = zip(*(table[column].to_pylist() for column in columns), strict=True)
-    return Table(list(columns), [[str(value) for value in row] for row in rows])
+    return Table(list(columns), [[cell(value) for value in row] for row in rows])
 
 
 def copy_exports(task: TaskFolder, source: Path, log: Path) -> None:

@@ -17,12 +17,19 @@ FAULTS = ("429", "500", "503", "cut", "garbage", "broken json", "no choices", "e
 """What another attempt may not meet; "slow" and "trickle" besides, which take a call's time to be noticed."""
 
 
-def completion(content: str | None, finish: str = "stop") -> bytes:
-    """A whole answer."""
-    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content}}
-    usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+COUNTED = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+
+Plan = Callable[[int, str], "str | bytes | tuple[int, dict[str, Any]]"]
+"""Of a request's number and prompt: a fault's name, a whole answer, or a status and the error that comes with it."""
+
+
+def completion(
+    content: str | None, finish: str = "stop", usage: dict[str, Any] | None = COUNTED, **message: str
+) -> bytes:
+    """A whole answer; `message` are further parts of the message."""
+    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content, **message}}
     answer = {"id": "1", "object": "chat.completion", "created": 0, "model": "local", "choices": [choice]}
-    return json.dumps({**answer, "usage": usage}).encode()
+    return json.dumps(answer if usage is None else {**answer, "usage": usage}).encode()
 
 
 class FaultyServer(http.server.ThreadingHTTPServer):
@@ -30,7 +37,7 @@ class FaultyServer(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, plan: Callable[[int, str], str | bytes]) -> None:
+    def __init__(self, plan: Plan) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.plan = plan
         self.requests: list[dict[str, Any]] = []
@@ -46,7 +53,7 @@ class FaultyServer(http.server.ThreadingHTTPServer):
 
 
 @contextmanager
-def faulty_server(plan: Callable[[int, str], str | bytes]) -> Iterator[FaultyServer]:
+def faulty_server(plan: Plan) -> Iterator[FaultyServer]:
     """Serve; `plan` gets a request's number, from 0, and its prompt."""
     with FaultyServer(plan) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -80,9 +87,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             with self.server.lock:
                 self.server.in_flight -= 1
 
-    def _answer(self, what: str | bytes) -> None:
+    def _answer(self, what: str | bytes | tuple[int, dict[str, Any]]) -> None:
         if isinstance(what, bytes):
             return self._send(200, what)
+        if isinstance(what, tuple):
+            return self._send(what[0], json.dumps({"error": what[1]}).encode())
         match what:
             case "429":
                 self._send(429, _error("slow down"), {"Retry-After": "7"})

@@ -8,9 +8,10 @@ import pytest
 import aira_lib.search.stage as stage
 from aira_lib.agents import Prompt, Reply, Situation, render_prompt
 from aira_lib.agents.analysis import MOST_ANALYSIS, analysed, wants_analysis
-from aira_lib.agents.ledger import added, spent
+from aira_lib.agents.ledger import spent
 from aira_lib.agents.offline import OfflineAgent
 from aira_lib.agents.prompt import render_analysis
+from aira_lib.agents.usage import added
 from aira_lib.records import Evaluation, Node, read_rows
 from aira_lib.search.stage import search
 from aira_lib.study import AgentSection, CandidateLimits, ProxySection, TaskSection

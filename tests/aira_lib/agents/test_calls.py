@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aira_lib.agents.calls import LONGEST_WAIT, limited, wait_asked_for
+from aira_lib.agents.calls import NoSlot, limited
 from aira_lib.errors import UserError
 
 HOLDER = """
@@ -118,11 +118,11 @@ def test_a_setting_that_is_no_number_is_one_line(name: str, value: str, monkeypa
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("header", "wait"), [
-    ("3", 3.0), ("0.5", 0.5), ("86400", LONGEST_WAIT), ("-4", 0.0), ("nan", 0.0),
-    ("Wed, 21 Oct 2026 07:28:00 GMT", 0.0), (None, 0.0),
-])  # fmt: skip
-def test_how_long_a_provider_asks_to_wait(header: str | None, wait: float) -> None:
-    error = RuntimeError()
-    error.litellm_response_headers = {"retry-after": header} if header else {}  # type: ignore[attr-defined]
-    assert wait_asked_for(error) == wait
+def test_the_time_that_is_left_bounds_waiting_and_call_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRA_CONCURRENT_CALLS", "1")
+    with pytest.raises(TimeoutError):
+        limited(threading.Event().wait, seconds=0.05)  # keeps its slot
+    called = []
+    with pytest.raises(NoSlot):
+        limited(lambda: called.append(1), seconds=0.05)
+    assert called == []

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aira_lib.agents.bounds import ReplyError
 from aira_lib.agents.patch import Edit, PatchError, apply_edits, change_of, parse_edit
-from aira_lib.agents.reply import ReplyError
 
 PROGRAM = textwrap.dedent("""\
     layers = [

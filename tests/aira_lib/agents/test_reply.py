@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 import textwrap
 
 import pytest
@@ -6,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aira_lib.agents import ReplyError, parse_reply
-from aira_lib.agents.reply import _join, ended
+from aira_lib.agents.fences import dedented
+from aira_lib.agents.reply import ended
+from tests.aira_lib.agents import hostile_replies
 
 PROGRAM = 'open("submission.csv", "w").write("layer\\nA\\n")\n'
 FENCE = "```"
@@ -143,7 +147,7 @@ def test_how_a_reply_ended_in_words(finish: str, told: str) -> None:
 
 @given(st.lists(st.text(alphabet=" \tx\f", max_size=6)))
 def test_indentation_is_taken_off_as_textwrap_does(lines: list[str]) -> None:
-    assert _join(lines) == textwrap.dedent("\n".join(lines)).strip("\n").rstrip() + "\n"
+    assert dedented(lines) == textwrap.dedent("\n".join(lines)).strip("\n").rstrip() + "\n"
 
 
 PIECES = ["```", "```python", "~~~", "<think>", "</think>", "x = 1", "'''", '"""', "(", "text", ""]
@@ -172,3 +176,9 @@ def test_a_program_after_any_prose_is_found(prose: list[str], after: str) -> Non
     parsed = parse_reply("\n".join([*prose, fenced(PROGRAM)]) + after)
     assert parsed.code == PROGRAM
     assert parsed.plan == ("\n".join(prose).strip() or after.strip())
+
+
+def test_no_reply_of_a_megabyte_takes_longer_than_its_length() -> None:
+    command = [sys.executable, "-m", hostile_replies.__name__, "61"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "all"), done.stdout[-500:] + done.stderr[-500:]

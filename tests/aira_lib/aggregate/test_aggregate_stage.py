@@ -143,9 +143,21 @@ def test_bayes_gives_an_interval_around_the_winners_share() -> None:
         DesignTable.from_rows(ROWS),
     )
     assert bayes.layers == plain_vote.layers
-    assert bayes.agreement[0] == pytest.approx((3 + 1) / (3 + 2))  # no Mamba in this archive: two primitives
+    assert bayes.agreement[0] == pytest.approx((1 + 1) / (1 + 2))  # no Mamba in this archive: two primitives
+    assert bayes.independent_votes == (1.0,) * 4  # one search found all three
     assert all(low < share < high for (low, high), share in zip(bayes.intervals, bayes.agreement, strict=True))
     assert plain_vote.intervals == ()
+
+
+def test_bayes_counts_searches() -> None:
+    """Three designs of three searches are three votes; of a table that does not say who found them, too."""
+    section = AggregateSection(name="b", method="bayes", clusters=2)
+    rows = [row.model_copy(update={"agents": (f"a.s{at}",)}) for at, row in enumerate(ROWS)]
+    nameless = [row.model_copy(update={"agents": ()}) for row in ROWS]
+    for each in (rows, nameless):
+        pattern = _pattern(section, each)
+        assert pattern.independent_votes == pytest.approx([3.0] * 4)
+        assert pattern.agreement[0] == pytest.approx((3 + 1) / (3 + 2))
 
 
 def test_a_record_lists_few_of_many_members(monkeypatch: pytest.MonkeyPatch) -> None:

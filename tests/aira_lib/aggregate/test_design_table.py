@@ -38,6 +38,7 @@ def test_columns_hold_what_the_rows_hold(tmp_path: Path, stored: bool) -> None:
     assert table.dataset.tolist() == [0, 0, 1]
     found = {agent: mask.tolist() for agent, mask in table.found_by.items()}
     assert found == {"a": [True, False, True], "b": [True, True, False]}
+    assert table.search.tolist() == [0, 3, 1]  # of a.s0, a.s3, b.s1, b.s10
 
 
 def test_an_archive_without_data_sets_is_of_mad(tmp_path: Path) -> None:
@@ -46,6 +47,7 @@ def test_an_archive_without_data_sets_is_of_mad(tmp_path: Path) -> None:
     pq.write_table(old, tmp_path / "old.parquet")
     table = DesignTable.from_parquet(tmp_path / "old.parquet", agents=False)
     assert (table.datasets, table.lower_is_better, table.found_by) == (("mad",), (False,), {})
+    assert (table.search == -1).all()
 
 
 def test_many_batches_join(tmp_path: Path) -> None:
@@ -57,6 +59,7 @@ def test_many_batches_join(tmp_path: Path) -> None:
     assert table.design(69_999) == "2Mb"
     assert table.design(66_001) == "A-M"
     assert table.found_by["a"].all()
+    assert not table.search.any()
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ COMMANDS = (
     "pattern 4(A-M)",
     "design list",
     "tasks list",
-    f"tasks check {TASK}",
+    f"tasks show {TASK}",
     "proxy evaluate 4(A-M) --dry-run",
     "proxy fidelity --designs 3 --large 2x --dry-run",
     "store stats",

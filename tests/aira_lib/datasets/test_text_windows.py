@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aira_lib.datasets.text import batches, validation_windows
+from aira_lib.datasets.text import batches
 from aira_lib.errors import UserError
 
 COUNT = np.arange(1000, dtype=np.uint16)
@@ -39,25 +39,6 @@ def test_memory_maps_are_read(tmp_path):
     np.save(tmp_path / "tokens.npy", COUNT)
     mapped = np.load(tmp_path / "tokens.npy", mmap_mode="r")
     assert np.array_equal(batches(mapped, 8, 4, 1, 2)[0], batches(COUNT, 8, 4, 1, 2)[0])
-
-
-@given(st.integers(2, 400), st.integers(1, 50), st.integers(1, 60))
-def test_validation_scores_no_token_twice(tokens, seq_len, samples):
-    data = np.arange(tokens)
-    if tokens <= seq_len:
-        with pytest.raises(UserError, match="too few"):
-            validation_windows(data, seq_len, samples)
-        return
-    inputs, targets = validation_windows(data, seq_len, samples)
-    assert inputs.shape == (min(samples, (tokens - 1) // seq_len), seq_len)
-    assert np.array_equal(targets, inputs + 1)
-    assert len(np.unique(targets)) == targets.size
-
-
-def test_validation_windows_spread_over_the_text():
-    starts = validation_windows(COUNT, 10, 5)[0][:, 0]
-    assert starts.tolist() == [0, 190, 390, 590, 790]
-    assert starts.tolist() == validation_windows(COUNT, 10, 5)[0][:, 0].tolist()
 
 
 def test_short_text_is_one_line():

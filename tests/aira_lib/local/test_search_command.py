@@ -37,7 +37,7 @@ def profile(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def start(*arguments: str, columns: str | None = None) -> subprocess.Popen[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("AIRA_", "MLFLOW_", "COLUMNS"))}
-    env |= {"COLUMNS": columns} if columns else {}
+    env |= {"AIRA_KERNELS": "plain", **({"COLUMNS": columns} if columns else {})}
     return subprocess.Popen(
         [sys.executable, "-m", "aira_lib.cli", "search", *arguments],
         cwd=ROOT, env={**env, "NO_COLOR": "1"}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -14,6 +14,7 @@ from aira_lib.device import KERNELS_VARIABLE
 from aira_lib.models import fused
 from aira_lib.models.attention import Attention
 from aira_lib.models.language_model import LanguageModel, RMSNorm
+from aira_lib.models.mad_model import AutoEncoder
 from aira_lib.models.mamba2 import Mamba2
 from aira_lib.study import ProxySection
 
@@ -88,6 +89,19 @@ def test_norm_equals_the_plain_one(shape: tuple[int, int]) -> None:
         assert error < 2e-6, name
 
 
+@pytest.mark.parametrize("layers", [("A", "M", "A"), ("Mb", "M", "Mb")])
+def test_the_autoencoder_equals_the_plain_one(layers: tuple[str, ...]) -> None:
+    torch.manual_seed(0)
+    fast, plain = pair(AutoEncoder, layers, scale())
+    tokens = torch.randint(0, 11, (6, 40))
+    losses = [model.loss(tokens, tokens) for model in (fast, plain)]
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-5)
+    for loss in losses:
+        loss.backward()
+    for (name, p), q in zip(fast.named_parameters(), plain.parameters(), strict=True):
+        assert relative(p.grad, q.grad) < 1e-4, name
+
+
 def test_a_long_decay_keeps_its_digits() -> None:
     """A strong A over many positions: running sums reach thousands, their differences matter."""
     torch.manual_seed(0)
@@ -151,6 +165,28 @@ def test_what_is_not_a_number_is_not_hidden(block: type[nn.Module], broken: floa
     x[0, 5, 3] = broken
     y = block(scale())(x)
     assert not y[0, 5].isfinite().any()
+
+
+@pytest.mark.parametrize("kernel", ["auto", "torch"])
+@pytest.mark.parametrize(("block", "row"), [(Attention, 0), (Attention, 40), (Attention, 60), (Mamba2, 0)])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_one_weight_that_is_no_number_is_not_hidden(
+    block: type[nn.Module], row: int, kernel: str, precision: torch.dtype
+) -> None:
+    """Of every parameter; of matrices from the input, one of queries, keys, values, and of each time step."""
+    torch.manual_seed(0)
+    mixer = block(scale(), kernel=kernel)
+    rows = [row] if block is Attention else range(0, len(mixer.in_proj.weight), 11)
+    places = {name: (rows if name in ("qkv.weight", "in_proj.weight") else [0]) for name, _ in mixer.named_parameters()}
+    x = torch.randn(2, 40, 32)
+    for name, parameter in mixer.named_parameters():
+        for at in [*places[name], len(parameter) - 1]:
+            kept = parameter.data[at].clone()
+            parameter.data[at] = math.nan
+            with torch.autocast("cpu", precision, enabled=precision == torch.bfloat16):
+                assert not mixer(x).isfinite().all(), (name, at)
+            parameter.data[at] = kept
+    assert mixer(x).isfinite().all()
 
 
 def test_machine_code_is_of_all_sources_as_they_are(tmp_path: Path) -> None:

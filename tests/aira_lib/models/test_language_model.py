@@ -9,7 +9,6 @@ from torch import nn
 from aira_lib.architecture.cost import exact_params
 from aira_lib.architecture.scales import Scale
 from aira_lib.models.language_model import IGNORE, LanguageModel, parameter_groups
-from aira_lib.models.mad_model import AutoEncoder, mad_model, sine_cosine_table
 from aira_lib.models.mamba2 import Mamba2
 
 DESIGN = ("Mb", "M", "A", "M")
@@ -100,32 +99,3 @@ def test_weight_decay_reaches_matrices_only(tie: bool) -> None:
     expected = {"in_proj", "out", "gate_up", "qkv"} | (set() if tie else {"head"})
     assert {names[id(p)].split(".")[-2] for p in decayed["params"]} == expected
     assert sorted(map(id, [*decayed["params"], *spared["params"]])) == sorted(map(id, model.parameters()))
-
-
-def test_the_autoencoder_decodes_from_the_last_position_alone() -> None:
-    torch.manual_seed(0)
-    model = mad_model("compression", ("M",), scale(), init_std=0.5)
-    assert isinstance(model, AutoEncoder)
-    tokens = torch.randint(0, 11, (2, 9))
-    changed = tokens.clone()
-    changed[:, :-1] = (changed[:, :-1] + 1) % 11
-    assert torch.equal(model(tokens), model(changed))  # an MLP carries nothing to the last position
-    changed[:, -1] = (changed[:, -1] + 1) % 11
-    assert (model(tokens) - model(changed)).abs().amax((0, 2)).min() > 1e-6
-    assert not torch.allclose(model(tokens)[:, 0], model(tokens)[:, 1])
-
-
-def test_mad_models_untie_and_bias_the_head() -> None:
-    model = mad_model("memorization", ("A",), scale(tie_embeddings=True))
-    assert isinstance(model, LanguageModel)
-    assert model.head.bias is not None
-    assert model.head.weight is not model.backbone.embedding.weight
-
-
-def test_sine_cosine_table_by_definition() -> None:
-    table = sine_cosine_table(5, 6)
-    for t in range(5):
-        for j in range(3):
-            angle = t / 10_000 ** (2 * j / 6)
-            assert table[t, 2 * j].item() == pytest.approx(math.sin(angle), abs=1e-6)
-            assert table[t, 2 * j + 1].item() == pytest.approx(math.cos(angle), abs=1e-6)

@@ -11,10 +11,10 @@ import torch
 
 from aira_lib.architecture.pattern import parse
 from aira_lib.architecture.scales import scale_named
-from aira_lib.datasets.text import validation_windows
 from aira_lib.datasets.text.study import study_corpus
 from aira_lib.errors import UserError
 from aira_lib.evaluate.stage import evaluate
+from aira_lib.evaluate.windows import documents_of_targets, held_out_windows
 from aira_lib.extrapolate.stage import describe
 from aira_lib.models.language_model import LanguageModel
 from aira_lib.pretrain.points import pretraining_points
@@ -110,19 +110,19 @@ def test_scores_come_from_the_final_checkpoint(tmp_path: Path) -> None:
     assert (score.samples, score.tokens) == (16, 16 * 128)
 
 
-def _reference_losses(record: Path, precision: str, samples: int) -> list[float]:
-    """Of each held-out window alone: mean of minus log-probabilities in fp64, of logits by products of a precision."""
+def _reference_losses(record: Path, precision: str, samples: int) -> list[np.ndarray]:
+    """Of each held-out window alone: minus log-probabilities in fp64, of logits by products of a precision."""
     found = checkpoint.latest(record)
     assert found is not None
     model = LanguageModel(parse("A-M-Mb"), NANO)
     model.load_state_dict(found[1]["model"])
-    inputs, targets = validation_windows(study_corpus(DATA)[0].validation, NANO.seq_len, samples)
+    inputs, targets = held_out_windows(study_corpus(DATA)[0].validation, NANO.seq_len, samples)
     losses = []
     for row, labels in zip(inputs, targets, strict=True):
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             logits = model(torch.from_numpy(row)[None])[0]
         of_labels = torch.log_softmax(logits.double(), -1)[torch.arange(len(labels)), torch.from_numpy(labels)]
-        losses.append(-float(of_labels.mean()))
+        losses.append(-of_labels.numpy())
     return losses
 
 
@@ -139,6 +139,23 @@ def test_a_run_is_scored_in_the_precision_of_its_training(tmp_path: Path) -> Non
     for precision, other in (("bf16", "fp32"), ("fp32", "bf16")):
         assert scores[precision] == pytest.approx(references[precision][precision], abs=2e-6)
         assert abs(scores[precision] - references[precision][other]) > 2e-5
+
+
+def test_the_error_of_a_score_is_that_of_its_documents(tmp_path: Path) -> None:
+    pretrain(_section(), _point(20), work_in(tmp_path / "run"))
+    evaluate(EvaluateSection(samples=40), DATA, tmp_path / "run", work_in(tmp_path / "score"))
+    score = read_row(tmp_path / "score/score.json", Score)
+    losses = np.stack(_reference_losses(tmp_path / "run", "fp32", 40))
+    owners = documents_of_targets(study_corpus(DATA)[0].validation, NANO.seq_len, 40)
+    groups = [losses[owners == owner] for owner in np.unique(owners)]
+    assert score.document_tokens == tuple(map(len, groups))
+    assert score.document_sums == pytest.approx([group.sum() for group in groups], rel=1e-4)
+    assert score.tokens == losses.size
+    assert score.loss == pytest.approx(losses.mean(), rel=1e-5)
+    # To first order, what the mean becomes without a document at a time: the jackknife.
+    without = [(losses.sum() - group.sum()) / (losses.size - len(group)) for group in groups]
+    jackknife = np.sqrt((len(groups) - 1) / len(groups) * np.square(without - np.mean(without)).sum())
+    assert score.loss_stderr == pytest.approx(jackknife, rel=0.35)
 
 
 def test_training_is_in_the_precision_that_is_asked_for() -> None:
@@ -188,6 +205,25 @@ def test_divergence_is_a_result(tmp_path: Path) -> None:
     assert read_row(tmp_path / "score/score.json", Score).loss is None
 
 
+def test_a_gradient_that_is_no_number_ends_a_run_and_leaves_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, trainers = OneDeviceTrainer._backward, []
+
+    def broken(self: OneDeviceTrainer) -> float:
+        trainers.append(self)
+        loss = original(self)
+        if self.step == 2:
+            next(self.model.parameters()).grad[0, 0] = np.inf
+        return loss
+
+    monkeypatch.setattr(OneDeviceTrainer, "_backward", broken)
+    pretrain(_section(), _point(6), work_in(tmp_path / "run"))
+    run = read_row(tmp_path / "run/run.json", TrainingRun)
+    assert (run.status, run.steps, run.final_train_loss) == ("diverged", 3, None)
+    assert all(weights.isfinite().all() for weights in trainers[-1].model.parameters())
+
+
 def test_points_pay_their_budgets_and_train_equal_designs_once() -> None:
     section = PretrainSection.model_validate(
         {
@@ -211,6 +247,14 @@ def test_a_budget_below_one_step_is_refused_in_one_line() -> None:
     section = PretrainSection.model_validate({"isoflop": {"scales": ["nano"], "budgets": [1e5]}})
     with pytest.raises(UserError, match=r"1e\+05 FLOPs does not pay for one step of x@nano"):
         pretraining_points(section, [_design()])
+
+
+@pytest.mark.parametrize(("warmup", "decay"), [(0.35, 0.65), (0.0, 1.0), (1.0, 0.0), (0.1, 0.9)])
+def test_a_schedule_reaches_its_peak_or_is_refused(warmup: float, decay: float) -> None:
+    section = OptimizerSection(learning_rate=1.0, reference_width=64, warmup_fraction=warmup, decay_fraction=decay)
+    assert max(learning_rate(section, NANO, step, 100) for step in range(100)) == pytest.approx(2.0)
+    with pytest.raises(ValueError, match=r"overlap, so the learning rate would never reach its peak"):
+        OptimizerSection(warmup_fraction=warmup + 0.01 if warmup < 1 else 1, decay_fraction=max(decay, 0.01))
 
 
 def test_the_schedule_is_a_trapezoid_whose_peak_falls_with_width() -> None:

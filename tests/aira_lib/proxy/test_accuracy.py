@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aira_lib.datasets.mad import IGNORE
-from aira_lib.proxy.accuracy import accuracies, macro_accuracy, token_accuracy
+from aira_lib.proxy.accuracy import accuracies, macro_accuracy, macro_by_batch, token_accuracy
 
 pairs = st.lists(st.tuples(st.integers(0, 5), st.sampled_from([IGNORE, 0, 1, 2, 3, 7])), min_size=1, max_size=40)
 
@@ -60,6 +60,35 @@ def test_intervals_are_as_wide_as_those_of_a_bootstrap_over_examples() -> None:
         assert estimate.value == accuracy(predictions, targets)
         low, high = np.quantile([accuracy(predictions[d], targets[d]) for d in draws], [0.025, 0.975])
         assert estimate.high - estimate.low == pytest.approx(high - low, rel=0.08)
+
+
+def test_macro_by_batch_is_what_mad_lab_logs() -> None:
+    """The mean over batches of 128, by their sizes, of the mean over the classes that a batch wants or predicts."""
+    random = np.random.default_rng(5)
+    targets = np.where(
+        random.random((300, 2)) < 0.3, IGNORE, random.choice(40, p=np.arange(1, 41) / 820, size=(300, 2))
+    )
+    predictions = np.where(random.random((300, 2)) < 0.5, targets, random.integers(0, 40, (300, 2)))
+    total = 0.0
+    for first, last in ((0, 128), (128, 256), (256, 300)):
+        pairs = [
+            (p, t) for row in range(first, last) for p, t in zip(predictions[row], targets[row], strict=True) if t >= 0
+        ]
+        recalls = []
+        for c in {c for pair in pairs for c in pair}:
+            of_class = [p == t for p, t in pairs if t == c]
+            recalls.append(sum(of_class) / len(of_class) if of_class else 0.0)
+        total += (last - first) * sum(recalls) / len(recalls)
+    found = accuracies(predictions, targets)
+    assert macro_by_batch(predictions, targets) == pytest.approx(total / 300)
+    assert found.macro_by_batch is not None
+    assert found.macro_by_batch.value == macro_by_batch(predictions, targets)
+    assert found.macro_by_batch.low < found.macro_by_batch.value < found.macro_by_batch.high
+    assert found.macro_by_batch.value != pytest.approx(found.macro.value, rel=0.02)
+    one = accuracies(predictions[:128], targets[:128])
+    assert one.macro_by_batch == one.macro
+    with pytest.raises(ValueError, match="no scored position"):
+        macro_by_batch(np.zeros((1, 3), np.int64), np.full((1, 3), IGNORE))
 
 
 def test_an_interval_has_a_width_where_all_is_right_or_wrong() -> None:

@@ -12,7 +12,7 @@ from aira_lib.proxy import scored_task
 from aira_lib.proxy.cost import count_steps, evaluation_flops, seconds_estimate, task_scale, task_settings
 from aira_lib.proxy.course import task_data
 from aira_lib.proxy.evaluation import evaluate
-from aira_lib.proxy.train import epochs, predict, train
+from aira_lib.proxy.train import Diverged, epochs, predict, train
 from aira_lib.records import FailureCause
 from aira_lib.study import ProxySection
 
@@ -99,6 +99,20 @@ def test_divergence_is_a_result_with_a_reason() -> None:
     assert result.cause == FailureCause.DIVERGED
     assert result.validation is None
     assert result.test is None
+
+
+@pytest.mark.parametrize("kernel", ["auto", "torch"])
+@pytest.mark.parametrize("name", ["A_log", "dt_bias", "in_proj.weight"])
+def test_a_weight_that_is_no_number_is_divergence_though_the_loss_is_finite(name: str, kernel: Any) -> None:
+    """The loss of the last step is that of the weights before it."""
+    chosen = section("memorization", epochs=1, batch_size=40, retrain_for_test=False)
+    settings = task_settings(chosen, "memorization")
+    data = task_data(settings, 40, 16, 0.3, 0)
+    model = mad_model("memorization", ("Mb", "A"), task_scale(chosen, settings), kernel=kernel)
+    parameter = next(p for key, p in model.named_parameters() if key.endswith(name))
+    parameter.register_hook(lambda gradient: gradient * math.nan)
+    with pytest.raises(Diverged, match="the norm of the weights became nan by epoch 1 of 1"):
+        train(model, data.train, chosen, seed=0)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from aira_lib.cli import app
 from aira_lib.errors import UserError
 from aira_lib.fidelity.measure import random_designs
-from aira_lib.fidelity.page import write_page
+from aira_lib.fidelity.page import _row, write_page
 from aira_lib.proxy.correlation import _kendall, _spearman, rank_correlation
 from aira_lib.proxy.fidelity import MEAN, Compared, Fidelity, correlations, regret, together
 from aira_lib.report.templating import TEMPLATES
@@ -61,6 +61,19 @@ def test_intervals_cover() -> None:
         assert found.low <= found.value <= found.high
         covered += found.low <= truth <= found.high
     assert 170 <= covered <= 199
+
+
+def test_few_designs_have_no_interval() -> None:
+    """Of nine strongly correlated designs the percentiles of a bootstrap hold the truth too rarely."""
+    x = np.arange(9.0)
+    few, enough = rank_correlation(x, x), rank_correlation(np.arange(10.0), np.arange(10.0))
+    for estimate in (few.spearman, few.kendall):
+        assert estimate is not None
+        assert (estimate.value, estimate.low, estimate.high) == (1.0, -1.0, 1.0)
+    assert enough.spearman is not None
+    assert enough.spearman.low > 0.9
+    assert "under 10 designs" in _row("mean", few)
+    assert "under 10 designs" not in _row("mean", enough)
 
 
 def test_what_is_no_number_is_refused() -> None:

@@ -10,7 +10,7 @@ from aira_lib.architecture.pattern import Layers, parse
 from aira_lib.evaluations import EvaluationStore
 from aira_lib.proxy.evaluation import evaluate
 from aira_lib.proxy.stopping import replay, saved, stopping_epoch, with_bars
-from aira_lib.records import Evaluation, Node, Rung
+from aira_lib.records import Accuracies, Evaluation, Node, Rung
 from aira_lib.study import LanguageData, ProxySection, TaskSection
 from aira_lib.tasks.designs.live import DesignTask
 from aira_lib.tasks.section import task_of
@@ -163,8 +163,16 @@ def test_the_accuracy_that_ranks_is_a_setting_and_both_are_kept() -> None:
     assert token.validation_by_task == {name: both.token.value for name, both in token.validation_accuracies.items()}
     assert macro.test_by_task == {name: both.macro.value for name, both in token.test_accuracies.items()}
     assert token.validation != macro.validation
+    as_logged = evaluate(("A", "M"), section(rank_by_accuracy="macro-by-batch", epochs=2), 1)
+    assert as_logged.ranked_by == "macro-by-batch"
+    for name, value in as_logged.validation_by_task.items():
+        estimate = token.validation_accuracies[name].macro_by_batch
+        assert estimate is not None
+        assert value == estimate.value
 
 
 def test_old_records_load() -> None:
     old = Evaluation.model_validate_json('{"status": "ok", "validation": 0.5, "params": 3}')
+    estimate = '{"value": 0.5, "low": 0.4, "high": 0.6}'
+    assert Accuracies.model_validate_json(f'{{"token": {estimate}, "macro": {estimate}}}').macro_by_batch is None
     assert (old.curve, old.stopped_at, old.ranked_by) == ((), None, "")

@@ -4,17 +4,20 @@ import math
 import statistics
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from aira_lib.agents import best_node
 from aira_lib.records import Node, Representative, Resampling
 from aira_lib.report.columns import Column, format_number, prefix, scientific
-from aira_lib.report.comparison import compare, t95
+from aira_lib.report.comparison import Comparison, compare, t95
 from aira_lib.report.inputs import ReportInputs, SearchRun
-from aira_lib.report.isoflop import frontiers, reference_frontier
-from aira_lib.report.results import frontier_table, isoflop_fits_table, isoflop_points_table, isotoken_table
+from aira_lib.report.isoflop import Frontier, frontiers, reference_frontier
+from aira_lib.report.refit import Noise, contrast, noise_of, slope_margin
+from aira_lib.report.results import NO_LINE, frontier_table, isoflop_fits_table, isoflop_points_table, isotoken_table
 from aira_lib.report.searches import dynamics, search_table, steps_table
+from aira_lib.report.summary import sampling_sentence, spread_sentence
 from aira_lib.report.tables import best_designs_table, cost_table, designs_table, patterns_table, votes_table
 from tests.aira_lib.report.made_up import BUDGETS, TRAINED, made_up_inputs, point, scale, scaled, score
 from tests.builders import node
@@ -97,6 +100,17 @@ def test_patterns_show_what_resampling_keeps_and_what_is_nearest(inputs: ReportI
     assert [row["stays"] for row in votes_table([sure, second]).rows] == [0.9] * 16 + [None] * 16
 
 
+def test_one_voter_agrees_with_nobody_and_bayes_says_what_votes_are_worth(inputs: ReportInputs) -> None:
+    again = Resampling(resamples=10, seed=0, layers=(1.0,) * 16, pattern=1.0)
+    lone = inputs.patterns[0].model_copy(update={"agreement": (1.0,) * 16, "voters": 1, "resampling": again})
+    worth = lone.model_copy(update={"voters": 40, "independent_votes": (7.0, 9.0) * 8})
+    one, many = patterns_table([lone, worth]).rows
+    assert (one["agreement"], one["stays"], one["layers_stay"]) == (None, None, None)
+    assert (many["agreement"], many["stays"]) == (1.0, 1.0)
+    assert str(many["voters"]).endswith("worth 8 independent votes a layer")
+    assert [row["independent_votes"] for row in votes_table([worth]).rows[:2]] == [7.0, 9.0]
+
+
 def test_designs_at_scale(inputs: ReportInputs) -> None:
     described = designs_table(inputs.designs, trainable=False)
     assert len(described.rows) == 18
@@ -145,6 +159,46 @@ def test_a_find_with_the_layers_of_the_baseline_shares_its_result() -> None:
     (row,) = isotoken_table(comparison).rows
     assert (row["design"], row["kind"], row["verdict"]) == ("vote/stacked = Llama 3.2", "baseline", "reference")
     assert comparison.best(baseline=False) is None
+
+
+def _by_document(find: list[float], other: list[float], tokens: list[int], seeds: float) -> Comparison:
+    """Two designs and two seeds, which differ by `seeds`; mean losses by document."""
+    at = scale("nano", 64)
+    llama = scaled("Llama 3.2", "Llama 3.2", "baseline", ("A", "M"), at, True)
+    own = scaled("f", "f", "find", ("M", "A"), at, True)
+    scores = []
+    for design, means in ((own, find), (llama, other)):
+        for seed in (0, 1):
+            sums = [(mean + seed * seeds) * n for mean, n in zip(means, tokens, strict=True)]
+            made = score(point(design, seed), sum(sums) / sum(tokens))
+            scores.append(made.model_copy(update={"document_sums": tuple(sums), "document_tokens": tuple(tokens)}))
+    return compare(scores, [own, llama], ["Llama 3.2"])
+
+
+def test_the_margin_has_what_documents_add_to_a_difference() -> None:
+    random = np.random.default_rng(4)
+    other, tokens = random.normal(2.5, 0.3, 24), [128] * 24
+    apart = random.normal(-0.02, 0.1, 24)
+    found = _by_document((other + apart).tolist(), other.tolist(), tokens, seeds=0.004)
+    entry = next(entry for entry in found.entries if entry is not found.reference)
+    of_seeds = (0.004**2 / 2) * (1 / 2 + 1 / 2)  # two seeds a design, pooled over two designs: two degrees
+    of_text = apart.var(ddof=1) / 24
+    degrees = (of_seeds + of_text) ** 2 / (of_seeds**2 / 2 + of_text**2 / 23)
+    assert found.margin(entry) == pytest.approx(stats.t.ppf(0.975, degrees) * math.sqrt(of_seeds + of_text))
+    assert found.difference(entry) == pytest.approx(apart.mean())
+    assert found.verdict(entry) == "within the spread"
+    assert "24, its standard error is at most" in sampling_sentence(found)
+    assert "hold out more" in sampling_sentence(found)
+    assert "of the same documents" in spread_sentence(found)
+
+
+def test_what_moves_all_designs_together_is_no_part_of_the_margin() -> None:
+    other, tokens = np.random.default_rng(4).normal(2.5, 0.5, 40), list(range(100, 140))
+    found = _by_document((other - 0.02).tolist(), other.tolist(), tokens, seeds=0.001)
+    entry = next(entry for entry in found.entries if entry is not found.reference)
+    assert found.margin(entry) == pytest.approx(stats.t.ppf(0.975, 2) * math.sqrt(0.001**2 / 2), rel=1e-3)
+    assert found.verdict(entry) == "lower"
+    assert "hold out more" not in sampling_sentence(found)
 
 
 def test_one_seed_judges_nothing_and_divergence_is_counted() -> None:
@@ -211,18 +265,98 @@ def test_frontier_lines_are_compared_with_the_baseline(inputs: ReportInputs) -> 
     reference = reference_frontier(found, ["Llama 3.2", "Nemotron-H"])
     assert reference is not None
     assert reference.label == "Llama 3.2"
-    rows = {row["design"]: row for row in frontier_table(found, reference).rows}
+    rows = {row["design"]: row for row in frontier_table(found, reference, Noise(0.002, 8)).rows}
+    of_reference = {budget: math.log10(optimum.loss) for budget, optimum in reference.optima}
     for frontier in found:
-        x = [math.log10(budget) for budget, _ in frontier.optima]
-        y = [math.log10(optimum.loss) for _, optimum in frontier.optima]
-        slope, intercept = stats.linregress(x, y)[:2]
+        inner = {b: math.log10(o.loss) for b, o in frontier.optima if o.source == "fitted minimum"}
         row = rows[frontier.label]
-        assert row["slope"] == pytest.approx(slope)
-        assert row["intercept"] == pytest.approx(intercept)
-        if frontier is not reference and reference.line:
-            assert row["slope_difference"] == pytest.approx(slope - reference.line.slope)
+        if len(inner) < 2:
+            assert (row["slope"], row["slope_margin"], row["verdict"]) == (None, None, NO_LINE)
+            continue
+        assert row["slope"] == pytest.approx(
+            stats.linregress([math.log10(b) for b in inner], list(inner.values())).slope
+        )
+        if frontier is not reference:
+            apart = {budget: value - of_reference[budget] for budget, value in inner.items()}
+            line = stats.linregress([math.log10(budget) for budget in apart], list(apart.values()))
+            assert row["slope_difference"] == pytest.approx(line.slope)
+            assert row["offset"] == pytest.approx(10 ** statistics.mean(apart.values()) - 1)
+            assert row["common"] == len(apart)
+    assert rows["AIRA-vote/stacked"]["verdict"] == NO_LINE  # its best sizes lie outside those measured
+    assert rows["Nemotron-H"]["common"] == 2  # it diverged under the third budget
     assert rows["Llama 3.2"]["slope_difference"] is None
     assert found[-1].baseline
+
+
+LAW = {"alpha": 0.34, "beta": 0.28, "A": 406.0, "B": 410.0, "E": 1.69}  # Hoffmann et al. 2022, fitted
+
+
+def _law(n: float, budget: float, better: float) -> float:
+    """Loss of n parameters under a budget of 6 n tokens FLOPs; `better` lowers the model's part of it."""
+    tokens = budget / (6 * n)
+    return LAW["E"] + (1 - better) * LAW["A"] / n ** LAW["alpha"] + LAW["B"] / tokens ** LAW["beta"]
+
+
+def _lawful(random: np.random.Generator, sd: float, shift: float = 1.0, seeds: int = 1) -> list[Frontier]:
+    """Two designs, five budgets and three sizes around each best one, with noise; `shift` moves the sizes."""
+    scores, designs = [], []
+    for name, kind, better in (("Llama 3.2", "baseline", 0.0), ("f", "find", 0.04)):
+        for budget in np.geomspace(2e19, 4e20, 5):
+            ratio = LAW["alpha"] * (1 - better) * LAW["A"] / (LAW["beta"] * LAW["B"])
+            best = (ratio * (budget / 6) ** LAW["beta"]) ** (1 / (LAW["alpha"] + LAW["beta"]))
+            for size in (0.5, 1.0, 2.0):
+                design = scaled(name, name, kind, ("A",), scale(f"{budget:.0f}-{size}", 64), True)
+                n = int(best * size * shift)
+                design = design.model_copy(update={"params_non_embedding": n})
+                designs.append(design)
+                for seed in range(seeds):
+                    loss = _law(n, budget, better) + float(random.normal(0, sd))
+                    scores.append(score(point(design, seed, float(budget)), loss))
+    return frontiers(scores, designs)
+
+
+def test_margins_of_slopes_and_offsets_cover() -> None:
+    """150 studies with seed noise of 0.004 nats, known by eight degrees of freedom, against the law itself."""
+    random = np.random.default_rng(0)
+    truth = contrast(*_lawful(random, 0.0), None)
+    assert truth.slope is not None
+    assert truth.offset is not None
+    covered = {"slope": 0, "offset": 0, "within noise": 0}
+    for _ in range(150):
+        found = _lawful(random, 0.004)
+        estimated = 0.004 * math.sqrt(random.chisquare(8) / 8)
+        made = contrast(*found, Noise(estimated, 8))
+        assert made.slope_margin is not None
+        covered["slope"] += abs(made.slope - truth.slope) <= made.slope_margin
+        covered["offset"] += abs(made.offset - truth.offset) <= made.offset_margin
+        covered["within noise"] += made.verdict == "within noise"
+    assert 0.9 <= covered["slope"] / 150 <= 0.99
+    assert 0.9 <= covered["offset"] / 150 <= 0.99
+    assert covered["within noise"] > 100  # one seed shows no such difference of slopes
+
+
+def test_no_line_through_optima_beyond_the_sizes() -> None:
+    """The best size is larger than all: losses at the edge are too high, and a line through them would be another."""
+    random = np.random.default_rng(0)
+    for frontier in _lawful(random, 0.0, shift=0.2):
+        assert [optimum.source for _, optimum in frontier.optima] == ["best measured"] * 5
+        assert frontier.line is None
+        assert slope_margin(frontier, Noise(0.01, 4)) is None
+    llama, find = _lawful(random, 0.0), _lawful(random, 0.0, shift=0.2)
+    made = contrast(find[0], llama[1], Noise(0.01, 4))
+    assert (made.budgets, made.slope, made.verdict) == (0, None, "too few common minima")
+
+
+def test_noise_is_that_of_seeds() -> None:
+    random = np.random.default_rng(3)
+    found = _lawful(random, 0.01, seeds=3)
+    losses = [entry.losses for frontier in found for fit in frontier.fits for entry in fit.entries]
+    noise = noise_of(found, compare([], [], []))
+    assert noise is not None
+    assert noise.degrees == 2 * len(losses)
+    assert noise.sd == pytest.approx(math.sqrt(statistics.mean(statistics.variance(each) for each in losses)))
+    assert noise_of(_lawful(random, 0.01), compare([], [], [])) is None
+    assert contrast(*_lawful(random, 0.01), None).verdict == "spread unknown"
 
 
 def test_designs_that_meet_at_one_size_only_stay_two_curves() -> None:

@@ -45,6 +45,22 @@ def tree() -> Iterator[tuple[subprocess.Popen[str], set[int]]]:
         root.communicate()
 
 
+def test_threads_are_counted() -> None:
+    code = (
+        "import threading\nfor _ in range(9): threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "print(flush=True); threading.Event().wait()"
+    )
+    inner = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
+    root = subprocess.Popen([sys.executable, "-c", inner], stdout=subprocess.PIPE)
+    assert root.stdout is not None
+    try:
+        root.stdout.readline()
+        assert [process.threads for process in family(root.pid)] == [10]
+    finally:
+        kill_family(root.pid)
+        root.communicate()
+
+
 @pytest.mark.parametrize("thorough", [False, True])
 def test_it_sees_all_living_descendants(thorough: bool, tree: tuple[subprocess.Popen[str], set[int]]) -> None:
     root, pids = tree

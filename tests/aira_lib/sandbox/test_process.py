@@ -17,7 +17,9 @@ import pytest
 import aira_lib.sandbox.process as process
 from aira_lib.sandbox import ArtefactError, SandboxError, collect, discard, run_candidate
 from aira_lib.sandbox.launch import Isolation
+from aira_lib.sandbox.sockets import most_of_one
 from aira_lib.sandbox.strength import ladder, works
+from aira_lib.sandbox.watch import most_threads
 from aira_lib.study import CandidateLimits
 
 LIMITS = CandidateLimits(seconds=20, memory_mb=256, output_kb=64, disk_mb=4, processes=12)
@@ -116,6 +118,72 @@ def test_memory_of_all_processes_together_counts(tmp_path: Path) -> None:
         "time.sleep(30)"
     )
     assert run_candidate(code, tmp_path, LIMITS).status == "memory"
+
+
+FILLS_SOCKETS = """
+import os, socket, sys, time
+def fill(pairs):
+    held, size = [], 0
+    for _ in range(pairs):
+        two = socket.socketpair()
+        for end in two:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+            end.setblocking(False)
+            try:
+                while True: size += end.send(bytes(1 << 16))
+            except BlockingIOError: pass
+        held.append(two)
+    return held, size
+"""
+
+
+def test_buffers_of_sockets_are_memory(tmp_path: Path, strength: Isolation) -> None:
+    """Three processes filled 905 MB each, of which nothing is resident in any."""
+    code = FILLS_SOCKETS + (
+        "for _ in range(2):\n    if os.fork() == 0: break\n"
+        "held, size = fill(120)\nprint(size, flush=True)\ntime.sleep(30)"
+    )
+    outcome = run_candidate(code, tmp_path, LIMITS)
+    assert outcome.status == "memory", outcome
+    assert "256 MB of memory, buffers of its sockets included" in outcome.reason
+    assert sum(map(int, outcome.stdout_tail.split())) < 256 << 20
+
+
+def test_one_socket_holds_no_more_than_it_is_counted_with(tmp_path: Path, strength: Isolation) -> None:
+    outcome = run_candidate(FILLS_SOCKETS + "print(fill(10)[1])", tmp_path, LIMITS)
+    assert outcome.status == "ok", outcome
+    assert 0 < int(outcome.stdout_tail) <= 20 * most_of_one()
+
+
+def test_sockets_under_way_in_messages_count(tmp_path: Path, strength: Isolation) -> None:
+    if strength == "none":
+        pytest.skip("not promised")
+    code = FILLS_SOCKETS + (
+        "way = socket.socketpair()\n"
+        "for _ in range(10):\n    held, size = fill(100)\n"
+        "    for pair in held: socket.send_fds(way[0], [b'x'], [end.fileno() for end in pair])\n"
+        "    print(size, flush=True)\n    del held\n"
+        "time.sleep(30)"
+    )
+    outcome = run_candidate(code, tmp_path, LIMITS)
+    # The kernel may refuse so many descriptors under way before we count them.
+    assert outcome.status == "memory" or "Too many references" in outcome.reason, outcome
+
+
+def test_threads_are_limited(tmp_path: Path, strength: Isolation) -> None:
+    code = (
+        "import threading, time\n"
+        "for _ in range({}): threading.Thread(target=time.sleep, args=(30,), daemon=True).start()\n"
+        "time.sleep(1)"
+    )
+    most = most_threads(LIMITS)
+    limits = LIMITS.model_copy(update={"memory_mb": 4096})  # of address space, which stacks take
+    outcome = run_candidate(code.format(5 * most), tmp_path, limits)
+    if "can't start new thread" not in outcome.stderr_tail:  # the kernel's own limit, in a namespace of users
+        assert (outcome.status, outcome.reason) == (
+            "processes", f"started more than {most} threads in all its processes together",
+        )  # fmt: skip
+    assert run_candidate(code.format(most - 5), tmp_path, limits).status == "ok"
 
 
 def test_memory_that_forks_share_counts_once(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import aira_lib.sandbox.process as process
 from aira_lib.sandbox import Outcome, run_candidate
 from aira_lib.sandbox.launch import Isolation, closes_files
 from aira_lib.sandbox.strength import works
-from aira_lib.sandbox.view import hidden, mounts, view_of
+from aira_lib.sandbox.view import finders, hidden, mounts, view_of
 from aira_lib.study import CandidateLimits
 
 LIMITS = CandidateLimits(seconds=60, memory_mb=512, output_kb=64, disk_mb=4, processes=12)
@@ -207,7 +207,7 @@ read, write = os.pipe()
 code = "import os; open('mine', 'w'); e = os.path.exists; print(os.getuid(), os.listdir('.'), e('/usr'), e('/home'))"
 seen = ("/lib", "/lib64", "/usr/bin", "/usr/lib", "/usr/lib64", "/usr/local/lib")
 view = {"readonly": [p for p in seen if os.path.exists(p)], "links": [], "hidden": [], "work": work,
-        "data": [], "devices": ["/dev/null"], "shared_memory_mb": 1}
+        "data": [], "emptied": [], "devices": ["/dev/null"], "shared_memory_mb": 1}
 plan = {"command": ["/usr/bin/python3", "-I", "-c", code], "environment": {}, "workdir": work, "limits": {},
         "isolation": "user namespaces", "filter": b"", "parent": os.getpid(), "report": write, "view": view}
 source = SOURCE
@@ -265,6 +265,31 @@ def test_a_hidden_folder_is_empty(closed: Isolation, workdir: Path, monkeypatch:
     outcome = run("import numpy; print(numpy.__file__, len(list(numpy.__path__)))\nimport numpy.linalg", workdir)
     assert outcome.stdout_tail == "None 1\n"
     assert "ModuleNotFoundError" in outcome.reason
+
+
+def test_an_emptied_file_is_empty(closed: Isolation, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy
+
+    path = os.path.realpath(Path(numpy.__file__).with_name("version.py"))
+    assert os.path.getsize(path)
+    monkeypatch.setattr("aira_lib.sandbox.view.finders", lambda folders: (path,))
+    outcome = run(f"print(open({path!r}).read() == ''); open({path!r}, 'w').write('x')", workdir)
+    assert outcome.stdout_tail == "True\n", outcome
+    assert os.path.getsize(path)
+
+
+def test_of_an_editable_installation_the_finder_of_this_project_is_emptied(tmp_path: Path) -> None:
+    for name, maps in (("aira_discovery", "'aira_lib': '/x/aira_lib'"), ("other", "'other': '/x/other'")):
+        (tmp_path / f"__editable__.{name}-1.0.pth").write_text(f"import __editable___{name}_finder; more()")
+        (tmp_path / f"__editable___{name}_finder.py").write_text(f"MAPPING: dict[str, str] = {{{maps}}}\n")
+    (tmp_path / "__editable__.path-1.0.pth").write_text("/x/aira_lib")
+    (tmp_path / "__editable__.gone-1.0.pth").write_text("import __editable___gone_finder; more()")
+    assert finders((str(tmp_path), str(tmp_path / "none"))) == (f"{tmp_path}/__editable__.aira_discovery-1.0.pth",)
+
+
+def test_no_finder_is_imported_at_the_start(closed: Isolation, workdir: Path) -> None:
+    code = "import sys; print([name for name in sys.modules if 'editable' in name and 'aira' in name])"
+    assert run(code, workdir).stdout_tail == "[]\n"
 
 
 def test_open_files_and_none_do_not_claim_a_view() -> None:

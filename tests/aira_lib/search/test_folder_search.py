@@ -9,12 +9,14 @@ from aira_lib.agents import Prompt, Reply
 from aira_lib.errors import UserError
 from aira_lib.flow import run as stages
 from aira_lib.flow.units import search_units, units_of
-from aira_lib.records import Node, read_rows
+from aira_lib.records import PAGE, Node, read_rows
+from aira_lib.records.opened import OPENED, SUBMISSION
 from aira_lib.sandbox import closes_files, isolation
 from aira_lib.search.stage import search
 from aira_lib.settings import Settings
 from aira_lib.study import AgentSection, CandidateLimits, ProxySection, Study, TaskSection
 from aira_lib.study.reading import parse_study
+from tests.aira_lib.search import third_party_folder as third_party
 from tests.aira_lib.search.third_party_folder import NAME, raw_rows, third_party_folder
 from tests.builders import work_in
 
@@ -250,9 +252,70 @@ print('--- EVALUATION RESULT ---\\n{"MeanAbsoluteError": 0.25}')
     assert "one key" in listed.reason
     assert [node.status for node in done.nodes] == ["ok", "failed", "failed", "failed"]
     assert done.summary["validation"] == "self-reported"
-    assert "validation fitness as candidates report it" in [entry.what for entry in done.work.stand_ins]
+    why = "its scorer does not take other rows than the test split's: evaluate.py: exit code 2: evaluate.py: error: 20"
+    assert done.summary["validation_why"].startswith(why)
+    assert done.summary["validation_why"].endswith("; metadata.yaml states no optimal_score, so any number counts")
+    (entry,) = (each for each in done.work.stand_ins if each.what == "validation fitness as candidates report it")
+    assert entry.detail == done.summary["validation_why"]
+    assert "self-reported by candidates and not measured, since its scorer" in (done.work.path / PAGE).read_text()
     assert '{"validation": NUMBER}' in done.model.prompts[0]
+    assert "It must write `submission.csv` and `validation.json` into" in done.model.prompts[0]
     assert "held_out" not in done.model.prompts[0]
+
+
+ONE_ROW_MORE = (
+    "column = lambda path: [float(row) for row in open(path).read().split()[1:]]\n"
+    "import sys, json\n"
+    "if len(column(sys.argv[2])) != 20:\n    sys.exit(2)\n"
+    "print('--- EVALUATION RESULT ---', json.dumps({'MeanAbsoluteError': 0.5}))"
+)
+
+
+def test_a_search_of_failures_says_from_where_its_fitness_would_have_come(tmp_path: Path) -> None:
+    agent = AGENT.model_copy(update={"steps": 2, "n_drafts": 2, "debug_probability": 0.0})
+    done = Searched(tmp_path, TaskSection(), agent, "1 / 0", "1 / 0", evaluate=ONE_ROW_MORE)
+    assert [node.status for node in done.nodes] == ["failed", "failed"]
+    assert done.summary["validation"] == "self-reported"
+    assert "validation fitness as candidates report it" in [entry.what for entry in done.work.stand_ins]
+
+
+def test_an_accuracy_in_percent_and_a_number_that_nobody_measured_do_not_steer(tmp_path: Path) -> None:
+    write = (
+        "open('validation.json', 'w').write('{\"validation\": %s}')\n"
+        "open('submission.csv', 'w').write('price\\n' + '1\\n' * 20)"
+    )
+    agent = AGENT.model_copy(update={"steps": 4, "n_drafts": 4, "debug_probability": 0.0})
+    numbers = ("-97.3", "1e308", "0.75", "0.5")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            third_party, "METADATA", third_party.METADATA + "  optimal_score: 0.0\n  estimated_worst_score: 9.0\n"
+        )
+        done = Searched(tmp_path, TaskSection(), agent, *(write % each for each in numbers), evaluate=ONE_ROW_MORE)
+    assert [node.status for node in done.nodes] == ["failed", "failed", "ok", "ok"]
+    assert "-97.3 is better than a perfect MeanAbsoluteError, 0" in done.nodes[0].reason
+    assert "1e+308 cannot have been measured" in done.nodes[1].reason
+    assert done.summary["best"]["validation"] == 0.5
+    assert "so any number counts" not in done.summary["validation_why"]
+
+
+def test_a_record_says_at_its_start_how_it_is_measured_and_keeps_the_best_submission(recorded: Searched) -> None:
+    assert json.loads((recorded.work.path / OPENED).read_text()) == {"validation": "held-out", "held_out_rows": 10}
+    assert recorded.summary["held_out_rows"] == 10
+    kept = recorded.work.path / SUBMISSION
+    assert sorted(path.name for path in kept.iterdir()) == ["by.json", "held_out_submission.csv", "submission.csv"]
+    areas = [float(row["area"]) for row in raw_rows(recorded.shared, "test")]
+    submitted = [float(line) for line in (kept / "submission.csv").read_text().split()[1:]]
+    assert submitted == pytest.approx([3.0 * area for area in areas])
+    assert json.loads((kept / "by.json").read_text())["step"] == 4
+
+
+def test_prompts_name_both_files_and_the_packages_that_are_there(recorded: Searched) -> None:
+    import numpy
+
+    for prompt in recorded.model.prompts:
+        assert "It must write `submission.csv` and `held_out_submission.csv` into the current directory" in prompt
+        assert f"Python's standard library, numpy {numpy.__version__}" in prompt
+    assert "whatever is said of one above" in recorded.model.prompts[0]
 
 
 @pytest.mark.parametrize(
@@ -279,3 +342,31 @@ def test_a_whole_run_of_such_a_study_is_refused_before_it_starts(recorded: Searc
 
     with pytest.raises(UserError, match="run its searches alone"):
         estimate(folder_study(recorded))
+
+
+def test_names_that_are_no_utf8_fail_their_step_alone(tmp_path: Path) -> None:
+    """A candidate once ended a whole search by the name of one file."""
+    writes = (
+        "import os\nos.mkdir('out')\nopen({name!r}, 'wb').write({content!r})\n"
+        "open('validation.json', 'w').write('{{\"validation\": 1.0}}')\n"
+    )
+    programs = [
+        writes.format(name=name, content=content) + GOOD
+        for name, content in (
+            (b"out/\xff.pkl", b"x"), (b"out/\x1b]0;x\x07.pkl", b"x"), (b"out/\xff.txt", b"\x80\x04N."),
+            (b"out/\xff\xfe.bin", b"x"),
+        )
+    ]  # fmt: skip
+    folder, shared = third_party_folder(tmp_path)
+    metadata = folder / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("  - submission.csv\n", "  - submission.csv\n  - out/*\n"))
+    work = work_in(tmp_path / "work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "model_named", lambda *_: Scripted(*[p.replace("held_out", "test") for p in programs]))
+        patch.setenv("AIRA_TASK_DATA", str(shared))
+        agent = AgentSection(steps=4, n_drafts=4, model="scripted", limits=LIMITS)
+        search(TaskSection(folder=str(folder), name=NAME), ProxySection(), agent, 0, work)
+    nodes = read_rows(work.path / "journal.jsonl", Node)
+    assert [node.status for node in nodes] == ["failed", "failed", "failed", "ok"]
+    assert "out/\ufffd.pkl is a pickle" in nodes[0].reason
+    assert "out/\ufffd]0;x\ufffd.pkl is a pickle" in nodes[1].reason

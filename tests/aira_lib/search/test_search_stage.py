@@ -195,7 +195,7 @@ def test_patches_change_the_parents_program_and_record_change_and_gain(
         lambda: patch("n = 3", "n = 5"), lambda: patch("n = 4", "n = 6"), lambda: patch("n = 5", "n = 4; 1 / 0"),
         lambda: patch("n = 4; 1 / 0", "n = 4"),
     )  # fmt: skip
-    agent = AGENT.model_copy(update={"steps": 5, "n_drafts": 1, "edit": "patch", "one_change": True})
+    agent = AGENT.model_copy(update={"steps": 5, "n_drafts": 1, "edit": "patch", "one_change": True, "tries": 1})
     search(TASK, PROXY, agent, 0, work_in(tmp_path), Proxy())
     draft, better, misfit, broken, mended = nodes_of(tmp_path)
     assert (draft.design, draft.change, draft.gain) == ("3A-3M", "", None)
@@ -229,7 +229,7 @@ def test_a_finished_search_does_nothing_more(tmp_path: Path) -> None:
 
 def test_no_prompt_holds_the_test_fitness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = scripted(monkeypatch, submit("6A"), submit("5A-M"), "1 / 0", submit("4A-2M"), submit("3A-3M"))
-    search(TASK, PROXY, AGENT, 0, work_in(tmp_path), Proxy())
+    search(TASK, PROXY, AGENT.model_copy(update={"tries": 1}), 0, work_in(tmp_path), Proxy())
     assert next(node.test for node in nodes_of(tmp_path) if node.status == "ok") == TEST
     assert len(model.prompts) == AGENT.steps
     assert any("Improve the best design" in prompt for prompt in model.prompts)
@@ -259,7 +259,8 @@ def test_a_bad_candidate_is_a_failed_node_with_its_reason(
     program: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripted(monkeypatch, program, submit("6A"))
-    agent = AGENT.model_copy(update={"steps": 2, "limits": LIMITS.model_copy(update={"seconds": 1.0})})
+    limits = LIMITS.model_copy(update={"seconds": 1.0})
+    agent = AGENT.model_copy(update={"steps": 2, "tries": 1, "limits": limits})
     search(TASK, PROXY, agent, 0, work_in(tmp_path), Proxy())
     failed, good = nodes_of(tmp_path)
     assert (failed.status, failed.validation) == ("failed", None)

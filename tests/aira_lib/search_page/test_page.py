@@ -113,10 +113,15 @@ class Clock:
         monkeypatch.setattr(live.time, "monotonic", lambda: self.now)
         monkeypatch.setattr(live, "render_run", self.render)
 
-    def render(self, nodes: list[Node], title: str, lower_is_better: bool, running: bool, settings: Any) -> str:
+    def render(self, nodes: list[Node], title: str, lower_is_better: bool, running: bool, **head: Any) -> str:
         self.now += self.takes
         self.pages += 1
         return f"{len(nodes)} {running}"
+
+
+def test_further_facts_stand_in_the_head_as_text() -> None:
+    page = render_run(search_of(2), "t", facts=[("validation", "self-reported, since <b>")])
+    assert "<dt>validation</dt><dd>self-reported, since &lt;b&gt;</dd>" in page
 
 
 def test_a_running_page_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

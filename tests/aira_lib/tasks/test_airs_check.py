@@ -22,7 +22,8 @@ def test_the_template_passes_and_is_left_untouched(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in folder.rglob("*")}
     found = list(check_task_folder(folder))
     assert [finding for finding in found if not finding.holds] == []
-    assert len(found) == 9
+    assert len(found) == 11
+    assert (found[-1].what, found[-1].detail) == ("can be searched", "validation on 80 held-out rows")
     assert {path: path.read_bytes() for path in folder.rglob("*")} == before
 
 
@@ -99,6 +100,15 @@ def test_a_shape_that_is_not_the_golds(tmp_path: Path) -> None:
     folder = made_folder(tmp_path)
     change_metadata(folder, {"logging_info.shape": "(199,)"})
     assert failures(folder) == {"gold has the rows of logging_info.shape": "200 rows, shape (199,)"}
+
+
+def test_a_gold_that_is_better_than_perfect(tmp_path: Path) -> None:
+    folder = made_folder(tmp_path)
+    replace_in(folder / "evaluate.py", "accuracy(predictions, labels)}", "100 * accuracy(predictions, labels)}")
+    found = failures(folder)
+    assert found == {
+        "gold is scored within logging_info.optimal_score": "100 is better than a perfect Accuracy, 1 (optimal_score)"
+    }
 
 
 def test_no_gold_to_be_had(tmp_path: Path) -> None:
@@ -213,6 +223,20 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert "parity of eight bits" in aira("show", str(folder)).stdout
     good = aira("check", str(folder))
     assert (good.returncode, good.stdout.splitlines()[-1]) == (0, "conforms")
+    (folder / "gold.csv").write_text("parity\n" + "1\n" * 200)
+    scored = aira("score", str(folder), str(folder / "gold.csv"))
+    assert scored.returncode == 0
+    assert scored.stdout.startswith("Accuracy: 0.5")
+    assert "published best: 1 (" in scored.stdout
+    assert "normalised score: 0." in scored.stdout
+    (folder / "gold.csv").write_text("parity\n1\n")
+    refused = aira("score", str(folder), str(folder / "gold.csv"))
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "refused by the task: exit code 2" in refused.stderr
+    assert "has 1 rows, but the test data have 200" in refused.stderr
+    missing = aira("score", str(folder), str(folder / "nothing.csv"))
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+    assert "no such file or folder; name the submission, submission.csv" in missing.stderr
     (folder / "prepare.py").write_text("boom")
     bad = aira("check", str(folder))
     assert bad.returncode == 1

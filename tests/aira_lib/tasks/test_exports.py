@@ -1,6 +1,12 @@
+import bz2
+import gzip
+import io
+import lzma
 import os
 import pickle
 import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,6 +53,48 @@ def test_pickles_are_refused_under_any_name(tmp_path: Path) -> None:
         archive.writestr("archive/data.pkl", pickle.dumps(1))
     with pytest.raises(ArtefactError, match="is a pickle"):
         collect_exports(tmp_path, ["weights.bin"])
+
+
+class Runs:
+    """Unpickled, it would call print."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return print, ("code that ran",)
+
+
+def zipped(content: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("arrays/x.npy", content)
+    return packed.getvalue()
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "plain": lambda content: content, "with a newline behind": lambda content: content + b"\n",
+    "before a table": lambda content: content + b"price\n1\n", "gzip": gzip.compress, "zlib": zlib.compress,
+    "bz2": bz2.compress, "xz": lzma.compress, "zip": zipped,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("way", PACKED)
+def test_pickles_are_seen_by_what_they_hold(way: str, protocol: int, tmp_path: Path) -> None:
+    for value in (Runs(), {"price": [1.5, "x"]}, b"x" * 2**21):
+        (tmp_path / "submission.csv").write_bytes(PACKED[way](pickle.dumps(value, protocol)))
+        if isinstance(value, bytes) and way not in ("plain", "with a newline behind", "before a table"):
+            continue  # too long to be unpacked, and it runs nothing
+        with pytest.raises(ArtefactError, match="is a pickle"):
+            collect_exports(tmp_path, ["submission.csv"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0.5\n0.25\n", "price\n1.0\n", "city\nBerlin\nParis\n", "Velocity\n12.5\n", "label\n0\n1\n", "I1\n", "N", ".", "",
+     "Price\n.5\n", "cos\nsin\n1.0\n", "answers\nno\n", "(1.0, 2.0)\n", "idx\na\nb\n.\n", "PK", "BZh", "\x1f\x8b"],
+)  # fmt: skip
+def test_tables_are_no_pickles(text: str, tmp_path: Path) -> None:
+    (tmp_path / "submission.csv").write_bytes(text.encode("latin-1"))
+    assert collect_exports(tmp_path, ["submission.csv"])
 
 
 def test_the_size_limit_is_that_of_all_files_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aira_lib.sandbox import closes_files, isolation
 from aira_lib.tasks.airs import InvalidSubmission, ScriptFailure, load_task_folder, prepare
+from aira_lib.tasks.airs.form import Form
 from aira_lib.tasks.airs.scoring import Scorer
 from tests.aira_lib.search.third_party_folder import NAME, third_party_folder
 
@@ -71,7 +73,8 @@ def test_it_reaches_neither_network_nor_other_files(scorer: Scorer, tmp_path: Pa
     with socket.create_server(("127.0.0.1", 0)) as server:
         attempts = [
             f"socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 1)",
-            "open('task/utils.py', 'a')", "open('shared/x', 'w')", "open('data/train/rows.csv', 'w')",
+            "open('task/utils.py', 'a')", "open('raw/x', 'w')", "open('data/train/rows.csv', 'w')",
+            "open('shared/somebody/houses/default/train.csv', 'a')",
             f"open({str(tmp_path / 'secret')!r})", f"open({str(tmp_path / 'new')!r}, 'w')",
         ]  # fmt: skip
         lines = ["import socket", "reached = []"]
@@ -81,6 +84,29 @@ def test_it_reaches_neither_network_nor_other_files(scorer: Scorer, tmp_path: Pa
         with pytest.raises(ScriptFailure, match=r"exit code 1: nothing was reached$"):
             scorer.test({"submission.csv": "\n".join(lines).encode()})
     assert contents(scorer.folder.path, scorer.shared, scorer.prepared) == before
+
+
+def test_what_it_writes_beside_raw_data_is_there_for_it_and_gone_afterwards(scorer: Scorer) -> None:
+    before = contents(scorer.shared)
+    program = (
+        "open('shared/somebody/houses/default/cache.arrow', 'w').write('x')\n"
+        "assert open('shared/somebody/houses/default/cache.arrow').read() == 'x'\n"
+        "assert open('shared/somebody/houses/default/train.csv').read().startswith('area')\n"
+    )
+    assert scorer.test({"submission.csv": (program + RESULT).encode()}) == 1.5
+    assert contents(scorer.shared) == before
+
+
+def test_a_submission_far_from_its_form_is_refused_before_anything_runs(scorer: Scorer) -> None:
+    bounded = replace(scorer, form=Form(20, ("price",), ((),), 8.0), folder=replace(scorer.folder, path=Path("/none")))
+    for content, why in ((b"price\nnan\n", "lacks a finite number"), (b"a," * 9_999, "columns, where 1 column is")):
+        with pytest.raises(InvalidSubmission, match=why):
+            bounded.test({"submission.csv": content})
+
+
+def test_its_time_is_bounded_by_what_a_perfect_submission_takes(scorer: Scorer) -> None:
+    with pytest.raises(ScriptFailure, match=r"ran longer than 1 s"):
+        replace(scorer, seconds=1.0).test({"submission.csv": b"while True: pass"})
 
 
 def test_a_refusal_is_told_from_a_failure(scorer: Scorer) -> None:

@@ -1,0 +1,30 @@
+"""How the record of a search says where its validation fitness comes from, and where its best submission lies."""
+
+from collections.abc import Mapping
+from typing import Any
+
+OPENED = "task.json"
+"""What was told of the task as it was opened; only of tasks whose candidates are programs."""
+
+SUBMISSION = "submission"
+"""A folder: the files that the best program submitted."""
+
+SUBMITTED_BY = "by.json"
+"""A file in it: the step, and the digest of the program."""
+
+
+def in_words(told: Mapping[str, Any]) -> str:
+    """One line on where the validation fitness comes from; empty where the harness measures it as it always does."""
+    match told.get("validation"):
+        case "self-reported":
+            why = told.get("validation_why") or "no reason is known"
+            return f"validation is self-reported by candidates and not measured, since {why}"
+        case "held-out":
+            return f"validation is measured on {told.get('held_out_rows', 0):,} held-out rows"
+    return ""
+
+
+def facts_of(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The same as name and value, for a page."""
+    said = in_words(told)
+    return [("validation", said.removeprefix("validation is "))] if said else []

@@ -1,0 +1,164 @@
+"""How a step asks its model: again for a program, within time and budgets, and no call that was paid for is lost."""
+
+import json
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aira_lib.search.stage as stage
+from aira_lib.agents import Prompt, Reply
+from aira_lib.agents.llm import LiteLLMModel
+from aira_lib.agents.replay import REPLIES
+from aira_lib.errors import UserError
+from aira_lib.records import Evaluation, Node, read_rows
+from aira_lib.search.stage import search
+from aira_lib.study import AgentSection, CandidateLimits, ProxySection, TaskSection
+from tests.aira_lib.agents.faulty_server import KEY, faulty_server
+from tests.builders import work_in
+
+TASK, PROXY = TaskSection(layers=6), ProxySection(tasks=("memorization",), train_examples=10, test_examples=4)
+AGENT = AgentSection(
+    model="openai/local", steps=2, n_drafts=2, limits=CandidateLimits(seconds=30, memory_mb=256)
+)  # fmt: skip
+PROGRAM = "A plan.\n```python\nopen('submission.csv', 'w').write('architecture\\n5A-M\\n')\n```\n"
+USED = {"calls": 1.0, "total_tokens": 10.0}
+
+
+def share(layers: tuple[str, ...], *_: object, **__: object) -> Evaluation:
+    return Evaluation(status="ok", validation=layers.count("A") / len(layers))
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside."""
+
+
+class Scripted:
+    """Says one text after the other, the last for ever; `Killed` is raised in the place of a text."""
+
+    name = "openai/local"
+
+    def __init__(self, *texts: str | type[Killed]) -> None:
+        self.texts, self.asked = list(texts), list[tuple[str, int]]()
+
+    def reply(self, prompt: Prompt, seed: int) -> Reply:
+        self.asked.append((prompt.digest, seed))
+        text = self.texts[min(len(self.asked), len(self.texts)) - 1]
+        if not isinstance(text, str):
+            raise text
+        return Reply(text, dict(USED))
+
+
+def searched(
+    path: Path, model: Any, monkeypatch: pytest.MonkeyPatch, **agent: Any
+) -> tuple[list[Node], dict[str, Any]]:
+    monkeypatch.setattr(stage, "model_named", lambda *_: model)
+    search(TASK, PROXY, AGENT.model_copy(update=agent), 0, work_in(path), share)
+    summary: dict[str, Any] = json.loads((path / "search.json").read_text())
+    return read_rows(path / "journal.jsonl", Node), summary
+
+
+def test_a_step_asks_again_until_there_is_a_program_and_all_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Scripted("I would rather talk.", "```python\nx = (\n```", PROGRAM)
+    nodes, summary = searched(tmp_path, model, monkeypatch)
+    assert [node.status for node in nodes] == ["ok", "ok"]
+    assert [node.usage["calls"] for node in nodes] == [3, 1]
+    assert summary["spent"]["tokens"] == 40
+    assert len({prompt for prompt, _ in model.asked}) == 2, "it is the same prompt again"
+    assert len({seed for _, seed in model.asked}) == 4, "but another draw"
+
+
+@pytest.mark.parametrize(("tries", "told"), [(1, "block of code$"), (3, r"block of code \(the last of 3 replies\)$")])
+def test_it_gives_up_after_its_tries(tries: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Scripted(*["Well."] * tries, PROGRAM)
+    nodes, _ = searched(tmp_path, model, monkeypatch, tries=tries)
+    assert [node.status for node in nodes] == ["failed", "ok"]
+    assert nodes[0].code == "Well."
+    assert nodes[0].reason.endswith(told.replace("\\", "").rstrip("$"))
+    assert nodes[0].usage["calls"] == tries
+
+
+def test_no_more_is_bought_than_the_budget_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes, summary = searched(tmp_path, Scripted("Well."), monkeypatch, max_tokens_total=20)
+    assert [node.usage["calls"] for node in nodes] == [2]
+    assert (summary["stopped_by"], summary["spent"]["tokens"]) == ("tokens", 20)
+
+
+def test_an_agent_that_always_sends_a_program_searches_as_before(tmp_path: Path) -> None:
+    found = []
+    for tries in (1, 3):
+        agent = AgentSection(steps=5, n_drafts=2, tries=tries, limits=AGENT.limits)
+        search(TASK, PROXY, agent, 0, work_in(tmp_path / str(tries)), share)
+        nodes = read_rows(tmp_path / str(tries) / "journal.jsonl", Node)
+        found.append([node.model_dump(exclude={"seconds"}) for node in nodes])
+    assert found[0] == found[1]
+
+
+def test_a_recording_of_fewer_tries_is_repeated_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = searched(tmp_path / "a", Scripted("Well.", PROGRAM), monkeypatch, tries=1, record_replies=True)
+    monkeypatch.undo()
+    agent = AGENT.model_copy(update={"model": f"replay:{tmp_path / 'a' / REPLIES}"})
+    search(TASK, PROXY, agent, 0, work_in(tmp_path / "b"), share)
+    again = read_rows(tmp_path / "b" / "journal.jsonl", Node)
+    assert [node.model_dump(exclude={"seconds"}) for node in again] == [
+        node.model_dump(exclude={"seconds"}) for node in first
+    ]
+
+
+@pytest.mark.parametrize("record", [False, True])
+def test_a_call_that_a_kill_cut_off_is_counted(record: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Scripted(PROGRAM, "Well.", Killed, PROGRAM)
+    with pytest.raises(Killed):
+        searched(tmp_path, model, monkeypatch, record_replies=record)
+    nodes, summary = searched(tmp_path, model, monkeypatch, record_replies=record)
+    usage = nodes[1].usage
+    assert nodes[0].usage == USED
+    # Of the killed sitting one call ended without a program, the next was cut off; then two more, or the one recorded.
+    assert (usage["calls"], usage["useless"], usage["estimated"]) == ((3, 1, 1) if record else (3, 2, 1))
+    assert summary["spent"]["tokens"] > 40, "the prompt of the call that was cut off is long"
+    assert [node.status for node in nodes] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("fault", ["slow", "503"])
+def test_a_silent_provider_does_not_outlast_the_hours(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("litellm")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with faulty_server(lambda *_: fault) as server:
+        monkeypatch.setenv("OPENAI_API_BASE", server.url)
+        started = time.monotonic()
+        nodes, summary = searched(tmp_path, LiteLLMModel("openai/local", 1.0), monkeypatch, hours=1.0 / 3600)
+        assert time.monotonic() - started < 60, "one call alone may take 600 s"
+    assert summary["stopped_by"] == "time"
+    (node,) = nodes
+    assert node.reason == "the reply is empty; the time of the search was over before there was an answer"
+    assert node.usage["calls"] >= 1
+
+
+def test_the_look_back_has_what_is_left_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[float] = []
+
+    class Slow(Scripted):
+        def reply(self, prompt: Prompt, seed: int) -> Reply:
+            left.append(prompt.seconds)
+            time.sleep(0.05)
+            return super().reply(prompt, seed)
+
+    searched(tmp_path, Slow(PROGRAM), monkeypatch, analyse="all", hours=0.5)
+    assert len(left) == 4
+    assert all(later < earlier - 0.04 for earlier, later in pairwise(left))
+    assert 1_000 < left[0] <= 1_800
+
+
+def test_a_model_that_refuses_stops_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("litellm")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with faulty_server(lambda *_: (400, {"message": "the moon is not full"})) as server:
+        monkeypatch.setenv("OPENAI_API_BASE", server.url)
+        with pytest.raises(UserError, match="the moon is not full"):
+            searched(tmp_path, LiteLLMModel("openai/local", 1.0), monkeypatch)

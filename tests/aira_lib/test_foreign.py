@@ -1,0 +1,88 @@
+"""What others wrote does no harm in a record or on a terminal, whatever characters it is made of."""
+
+import io
+import json
+import re
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.table import Table
+
+from aira_lib.console import Console
+from aira_lib.errors import UserError
+from aira_lib.foreign import harmless
+from aira_lib.records import Node, StandIn
+from aira_lib.tasks.airs.overview import data_overview
+
+NASTY = "".join(map(chr, (*range(32), *range(127, 160), 0x200E, 0x202E, 0x2067, 0xD800, 0xDCFF, 0x85)))
+# All of Unicode, what does harm often.
+TEXTS = st.text(st.one_of(st.sampled_from(NASTY), st.characters()), max_size=60)
+HARMFUL_CATEGORIES = ("Cc", "Cs")
+
+
+def harms(text: str) -> list[str]:
+    """The characters that steer a terminal, turn its direction, or cannot be encoded; told by their properties."""
+    return [
+        character
+        for character in text
+        if character not in "\t\n"
+        and (
+            unicodedata.category(character) in HARMFUL_CATEGORIES
+            or unicodedata.bidirectional(character) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+            or ("MARK" in unicodedata.name(character, "") and unicodedata.category(character) == "Cf")
+        )
+    ]
+
+
+@given(TEXTS)
+def test_nothing_harmful_is_left_and_nothing_else_changes(text: str) -> None:
+    clean = harmless(text)
+    assert harms(clean) == []
+    clean.encode("utf-8")
+    assert harmless(clean) == clean
+    plain = text.replace("\r\n", "\n")
+    assert len(clean) == len(plain)
+    assert all(a == b or harms(a) for a, b in zip(plain, clean, strict=True))
+
+
+@given(TEXTS)
+def test_a_node_is_harmless_and_is_read_as_it_was_written(text: str) -> None:
+    written = {"plan": text, "reason": text, "output": text, "change": text, "analysis": text, "design": text}
+    node = Node(step=0, id="a", operator="draft", status="failed", **written)  # type: ignore[arg-type]
+    assert {getattr(node, name) for name in written} == {harmless(text)}
+    assert Node.model_validate_json(node.json_line().encode("utf-8")) == node
+
+
+@given(TEXTS)
+def test_stand_ins_and_errors_are_harmless(text: str) -> None:
+    assert harms(StandIn(what=text, instead_of=text, detail=text).json_line()) == []
+    assert harms(str(UserError(text))) == []
+
+
+@given(TEXTS)
+def test_a_console_shows_text_and_obeys_none(text: str) -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=500, color_system=None, highlight=False, emoji=False)
+    table = Table("column")
+    table.add_row(text.replace("[", ""))
+    console.print(text, markup=False)
+    console.print(table)
+    assert harms(file.getvalue()) == []
+
+
+def test_names_of_data_files_are_harmless(tmp_path: Path) -> None:
+    for name in (b"a\xff.csv", b"b\x1b[2J.csv"):
+        (tmp_path / name.decode("utf-8", "surrogateescape")).write_text("column\n1\n")
+    told = data_overview(tmp_path)
+    assert harms(told) == []
+    assert "./data/a\ufffd.csv" in told
+
+
+@pytest.mark.parametrize("text", ["a\x1b[31mb", "\u202egnp.exe", "\udcff", "\x9b2J"])
+def test_the_property_sees_what_is_harmful(text: str) -> None:
+    assert harms(text)
+    assert harms(json.loads(json.dumps(text)))
+    assert not re.search(r"\x1b|\u202e|[\ud800-\udfff]|\x9b", harmless(text))
