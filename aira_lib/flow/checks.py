@@ -8,8 +8,7 @@ from pathlib import Path
 from aira_lib.errors import UserError, nearest
 from aira_lib.flow.scales import baseline_points, baselines_at, described_names, scales
 from aira_lib.store.base import safe_name
-from aira_lib.study import AgentSection, ProxySection, Study
-from aira_lib.tasks import proxy_for
+from aira_lib.study import AgentSection, Study
 from aira_lib.tasks.section import family_of, task_of
 from aira_lib.training.trainers import check_trainer
 
@@ -25,9 +24,10 @@ def check_study(study: Study) -> None:
     """
     check_sections(study)
     for agent in study.agents:
-        safe_name(f"{agent.name}.s{max(agent.seeds)}".replace("/", "\\"))  # a name is no path
+        if "/" in agent.name:
+            raise UserError(f"agent {agent.name!r}: a name is no path; leave out the slash")
+        safe_name(f"{agent.name}.s{max(agent.seeds)}")
     if family_of(study.task).has_designs:
-        _check_proxy(proxy_for(task_of(study.task), study.proxy))
         _check_data_sets(study)
         _check_sizes(study)
 
@@ -106,20 +106,6 @@ def _check_model(agent: AgentSection, model: str, key: str) -> None:
             f"agent {agent.name!r}: no price is known of model {model!r}, so max_dollars cannot be kept; "
             "set max_tokens_total (--max-tokens) instead"
         )
-
-
-def _check_proxy(proxy: ProxySection) -> None:
-    """Refuse sizes that the makers of examples would, in the first search."""
-    from aira_lib.datasets.language import check_examples
-    from aira_lib.datasets.mad.splits import check_sizes
-    from aira_lib.proxy.cost import task_settings
-
-    if proxy.text:
-        check_examples(proxy.text, proxy.language, proxy.validation_fraction)
-        return
-    for name in proxy.tasks:
-        sizes = proxy.train_examples, proxy.test_examples, proxy.validation_fraction
-        check_sizes(task_settings(proxy, name), *sizes)
 
 
 def _check_data_sets(study: Study) -> None:

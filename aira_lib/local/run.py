@@ -109,7 +109,7 @@ def check_writable(study: Study, settings: Settings) -> None:
         UserError: it cannot.
     """
     folder = open_store(settings.store).local(study.name, settings.scratch)
-    with writing(folder):
+    with writing(folder.parent):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         with tempfile.TemporaryFile(dir=there):
             pass

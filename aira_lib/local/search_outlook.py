@@ -8,6 +8,7 @@ from aira_lib.agents.providers import provider_of
 from aira_lib.console import duration
 from aira_lib.flow.stage import Unit
 from aira_lib.flow.units import search_units
+from aira_lib.local.rates import rates_here
 from aira_lib.local.run import LocalRun
 from aira_lib.planning.estimate import estimate_searches
 from aira_lib.records import PAGE
@@ -56,8 +57,10 @@ def _time_line(run: LocalRun) -> str:
     row = estimate_searches(run.study)
     if row is None:
         return f"at most {duration(bound)}, {how}"
-    about = duration(min(row.seconds / at_once, bound))
-    return f"about {about} besides the model's replies (estimated, not measured), at most {duration(bound)}; {how}"
+    rate = rates_here(run.study, run.settings, run.workers).of("search")
+    about = duration(min(row.seconds / at_once * (rate or 1.0), bound))
+    by = "by what this machine took before" if rate else "besides the model's replies (estimated, not measured)"
+    return f"about {about} {by}, at most {duration(bound)}; {how}"
 
 
 def _cost_line(agent: AgentSection) -> str:

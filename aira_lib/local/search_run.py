@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +21,8 @@ from rich.live import Live
 from aira_lib.agents.telling import WAITING
 from aira_lib.flow.finished import finished_units
 from aira_lib.flow.units import search_units
+from aira_lib.local.outlook import sizes_of
+from aira_lib.local.rates import rates_here
 from aira_lib.local.run import (
     LocalRun,
     carry_waiting,
@@ -30,6 +32,7 @@ from aira_lib.local.run import (
     say_waiting,
     stage_environment,
 )
+from aira_lib.planning.estimate import estimate_searches
 from aira_lib.store import open_store
 from aira_lib.study import canonical_json
 from aira_lib.tasks.section import task_of
@@ -65,6 +68,7 @@ def run_searches(run: LocalRun, console: Console) -> SearchesRun:
     units = search_units(run.study)
     done = {unit.name for unit in finished_units(run.study, run.settings, units)}
     lookout = Lookout(run.study, run.settings)
+    begun = {each.name for each in lookout.look() if each.nodes}
     pending = [unit.name for unit in units if unit.name not in done]
     if not pending:
         carry_waiting(run)
@@ -74,7 +78,20 @@ def run_searches(run: LocalRun, console: Console) -> SearchesRun:
         _watch_crew(crew, lookout, console)
     ended = lookout.look()
     made = [each.name for each in ended if each.finished and each.name in pending]
+    _learn(run, [each for each in ended if each.name in made and each.name not in begun])
     return SearchesRun(ended, made, crew.failures(), run.folder)
+
+
+def _learn(run: LocalRun, searches: Sequence[Watched]) -> None:
+    """Remember what steps took beside their estimate; of searches that were made whole, for a resumed one is found."""
+    row = estimate_searches(run.study)
+    steps = sum(sizes_of(run.study).values())
+    rates = rates_here(run.study, run.settings, run.workers)
+    for each in searches:
+        estimated = row.seconds * each.steps / steps if row else 0.0
+        if estimated and each.seconds:
+            rates.learn("search", each.seconds / estimated)
+    rates.save()
 
 
 def _fresh(folder: Path) -> Path:

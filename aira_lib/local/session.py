@@ -7,15 +7,17 @@ import tempfile
 import time
 import webbrowser
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 from rich.table import Table
 
 from aira_lib.console import Console, duration
 from aira_lib.device import cores
-from aira_lib.errors import MissingDependency, UserError
+from aira_lib.errors import MissingDependency, StoreError, UserError
 from aira_lib.flow.checks import check_here, check_study, need_designs
 from aira_lib.flow.finished import finished_records, finished_units, units_to_make
 from aira_lib.flow.run import run_stage
@@ -25,11 +27,14 @@ from aira_lib.local.pipelines import pipeline_command
 from aira_lib.local.run import LocalRun, PipelineFailed, carry_waiting, check_writable, outlook_of, run_locally
 from aira_lib.local.trust import check_pending
 from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, estimate
+from aira_lib.records import PAGE
+from aira_lib.search.page import with_report
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store, place_of
 from aira_lib.study import Study, canonical_json, digest
 from aira_lib.track.address import check_address, how_to_look, sqlite_address
 from aira_lib.track.follow import experiment_of
+from aira_lib.track.progress import Progress
 
 INTERRUPTED = 130
 WORTH_A_GPU = 1e17
@@ -67,6 +72,7 @@ def run_study(
         console.print(f"aira: {failure}", markup=False)
         return 1
     _summary(console, units, time.monotonic() - started)
+    link_searches(study, settings)
     return _close(console, run, open_report)
 
 
@@ -93,14 +99,15 @@ def show_plan(console: Console, study: Study, settings: Settings, workers: int) 
         flops = f"{row.flops:.1e}" if row.flops else ""
         table.add_row(row.stage, str(row.units), row.what, flops, duration(row.seconds))
     console.print(table)
-    finished = len(finished_units(study, settings, search_units(study)))
+    finished = finished_units(study, settings, search_units(study))
     outlook = outlook_of(LocalRun(study, settings, workers, None))
-    wall = outlook.seconds_left([])
+    wall = outlook.seconds_left([Progress(unit.stage, unit.name, status="reused") for unit in finished])
     measured = sum(row.seconds for row in rows if outlook.rates.of(row.stage)) >= sum(row.seconds for row in rows) / 2
     how = "by what this machine took before" if measured else "estimated, not measured"
     console.print(
-        f"{finished} of {rows[0].units} searches are finished in {place_of(open_store(settings.store).uri)}. "
-        f"All of it on {workers} worker{'s' * (workers > 1)}: about {duration(wall)} ({how}).",
+        f"{len(finished)} of {rows[0].units} searches are finished in {place_of(open_store(settings.store).uri)}. "
+        f"{'The rest' if finished else 'All of it'} on {workers} worker{'s' * (workers > 1)}: "
+        f"about {duration(wall)} ({how}).",
         highlight=False,
         soft_wrap=True,
     )
@@ -166,6 +173,19 @@ def report_page(study: Study, settings: Settings) -> Path:
     """The local file of a finished report."""
     ((unit, _),) = units_to_make("report", study, None, settings)
     return RecordFolder(open_store(settings.store), unit.folder(study)).fetch(settings.scratch) / "report.html"
+
+
+def link_searches(study: Study, settings: Settings) -> None:
+    """Have the page of each search lead to the report; a courtesy, which a store may refuse."""
+    store = open_store(settings.store)
+    ((report, _),) = units_to_make("report", study, None, settings)
+    files = RecordFolder(store, report.folder(study)).files().partition("/")[2]  # the study's folder is both pages'
+    for unit in search_units(study):
+        name = f"{unit.folder(study)}/{PAGE}"
+        with suppress(StoreError, UnicodeDecodeError):
+            page = store.read(name).decode()
+            if (linked := with_report(page, f"../../{quote(files)}/report.html")) != page:
+                store.write(name, linked.encode())
 
 
 def show_page(page: Path, open_it: bool) -> None:

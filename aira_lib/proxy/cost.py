@@ -5,8 +5,10 @@ import math
 from aira_lib.architecture.cost import count, flops_per_token
 from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.architecture.scales import Scale
+from aira_lib.datasets.language import check_examples as check_language
 from aira_lib.datasets.language import train_examples
 from aira_lib.datasets.mad import MADTask, settings_for
+from aira_lib.datasets.mad.splits import check_sizes
 from aira_lib.study import LanguageName, MADTaskName, ProxySection
 
 # mad-lab's rotary base; `Scale` defaults to that of long-context language models.
@@ -21,6 +23,20 @@ def task_settings(section: ProxySection, task: MADTaskName) -> MADTask:
     """
     difficulty = section.difficulty.get(task)
     return settings_for(task, **(difficulty.model_dump() if difficulty else {}))
+
+
+def check_examples(section: ProxySection) -> None:
+    """Refuse sizes that the makers of examples would refuse in the first search.
+
+    Raises:
+        UserError: a difficulty that a task's definition cannot meet, or an empty split.
+    """
+    if section.text:
+        check_language(section.text, section.language, section.validation_fraction)
+        return
+    for name in section.tasks:
+        sizes = section.train_examples, section.test_examples, section.validation_fraction
+        check_sizes(task_settings(section, name), *sizes)
 
 
 def task_scale(section: ProxySection, settings: MADTask) -> Scale:

@@ -10,6 +10,7 @@ from aira_lib.report.agents import RANDOM, Agents, agents_compared, agents_figur
 from aira_lib.report.columns import Table
 from aira_lib.report.comparison import Comparison, compare
 from aira_lib.report.drawing import Figure
+from aira_lib.report.headline import KeyNumber, key_numbers
 from aira_lib.report.inputs import LossCurve, ReportInputs
 from aira_lib.report.isoflop import Frontier, frontiers, reference_frontier
 from aira_lib.report.refit import noise_of
@@ -54,7 +55,16 @@ class TextBlock:
     kind: str = "text"
 
 
-Block = TableBlock | FigureBlock | TextBlock
+@dataclass(frozen=True)
+class LinksBlock:
+    """Words, and links to pages beside the report: of each the name and the place."""
+
+    text: str
+    links: Sequence[tuple[str, str]]
+    kind: str = "links"
+
+
+Block = TableBlock | FigureBlock | TextBlock | LinksBlock
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,7 @@ class Content:
     sections: Sequence[Section]
     data_tables: Sequence[Table]
     headline: dict[str, object] = field(default_factory=dict)
+    key_numbers: Sequence[KeyNumber] = ()
 
     def tables(self) -> list[Table]:
         """All tables, shown or not."""
@@ -121,6 +132,7 @@ def build(study: Study, inputs: ReportInputs) -> Content:
             tables.members_table(inputs.patterns),
         ],
         headline=best_summary(inputs, comparison),
+        key_numbers=key_numbers(inputs, comparison),
     )
 
 
@@ -167,6 +179,9 @@ def _search_section(inputs: ReportInputs) -> Section:
     failures = searches.failure_table(inputs.searches)
     if inputs.searches:
         blocks.append(TableBlock(failures, folded=bool(failures.rows)))
+    links = [(f"{each.agent}.s{each.seed}", each.page) for each in inputs.searches if each.page]
+    if links:
+        blocks.append(LinksBlock("Each search has a page with all its nodes, their code, scores and reasons:", links))
     return Section("search", "Search dynamics", blocks)
 
 

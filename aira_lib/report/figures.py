@@ -33,24 +33,30 @@ def search_figure(searches: Sequence[SearchRun]) -> Figure | None:
     if not any(run.nodes for run in searches):
         return None
 
+    some_failed = any(not is_valid(node) for run in searches for node in run.nodes)
+
     def draw(canvas: Canvas) -> None:
-        axes, failures = canvas.subplots(
-            2, 1, sharex=True, height_ratios=(1, 0.035 + 0.045 * len(agents)), gridspec_kw={"hspace": 0.02}
-        )
+        lanes = (1, 0.035 + 0.045 * len(agents)) if some_failed else (1,)
+        panels = canvas.subplots(
+            len(lanes), 1, sharex=True, height_ratios=lanes, gridspec_kw={"hspace": 0.02}, squeeze=False
+        ).ravel()
+        axes, last = panels[0], panels[-1]
         for row, (agent, runs) in enumerate(agents.items()):
             _draw_agent(axes, agent, runs, PALETTE[row % len(PALETTE)], DASHES[row // len(PALETTE) % len(DASHES)])
-            _draw_failures(failures, row, runs, PALETTE[row % len(PALETTE)])
+            if some_failed:
+                _draw_failures(last, row, runs, PALETTE[row % len(PALETTE)])
         if sum(len(run.nodes) for run in searches) > MAX_VECTOR_DOTS:
-            for line in (*axes.lines, *failures.lines):
+            for line in (line for panel in panels for line in panel.lines):
                 line.set_rasterized(line.get_linestyle() == "None")
         axes.set_ylabel(f"validation {measure(any(run.lower_is_better for run in searches))}")
         if (labels := axes.get_legend_handles_labels())[0]:
             canvas.legend(*labels, loc="outside upper center", ncols=3)
-        failures.set_ylim(len(agents) - 0.3, -0.7)
-        failures.set_yticks([(len(agents) - 1) / 2], ["failed"])
-        failures.grid(False)
-        failures.set_xlabel("step")
-        failures.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if some_failed:
+            last.set_ylim(len(agents) - 0.3, -0.7)
+            last.set_yticks([(len(agents) - 1) / 2], ["failed"])
+            last.grid(False)
+        last.set_xlabel("step")
+        last.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     return render("search", 8.6, 3.9 + 0.12 * len(agents) + 0.2 * math.ceil(len(agents) / 3), draw)
 
@@ -65,12 +71,22 @@ def _draw_agent(axes: Axes, agent: str, runs: Sequence[SearchRun], colour: str, 
         return
     alive, middle = len(found.best), found.mean
     seeds = f"{alive} of {found.seeds} seeds" if alive < found.seeds else f"{alive} seed{'s' if alive > 1 else ''}"
-    axes.step(found.steps, middle, where="post", color=colour, linestyle=dash, label=safe_label(f"{agent} ({seeds})"))
+    # A best holds after its step, the last one too: without what follows, an improvement there would be a bare stroke.
+    steps = np.append(found.steps, found.steps[-1] + 1)
+    axes.step(
+        steps,
+        np.append(middle, middle[-1]),
+        where="post",
+        color=colour,
+        linestyle=dash,
+        label=safe_label(f"{agent} ({seeds})"),
+    )
     if np.isfinite(middle).sum() == 1:
         axes.plot(found.steps, middle, "o", color=colour, markersize=5)
     if alive > 1:
         low, high = found.best.min(axis=0), found.best.max(axis=0)
-        axes.fill_between(found.steps, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
+        low, high = np.append(low, low[-1]), np.append(high, high[-1])
+        axes.fill_between(steps, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
 
 
 def _draw_failures(axes: Axes, row: int, runs: Sequence[SearchRun], colour: str) -> None:

@@ -4,8 +4,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from aira_lib.records import (
+    PAGE,
     BasePattern,
     Manifest,
     Node,
@@ -24,6 +26,9 @@ from aira_lib.study import Study
 from aira_lib.tasks.section import task_of
 
 Record = tuple[Manifest, Path]
+
+_STUDY = "../../.."
+"""The study's folder, seen from the report: it lies in an attempt's folder in its record's in its stage's."""
 
 
 def gather(
@@ -71,7 +76,8 @@ def _search(study: Study, manifest: Manifest, path: Path) -> SearchRun:
     name, _, seed = manifest.unit.rpartition(".s")
     agent = next(agent for agent in study.agents if agent.name == name)
     nodes = read_rows(path / "journal.jsonl", Node)
-    return SearchRun(name, int(seed), nodes, agent.steps, task_of(study.task).lower_is_better)
+    page = f"{_STUDY}/{quote(f'{manifest.stage}/{manifest.unit}-{manifest.key[:12]}/{PAGE}')}"
+    return SearchRun(name, int(seed), nodes, agent.steps, task_of(study.task).lower_is_better, page)
 
 
 def _curve(path: Path) -> LossCurve:

@@ -8,13 +8,17 @@ from aira_lib.records import ArchiveRow, BasePattern, Node, ScaledDesign, Score,
 
 
 class SearchRun(NamedTuple):
-    """One search: the journal of one agent and seed, the number of steps it was allowed, its fitness's direction."""
+    """One search: the journal of one agent and seed, the number of steps it was allowed, its fitness's direction.
+
+    `page` is where its page lies, as a link from the report beside the records; empty where that is not known.
+    """
 
     agent: str
     seed: int
     nodes: Sequence[Node]
     budget_steps: int
     lower_is_better: bool = False
+    page: str = ""
 
 
 class LossCurve(NamedTuple):

@@ -1,10 +1,10 @@
 """The part of a study that describes the text of a language-model proxy."""
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from aira_lib.section import Section
+from aira_lib.section import Distinct, Section
 
 DatasetName = Literal["mad", "babistories", "dclm"]
 LanguageName = Literal["babistories", "dclm"]
@@ -28,8 +28,8 @@ class LanguageData(Section):
     a tokenizer on Hugging Face such as gpt2.
     """
 
-    paths: tuple[str, ...] = ()
-    test_paths: tuple[str, ...] = ()
+    paths: Annotated[tuple[str, ...], Distinct] = ()
+    test_paths: Annotated[tuple[str, ...], Distinct] = ()
     text_field: str = "text"
     tokenizer: str = Field("bytes", min_length=1)
     vocab_size: int = Field(4096, ge=8)

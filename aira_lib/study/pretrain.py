@@ -18,7 +18,7 @@ class DataSection(Section):
     """
 
     name: Literal["python-stdlib", "files"] = "python-stdlib"
-    paths: tuple[str, ...] = ()
+    paths: Annotated[tuple[str, ...], Distinct] = ()
     text_field: str = "text"
     max_train_bytes: int = Field(4_000_000, ge=10_000)
     max_validation_bytes: int = Field(1_000_000, ge=1_000)

@@ -102,6 +102,10 @@ class ProxySection(Section):
     def _dimensions_divide(self) -> "ProxySection":
         if self.d_model % self.n_heads:
             raise ValueError(f"d_model {self.d_model} is not a multiple of n_heads {self.n_heads}")
+        if (self.d_model // self.n_heads) % 2:
+            raise ValueError(
+                f"d_model / n_heads is {self.d_model // self.n_heads}: rotary embeddings turn pairs of channels"
+            )
         if (self.expand * self.d_model) % self.ssm_head_dim:
             raise ValueError(
                 f"expand x d_model {self.expand * self.d_model} is not a multiple of ssm_head_dim {self.ssm_head_dim}"

@@ -6,6 +6,7 @@ machine a single process should carry all logs (SQLite knows one writer); on a c
 A tracking server that fails never stops the work: it is told once, and the logs wait.
 """
 
+import json
 import logging
 import os
 import re
@@ -29,6 +30,7 @@ MADE_TAG = "aira.made"  # nanoseconds since the epoch; a run's start time is its
 DIGEST_TAG = "aira.spec_digest"
 PARENT_TAG = "mlflow.parentRunId"
 METRICS_A_BATCH, OTHERS_A_BATCH = 1000, 100  # MLflow's own limits
+_DIGITS, _FILES_A_TAG = 12, 60  # of what a tag says of uploaded files; MLflow takes 5,000 characters
 _STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED"}
 # MLflow retries for minutes by default; here whatever fails is carried the next time, so the work need not wait.
 _ENVIRONMENT = {
@@ -135,15 +137,15 @@ class MLflowSync:
     def _carry(self, run_key: str | None, name: str, log_path: Path, events: Sequence[Event], end: int) -> None:
         run = self._run(run_key, name, events[0].time)
         # Says that all of this very log was carried, so that a finished study costs one look-up a run.
-        mark = {f"aira.log.{'/'.join(log_path.absolute().parts[-3:-1])}": f"{end}:{events[-1].time}"}
+        log = "/".join(log_path.absolute().parts[-3:-1])
+        mark = {f"aira.log.{log}": f"{end}:{events[-1].time}"}
         if mark.items() <= run.tags.items():
             return
         self._add_tags(run, _last_values(events, "tags"))
         self._add_params(run, _last_values(events, "params"))
         self._add_metrics(run, events)
-        for event in events:
-            if event.kind == "artifact":
-                self._add_artifact(run, log_path.parent, event.values["path"])
+        files = dict.fromkeys(str(event.values["path"]) for event in events if event.kind == "artifact")
+        self._add_artifacts(run, log, log_path.parent, files)
         statuses = [event for event in events if event.kind == "status"]
         if statuses and run_key is not None:
             self._set_status(run, statuses[-1].values["status"], statuses[-1].time)
@@ -187,15 +189,22 @@ class MLflowSync:
             run.steps[key] = {metric.step for metric in known}
         return run.steps[key]
 
-    def _add_artifact(self, run: _Run, folder: Path, reference: str) -> None:
-        path = folder / reference
-        if not path.is_file():
-            return
-        name = path.name if Path(reference).is_absolute() else reference
-        mark = {f"aira.artifact.{name}": file_entry(path, name).sha256}
-        if run.tags.get(_name(next(iter(mark)))) not in mark.values():
-            self._client.log_artifact(run.id, str(path), name.rpartition("/")[0] or None)
-            self._add_tags(run, mark)
+    def _add_artifacts(self, run: _Run, log: str, folder: Path, references: Iterable[str]) -> None:
+        """Upload files whose content the run does not have; one tag a log says which it has."""
+        tag = _name(f"aira.artifacts.{log}")
+        there = _read_tag(run.tags.get(tag, ""))
+        for reference in references:
+            path = folder / reference
+            if path.is_file():
+                name = path.name if Path(reference).is_absolute() else reference
+                digest = file_entry(path, name).sha256[:_DIGITS]
+                if there.pop(name, "") != digest:
+                    self._client.log_artifact(run.id, str(path), name.rpartition("/")[0] or None)
+                there[name] = digest
+        if there:
+            # Where there are more than a tag holds, the first are forgotten: they would only be uploaded once more.
+            kept = list(there.items())[-_FILES_A_TAG:]
+            self._add_tags(run, {tag: json.dumps(dict(kept))})
 
     def _set_status(self, run: _Run, status: str, at: int) -> None:
         wanted = _STATUS[status]
@@ -291,6 +300,14 @@ def _create(database: Path) -> None:
     if done.returncode:
         raise OSError(f"no database could be made in {database.parent}: {(done.stderr.splitlines() or [''])[-1]}")
     os.replace(unfinished, database)
+
+
+def _read_tag(text: str) -> dict[str, str]:
+    try:
+        known = json.loads(text or "{}")
+        return {str(name): str(digest) for name, digest in known.items()}
+    except (ValueError, AttributeError):
+        return {}
 
 
 def _last_values(events: Iterable[Event], kind: str) -> dict[str, Any]:

@@ -68,6 +68,22 @@ def render_run(
     )
 
 
+def with_report(page: str, place: str) -> str:
+    """A page with a link to the report that its search became a part of; a page of an earlier version stays as it is.
+
+    Args:
+        page: of a search, with a link or without.
+        place: of the report, as a link from the page.
+    """
+    begin, between, end = (
+        "<!-- report -->",
+        '<p class="hint"><a href="{}">The report of the study</a></p>',
+        "<!-- /report -->",
+    )
+    head, found, rest = page.partition(begin)
+    return f"{head}{begin}{Markup(between).format(place)}{end}{rest.partition(end)[2]}" if found else page
+
+
 @cache
 def _template() -> Template:
     environment = Environment(

@@ -46,9 +46,11 @@ class DesignFamily(TaskFamily):
         }
 
     def check(self, section: TaskSection, agents: Sequence[AgentSection], proxy: ProxySection) -> None:
-        """See `TaskFamily`; the proxy must be on the data set of the task, or on none."""
+        """See `TaskFamily`; the proxy must be on the data set of the task, or on none, and leave no split empty."""
+        from aira_lib.proxy.cost import check_examples
+
         super().check(section, agents, proxy)
-        proxy_for(self.task(section), proxy)
+        check_examples(proxy_for(self.task(section), proxy))
 
     def sized(self, section: TaskSection, profile: str | None) -> Sized:
         """See `TaskFamily`; without a profile the paper's where there is CUDA, else a laptop's."""

@@ -16,13 +16,14 @@ import pytest
 
 from aira_lib.errors import MissingDependency
 from aira_lib.records import Score, StandIn
-from aira_lib.report import ReportInputs, report
+from aira_lib.report import ReportInputs, figures, report
+from aira_lib.report.comparison import compare
 from aira_lib.report.content import build
 from aira_lib.report.inputs import LossCurve, SearchRun
 from aira_lib.report.page import html_page, markdown_page, markdown_text
 from aira_lib.study import Study
 from tests.aira_lib.report.made_up import made_up_inputs, made_up_study
-from tests.builders import SilentLog, work_in
+from tests.builders import SilentLog, node, work_in
 
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -175,7 +176,9 @@ def test_only_the_seconds_differ_between_equal_studies(inputs: ReportInputs) -> 
 
 def evil_inputs(inputs: ReportInputs) -> tuple[Study, ReportInputs]:
     """Every text that an agent or a study can choose, chosen badly."""
-    study = made_up_study(description=EVIL, extrapolate={"baselines": [EVIL]})
+    study = made_up_study(description=EVIL)
+    # A study's reader refuses a baseline that nobody published; the page does not rely on it.
+    study = study.model_copy(update={"extrapolate": study.extrapolate.model_copy(update={"baselines": (EVIL,)})})
     searches = [
         SearchRun(
             f"_{EVIL}$\\alpha$",
@@ -315,3 +318,40 @@ def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path, monkey
     with pytest.raises(MissingDependency, match=r"pip install -e '.*\[report\]'"):
         report(made_up_study(), ReportInputs(), work_in(tmp_path))
     assert not (tmp_path / "report.html").exists()
+
+
+def test_the_page_opens_with_the_numbers_that_matter(written: Path, inputs: ReportInputs) -> None:
+    """A paragraph of ten lines stood before any number."""
+    content = build(made_up_study(), inputs)
+    best, loss, difference = content.key_numbers
+    assert best.value == f"{max(row.validation for row in inputs.archive):.3f}"
+    entry = compare(inputs.scores, inputs.designs, made_up_study().extrapolate.baselines).best(baseline=False)
+    assert entry is not None
+    assert loss.value == f"{entry.mean:.3f}"
+    assert re.fullmatch(r"[+−]\d\.\d{3}", difference.value)
+    assert "the baseline is Llama 3.2" in difference.remark
+    text = (written / "report.html").read_text(encoding="utf-8")
+    assert text.index('<dl class="headline">') < text.index('<p class="summary">')
+    assert build(made_up_study(), ReportInputs()).key_numbers == []
+    assert "headline" not in html_page(build(made_up_study(), ReportInputs())).partition("<body>")[2]
+
+
+def test_the_page_leads_to_those_of_the_searches(inputs: ReportInputs) -> None:
+    paged = replace(inputs, searches=[run._replace(page=f"../x/{run.agent}/page.html") for run in inputs.searches])
+    for text in (html_page(build(made_up_study(), paged)), markdown_page(build(made_up_study(), paged))):
+        assert text.count("/page.html") == len(inputs.searches)
+    assert "/page.html" not in html_page(build(made_up_study(), inputs))
+
+
+def test_no_lane_for_failures_where_none_failed_and_the_last_improvement_is_no_bare_stroke() -> None:
+    nodes = [node(step, "M", 0.1 * step) for step in range(1, 5)]
+    whole = figures.search_figure([SearchRun("a", 0, nodes, 4)])
+    failed = figures.search_figure([SearchRun("a", 0, [*nodes, node(5, None, None)], 4)])
+    assert whole is not None
+    assert failed is not None
+    assert ">failed<" not in whole.svg
+    assert ">failed<" in failed.svg
+    line = re.findall(r'<path d="([^"]*)"[^>]*style="fill: none; stroke: #0072b2', whole.svg, re.IGNORECASE)[0]
+    points = list(dict.fromkeys((float(x), float(y)) for x, y in re.findall(r"[ML] ([\d.]+) ([\d.]+)", line)))
+    assert points[-1][1] == points[-2][1], "it holds to the right of its step"
+    assert points[-1][0] > points[-2][0]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aira_lib.records import Evaluation, Node
-from aira_lib.search.page import agent_settings, live, render_run
+from aira_lib.search.page import agent_settings, live, render_run, with_report
 from aira_lib.search.page.drawing import best_so_far, colour, draw_curve, draw_tree, nice_ticks
 from aira_lib.search.page.layout import forest, parents_of
 from aira_lib.study import AgentSection
@@ -251,6 +251,17 @@ def test_the_agents_settings_and_budget_stand_on_its_page() -> None:
                   "limits.gpu"):  # fmt: skip
         assert shown in page
     assert "The agent" not in render_run(search_of(3), "t")
+
+
+def test_a_page_leads_to_the_report_once_there_is_one() -> None:
+    page = render_run([hostile_node("<!-- /report -->")], "<!-- report -->")
+    first = with_report(page, "../../report/all-1/1-x/report.html")
+    assert first.count('<a href="../../report/all-1/1-x/report.html">The report of the study</a>') == 1
+    again = with_report(first, '../../"><script>')
+    assert "all-1" not in again
+    assert '<a href="../../&#34;&gt;&lt;script&gt;">' in again
+    assert len(Elements(again).found) == len(Elements(page).found) + 2
+    assert with_report("a page of before", "x") == "a page of before"
 
 
 def test_a_chain_as_long_as_a_search_is_drawn() -> None:

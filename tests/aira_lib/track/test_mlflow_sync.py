@@ -91,7 +91,7 @@ def test_a_study_is_a_parent_with_nested_runs(sync: MLflowSync, tmp_path: Path) 
     assert artifacts.is_relative_to(Path(unquote(sync.tracking_uri.removeprefix("sqlite:///"))).parent)
     assert (artifacts / "report.html").read_text() == "report.html"
     assert (artifacts / "figures" / "a.svg").read_text() == "figures/a.svg"
-    beside = artifacts.parents[3]
+    beside = artifacts.parents[4]
     assert {path.name for path in beside.parent.iterdir()} == {beside.name}, "a stray folder"
     assert sync.set_params(None, "", {"proxy.epochs": 2})
     assert runs_of(sync)["study:d1"].data.params == {"proxy.epochs": "2"}
@@ -155,6 +155,10 @@ def test_an_artifact_is_uploaded_once_a_content(
         TrackLog(tmp_path / "track.jsonl").artifact(page)
         new_sync(sync.tracking_uri, sync.experiment).sync(None, "report", tmp_path / "track.jsonl")
         assert len(uploads) == expected
+    (run,) = (run for key, run in runs_of(sync).items() if key == "study:d1")
+    assert len([tag for tag in run.data.tags if tag.startswith("aira.artifact")]) == 1, (
+        "a tag for each file hides others"
+    )
 
 
 def test_finished_logs_cost_only_a_look(sync: MLflowSync, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
