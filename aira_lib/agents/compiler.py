@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 import warnings
+from contextlib import suppress
 
 _MEMORY = 2**30  # bytes of address space
 _LENGTH = 8  # bytes that say how long a question is
@@ -50,7 +51,8 @@ def main(seconds: float) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks is interrupted, and then there is no question
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    with suppress(ValueError, OSError):  # a system that does not limit it
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     warnings.simplefilter("ignore")
     questions, answers = sys.stdin.buffer, sys.stdout.buffer
     while length := questions.read(_LENGTH):

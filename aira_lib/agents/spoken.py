@@ -7,6 +7,7 @@ Reasoning is what stands at the start between tags, or before a closing tag whos
 | <think>, <thinking>, <thought>, <reasoning> and the like, <seed:think> | DeepSeek-R1, Qwen, Gemini, Seed-OSS |
 | [THINK] | Magistral |
 | <|begin_of_thought|>, <|START_THINKING|>, ◁think▷ | Sky-T1, Command A, Kimi |
+| <|channel>thought, closed by <channel|> | Gemma 4 |
 | <|channel|>analysis<|message|>, or what is left of it, analysis...assistantfinal | gpt-oss (Harmony) |
 """
 
@@ -27,6 +28,7 @@ _TAGS = [
     (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),
     (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),
     ("◁think▷", "◁/think▷"),
+    (r"<\|channel>thought", r"<channel\|>"),
     (
         r"(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)[^<\n]{0,100}<\|message\|>",
         r"<\|channel\|>final[^<\n]{0,100}<\|message\|>",
@@ -37,7 +39,7 @@ _CLOSED = re.compile("|".join(closed for _, closed in _TAGS), re.IGNORECASE)
 _SPACE = re.compile(r"\s*")
 _BARE_ANALYSIS, _BARE_FINAL = "analysis", "assistantfinal"  # Harmony whose marks a server has taken out
 _ENDS = ("<|return|>", "<|end|>", "<|call|>", "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>",
-         "<|end_of_solution|>", "<|END_RESPONSE|>", "</s>")  # fmt: skip
+         "<turn|>", "<|end_of_solution|>", "<|END_RESPONSE|>", "</s>")  # fmt: skip
 _MOST_ENDS = 8  # of them after one reply
 _BEGINS = ("<|begin_of_solution|>", "<|START_RESPONSE|>")
 

@@ -50,6 +50,7 @@ def test_fences_with_words_and_without_an_end(reply: str) -> None:
         "swallowed\nhm [/THINK]" + PROGRAM,
         "<seed:think>\n```\n</seed:think>" + fenced(PROGRAM),
         "◁think▷\n```\n◁/think▷" + fenced(PROGRAM),
+        "<|channel>thought\n```\n<channel|>" + fenced(PROGRAM) + "<turn|>",
         "<|START_THINKING|>\n```\n<|END_THINKING|><|START_RESPONSE|>" + fenced(PROGRAM) + "<|END_RESPONSE|>",
         f"<|begin_of_thought|>\n```\n<|end_of_thought|>\n\n<|begin_of_solution|>\n{PROGRAM}<|end_of_solution|>",
         f"<|channel|>analysis<|message|>Hm\n```\n<|end|><|start|>assistant<|channel|>final<|message|>{PROGRAM}",
