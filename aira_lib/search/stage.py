@@ -96,7 +96,7 @@ def search(
                 _log_node(journal.nodes, searched, work)
                 work.progress(done + 1, steps, _note(journal.nodes, searched))
                 page.refresh(journal.nodes)
-    kept.say_stand_in()
+    kept.say_stand_in(journal.nodes)
     page.facts = kept.facts()
     page.finish(journal.nodes)
     of_task = family.summary(task, journal.nodes) | kept.told()
