@@ -43,10 +43,10 @@ class Kept:
         """The same, for the page."""
         return facts_of(self.told())
 
-    def say_stand_in(self) -> None:
-        """Enter a validation fitness that nobody measures into the record's stand-ins."""
+    def say_stand_in(self, nodes: Sequence[Node] = ()) -> None:
+        """Enter a validation fitness that nobody measures, as was told or as nodes say, into the record's stand-ins."""
         told = self.told()
-        if told.get("validation") == "self-reported":
+        if told.get("validation", any(node.self_reported for node in nodes)) in ("self-reported", True):
             self._work.stand_in(
                 "validation fitness as candidates report it",
                 "validation fitness that the harness measures",

@@ -109,7 +109,7 @@ def search(
                 work.progress(done + 1, steps, _note(journal.nodes, searched))
                 page.refresh(journal.nodes)
             models.say_left_out()
-    kept.say_stand_in()
+    kept.say_stand_in(journal.nodes)
     page.facts = kept.facts()
     page.finish(journal.nodes)
     of_task = family.summary(task, journal.nodes) | kept.told()

@@ -223,7 +223,7 @@ def rows_held_out(
     """
     folder = scorer.folder
     if section.validation == "self-reported":
-        return None, "as the study wants it"
+        return None, "the study wants it so"
     if folder.metadata.file_export_globs != (SUBMISSION_CSV,):
         return _none(folder, section, f"the task exports more than {SUBMISSION_CSV}")
     scoring = folder.metadata.logging_info.scoring_column
