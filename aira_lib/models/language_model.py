@@ -30,7 +30,7 @@ class RMSNorm(nn.RMSNorm):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last axis of x."""
         if not fused.usable(x, self.kernel):
-            return super().forward(x)
+            return super().forward(x.to(self.weight.dtype))  # PyTorch warns of two types, and takes a slower way
         from aira_lib.models.fused.norm import rms_norm
 
         return rms_norm(x, self.weight, NORM_EPS, torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype)

@@ -107,6 +107,18 @@ def test_the_twin_has_all_parameters() -> None:
     )
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_autoencoder_trains_in_bf16_on_plain_kernels() -> None:
+    """Behind its decoder's linear layers norms read bf16, which no norm of a language model does."""
+    torch.manual_seed(0)
+    model, tokens = mad_model("compression", ("A", "M"), scale(), kernel="torch"), torch.randint(0, 11, (4, 12))
+    exact = model.loss(tokens, tokens)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model.loss(tokens, tokens)
+    loss.backward()
+    assert loss.item() == pytest.approx(exact.item(), rel=0.01)
+
+
 # --- what is around it ------------------------------------------------------------------------------------------------
 
 
