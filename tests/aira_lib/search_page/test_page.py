@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aira_lib import foreign
 from aira_lib.records import Evaluation, Node
 from aira_lib.search.page import agent_settings, live, render_run, with_report
 from aira_lib.search.page.drawing import best_so_far, colour, draw_curve, draw_tree, nice_ticks
