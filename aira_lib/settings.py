@@ -125,19 +125,26 @@ def hold_lifeline() -> None:
     The launcher holds an exclusive lock for as long as it lives; the kernel lets go of it at its death, even by
     kill -9. Waiting for a shared lock therefore waits for exactly that. A process of its own does so: a thread would
     have to wait for the interpreter's lock, too, which a regular expression or `compile` may hold for hours.
+
+    Raises:
+        UserError: the launcher's lock file (AIRA_LIFELINE) cannot be read.
     """
     path = os.environ.get("AIRA_LIFELINE")
     if not path:
         return
-    with open(path, "rb") as lock:
-        watcher = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _WATCHER, str(lock.fileno()), str(os.getpid())],
-            pass_fds=[lock.fileno()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,  # who reads this process's output to its end should not wait for the watcher
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+    try:
+        lock = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(f"AIRA_LIFELINE={path}: {error.strerror}; a launcher sets it, unset it elsewhere") from None
+    watcher = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _WATCHER, str(lock), str(os.getpid())],
+        pass_fds=[lock],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,  # who reads this process's output to its end should not wait for the watcher
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    os.close(lock)
     _watchers.append(watcher)
 
 

@@ -20,6 +20,9 @@ from hypothesis import settings
 settings.register_profile("aira", deadline=None)
 settings.load_profile("aira")
 
+# The programs of tests are the tests' own: they run beside whatever secrets a machine without namespaces holds.
+os.environ.setdefault("AIRA_TRUST_AGENTS", "1")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Modules with slow tests come first: what is short fills the gaps of two processes at the end."""

@@ -37,7 +37,11 @@ _FIRST_WAIT = 1.0  # seconds; doubled from one attempt to the next
 
 
 class LiteLLMModel:
-    """A model of any provider that litellm knows, or of any OpenAI-compatible server (OPENAI_API_BASE)."""
+    """A model of any provider that litellm knows, or of any OpenAI-compatible server (OPENAI_API_BASE).
+
+    Attributes:
+        left_out: Settings that the provider refused by name: it is asked without them from then on.
+    """
 
     def __init__(
         self,
@@ -56,7 +60,7 @@ class LiteLLMModel:
             self._options |= {"reasoning_effort": reasoning_effort, "allowed_openai_params": ["reasoning_effort"]}
         self._sleep = sleep
         self._litellm = import_litellm(name)
-        self._left_out: set[Setting] = set()  # what the provider refused by name: it is asked without
+        self.left_out: set[Setting] = set()
         self._said: list[float] = []  # characters of the replies so far
 
     def reply(self, prompt: Prompt, seed: int) -> Reply:
@@ -79,8 +83,8 @@ class LiteLLMModel:
                 if prompt_too_long(error):
                     return Reply("", lost, "context")
                 refused = setting_refused(error)
-                if refused and refused not in self._left_out:
-                    self._left_out.add(refused)
+                if refused and refused not in self.left_out:
+                    self.left_out.add(refused)
                     continue
                 wait = self._wait(error, attempt, lost)
             attempt += 1
@@ -113,7 +117,7 @@ class LiteLLMModel:
             "max_retries": 0,  # the attempts are ours, those of the client library besides would not be counted
             "drop_params": True,  # a provider that knows no seed or temperature is asked without
         }
-        asked = {name: value for name, value in (call | self._options).items() if name not in self._left_out}
+        asked = {name: value for name, value in (call | self._options).items() if name not in self.left_out}
         answer = self._litellm.completion(**asked)
         counts = getattr(answer, "usage", None)
         if not answer.choices:
@@ -165,7 +169,7 @@ class LiteLLMModel:
         except Exception:  # litellm knows no such model; the call itself has worked all the same
             known = None
         names = ("temperature", "seed", *(["reasoning_effort"] if "reasoning_effort" in self._options else []))
-        return {name: False if name in self._left_out else name in known if known else None for name in names}
+        return {name: False if name in self.left_out else name in known if known else None for name in names}
 
     def _refusal(self, error: Exception) -> str:
         """One line: what was refused, what to do, and the provider's own words without keys."""

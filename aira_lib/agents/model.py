@@ -1,6 +1,6 @@
 """What turns a prompt into a reply, whoever provides it, and what some models can tell besides."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -56,6 +56,15 @@ class TellsSettings(Protocol):
 
     def accepted(self) -> dict[str, bool | None]:
         """Whether each setting, such as temperature and seed, is taken (None: unknown)."""
+
+
+@runtime_checkable
+class LeavesOut(Protocol):
+    """A model that goes on without a setting of its agent where its provider refuses that by name."""
+
+    @property
+    def left_out(self) -> Collection[str]:
+        """The settings that it was asked without."""
 
 
 @runtime_checkable

@@ -39,7 +39,7 @@ with open("submission.csv", "w", newline="") as file:
 
 print(f"{{len(layers)}} layers: {{'-'.join(layers)}}")
 '''
-_LAYERS_OF_PROGRAM = re.compile(r"^layers = (\[[^\]]*\])", re.MULTILINE)
+_LAYERS_OF_PROGRAM = re.compile(r"^layers = (\[[^\[\]]*\])", re.MULTILINE)
 
 
 class OfflineAgent:

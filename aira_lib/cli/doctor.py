@@ -15,7 +15,7 @@ from rich.table import Table
 from aira_lib import __version__
 from aira_lib.device import DEVICE_VARIABLE, cores, has_cuda, ready_device
 from aira_lib.errors import UserError, install_hint
-from aira_lib.sandbox import closes_files, isolation, refusals
+from aira_lib.sandbox import closes_files, isolation, refusals, within_reach
 
 # extra -> (packages, what they are for)
 EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -114,7 +114,9 @@ def _isolation() -> tuple[bool, str]:
         warnings.simplefilter("ignore")  # the remark says it
         strength, better = isolation(), refusals()
     why = "; ".join(f"no {name}: {reason}" for name, reason in better.items())
-    return closes_files(strength), _REMARKS[strength] + (f" ({why})" if why else "")
+    found = within_reach() if strength == "none" else ()
+    seen = f"; within their reach: {', '.join(found)}" if found else ""
+    return closes_files(strength), _REMARKS[strength] + seen + (f" ({why})" if why else "")
 
 
 _INSTALL = "install bubblewrap (apt install bubblewrap, dnf install bubblewrap)"

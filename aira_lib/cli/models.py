@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from aira_lib.errors import UserError, nearest
+from aira_lib.foreign import harmless
 
 models_app = typer.Typer(no_args_is_help=True, help="Language models: see whether one works, serve a small one.")
 
@@ -27,7 +28,7 @@ def check(
 
     provider_of(model).check(model, temperature)  # a name that nobody knows is no provider's refusal
     for line in check_model(model, temperature, effort_named(reasoning_effort)).lines():
-        print(line)
+        print(harmless(line))  # some of it the model or its provider wrote
 
 
 @models_app.command()

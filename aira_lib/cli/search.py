@@ -15,10 +15,14 @@ EXPORT = "export"
 class _Search(TyperGroup):
     """`aira search export ...` is a command of its own; everything else is `aira search` itself."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.itself = self.commands.pop("search")
+
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         if args[:1] == [EXPORT]:
             return super().make_context(info_name, args, parent, **extra)
-        return self.commands["search"].make_context(info_name, args, parent, **extra)
+        return self.itself.make_context(info_name, args, parent, **extra)
 
 
 search_app = typer.Typer(cls=_Search)

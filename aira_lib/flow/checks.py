@@ -8,7 +8,7 @@ from pathlib import Path
 from aira_lib.errors import UserError, nearest
 from aira_lib.flow.scales import baseline_points, baselines_at, described_names, scales
 from aira_lib.store.base import safe_name
-from aira_lib.study import Study
+from aira_lib.study import AgentSection, Study
 from aira_lib.tasks.section import family_of, task_of
 from aira_lib.training.trainers import check_trainer
 
@@ -74,7 +74,6 @@ def check_here(study: Study) -> None:
         UserError: one line for the first of them.
     """
     from aira_lib.agents.calls import call_seconds, calls_at_once
-    from aira_lib.agents.providers import Provider, provider_of
     from aira_lib.datasets.text.files import text_files
     from aira_lib.device import device, ready_device
 
@@ -83,17 +82,8 @@ def check_here(study: Study) -> None:
     call_seconds()  # both fail on a variable that is no number
     calls_at_once()
     for number, agent in enumerate(study.agents):
-        provider = provider_of(agent.model)
-        try:
-            provider.check(agent.model, agent.temperature)
-        except UserError as error:
-            raise UserError(f"agents.{number}.model: {error}") from None
-        tells_prices = type(provider).price is not Provider.price
-        if agent.max_dollars is not None and tells_prices and provider.price(agent.model) is None:
-            raise UserError(
-                f"agent {agent.name!r}: no price is known of model {agent.model!r}, so max_dollars cannot be kept; "
-                "set max_tokens_total (--max-tokens) instead"
-            )
+        for model in agent.models:
+            _check_model(agent, model, f"agents.{number}.{'model' if model == agent.model else 'operators'}")
     named = {"pretrain.data.paths": study.pretrain.data.paths, "proxy.language.paths": study.proxy.language.paths,
              "proxy.language.test_paths": study.proxy.language.test_paths}  # fmt: skip
     for key, paths in named.items():
@@ -103,6 +93,22 @@ def check_here(study: Study) -> None:
             except UserError as error:
                 where = "" if path.is_absolute() else f" (it is looked for from {Path.cwd()})"
                 raise UserError(f"{key}: {error}{where}") from None
+
+
+def _check_model(agent: AgentSection, model: str, key: str) -> None:
+    from aira_lib.agents.providers import Provider, provider_of
+
+    provider = provider_of(model)
+    try:
+        provider.check(model, agent.temperature)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
+    tells_prices = type(provider).price is not Provider.price
+    if agent.max_dollars is not None and tells_prices and provider.price(model) is None:
+        raise UserError(
+            f"agent {agent.name!r}: no price is known of model {model!r}, so max_dollars cannot be kept; "
+            "set max_tokens_total (--max-tokens) instead"
+        )
 
 
 def _check_data_sets(study: Study) -> None:

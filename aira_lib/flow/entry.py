@@ -40,9 +40,9 @@ def run_text(stage: str, study: str, store: str, unit: str = "", inputs: Sequenc
     Raises:
         SystemExit: code 2 after one line on stderr, for anything a user can mend.
     """
-    hold_lifeline()
-    settings = Settings.from_environment(store)
     with one_line_errors():
+        hold_lifeline()
+        settings = Settings.from_environment(store)
         spec = _read(study)
         chosen, records = unit_of(stage, spec, unit, inputs, settings)
         return run_stage(spec, chosen, settings, records, print).uri

@@ -18,8 +18,8 @@ INTERRUPTED = 130
 def main(study_file: str, unit: str, store: str) -> int:
     """Run the search to its end; returns the exit code."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the launcher was started to ignore it
-    hold_lifeline()
     try:
+        hold_lifeline()
         study = load_study(study_file)
         run_stage(study, search_unit_named(study, unit), Settings.from_environment(store))
     except UserError as error:

@@ -79,7 +79,7 @@ class Rates:
 
 def rates_here(study: Study, settings: Settings, workers: int) -> Rates:
     """The rates that count for a study: of its models, of what computes here, and of so many units at once."""
-    models: Sequence[str] = sorted({agent.model for agent in study.agents})
+    models: Sequence[str] = sorted({model for agent in study.agents for model in agent.models})
     kind = device_kind()
     at_once = f"{workers} at once of {os.cpu_count()}, {settings.threads} threads"
     setting = f"{kind} {kernels(kind)} {at_once} {' '.join(models)}"

@@ -112,9 +112,9 @@ def _require_numbers(losses: list[Tensor], model: MADModel, epoch: int, epochs: 
     for at, loss in enumerate(torch.stack(losses).tolist(), epoch - len(losses) + 1):
         if not math.isfinite(loss):
             raise Diverged(f"the loss became {loss} in epoch {at} of {epochs}")
-    norm = torch.nn.utils.get_total_norm([parameter.detach() for parameter in model.parameters()]).item()
-    if not math.isfinite(norm):
-        raise Diverged(f"the norm of the weights became {norm} by epoch {epoch} of {epochs}")
+    largest = torch.nn.utils.get_total_norm([p.detach() for p in model.parameters()], norm_type=math.inf).item()
+    if not math.isfinite(largest):
+        raise Diverged(f"a weight became {largest} by epoch {epoch} of {epochs}")
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ class Column:
         unit: unit of what the page shows; empty for text and pure names.
         spec: format specification of a number.
         per: divisor before formatting, 1e6 for a unit of millions.
-        spread: key of a standard deviation, shown as ``mean ± sd``.
+        spread: key of a standard deviation or a margin, shown as ``mean ± sd``; never with a sign.
         style: how the cell is set; a name never breaks, text does.
         shown: False keeps a column to the CSV.
     """
@@ -53,7 +53,7 @@ class Column:
         shown = format_number(value / self.per if self.per != 1 else value, self.spec)
         deviation = row.get(self.spread) if self.spread else None
         if isinstance(deviation, int | float):
-            shown += f" ± {format_number(deviation / self.per, self.spec)}"
+            shown += f" ± {format_number(deviation / self.per, self.spec.lstrip('+'))}"
         return shown
 
 

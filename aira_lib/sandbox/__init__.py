@@ -3,7 +3,7 @@
 from aira_lib.sandbox.artefacts import ArtefactError, collect, discard
 from aira_lib.sandbox.launch import closes_files
 from aira_lib.sandbox.process import Outcome, SandboxError, run_candidate
-from aira_lib.sandbox.reach import check_reach
+from aira_lib.sandbox.reach import check_reach, within_reach
 from aira_lib.sandbox.strength import isolation, refusals
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "isolation",
     "refusals",
     "run_candidate",
+    "within_reach",
 ]

@@ -55,10 +55,10 @@ def in_environment(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def in_files(patterns: Iterable[str]) -> Iterator[str]:
-    """The files that can be read and are not empty."""
+    """The regular files that can be read and are not empty."""
     for pattern in patterns:
         for path in sorted(glob.glob(pattern)):
-            if path.endswith(_NO_SECRETS):
+            if path.endswith(_NO_SECRETS) or not os.path.isfile(path):  # a pipe would have us wait for its writer
                 continue
             try:
                 with open(path, "rb") as file:

@@ -13,7 +13,6 @@ import numpy as np
 from aira_lib.agents import Model, Reply, ReplyError, Situation, next_step, parse_reply, render_prompt
 from aira_lib.agents.analysis import analysed, wants_analysis
 from aira_lib.agents.bounds import MAX_PLAN
-from aira_lib.agents.call_log import CallLog
 from aira_lib.agents.ledger import used_up
 from aira_lib.agents.patch import change_of, parse_edit
 from aira_lib.agents.prompt import Prompt, patch_wanted, shortened
@@ -28,6 +27,7 @@ from aira_lib.sandbox.gpu_in_words import gpu_in_words
 from aira_lib.sandbox.packages_in_words import packages_in_words
 from aira_lib.search.bounded import at_most
 from aira_lib.study import AgentSection
+from aira_lib.study.agent import OperatorName
 from aira_lib.tasks.live import DATA, NOTHING, CandidateFailure, Scored, Task
 
 _MOST_REPLY = 20_000  # characters kept of a reply without a program
@@ -60,11 +60,12 @@ class Candidates:
     task: Task
     agent: AgentSection
     seed: int
-    model: Model
+    model_for: Callable[[OperatorName], Model]
     scratch: Path
     cores: int
-    calls: CallLog | None = None
     submitted: Mapping[str, bytes] = field(default_factory=dict)
+    begin: Callable[[int], dict[str, float]] = lambda step: {}
+    """Told of each step that begins; what earlier calls for that very step used in vain."""
 
     def make(
         self,
@@ -90,10 +91,11 @@ class Candidates:
             complexity_cues=self.agent.complexity_cues, artefact=task.artefact, prompts=task.prompts,
             gpu=gpu_in_words(self.agent.limits), also=tuple(getattr(task, "also", ())), packages=packages_in_words(),
         )  # fmt: skip
-        progress(0, 1, f"{step.operator}: asking {self.model.name}")
+        model = self.model_for(step.operator)
+        progress(0, 1, f"{step.operator}: asking {model.name}")
         prompt = render_prompt(step.operator, situation, nodes, parent, other)
         patched = parent if patch_wanted(step.operator, self.agent.edit, parent) else None
-        written, why_not, usage = self._written(prompt, int(rng.integers(2**31)), patched, nodes, seconds_left)
+        written, why_not, usage = self._written(model, prompt, int(rng.integers(2**31)), patched, nodes, seconds_left)
         tried = _Tried(why_not=why_not) if why_not else self._try(written.code, nodes, seconds_left, progress)
         self.submitted, failed = tried.submitted, tried.why_not is not None
         scored = vars(tried.scored) | ({"reason": tried.why_not} if failed else {})
@@ -113,12 +115,14 @@ class Candidates:
         )
         bought = used_up(self.agent, [*nodes, node]) is None and seconds_left() > 0
         if bought and wants_analysis(self.agent, node):
-            progress(1, 1, f"analyse: asking {self.model.name}")
-            node = analysed(node, self.model, situation, int(rng.integers(2**31)), seconds_left())
+            model = self.model_for("analyse")
+            progress(1, 1, f"analyse: asking {model.name}")
+            node = analysed(node, model, situation, int(rng.integers(2**31)), seconds_left())
         return node.model_copy(update={"seconds": time.monotonic() - started})
 
     def _written(
         self,
+        model: Model,
         prompt: Prompt,
         seed: int,
         patched: Node | None,
@@ -126,11 +130,11 @@ class Candidates:
         seconds_left: Callable[[], float],
     ) -> tuple[_Written, str, dict[str, float]]:
         """Ask until a reply holds a program, as often as the agent may: it, why there is none, and the usage."""
-        usage = self.calls.start(len(nodes), self.agent.record_replies) if self.calls else {}
+        usage = self.begin(len(nodes))
         written, why_not = _Written(), ""
         for number in range(self.agent.tries):
             try:
-                reply = self.model.reply(replace(prompt, seconds=seconds_left()), _seed_of_try(seed, number))
+                reply = model.reply(replace(prompt, seconds=seconds_left()), _seed_of_try(seed, number))
             except NotRecorded:  # a recording of an agent with fewer tries
                 if number == 0:
                     raise
@@ -153,7 +157,8 @@ class Candidates:
         """Run a program in a fresh work directory, and score what it submits."""
         workdir = Path(tempfile.mkdtemp(dir=self.scratch))
         try:
-            outcome = run_candidate(code, workdir, self.agent.limits, seconds_left(), {DATA: self.task.data})
+            seen = {DATA: self.task.data, **getattr(self.task, "folders", {})}
+            outcome = run_candidate(code, workdir, self.agent.limits, seconds_left(), seen)
             output = _output(outcome)
             if outcome.status != "ok":
                 return _Tried(output, why_not=f"the program failed ({outcome.status}): {outcome.reason}")

@@ -6,18 +6,16 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from aira_lib.agents import Journal, best_node, model_named, total_steps
-from aira_lib.agents.call_log import CALLS, CallLog, LoggedModel
 from aira_lib.agents.ledger import spent, used_up
 from aira_lib.agents.providers import provider_of
-from aira_lib.agents.replay import REPLIES, RecordingModel
 from aira_lib.agents.telling import hearing
 from aira_lib.device import cores
 from aira_lib.records import PAGE, Node
 from aira_lib.sandbox import isolation
+from aira_lib.search.asked import Asked, kept_files
 from aira_lib.search.candidate import Candidates
 from aira_lib.search.kept import Kept
 from aira_lib.search.page import LivePage, agent_settings
@@ -26,7 +24,7 @@ from aira_lib.search.trust import check_trust
 from aira_lib.study import AgentSection, ProxySection, TaskSection
 from aira_lib.tasks import SearchTask
 from aira_lib.tasks.family import Opening
-from aira_lib.tasks.live import Evaluate, Task
+from aira_lib.tasks.live import Evaluate
 from aira_lib.tasks.section import family_of
 from aira_lib.work import Work
 
@@ -45,8 +43,9 @@ def search(
     """Search until the steps, the hours or a budget are used up; goes on where an interrupted search stopped.
 
     Leaves `journal.jsonl` (a `Node` a line), `search.json` (the best design and counts), of a model over a network
-    `calls.jsonl` (what each call used) and, with `record_replies`, `replies.jsonl`; beside these, no part of the
-    record, `page.html`, which is kept up to date while the search runs.
+    `calls.jsonl` (what each call used), with `record_replies` `replies.jsonl` and with `keep_prompts`
+    `transcript.jsonl`; beside these, no part of the record, `page.html`, which is kept up to date while the search
+    runs.
     The same study and seed give the same nodes, interrupted or not, if the model's replies are the same and no time
     limit intervenes.
 
@@ -89,7 +88,11 @@ def search(
             page.facts = kept.facts()
             if said := kept.in_words():
                 work.progress(len(journal.nodes), steps, said)
-            candidates = _candidates(asked, agent, seed, work, scratch)
+            models = Asked(model_named, agent, work)
+            candidates = Candidates(
+                task=asked, agent=agent, seed=seed, model_for=models.model_for, scratch=scratch, cores=cores(),
+                begin=models.begin,
+            )  # fmt: skip
             while not over():
                 done = len(journal.nodes)
                 clock.start()
@@ -100,11 +103,12 @@ def search(
                 journal.append(node)
                 clock.stop(node)
                 work.push(JOURNAL)
-                if agent.record_replies:
-                    work.push(REPLIES)
+                for name in kept_files(agent):
+                    work.push(name)
                 _log_node(journal.nodes, searched, work)
                 work.progress(done + 1, steps, _note(journal.nodes, searched))
                 page.refresh(journal.nodes)
+            models.say_left_out()
     kept.say_stand_in()
     page.facts = kept.facts()
     page.finish(journal.nodes)
@@ -141,23 +145,15 @@ class _Clock:
         return self.budget if self.started is None else self.budget - (time.monotonic() - self.started)
 
 
-def _candidates(task: Task, agent: AgentSection, seed: int, work: Work, scratch: Path) -> Candidates:
-    model, calls = model_named(agent.model, agent.temperature, agent.reasoning_effort), None
-    if (provider := provider_of(agent.model)).over_network:
-        calls = CallLog(work.path / CALLS, lambda: work.push(CALLS))
-        model = LoggedModel(model, calls, provider.price(agent.model))
-    if agent.record_replies:
-        model = RecordingModel(model, work.path / REPLIES)
-    return Candidates(task=task, agent=agent, seed=seed, model=model, scratch=scratch, cores=cores(), calls=calls)
-
-
 def _log_choices(searched: SearchTask, of_task: dict[str, object], agent: AgentSection, seed: int, work: Work) -> None:
-    if entry := provider_of(agent.model).stand_in(agent):
-        work.stand_in(**entry.model_dump())
+    for model in agent.models:
+        if entry := provider_of(model).stand_in(agent):
+            work.stand_in(**entry.model_dump())
     work.log.params(
         of_task
         | {"task": searched.name, "seed": seed}
-        | _flat("agent", agent.model_dump(mode="json", exclude={"seeds", "limits"}))
+        | _flat("agent", agent.model_dump(mode="json", exclude={"seeds", "limits", "operators"}))
+        | _flat("agent.operators", agent.operators.model_dump(mode="json", exclude_none=True))
     )
     work.log.tags({"agent": agent.name, "model": agent.model, "scaffold": agent.scaffold, "sandbox": isolation()})
 

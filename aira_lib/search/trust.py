@@ -15,5 +15,5 @@ def check_trust(agents: Iterable[AgentSection]) -> None:
     Raises:
         UserError: one line that names what is within reach, and what to do.
     """
-    if not all(provider_of(agent.model).designs_only for agent in agents):
+    if not all(provider_of(model).designs_only for agent in agents for model in agent.models):
         check_reach()

@@ -79,18 +79,50 @@ class EvolutionSettings(Section):
     tournament_size: int = Field(3, ge=1)
 
 
+class OperatorSettings(Section):
+    """What one operator has in the place of the agent's own; null: the agent's."""
+
+    model: str | None = None
+    temperature: float | None = Field(None, ge=0)
+    reasoning_effort: ReasoningEffort | None = None
+
+    @field_validator("model")
+    @classmethod
+    def _a_language_model(cls, name: str | None) -> str | None:
+        if name is not None and (name == "offline" or name.startswith("replay:") or traits_of(name).scaffolds):
+            raise ValueError(f"an operator's own model is a language model, which {name} is not")
+        return name
+
+
+class OperatorsSection(Section):
+    """Settings of single operators: a small model may mend what a large one drafts."""
+
+    draft: OperatorSettings = OperatorSettings()
+    improve: OperatorSettings = OperatorSettings()
+    debug: OperatorSettings = OperatorSettings()
+    crossover: OperatorSettings = OperatorSettings()
+    analyse: OperatorSettings = OperatorSettings()
+
+
+OperatorName = Literal["draft", "improve", "debug", "crossover", "analyse"]
+Asking = tuple[str, float, ReasoningEffort]
+"""A model, its temperature and its effort."""
+
+
 class AgentSection(Section):
     """An agent: a scaffold around a model, run once a seed, each for at most `steps` steps or `hours` hours.
 
     `model` is "offline", "replay:PATH" (see `aira_lib.agents.replay`; keep the recorded agent's `name`, from which
     the ids of nodes come), a baseline (see `aira_lib.agents.baselines`) or a litellm model. `max_tokens_total` and
     `max_dollars` end a search before the next call once they are used up. A step asks up to `tries` times for a reply
-    that holds a program (AIRA-dojo's 3). With `edit: patch` improvements and
+    that holds a program (AIRA-dojo's 3). `operators` gives single ones a language model, temperature or effort of their
+    own. With `edit: patch` improvements and
     repairs are asked for as patches of their parent's program, with `one_change` one change at a time. `analyse`
     has the model look back at each step (or at failed ones) in a call of its own; it never decides a score.
     `memory` says of which earlier steps a prompt tells, in at most `memory_tokens` (see `aira_lib.agents.memory`;
     the default holds all that a memory ever holds, for smollm2 1,500); `complexity_cues` ask for simple designs
-    first and for elaborate ones later. `reasoning_effort` "none" leaves it to the provider. Defaults: AIRA-dojo's
+    first and for elaborate ones later. `keep_prompts` keeps what was asked and answered, word for word but for keys.
+    `reasoning_effort` "none" leaves it to the provider. Defaults: AIRA-dojo's
     greedy (5 drafts, debug probability 1.0, depth 20), its memory of all good nodes and its cues, which are off;
     the paper's 500 steps and 24 h. The paper states neither memory nor cues.
     """
@@ -110,6 +142,7 @@ class AgentSection(Section):
     evolution: EvolutionSettings = EvolutionSettings()
     temperature: float = Field(1.0, ge=0)
     tries: int = Field(3, ge=1)
+    operators: OperatorsSection = OperatorsSection()
     edit: Literal["file", "patch"] = "file"
     one_change: bool = False
     analyse: Literal["never", "failed", "all"] = "never"
@@ -118,7 +151,20 @@ class AgentSection(Section):
     complexity_cues: bool = False
     reasoning_effort: ReasoningEffort = "none"
     record_replies: bool = False
+    keep_prompts: bool = False
     limits: CandidateLimits = CandidateLimits()
+
+    def asking(self, operator: OperatorName) -> Asking:
+        """Who is asked for an operator, and how."""
+        own: OperatorSettings = getattr(self.operators, operator)
+        temperature = self.temperature if own.temperature is None else own.temperature
+        return own.model or self.model, temperature, own.reasoning_effort or self.reasoning_effort
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All models that it asks, its own first."""
+        operators: tuple[OperatorName, ...] = get_args(OperatorName)
+        return tuple(dict.fromkeys([self.model, *(self.asking(operator)[0] for operator in operators)]))
 
     @field_validator("seeds", mode="before")
     @classmethod

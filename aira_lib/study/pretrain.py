@@ -21,7 +21,7 @@ class DataSection(Section):
     paths: Annotated[tuple[str, ...], Distinct] = ()
     text_field: str = "text"
     max_train_bytes: int = Field(4_000_000, ge=10_000)
-    max_validation_bytes: int = Field(200_000, ge=1_000)
+    max_validation_bytes: int = Field(1_000_000, ge=1_000)
 
     @model_validator(mode="after")
     def _paths_for_files(self) -> "DataSection":

@@ -1,5 +1,6 @@
 """What is searched."""
 
+import re
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -8,6 +9,7 @@ from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.errors import nearest
 from aira_lib.section import Section
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 DEFAULT_TASK = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
 
 
@@ -17,7 +19,9 @@ class TaskSection(Section):
     `folder` is the path of an AIRS-Bench task folder; `layers` then has no meaning, and `name` is the folder's.
     `validation` is where the fitness that steers such a search comes from: `held-out` rows of the train split, of which
     agents do not see the labels; or each candidate's own, `self-reported` measurement; `auto` holds out where the
-    folder's data and scorer allow it. `validation_fraction` is the share of the train split held out.
+    folder's data and scorer allow it. `validation_fraction` is the share of the train split held out. `folders` are
+    further ones that its candidates see, read-only, by the names under which they find them, such as pretrained models
+    and packages: `{pretrained: /models/small}` is `./pretrained`.
     """
 
     name: str = DEFAULT_TASK
@@ -25,6 +29,7 @@ class TaskSection(Section):
     folder: str | None = Field(None, min_length=1)
     validation: Literal["auto", "held-out", "self-reported"] = "auto"
     validation_fraction: float = Field(0.2, gt=0, lt=1)
+    folders: dict[str, str] = Field({})
     primitives: tuple[str, ...] | None = Field(None)
     """The kinds of layer that a design may use, at least two, such as [A, W, M, Mb]; None: the task's own."""
 
@@ -35,6 +40,17 @@ class TaskSection(Section):
             if self.name not in (name, DEFAULT_TASK):
                 raise ValueError(f"a task has a name ({self.name!r}) or a folder ({self.folder!r}), not both")
             object.__setattr__(self, "name", name)
+        return self
+
+    @model_validator(mode="after")
+    def _folders_have_names(self) -> "TaskSection":
+        if self.folders and self.folder is None:
+            raise ValueError("folders are for the candidates of a task folder; the task names none")
+        for name, path in self.folders.items():
+            if not _NAME.fullmatch(name) or name == "data":
+                raise ValueError(f"folders: {name!r} is no name for one; take letters, digits, - and _, and not 'data'")
+            if not path:
+                raise ValueError(f"folders: {name!r} has no path")
         return self
 
     @model_validator(mode="after")

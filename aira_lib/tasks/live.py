@@ -69,7 +69,8 @@ class Task(Protocol):
         data_overview: The files of `data` in words.
         data: The folder that a candidate sees, read-only, as `./data`.
 
-    It may have `also`, a sequence with the names of further files that every program has to write.
+    It may have `also`, a sequence with the names of further files that every program has to write, and `folders`, a
+    mapping of names to further folders that a candidate sees, read-only, beside its data.
     """
 
     facts: SearchTask

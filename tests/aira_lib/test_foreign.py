@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
+from typer.testing import CliRunner
 
+from aira_lib.cli.aira import app
 from aira_lib.console import Console
 from aira_lib.errors import UserError
 from aira_lib.foreign import harmless
 from aira_lib.records import Node, StandIn
+from aira_lib.tasks.airs import new_task_folder
 from aira_lib.tasks.airs.overview import data_overview
 
 NASTY = "".join(map(chr, (*range(32), *range(127, 160), 0x200E, 0x202E, 0x2067, 0xD800, 0xDCFF, 0x85)))
@@ -79,6 +82,21 @@ def test_names_of_data_files_are_harmless(tmp_path: Path) -> None:
     told = data_overview(tmp_path)
     assert harms(told) == []
     assert "./data/a\ufffd.csv" in told
+
+
+def test_commands_obey_no_task_folder(tmp_path: Path) -> None:
+    folder = new_task_folder(tmp_path / "Task")
+    (tmp_path / "bro\x1b[2Jken").mkdir()
+    (tmp_path / "bro\x1b[2Jken" / "metadata.yaml").write_text("[")
+    metadata = folder / "metadata.yaml"
+    nasty = '"x\\e]0;title\\a\\u202e"'
+    text = re.sub(r"^  (name|category): .*$", lambda found: f"  {found[1]}: {nasty}", metadata.read_text(), flags=re.M)
+    metadata.write_text(text)
+    for command in (["tasks", "list", str(tmp_path)], ["tasks", "show", str(folder)]):
+        said = CliRunner().invoke(app, command)
+        assert said.exit_code == 0, said.output
+        assert "x\ufffd]0;title" in said.output
+        assert harms(said.output) == []
 
 
 @pytest.mark.parametrize("text", ["a\x1b[31mb", "\u202egnp.exe", "\udcff", "\x9b2J"])

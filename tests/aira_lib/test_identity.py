@@ -87,6 +87,9 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "agents.0.complexity_cues": (True, AFTER_SEARCH),
     "agents.0.reasoning_effort": ("low", AFTER_SEARCH),
     "agents.0.record_replies": (True, AFTER_SEARCH),
+    "agents.0.keep_prompts": (True, AFTER_SEARCH),
+    "agents.0.operators.debug.temperature": (0.5, AFTER_SEARCH),
+    "agents.0.tries": (2, AFTER_SEARCH),
     "agents.0.limits.seconds": (7.0, AFTER_SEARCH),
     "aggregate.0.name": ("ballot", AFTER_AGGREGATE),
     "aggregate.0.method": ("top-k", AFTER_AGGREGATE),
@@ -126,12 +129,14 @@ LIKE_OTHERS = {
     "agents.name", "agents.one_change", "agents.tree.uct_c", "scales", "proxy.dataset", "pretrain.trainer",
     "pretrain.data.name", "pretrain.data.paths", "pretrain.data.text_field", "pretrain.isotoken", "pretrain.isoflop",
     "pretrain.isotoken.seeds", "pretrain.isoflop.seeds", "pretrain.isoflop.rounding", "aggregate", "task.folder",
-    "task.validation", "task.validation_fraction", "proxy.stopping.eta", "proxy.stopping.rungs",
+    "task.validation", "task.validation_fraction", "task.folders", "proxy.stopping.eta", "proxy.stopping.rungs",
     "proxy.stopping.margin", "proxy.stopping.bars", "proxy.difficulty.vocab_size", "proxy.difficulty.seq_len",
     "proxy.difficulty.n_tokens_to_copy",
     *(f"agents.evolution.{name}" for name in (
         "island_size", "individuals", "crossover_probability", "crossover_after", "migration_probability", "parents",
         "temperature", "tournament_size")),
+    *(f"agents.operators.{operator}.{name}" for operator in ("draft", "improve", "debug", "crossover", "analyse")
+      for name in ("model", "temperature", "reasoning_effort")),
     *(f"agents.limits.{name}" for name in (
         "memory_mb", "output_kb", "disk_mb", "processes", "gpu", "gpu_memory_fraction")),
     *(f"proxy.language.{name}" for name in (

@@ -1,5 +1,6 @@
 """A stage ends with its launcher, whatever it is doing just then."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -66,10 +67,15 @@ def test_a_stage_two_levels_below_ends_too(launcher: "subprocess.Popen[bytes]", 
     assert pipeline.stdout is not None
     pipeline.stdout.readline()
     stage = int(pipeline.stdout.readline())
-    launcher.kill()
-    assert pipeline.wait(timeout=20) == -signal.SIGKILL
-    assert eventually_gone(stage)
-    assert pipeline.stdout.read() == b""  # nobody holds its output open
+    try:
+        launcher.kill()
+        assert pipeline.wait(timeout=20) == -signal.SIGKILL
+        assert eventually_gone(stage)
+        assert pipeline.stdout.read() == b""  # nobody holds its output open
+    finally:
+        pipeline.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(stage, signal.SIGKILL)
 
 
 def test_what_watches_a_stage_ends_with_it(launcher: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
@@ -85,6 +91,17 @@ def test_what_watches_a_stage_ends_with_it(launcher: "subprocess.Popen[bytes]", 
     stage.communicate(b"\n")
     assert stage.returncode == 0
     assert eventually_gone(watcher)
+
+
+def test_a_lock_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "aira_lib.local.one_search", "study.json", "a.s0", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "AIRA_LIFELINE": str(tmp_path / "none")},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"aira: AIRA_LIFELINE={tmp_path}/none: No such file")
+    assert done.stderr.count("\n") == 1
 
 
 def eventually_gone(pid: int) -> bool:

@@ -45,6 +45,7 @@ class FolderFamily(TaskFamily):
             "task": {"folder": section.name, **changed(section, include={"validation", "validation_fraction"})},
             "files": folder_digest(folder.path),
             "data": raw_digest(),
+            **_of_folders(section),
             "packages": package_versions(folder),
             "code": versions_of("search"),
             **_of_own_scripts(folder),
@@ -54,6 +55,7 @@ class FolderFamily(TaskFamily):
         """See `TaskFamily`."""
         super().check(section, agents, proxy)
         raw_data()
+        further_folders(section)
         if proxy != ProxySection():
             raise UserError(f"proxy: it scores designs, and task folder {section.name} has a scorer; leave it out")
 
@@ -61,13 +63,32 @@ class FolderFamily(TaskFamily):
         """See `TaskFamily`; prepare.py runs, and the scorer is tried. What is told is where validation comes from."""
         from aira_lib.tasks.airs.live import FolderTask
 
-        task = FolderTask(self.task(section), section, opening.scratch, raw_data())
+        task = FolderTask(self.task(section), section, opening.scratch, raw_data(), further_folders(section))
         opening.told.update(task.told())
         return task
 
 
 def _folder(section: TaskSection) -> TaskFolder:
     return searchable_folder(section.folder or "")
+
+
+def further_folders(section: TaskSection) -> dict[str, Path]:
+    """The folders that candidates see beside the data, by name.
+
+    Raises:
+        UserError: one is no folder.
+    """
+    found = {name: Path(path).expanduser().resolve() for name, path in section.folders.items()}
+    for name, path in found.items():
+        if not path.is_dir():
+            raise UserError(f"task.folders: {name}: {section.folders[name]} is no folder")
+    return found
+
+
+def _of_folders(section: TaskSection) -> dict[str, Any]:
+    """What the further folders hold, by name; nothing where there are none."""
+    held = {name: folder_digest(path) for name, path in further_folders(section).items()}
+    return {"folders": held} if held else {}
 
 
 def _of_own_scripts(folder: TaskFolder) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from aira_lib.tasks.airs.submissions import Table
 _TIMES, _SPARE_COLUMNS, _SPARE_ROWS = 4, 16, 1_000
 _TIMES_BYTES, _SPARE_BYTES = 64, 2**20  # texts and rankings may be longer than perfect ones
 
+Gaps = tuple[int, ...] | None
+"""Of a column: which of its numbers are missing in a perfect submission, for each row as the bits of a number."""
+
 
 @dataclass(frozen=True)
 class Form:
@@ -26,14 +29,14 @@ class Form:
     Attributes:
         rows: How many there are.
         columns: Their names; empty where they are not known.
-        gaps: For each column, if it holds numbers or lists of them and nothing else, which of these are missing in a
-            perfect submission: for each row the bits of a number; no rows where none is missing. None for others.
+        gaps: Of each column that holds numbers or lists of them and nothing else; no rows where none is missing. None
+            for others.
         row_bytes: Mean length of a row; None where it is not known.
     """
 
     rows: int
     columns: tuple[str, ...] = ()
-    gaps: tuple[tuple[int, ...] | None, ...] = ()
+    gaps: tuple[Gaps, ...] = ()
     row_bytes: float | None = None
 
     def of_rows(self, rows: int) -> "Form":
@@ -63,7 +66,7 @@ def form_of(gold: Table) -> Form:
     return Form(len(gold.rows), tuple(gold.header), allowed, size / len(gold.rows))
 
 
-def _gaps_of(cells: Sequence[str]) -> tuple[int, ...] | None:
+def _gaps_of(cells: Sequence[str]) -> Gaps:
     found = []
     for cell in cells:
         if (bits := gaps_allowed(cell)) is None:
@@ -87,13 +90,13 @@ def misfit(content: bytes, form: Form) -> str:
         header = next((row for row in lines if row), [])
         if len(header) > form.most_columns:
             return f"it has {len(header):,} columns, where {_asked(form)} asked for"
-        numeric = _numeric_places(header, form)
+        known, others = _allowed(header, form)
         for count, row in enumerate(filter(None, lines)):
             if len(row) > form.most_columns:
                 return f"line {lines.line_num}: {len(row):,} values, where {_asked(form)} asked for"
-            for place, allowed in numeric:
-                if place < len(row) and not _fits(row[place], allowed, count):
-                    return f"line {lines.line_num}: {row[place][:40]!r} lacks a finite number that is asked for"
+            for place, text in enumerate(row):
+                if (allowed := known.get(place, others)) is not None and not _fits(text, allowed, count):
+                    return f"line {lines.line_num}: {text[:40]!r} lacks a finite number that is asked for"
             if count >= form.most_rows:
                 return f"it has over {form.most_rows:,} rows, where {form.rows:,} are asked for"
     except csv.Error as error:
@@ -106,16 +109,16 @@ def _asked(form: Form) -> str:
     return f"{count} {'column is' if count == 1 else 'columns are'}"
 
 
-def _numeric_places(header: Sequence[str], form: Form) -> list[tuple[int, tuple[int, ...]]]:
-    """Where the header has the columns that hold numbers: by name, else, as scorers often go by place, by place."""
-    by_name = all(name in header for name in form.columns)
-    if not by_name and len(header) != len(form.columns):
-        return []
-    return [
-        (header.index(name) if by_name else place, allowed)
-        for place, (name, allowed) in enumerate(zip(form.columns, form.gaps, strict=True))
-        if allowed is not None
-    ]
+def _allowed(header: Sequence[str], form: Form) -> tuple[dict[int, Gaps], Gaps]:
+    """Which gaps the values in each place of a row may have, and those in places of no known column; None: any.
+
+    Columns are known by name, else, as scorers often go by place, by place. Where all columns hold numbers, those that
+    nobody asked for may have no gaps either: which of them a scorer takes, it alone knows.
+    """
+    others: Gaps = () if form.gaps and None not in form.gaps else None
+    if all(name in header for name in form.columns):
+        return {header.index(name): allowed for name, allowed in zip(form.columns, form.gaps, strict=True)}, others
+    return (dict(enumerate(form.gaps)) if len(header) == len(form.columns) else {}), others
 
 
 def _fits(text: str, allowed: tuple[int, ...], row: int) -> bool:

@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from aira_lib.errors import UserError
 from aira_lib.records import Node
-from aira_lib.sandbox import ArtefactError, collect
+from aira_lib.sandbox import ArtefactError, closes_files, collect, isolation
 from aira_lib.study import TaskSection
 from aira_lib.tasks.airs import InvalidSubmission, ScriptFailure, TaskFolder
 from aira_lib.tasks.airs.bounds import beyond_optimum, implausible
@@ -46,7 +47,10 @@ class FolderTask:
     layers = 0
     prompts: Literal["design", "program"] = "program"
 
-    def __init__(self, facts: SearchTask, section: TaskSection, scratch: Path, shared: Path | None = None) -> None:
+    def __init__(
+        self, facts: SearchTask, section: TaskSection, scratch: Path, shared: Path | None = None,
+        folders: Mapping[str, Path] | None = None,
+    ) -> None:  # fmt: skip
         """Run prepare.py, try the scorer, and build the candidates' data, all in a new folder in `scratch`.
 
         Args:
@@ -54,11 +58,15 @@ class FolderTask:
             section: The study's task, with a folder.
             scratch: An empty folder that lives as long as the search; work directories come there too.
             shared: Folder of raw data sets; an empty one by default.
+            folders: Further folders that candidates see, by name.
 
         Raises:
             UserError: there is no such folder, a script of it fails, or it does not allow what the study wants.
         """
         self.facts, self.folder = facts, searchable_folder(section.folder or "")
+        self.folders = dict(folders or {})
+        if self.folders and not closes_files(isolation()):
+            raise UserError("task.folders: this machine cannot close the file system, so none can be shown read-only")
         self._exports = self.folder.metadata.file_export_globs
         opened = open_folder(self.folder, section, scratch / "task", shared)
         self._scorer, self._held_out, self._why_not = opened.scorer, opened.held_out, opened.why_not
@@ -67,7 +75,9 @@ class FolderTask:
         further = [VALIDATION] if self.self_reported else [PREFIX + name for name in self._exports]
         self.also = (*self._exports[1:], *further)
         self.data = self._held_out.agent_data if self._held_out else self._scorer.prepared
-        self.data_overview = data_overview(self.data, DATA)
+        self.data_overview = "\n".join(
+            [data_overview(self.data, DATA), *(data_overview(path, name) for name, path in self.folders.items())]
+        )
         self.description = _describe(self.folder, self._held_out)
 
     def told(self) -> dict[str, Any]:
@@ -81,7 +91,7 @@ class FolderTask:
         """See `Task`; validation.json or the predictions of held-out rows are among what is submitted."""
         form = self._scorer.form
         most = max(MAX_BYTES, _TIMES_GOLD * math.ceil((form.row_bytes or 0) * form.rows)) if form else MAX_BYTES
-        files = collect_exports(workdir, self._exports, (DATA, _PROGRAM), most)
+        files = collect_exports(workdir, self._exports, (DATA, _PROGRAM, *self.folders), most)
         if self.self_reported:
             return {**files, VALIDATION: collect(workdir, VALIDATION, _MOST_VALIDATION)}
         return {**files, **collect_exports(workdir, [PREFIX + name for name in self._exports], most=most)}

@@ -4,7 +4,23 @@ import math
 import re
 
 _BETWEEN = re.compile(r"[\s,;()\[\]]+")
-_MISSING = {"", "nan", "na", "n/a", "none", "null", "nat", "<na>", "#n/a"}
+# What pandas and JSON read as no number.
+_MISSING = {
+    "",
+    "nan",
+    "na",
+    "n/a",
+    "none",
+    "null",
+    "nat",
+    "<na>",
+    "#na",
+    "#n/a",
+    "1.#ind",
+    "-1.#ind",
+    "1.#qnan",
+    "-1.#qnan",
+}
 
 
 def gaps(text: str) -> list[bool | None]:

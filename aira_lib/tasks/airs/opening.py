@@ -6,6 +6,7 @@ all. Then rows are held out if the scorer reads what can be held out (see `aira_
 comes before a model is asked.
 """
 
+import re
 import shutil
 import tempfile
 import time
@@ -26,12 +27,14 @@ from aira_lib.tasks.airs.held_out import HELD_OUT, LABELS, CannotHoldOut, HeldOu
 from aira_lib.tasks.airs.metadata import SUBMISSION_CSV, TaskFolderError
 from aira_lib.tasks.airs.raw_data import lay_links
 from aira_lib.tasks.airs.scoring import Scorer, memory_of_machine
-from aira_lib.tasks.airs.scripts import ScriptFailure
+from aira_lib.tasks.airs.scripts import InvalidSubmission, ScriptFailure
 from aira_lib.tasks.airs.submissions import Table, own_gold
 
 # A submission that is not perfect may take longer, and the machine may be busier.
 _LEAST_SECONDS, _TIMES_SECONDS = 120.0, 30.0
 _LEAST_MB, _TIMES_DATA = 8_192, 16  # interpreter and packages; tables as Python's own objects
+_HEADER = re.compile(r"[A-Za-z_]\w*(\s*,\s*[A-Za-z_]\w*)*")
+_MOST_HEADERS = 4
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,7 @@ def open_folder(folder: TaskFolder, section: TaskSection, place: Path, shared: P
     with labels_of(scorer) as labels:
         if isinstance(labels, str):
             return OpenFolder(scorer, *_none(folder, section, labels))
-        gold = gold_of(scorer, labels)
-        scorer = measured(scorer, gold)
+        scorer, gold = measured(scorer, gold_of(scorer, labels))
         return OpenFolder(scorer, *rows_held_out(scorer, section, labels, gold))
 
 
@@ -117,15 +119,15 @@ def labels_of(scorer: Scorer) -> Iterator[Path | str]:
     folder = scorer.folder
     exports = folder.metadata.file_export_globs
     with tempfile.TemporaryDirectory(dir=scorer.scratch) as place:
+        made: Path | str = Path(place) / LABELS
         try:
             # It wants a submission; any will do for the labels.
             scorer.labels({name: b"placeholder\n0\n" for name in exports if plain(name)}, Path(place) / LABELS)
         except ScriptFailure as failure:
             if all(map(plain, exports)) and not failure.reason.startswith("exit code 2"):
                 raise UserError(f"{folder.path}: {failure}; try it with `aira tasks check`") from None
-            yield str(failure)
-            return
-        yield Path(place) / LABELS
+            made = str(failure)
+        yield made
 
 
 def gold_of(scorer: Scorer, labels: Path) -> Gold | None:
@@ -160,31 +162,45 @@ def own_gold_of(scorer: Scorer, seconds: float = scripts.PREPARE_SECONDS) -> Tab
         return own_gold(scorer.folder, raw, Path(made), seconds)
 
 
-def measured(scorer: Scorer, gold: Gold | None) -> Scorer:
-    """The scorer with bounds in proportion to the task, by what a perfect submission takes.
+def measured(scorer: Scorer, gold: Gold | None) -> tuple[Scorer, Gold | None]:
+    """The scorer with bounds in proportion to the task, by what a perfect submission takes; and that as it is scored.
 
     Raises:
-        UserError: the task's own perfect submission is refused or scored better than perfect.
+        UserError: the scorer breaks on the task's own perfect submission, or finds it better than perfect.
     """
     folder = scorer.folder
     size = sum(path.stat().st_size for path in scorer.prepared.rglob("*") if path.is_file())
     most = min(memory_of_machine() * 3 // 4, _LEAST_MB + _TIMES_DATA * size // 2**20)
     scorer = replace(scorer, memory_mb=most, form=_form_of_shape(folder))
     if gold is None:
-        return scorer
-    started = time.monotonic()
-    try:
-        score = scorer.test(gold.exports)
-    except ScriptFailure as failure:
-        _require_packages(folder, failure)
-        if gold.own:
-            raise UserError(f"{folder.path}: its own gold submission cannot be scored: {failure}") from None
-        return scorer
-    if said := beyond_optimum(score, folder.metadata):
-        raise UserError(f"{folder.path}: a gold submission is scored {said}; mend metadata.yaml or evaluate.py")
-    took = time.monotonic() - started
-    seconds = min(scripts.EVALUATE_SECONDS, max(_LEAST_SECONDS, _TIMES_SECONDS * took))
-    return replace(scorer, form=form_of(gold.table), seconds=seconds)
+        return scorer, None
+    for known in _under_other_headers(gold, folder.description):
+        started = time.monotonic()
+        try:
+            score = scorer.test(known.exports)
+        except ScriptFailure as failure:
+            _require_packages(folder, failure)
+            if gold.own and not isinstance(failure, InvalidSubmission):
+                raise UserError(f"{folder.path}: its own gold submission cannot be scored: {failure}") from None
+            continue
+        if said := beyond_optimum(score, folder.metadata):
+            raise UserError(f"{folder.path}: a gold submission is scored {said}; mend metadata.yaml or evaluate.py")
+        took = time.monotonic() - started
+        seconds = min(scripts.EVALUATE_SECONDS, max(_LEAST_SECONDS, _TIMES_SECONDS * took))
+        return replace(scorer, form=form_of(known.table), seconds=seconds), known
+    return scorer, gold
+
+
+def _under_other_headers(gold: Gold, description: str) -> Iterator[Gold]:
+    """A perfect submission, then its rows under the headers of as many columns that the description shows.
+
+    A public task's own gold submission has another header than the one that its scorer and its description want.
+    """
+    yield gold
+    shown = (re.split(r"\s*,\s*", line.strip()) for line in description.splitlines() if _HEADER.fullmatch(line.strip()))
+    fitting = dict.fromkeys(tuple(names) for names in shown if len(names) == len(gold.table.header))
+    for names in islice(fitting, _MOST_HEADERS):
+        yield replace(gold, table=replace(gold.table, header=list(names)))
 
 
 def _form_of_shape(folder: TaskFolder) -> Form | None:

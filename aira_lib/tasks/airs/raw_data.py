@@ -7,7 +7,7 @@ from aira_lib.contents import folder_digest
 from aira_lib.errors import UserError
 from aira_lib.settings import task_data_folder
 
-_MOST_ENTRIES = 1_000
+_MOST_ENTRIES = 10_000
 
 
 def raw_data() -> Path | None:
@@ -37,8 +37,8 @@ def lay_links(raw: Path, place: Path, seen_as: Path | None = None) -> None:
 
     Scripts find it where they look for raw data. What they write beside what they read, as Hugging Face's `datasets`
     does with everything that `map` and `filter` make, goes into these folders: the raw data, which may be read-only and
-    are in the key of every search by what they hold, stay as they are. A folder of more than 1,000 entries is linked
-    as a whole.
+    are in the key of every search by what they hold, stay as they are. A folder of more than 10,000 entries is linked
+    as a whole: beside its files nothing can be written.
 
     Args:
         raw: The folder of raw data sets.

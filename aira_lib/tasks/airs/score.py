@@ -32,6 +32,7 @@ def score_submission(
         trial = trial_of(task, shared, Path(scratch), seconds, environment)
         try:
             trial.prepare()
+            trial.measure()
             score = trial.score(submit)
         except InvalidSubmission as refusal:
             raise UserError(f"{submission}: refused by the task: {refusal.reason}") from None

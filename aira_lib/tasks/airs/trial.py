@@ -15,7 +15,15 @@ from aira_lib.tasks.airs import scripts
 from aira_lib.tasks.airs.folder import BUILT_IN, TaskFolder
 from aira_lib.tasks.airs.held_out import LABELS
 from aira_lib.tasks.airs.metadata import SUBMISSION_CSV
-from aira_lib.tasks.airs.opening import Gold, labels_of, own_gold_of, prepared, rows_held_out
+from aira_lib.tasks.airs.opening import (
+    Gold,
+    gold_of,
+    labels_of,
+    measured,
+    own_gold_of,
+    prepared,
+    rows_held_out,
+)
 from aira_lib.tasks.airs.scoring import Scorer
 from aira_lib.tasks.airs.submissions import Table, gold_of_labels, own_gold
 
@@ -42,6 +50,13 @@ class Trial(Protocol):
         Raises:
             ScriptFailure: a script failed.
             TaskFolderError: there is none.
+        """
+
+    def measure(self) -> None:
+        """Bound the scoring by what a perfect submission takes and looks like, where one is to be had.
+
+        Raises:
+            UserError: the scorer breaks on it.
         """
 
     def score(self, submit: Submit) -> float:
@@ -97,6 +112,12 @@ class _AsSearched:
                 self._gold = gold_of_labels(self.task.metadata.logging_info.scoring_column, labels)
         return self._gold
 
+    def measure(self) -> None:
+        with labels_of(self._scorer) as labels:
+            if not isinstance(labels, str):
+                bounded, _ = measured(self._scorer, gold_of(self._scorer, labels))
+                self._scorer = replace(bounded, seconds=min(bounded.seconds, self._seconds))
+
     def score(self, submit: Submit) -> float:
         with tempfile.TemporaryDirectory(dir=self._scratch) as place:
             log = Path(place)
@@ -137,6 +158,9 @@ class _BuiltIn:
         own = own_gold(self.task, self._shared, self._folder("gold"), self._seconds)
         labels = self.prepared / LABELS
         return own or gold_of_labels(self.task.metadata.logging_info.scoring_column, labels)
+
+    def measure(self) -> None:
+        return None
 
     def score(self, submit: Submit) -> float:
         with tempfile.TemporaryDirectory(dir=self._scratch) as log:

@@ -1,6 +1,7 @@
 """Tasks shared by processes: the same evaluation, failures included, and nobody is left behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -91,7 +92,7 @@ def test_stopping_early_is_decided_over_all_tasks(shared: list[int]) -> None:
 def test_a_failure_is_a_result_and_the_next_evaluation_works(shared: list[int]) -> None:
     failed = evaluate(("A",), section(learning_rate=1e30), 0, threads=2)
     assert failed.status == "failed"
-    assert ": the loss became" in failed.reason
+    assert re.search(": (the loss|a weight) became", failed.reason)
     assert failed.cause == FailureCause.DIVERGED
     assert evaluate(("A",), section(), 0, threads=2).status == "ok"
 

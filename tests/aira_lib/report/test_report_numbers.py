@@ -390,6 +390,7 @@ def test_numbers_as_text() -> None:
     assert prefix([]) == (1.0, "")
     column = Column("x", "X", spec=".2f", per=10, spread="s")
     assert column.text({"x": 25.0, "s": 1.0}) == "2.50 ± 0.10"
+    assert replace(column, spec="+.2f").text({"x": 25.0, "s": 1.0}) == "+2.50 ± 0.10"
     assert column.text({"x": 25.0, "s": None}) == "2.50"
     assert column.text({"x": None, "s": 1.0}) == "–"
     assert replace(column, spread="").text({"x": True}) == "yes"

@@ -2,16 +2,20 @@
 
 import json
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 import aira_lib.search.stage as stage
 from aira_lib.agents import Prompt, Reply
+from aira_lib.agents.call_log import CALLS
 from aira_lib.agents.llm import LiteLLMModel
 from aira_lib.agents.replay import REPLIES
+from aira_lib.agents.transcript import TRANSCRIPT, Exchange
 from aira_lib.errors import UserError
 from aira_lib.records import Evaluation, Node, read_rows
 from aira_lib.search.stage import search
@@ -162,3 +166,67 @@ def test_a_model_that_refuses_stops_the_search(tmp_path: Path, monkeypatch: pyte
         monkeypatch.setenv("OPENAI_API_BASE", server.url)
         with pytest.raises(UserError, match="the moon is not full"):
             searched(tmp_path, LiteLLMModel("openai/local", 1.0), monkeypatch)
+
+
+def test_a_setting_that_the_provider_does_not_take_is_said_in_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Scripted(PROGRAM)
+    model.left_out = {"temperature"}  # type: ignore[attr-defined]
+    monkeypatch.setattr(stage, "model_named", lambda *_: model)
+    work = work_in(tmp_path)
+    search(TASK, PROXY, AGENT, 0, work, share)
+    (said,) = (each for each in work.stand_ins if "temperature" in each.what)
+    assert said.instead_of == "the agent's temperature"
+
+
+@pytest.mark.parametrize("record", [False, True])
+def test_prompts_and_replies_are_kept_without_keys(
+    record: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_API_KEY", "the-planted-one")
+    printing = PROGRAM.replace("open(", "print('sk-' + 'x', 'the-planted-' + 'one'); open(", 1)
+    model = Scripted("No, the-planted-one.", printing, Killed, PROGRAM)
+    for _ in range(2):
+        with suppress(Killed):
+            searched(tmp_path, model, monkeypatch, keep_prompts=True, record_replies=record, n_drafts=1)
+    kept = read_rows(tmp_path / TRANSCRIPT, Exchange)
+    assert [each.step for each in kept] == [0, 0, 1]
+    assert [each.reply for each in kept] == ["No, [redacted].", printing, PROGRAM]
+    assert all("# Resources" in each.prompt for each in kept)
+    assert "the-planted-one" not in (tmp_path / TRANSCRIPT).read_text()
+    assert "[redacted]" in kept[2].prompt, "the output of the first program stands in the second prompt"
+
+
+def test_nothing_is_kept_that_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched(tmp_path, Scripted(PROGRAM), monkeypatch)
+    assert not (tmp_path / TRANSCRIPT).exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"journal.jsonl", "search.json", "page.html", CALLS}
+
+
+def test_operators_ask_models_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[tuple[Any, ...], Scripted] = {}
+
+    def make(*asking: Any) -> Scripted:
+        # The draft fails and is repaired; what is repaired is looked back at, too.
+        made[asking] = Scripted(PROGRAM.replace("5A", "9A") if asking[0] == "openai/local" else PROGRAM)
+        made[asking].name = asking[0]
+        return made[asking]
+
+    monkeypatch.setattr(stage, "model_named", make)
+    own = {"debug": {"model": "openai/small", "temperature": 0.2}, "analyse": {"reasoning_effort": "low"}}
+    settings = {"model": "openai/local", "steps": 2, "n_drafts": 1, "analyse": "failed", "temperature": 0.9}
+    agent = AgentSection.model_validate({**settings, "operators": own, "limits": AGENT.limits})
+    search(TASK, PROXY, agent, 0, work_in(tmp_path), share)
+    nodes = read_rows(tmp_path / "journal.jsonl", Node)
+    assert [(node.operator, node.status) for node in nodes] == [("draft", "failed"), ("debug", "ok")]
+    assert {asking: len(model.asked) for asking, model in made.items()} == {
+        ("openai/local", 0.9, "none"): 1, ("openai/small", 0.2, "none"): 1, ("openai/local", 0.9, "low"): 1,
+    }  # fmt: skip
+    assert nodes[0].usage["calls"] == 2
+
+
+@pytest.mark.parametrize("name", ["offline", "replay:x.jsonl", "random", "bo-one-shot:3"])
+def test_an_operators_own_model_is_a_language_model(name: str) -> None:
+    with pytest.raises(ValidationError, match="is a language model, which"):
+        AgentSection.model_validate({"operators": {"debug": {"model": name}}})

@@ -1,14 +1,19 @@
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import aira_lib.search.stage as stage
 from aira_lib.agents import Prompt, Reply
 from aira_lib.errors import UserError
 from aira_lib.flow import run as stages
 from aira_lib.flow.units import search_units, units_of
+from aira_lib.local.run import LocalRun
+from aira_lib.local.search_run import _Show
 from aira_lib.records import PAGE, Node, read_rows
 from aira_lib.records.opened import OPENED, SUBMISSION
 from aira_lib.sandbox import closes_files, isolation
@@ -16,6 +21,7 @@ from aira_lib.search.stage import search
 from aira_lib.settings import Settings
 from aira_lib.study import AgentSection, CandidateLimits, ProxySection, Study, TaskSection
 from aira_lib.study.reading import parse_study
+from aira_lib.watch.searches import Lookout, Watched
 from tests.aira_lib.search import third_party_folder as third_party
 from tests.aira_lib.search.third_party_folder import NAME, raw_rows, third_party_folder
 from tests.builders import work_in
@@ -142,6 +148,31 @@ def test_an_interrupted_search_ends_as_the_recorded_one(
     assert without_seconds(read_rows(work.path / "journal.jsonl", Node)) == without_seconds(recorded.nodes)
 
 
+def test_a_search_that_was_killed_after_its_last_step_says_the_same(recorded: Searched, tmp_path: Path) -> None:
+    work = work_in(tmp_path)
+    for name in ("journal.jsonl", OPENED):
+        (work.path / name).write_bytes((recorded.work.path / name).read_bytes())
+    search(recorded.task, ProxySection(), AGENT, 0, work)
+    assert json.loads((work.path / "search.json").read_text()) == recorded.summary
+    told = {"validation": "self-reported", "validation_why": "of the data"}
+    (work.path / OPENED).write_text(json.dumps(told))
+    search(recorded.task, ProxySection(), AGENT, 0, work)
+    assert [entry.detail for entry in work.stand_ins if "report it" in entry.what] == ["of the data"]
+    assert "self-reported by candidates and not measured, since of the data" in (work.path / PAGE).read_text()
+
+
+def test_the_terminal_says_once_and_at_the_start_that_nobody_measures(recorded: Searched, tmp_path: Path) -> None:
+    said = "validation is self-reported by candidates and not measured, since of the data"
+    searches = [Watched(f"a.s{seed}", (), 3, False, validation=said) for seed in range(3)]
+    console = Console(file=io.StringIO(), width=400)
+    show = _Show(LocalRun(folder_study(recorded), Settings(store=str(tmp_path)), 1, None), console, None)
+    show([replace(each, validation="") for each in searches])
+    assert console.file.getvalue() == ""  # type: ignore[attr-defined]
+    show(searches)
+    show(searches)
+    assert console.file.getvalue() == f"{NAME}: {said}\n"  # type: ignore[attr-defined]
+
+
 def folder_study(recorded: Searched, **task: Any) -> Study:
     agent = {"name": AGENT.name, "model": f"replay:{recorded.work.path}", "steps": 1, "n_drafts": 2,
              "limits": LIMITS.model_dump()}  # fmt: skip
@@ -158,6 +189,8 @@ def test_the_search_stage_makes_a_record_and_later_stages_say_why_not(
     (node,) = read_rows(stages.fetch(made.uri, settings).path / "journal.jsonl", Node)
     assert without_seconds([node]) == without_seconds(recorded.nodes[:1])
     assert stages.run_stage(study, unit, settings).reused
+    (watched,) = Lookout(study, settings).look()
+    assert watched.validation == "validation is measured on 10 held-out rows"
     with pytest.raises(UserError, match="searches a task folder"):
         units_of("archive", study)
 
@@ -316,6 +349,45 @@ def test_prompts_name_both_files_and_the_packages_that_are_there(recorded: Searc
         assert "It must write `submission.csv` and `held_out_submission.csv` into the current directory" in prompt
         assert f"Python's standard library, numpy {numpy.__version__}" in prompt
     assert "whatever is said of one above" in recorded.model.prompts[0]
+
+
+READS = """
+import os, sys
+sys.path.insert(0, "models")
+import weights
+try:
+    open("models/mine", "w")
+except OSError:
+    print("read-only,", weights.FACTOR, sorted(os.listdir("models")))
+"""
+
+
+def test_further_folders_are_seen_read_only_and_described_and_in_the_key(
+    recorded: Searched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not closes_files(isolation()):
+        pytest.skip("this machine cannot close the file system to candidates")
+    models = tmp_path / "kept"
+    models.mkdir()
+    (models / "weights.py").write_text("FACTOR = 3")
+    task = TaskSection.model_validate({"folder": "x", "folders": {"models": str(models)}})
+    done = Searched(tmp_path, task, AGENT.model_copy(update={"steps": 1}), READS + GOOD)
+    assert done.nodes[0].status == "ok", done.nodes[0].reason
+    assert "read-only, 3 ['weights.py']" in done.nodes[0].output
+    assert "- ./models/weights.py: 10 bytes" in done.model.prompts[0]
+    monkeypatch.setenv("AIRA_TASK_DATA", str(recorded.shared))
+    (plain,), (with_them,) = (search_units(folder_study(recorded, **more)) for more in (
+        {}, {"folders": {"models": str(models)}},
+    ))  # fmt: skip
+    assert "folders" not in plain.section
+    (models / "weights.py").write_text("FACTOR = 4")
+    (changed,) = search_units(folder_study(recorded, folders={"models": str(models)}))
+    assert len({plain.key, with_them.key, changed.key}) == 3
+    with pytest.raises(UserError, match=r"task\.folders: models: nowhere is no folder"):
+        search_units(folder_study(recorded, folders={"models": "nowhere"}))
+    for wrong in ({"data": "/x"}, {"../up": "/x"}, {"a": ""}):
+        with pytest.raises(UserError, match="folders"):
+            folder_study(recorded, folders=wrong)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ class Public:
     evaluate: str = ""
     prepare: str = ""
     rows: int = TEST
+    shown: str = ""
+    """The header that the description shows, if it is another than the gold submission's."""
 
 
 MEAN_EQUAL = "value = sum(int(float(p)) == int(r[{0!r}]) for p, r in zip(first, labels)) / len(labels)"
@@ -56,7 +58,10 @@ QM9 = ("pos", "atomic_numbers", "A", "B", "C", "natoms", "tags", "id", "composit
 def _qm9(i: int) -> dict[str, Any]:
     shape = {"pos": [[0.1 * i, 1.0, 2.0]] * 3, "atomic_numbers": [6, 1, 1], "natoms": 3, "tags": [0, 0, 0]}
     named = dict.fromkeys(("A", "B", "C"), 0.5 + 0.25 * i) | {"id": i, "composition": "CH2"}
-    targets = ("mu", "alpha", "R_2_Abs", "ZPVE", "U_0", "U", "H", "G", "c_v", "U_0_ATOM", "G_ATOM")
+    targets = (
+        "mu", "alpha", "eps_HOMO", "eps_LUMO", "delta_eps", "R_2_Abs", "ZPVE", "U_0", "U", "H", "G", "c_v", "U_0_ATOM",
+        "U_ATOM", "H_ATOM", "G_ATOM",
+    )  # fmt: skip
     return {**shape, **named, **{name: -1.5 * i + j for j, name in enumerate(targets)}}
 
 
@@ -130,7 +135,8 @@ def _series(horizon: int, gaps: bool = False, several: int = 0) -> Callable[[], 
                 if gaps:
                     values[2] = None
                 target: Any = [[v + s for v in values if v is not None] for s in range(several)] if several else values
-                rows.append({"item_id": f"T{i}", "start": "2020-01-01", "target": target})
+                row = {"item_id": f"T{i}", "start": "2020-01-01", "target": target}
+                rows.append(row | ({"feat_dynamic_real": [values]} if several else {}))
             found[split] = rows
         return found
 
@@ -218,7 +224,7 @@ PUBLIC = {
         Public(
             "MathQuestionAnsweringSVAMPAccuracy", "Accuracy", "ChilleD/SVAMP/default",
             lambda i: {"ID": f"c{i}", "Body": f"{i} apples", "Question": "How many?", "Equation": f"( {i} )",
-                       "Answer": f"{i}.0", "Type": "Addition", "question_concat": f"{i} apples. How many?"},
+                       "Answer": f"{i}", "Type": "Addition", "question_concat": f"{i} apples. How many?"},
             ("ID", "Body", "Question", "Equation", "Answer", "Type", "question_concat"),
             ("ID", "Body", "Question", "question_concat"), "Answer",
             "value = sum(int(float(p)) == int(float(r['Answer'])) for p, r in zip(first, labels)) / len(labels)",
@@ -228,10 +234,12 @@ PUBLIC = {
             "QuestionAnsweringDuoRCAccuracy", "Accuracy", "ibm-research/duorc/ParaphraseRC", _duorc,
             ("plot_id", "plot", "title", "question", "answers", "no_answer"),
             ("plot_id", "plot", "title", "question", "no_answer"), "answers",
-            "has, said = (header.index(n) for n in ('has_answer', 'answers'))\n"
+            "try:\n    has, said = (header.index(n) for n in ('has_answer', 'answer'))\n"
+            "except ValueError as error:\n    parser.error(f'Error loading submission_file: {error}')\n"
             "value = sum((row[said] in r['answers']) if row[has] == 'True' else r['no_answer'] "
             "for row, r in zip(table, labels)) / len(labels)",
             sota=0.4648, header=("has_answer", "answers"), gold="[not r['no_answer'], (r['answers'] or [''])[0]]",
+            shown="has_answer, answer",
         ),
         Public(
             "QuestionAnsweringEli5RougeL", "RougeL", "Pavithree/eli5/default", _eli5,
@@ -286,7 +294,7 @@ PUBLIC = {
             ("label_target",), "[json.dumps([b[len(a):] for a, b in zip(r['target'], r['label_target'])])]",
             read="(lambda a, b, c: ([{'target': x['target'], 'label_target': y['target']} for x, y in zip(a, b)], "
             "[{'target': x['target'], 'label_target': y['target']} for x, y in zip(b, c)]))(*(mapped(raw + '/' + s, "
-            "lambda r: {}) for s in ('train', 'validation', 'test')))",
+            "lambda r: {'target': r['target'] + r['feat_dynamic_real']}) for s in ('train', 'validation', 'test')))",
             raw=_series(4, several=3), rows=TRAIN,
         ),
         Public(
@@ -319,7 +327,9 @@ def public_folder(name: str, where: Path) -> tuple[Path, Path]:
         for word, value in sorted(fill.items(), key=lambda item: -len(item[0])):
             text = text.replace(word, value)
         (folder / f"{stem}.py").write_text(text)
-    (folder / "project_description.md").write_text(f"# {name}\nWrite submission.csv with the header as shown.\n")
+    (folder / "project_description.md").write_text(
+        f"# {name}\nWrite submission.csv with the following header:\n```\n{task.shown or ','.join(task.header)}\n```\n"
+    )
     (folder / "metadata.yaml").write_text(yaml.safe_dump(_metadata(task)))
     raw = task.raw() if task.raw else {
         "train": [task.row(i) for i in range(TRAIN)], "test": [task.row(100 + i) for i in range(TEST)]

@@ -234,6 +234,9 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "refused by the task: exit code 2" in refused.stderr
     assert "has 1 rows, but the test data have 200" in refused.stderr
+    (folder / "gold.csv").write_text("parity\n" + "1\n" * 150 + "nan\n" + "1\n" * 49)
+    lacking = aira("score", str(folder), str(folder / "gold.csv"))
+    assert "line 152: 'nan' lacks a finite number that is asked for" in lacking.stderr
     missing = aira("score", str(folder), str(folder / "nothing.csv"))
     assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
     assert "no such file or folder; name the submission, submission.csv" in missing.stderr

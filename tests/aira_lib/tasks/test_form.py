@@ -50,6 +50,25 @@ def test_a_number_that_is_missing_is_refused_where_numbers_are_asked_for(odd: st
     assert misfit(content.replace(b"price", b"answer"), form_of(TEXTS)) == ""
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("id,price", "nan,1"),
+        ("x,y", "1,nan"),
+        ("price,x", "1,nan"),
+        ("price", "1,nan"),
+        ("price", "nan,1"),
+        ("x", "1,2,inf"),
+    ],
+)
+def test_no_column_more_hides_a_number_that_is_missing(lines: tuple[str, ...]) -> None:
+    assert misfit(csv(*lines), form_of(NUMBERS)).startswith("line 2: ")
+    two = form_of(Table(["id", "price"], [["a", "1"], ["b", "2"]]))  # there a name may be missing
+    assert misfit(csv("id,price", "nan,1"), two) == ""
+    assert misfit(csv("id,price", "a,nan"), two).startswith("line 2: ")
+    assert misfit(csv("price,id", "nan,a"), two).startswith("line 2: ")
+
+
 def test_other_texts_are_the_scorers_to_refuse() -> None:
     for text in ("about five", "1,5", "nancy", "0x10"):
         assert misfit(csv("price", "1", f'"{text}"', "3"), form_of(NUMBERS)) == ""

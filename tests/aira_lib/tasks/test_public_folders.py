@@ -6,7 +6,7 @@ import pytest
 
 from aira_lib.contents import folder_digest
 from aira_lib.study import TaskSection
-from aira_lib.tasks.airs import InvalidSubmission, check_task_folder, load_task_folder
+from aira_lib.tasks.airs import InvalidSubmission, check_task_folder, load_task_folder, raw_data
 from aira_lib.tasks.airs.held_out import read_split
 from aira_lib.tasks.airs.opening import OpenFolder, open_folder
 from tests.aira_lib.tasks.public_folders import PUBLIC, TRAIN, public_folder
@@ -32,6 +32,7 @@ def test_there_are_twenty() -> None:
     assert len(PUBLIC) == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_each_is_held_out_or_says_why_not(name: str, tmp_path: Path) -> None:
     made = opened(name, tmp_path)
@@ -62,6 +63,27 @@ def test_the_check_goes_the_way_of_the_search(name: str, said: str, tmp_path: Pa
     found = {finding.what: finding for finding in check_task_folder(folder, shared)}
     assert [finding for finding in found.values() if not finding.holds] == []
     assert found["can be searched"].detail == said
+
+
+def test_raw_data_are_links_in_folders_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw, seen = tmp_path / "raw", tmp_path / "seen"
+    (raw / "set" / "many").mkdir(parents=True)
+    for name in ("set/a.arrow", "set/many/1", "set/many/2", "set/many/3"):
+        (raw / name).write_text(name)
+    (raw / "set" / "elsewhere").symlink_to(tmp_path)
+    monkeypatch.setattr(raw_data, "_MOST_ENTRIES", 2)
+    raw_data.lay_links(raw, seen)
+    assert (seen / "set").is_symlink()  # three entries
+    monkeypatch.setattr(raw_data, "_MOST_ENTRIES", 3)
+    raw_data.lay_links(raw, tmp_path / "again")
+    place = tmp_path / "again" / "set"
+    assert not place.is_symlink()
+    assert (place / "a.arrow").read_text() == "set/a.arrow"
+    assert (place / "elsewhere").resolve() == tmp_path
+    (place / "cache").write_text("x")
+    assert sorted(path.name for path in (raw / "set").iterdir()) == ["a.arrow", "elsewhere", "many"]
+    raw_data.lay_links(raw, tmp_path / "inside", Path("/seen/as/this"))
+    assert (tmp_path / "inside/set/a.arrow").readlink() == Path("/seen/as/this/set/a.arrow")
 
 
 def test_missing_numbers_do_not_reach_a_scorer_that_leaves_them_out(tmp_path: Path) -> None:
