@@ -65,8 +65,9 @@ def with_key(place: str, key: str, value: str) -> str:
     if not place:
         return yaml.safe_dump({**SMALL, **marked}).replace("VALUE", value)
     if place.startswith("agents[]"):
-        inner = place.removeprefix("agents[]").lstrip(".")
-        agent = {**SMALL["agents"][0], inner: marked} if inner else {**SMALL["agents"][0], **marked}  # type: ignore[dict-item]
+        for part in reversed(place.split(".")[1:]):
+            marked = {part: marked}
+        agent = {"model": "offline", "steps": 2, **marked}
         return yaml.safe_dump({**SMALL, "agents": [agent]}).replace("VALUE", value)
     for part in reversed(place.split(".")):
         marked = {"in-context-recall" if part == "NAME" and "difficulty" in place else part: marked}
