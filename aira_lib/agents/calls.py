@@ -80,9 +80,18 @@ def call_seconds() -> float:
     return _number("AIRA_CALL_SECONDS", 600.0)
 
 
+def calls_at_once() -> float:
+    """Calls that may be in flight at once on this machine.
+
+    Raises:
+        UserError: AIRA_CONCURRENT_CALLS is no number above 0.
+    """
+    return _number("AIRA_CONCURRENT_CALLS", math.inf)
+
+
 def _slot(until: float) -> ExitStack:
     """Wait for one of the machine's slots until a time of the monotonic clock; closing it sets it free."""
-    most = _number("AIRA_CONCURRENT_CALLS", math.inf)
+    most = calls_at_once()
     held = ExitStack()
     if most == math.inf:
         return held

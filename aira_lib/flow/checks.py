@@ -73,11 +73,14 @@ def check_here(study: Study) -> None:
     Raises:
         UserError: one line for the first of them.
     """
+    from aira_lib.agents.calls import call_seconds, calls_at_once
     from aira_lib.datasets.text.files import text_files
     from aira_lib.device import device, ready_device
 
     if device() != "cpu":
         ready_device()
+    call_seconds()  # both fail on a variable that is no number
+    calls_at_once()
     for number, agent in enumerate(study.agents):
         for model in agent.models:
             _check_model(agent, model, f"agents.{number}.{'model' if model == agent.model else 'operators'}")

@@ -56,8 +56,12 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def sqlite_address(file: Path) -> str:
-    """The address of an SQLite file. Only what its reader would take for something else is spelt otherwise."""
-    return f"sqlite:///{str(file).replace('%', '%25').replace('?', '%3F')}"
+    """The address of an SQLite file. Only what its reader would take for something else is spelt otherwise.
+
+    Where it is, the driver is named, too: of a plain one MLflow makes a folder by its spelling, beside the real.
+    """
+    spelt = str(file).replace("%", "%25").replace("?", "%3F")
+    return f"sqlite:///{spelt}" if spelt == str(file) else f"sqlite+pysqlite:///{spelt}"
 
 
 def without_login(text: str) -> str:

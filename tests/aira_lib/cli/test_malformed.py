@@ -65,8 +65,9 @@ def with_key(place: str, key: str, value: str) -> str:
     if not place:
         return yaml.safe_dump({**SMALL, **marked}).replace("VALUE", value)
     if place.startswith("agents[]"):
-        inner = place.removeprefix("agents[]").lstrip(".")
-        agent = {**SMALL["agents"][0], inner: marked} if inner else {**SMALL["agents"][0], **marked}  # type: ignore[dict-item]
+        for part in reversed(place.split(".")[1:]):
+            marked = {part: marked}
+        agent = {"model": "offline", "steps": 2, **marked}
         return yaml.safe_dump({**SMALL, "agents": [agent]}).replace("VALUE", value)
     for part in reversed(place.split(".")):
         marked = {"in-context-recall" if part == "NAME" and "difficulty" in place else part: marked}
@@ -151,6 +152,8 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "AIRA_THREADS": ("abc", "0", "-1", "1.5", "1e3", "99999999999999999999", "²", " 4", "4 cores", "0x4"),
     "AIRA_DEVICE": ("tpu", "CUDA", "cuda:", "cuda:x", "cuda:-1", "gpu", "cpu:0", "mps", " ", "cuda:9999"),
     "AIRA_STORE": ("s4://b", "file://x", "s3://", "s3://a@b", "\t", "/proc/none", "/dev/null/x", "x" * 300, "s3:b"),
+    "AIRA_CALL_SECONDS": ("abc", "0", "-1", "nan", "inf", "1 h"),
+    "AIRA_CONCURRENT_CALLS": ("abc", "0", "-1", "nan", "inf", "1,5"),
     "AIRA_PLUGINS": ("no.such.module", "a b", ".", "..", "os.path.no", "1", "json,", "-"),
 }  # fmt: skip
 

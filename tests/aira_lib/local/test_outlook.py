@@ -119,6 +119,7 @@ def test_rates_are_of_one_setting_and_survive_what_happens_to_their_file(tmp_pat
     rates.save()
     assert Rates(file, "2 at once").of("search") == 2.0
     assert Rates(file, "1 at once").of("search") is None
+    assert Rates(file, "2 at once", {"search": 1e5}).of("search") is None, "seconds say nothing of days"
     assert Rates(file, "2 at once").of("report") is None
     for damage in ("", "[]", "{", '{"search 2 at once": 3}', '{"search 2 at once": ["x"]}'):
         file.write_text(damage)

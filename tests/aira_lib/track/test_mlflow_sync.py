@@ -88,7 +88,7 @@ def test_a_study_is_a_parent_with_nested_runs(sync: MLflowSync, tmp_path: Path) 
     assert start == (0, 0.5)
     assert math.isnan(better[1])
     artifacts = Path(unquote(parent.info.artifact_uri.removeprefix("file://")))
-    assert artifacts.is_relative_to(Path(unquote(sync.tracking_uri.removeprefix("sqlite:///"))).parent)
+    assert artifacts.is_relative_to(Path(unquote(sync.tracking_uri.partition(":///")[2])).parent)
     assert (artifacts / "report.html").read_text() == "report.html"
     assert (artifacts / "figures" / "a.svg").read_text() == "figures/a.svg"
     beside = artifacts.parents[4]
