@@ -45,12 +45,12 @@ def run_study(
     study: Study, settings: Settings, workers: int | None, tracking: str | None, dry_run: bool, open_report: bool
 ) -> int:
     """Run (or only plan) a study and say what came of it; returns the exit code."""
+    console = Console()
+    workers = workers or cores()
+    show_plan(console, study, settings, workers)  # it needs nothing that this machine may lack
     check_here(study)
     check_writable(study, settings)
     tracked = tracking_uri(tracking, settings)
-    console = Console()
-    workers = workers or cores()
-    show_plan(console, study, settings, workers)
     check_pending(study, settings)
     if dry_run:
         return 0

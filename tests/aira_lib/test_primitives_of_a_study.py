@@ -12,7 +12,8 @@ import pytest
 from aira_lib.architecture.pattern import parse
 from aira_lib.architecture.scales import scale_named
 from aira_lib.errors import SpecError
-from aira_lib.flow.units import scales, search_units
+from aira_lib.flow.scales import scales
+from aira_lib.flow.units import search_units
 from aira_lib.records import read_archive
 from aira_lib.study import canonical_json
 from aira_lib.tasks.section import task_of

@@ -141,7 +141,9 @@ def nice_ticks(values: Sequence[float], most: int = 5) -> list[float]:
     if high <= low:
         low, high = low - 0.02 * (abs(low) or 1.0), high + 0.02 * (abs(high) or 1.0)
     rough = (high - low) / (most - 1)
-    if not 1e-300 < rough < 1e300:
+    if rough <= 1e-300:  # too near to 0 to be told from it
+        return [0.0 if low >= 0 else -1.0, 1.0]
+    if rough >= 1e300:
         return [low, high]
     size = 10.0 ** math.floor(math.log10(rough))
     step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= rough)

@@ -91,7 +91,7 @@ def test_sharing_can_be_switched_off_and_moved(tmp_path: Path, monkeypatch: pyte
     [
         (["A-M-3(A"], r"no '\)' for this '\('\n  A-M-3\(A\n       \^", PatternError),
         ([], "name a design", UserError),
-        (["--file", "absent.txt"], "no such file of designs", UserError),
+        (["--file", "absent.txt"], "absent.txt: cannot be read .*; name a file of designs", UserError),
         (["A-Mb", "--task", "NeuralArchitectureSearchMAD2PrimitivesAccuracy"], "has Mb, which task", UserError),
         (["A-M", "--profile", "labtop"], "did you mean 'laptop'", UserError),
         (["A-M", "--task", "Nothing"], "unknown task", UserError),

@@ -37,7 +37,7 @@ stage.model_named = lambda *_: model
 candidate.parse_reply = read
 candidate._read = at_most(1.0)(candidate._read.__wrapped__)
 work = work_in(Path(sys.argv[1]))
-stage.search(TaskSection(layers=2), ProxySection(), AgentSection(steps=3), 0, work, lambda *_, **__: None)
+stage.search(TaskSection(layers=2), ProxySection(), AgentSection(steps=3, tries=1), 0, work, lambda *_, **__: None)
 """
 
 

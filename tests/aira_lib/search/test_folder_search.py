@@ -306,7 +306,7 @@ ONE_ROW_MORE = (
 
 def test_a_search_of_failures_says_from_where_its_fitness_would_have_come(tmp_path: Path) -> None:
     agent = AGENT.model_copy(update={"steps": 2, "n_drafts": 2, "debug_probability": 0.0})
-    done = Searched(tmp_path, TaskSection(), agent, "1 / 0", "1 / 0", evaluate=ONE_ROW_MORE)
+    done = Searched(tmp_path, TaskSection(), agent, "print(1 / 0)", "print(1 / 0)", evaluate=ONE_ROW_MORE)
     assert [node.status for node in done.nodes] == ["failed", "failed"]
     assert done.summary["validation"] == "self-reported"
     assert "validation fitness as candidates report it" in [entry.what for entry in done.work.stand_ins]

@@ -15,7 +15,8 @@ from aira_lib.errors import UserError
 from aira_lib.extrapolate.stage import describe
 from aira_lib.flow.entry import run_text
 from aira_lib.flow.run import fetch, run_stage
-from aira_lib.flow.units import scales, unit_of_point
+from aira_lib.flow.scales import scales
+from aira_lib.flow.units import unit_of_point
 from aira_lib.pretrain.points import pretraining_points
 from aira_lib.records import PretrainPoint, Score, TrainingRun, read_columns, read_row
 from aira_lib.settings import Settings

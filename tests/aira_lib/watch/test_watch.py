@@ -72,7 +72,16 @@ def test_without_a_terminal_the_table_is_printed_once(study: Study, settings: Se
     write(journal(study, settings), NODES)
     shown = printed(study, settings)
     row = next(line for line in shown.splitlines() if "greedy-offline.s0" in line)
-    for cell in ("2/3", "draft", "0.2500", "2M-2Mb", "50%", "$1.50", "30 s", "[red]broken[/] [2J twice"):
+    for cell in (
+        "2/3",
+        "draft",
+        "0.2500",
+        "2M-2Mb",
+        "50%",
+        "$1.50",
+        "30 s",
+        "[red]broken[/] \N{REPLACEMENT CHARACTER}[2J twice",
+    ):
         assert cell in row
     assert "\x1b" not in shown
     assert next(line for line in shown.splitlines() if "greedy-offline.s1" in line).split()[3] == "waiting"
