@@ -66,7 +66,7 @@ def need_designs(study: Study) -> None:
 
 
 def check_here(study: Study) -> None:
-    """Refuse what this machine lacks: the device, the models' packages and names, the files. Nobody is called.
+    """Refuse what this machine lacks: the device, the models' packages and names. Nobody is called.
 
     Not of a study that is compiled: a cluster has others.
 
@@ -74,7 +74,6 @@ def check_here(study: Study) -> None:
         UserError: one line for the first of them.
     """
     from aira_lib.agents.calls import call_seconds, calls_at_once
-    from aira_lib.datasets.text.files import text_files
     from aira_lib.device import device, ready_device
 
     if device() != "cpu":
@@ -84,6 +83,16 @@ def check_here(study: Study) -> None:
     for number, agent in enumerate(study.agents):
         for model in agent.models:
             _check_model(agent, model, f"agents.{number}.{'model' if model == agent.model else 'operators'}")
+
+
+def check_text(study: Study) -> None:
+    """Refuse text files that are not here. A plan needs none, and is shown before this.
+
+    Raises:
+        UserError: one line for the first of them.
+    """
+    from aira_lib.datasets.text.files import text_files
+
     named = {"pretrain.data.paths": study.pretrain.data.paths, "proxy.language.paths": study.proxy.language.paths,
              "proxy.language.test_paths": study.proxy.language.test_paths}  # fmt: skip
     for key, paths in named.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 from aira_lib.console import Console, duration, result_console
 from aira_lib.device import cores
 from aira_lib.errors import UserError
-from aira_lib.flow.checks import check_here, check_study
+from aira_lib.flow.checks import check_here, check_study, check_text
 from aira_lib.flow.units import search_unit_named
 from aira_lib.local.run import LocalRun, check_writable
 from aira_lib.local.search_outlook import show_outlook
@@ -62,6 +62,7 @@ def search_command(
     else:
         study, remark = study_for(what, options)
     check_here(study)
+    check_text(study)
     check_writable(study, settings)
     if unit:
         search_unit_named(study, unit)

@@ -18,7 +18,7 @@ from rich.table import Table
 from aira_lib.console import Console, duration
 from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, StoreError, UserError
-from aira_lib.flow.checks import check_here, check_study, need_designs
+from aira_lib.flow.checks import check_here, check_study, check_text, need_designs
 from aira_lib.flow.finished import finished_records, finished_units, units_to_make
 from aira_lib.flow.run import run_stage
 from aira_lib.flow.units import search_units
@@ -45,12 +45,13 @@ def run_study(
     study: Study, settings: Settings, workers: int | None, tracking: str | None, dry_run: bool, open_report: bool
 ) -> int:
     """Run (or only plan) a study and say what came of it; returns the exit code."""
-    console = Console()
-    workers = workers or cores()
-    show_plan(console, study, settings, workers)  # it needs nothing that this machine may lack
     check_here(study)
     check_writable(study, settings)
     tracked = tracking_uri(tracking, settings)
+    console = Console()
+    workers = workers or cores()
+    show_plan(console, study, settings, workers)
+    check_text(study)
     check_pending(study, settings)
     if dry_run:
         return 0
