@@ -20,9 +20,13 @@ def plain() -> bool:
     return os.environ.get(KERNELS_VARIABLE) == "plain"
 
 
-@cache
 def installed() -> bool:
     """Whether the kernels can be compiled here: numba is installed and AIRA_KERNELS is not "plain"."""
+    return _installed(os.environ.get(KERNELS_VARIABLE))
+
+
+@cache
+def _installed(asked: str | None) -> bool:  # looking for a package takes longer than a small kernel
     return kernels("cpu") == "fused"
 
 

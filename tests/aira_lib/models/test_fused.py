@@ -207,7 +207,10 @@ def test_machine_code_is_of_all_sources_as_they_are(tmp_path: Path) -> None:
 
 def test_plain_is_used_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.randn(1, 4, 32)
-    assert fused.usable(x, "auto")
+    monkeypatch.setenv(KERNELS_VARIABLE, "plain")
+    assert not fused.usable(x, "auto")
+    monkeypatch.delenv(KERNELS_VARIABLE)
+    assert fused.usable(x, "auto")  # what was asked for before is not kept
     assert not fused.usable(x, "torch")
     assert not fused.usable(x.double(), "auto")
     code = (
