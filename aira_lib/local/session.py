@@ -105,9 +105,10 @@ def show_plan(console: Console, study: Study, settings: Settings, workers: int) 
     wall = outlook.seconds_left([Progress(unit.stage, unit.name, status="reused") for unit in finished])
     measured = sum(row.seconds for row in rows if outlook.rates.of(row.stage)) >= sum(row.seconds for row in rows) / 2
     how = "by what this machine took before" if measured else "estimated, not measured"
+    what = "The rest, as far as it is not there yet," if finished else "All of it"
     console.print(
         f"{len(finished)} of {rows[0].units} searches are finished in {place_of(open_store(settings.store).uri)}. "
-        f"{'The rest' if finished else 'All of it'} on {workers} worker{'s' * (workers > 1)}: "
+        f"{what} on {workers} worker{'s' * (workers > 1)}: "
         f"about {duration(wall)} ({how}).",
         highlight=False,
         soft_wrap=True,
