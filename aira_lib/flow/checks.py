@@ -81,8 +81,9 @@ def check_here(study: Study) -> None:
     call_seconds()  # both fail on a variable that is no number
     calls_at_once()
     for number, agent in enumerate(study.agents):
-        for model in agent.models:
-            _check_model(agent, model, f"agents.{number}.{'model' if model == agent.model else 'operators'}")
+        for model, temperature in dict.fromkeys([(agent.model, agent.temperature), *(a[:2] for a in agent.askings)]):
+            key = "model" if model == agent.model else "operators"
+            _check_model(agent, model, temperature, f"agents.{number}.{key}")
 
 
 def check_text(study: Study) -> None:
@@ -104,12 +105,12 @@ def check_text(study: Study) -> None:
                 raise UserError(f"{key}: {error}{where}") from None
 
 
-def _check_model(agent: AgentSection, model: str, key: str) -> None:
+def _check_model(agent: AgentSection, model: str, temperature: float, key: str) -> None:
     from aira_lib.agents.providers import Provider, provider_of
 
     provider = provider_of(model)
     try:
-        provider.check(model, agent.temperature)
+        provider.check(model, temperature)
     except UserError as error:
         raise UserError(f"{key}: {error}") from None
     tells_prices = type(provider).price is not Provider.price

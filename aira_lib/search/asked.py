@@ -34,8 +34,7 @@ class Asked:
         self._transcript = Transcript(work.path / TRANSCRIPT) if TRANSCRIPT in kept else None
         self._plain: dict[Asking, Model] = {}
         self._models: dict[Asking, Model] = {}
-        operators: tuple[OperatorName, ...] = ("draft", "improve", "debug", "crossover", "analyse")
-        for asking in dict.fromkeys(map(agent.asking, operators)):
+        for asking in agent.askings:
             self._plain[asking] = make(*asking)
             self._models[asking] = self._kept(asking[0], self._plain[asking])
 

@@ -161,10 +161,14 @@ class AgentSection(Section):
         return own.model or self.model, temperature, own.reasoning_effort or self.reasoning_effort
 
     @property
+    def askings(self) -> tuple[Asking, ...]:
+        """All ways in which its operators ask, each once."""
+        return tuple(dict.fromkeys(map(self.asking, get_args(OperatorName))))
+
+    @property
     def models(self) -> tuple[str, ...]:
         """All models that it asks, its own first."""
-        operators: tuple[OperatorName, ...] = get_args(OperatorName)
-        return tuple(dict.fromkeys([self.model, *(self.asking(operator)[0] for operator in operators)]))
+        return tuple(dict.fromkeys([self.model, *(model for model, _, _ in self.askings)]))
 
     @field_validator("seeds", mode="before")
     @classmethod

@@ -1,6 +1,6 @@
 """The part of a study that describes the text of a language-model proxy."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -8,7 +8,6 @@ from aira_lib.section import Distinct, Section
 
 DatasetName = Literal["mad", "babistories", "dclm"]
 LanguageName = Literal["babistories", "dclm"]
-LANGUAGE_DATASETS: tuple[LanguageName, ...] = get_args(LanguageName)
 
 PAPER_TRAIN_EXAMPLES: dict[LanguageName, int] = {"babistories": 927_158, "dclm": 10_000}
 PAPER_TEST_EXAMPLES = 9_275

@@ -66,7 +66,7 @@ def sqlite_address(file: Path) -> str:
 
 def without_login(text: str) -> str:
     """An address, or a text with addresses in it, without names, passwords and tokens."""
-    text = re.sub(r"//[^\s'\"]*@", "//", text)
+    text = re.sub(r"(//|(?<=:))[^\s'\"]*@", r"\1", text)  # also of one that lacks its slashes or its scheme
     return re.sub(r"(?<=[?&])[^\s'\"]+", _plain_query, text)
 
 

@@ -113,8 +113,7 @@ def test_the_plan_leaves_out_code_and_reasoning() -> None:
 
 def test_what_utf8_cannot_hold_is_replaced() -> None:
     parsed = parse_reply("plan \ud800 \x00\n" + fenced("x = '\udfff'\nprint(x)\n"))
-    parsed.plan.encode()
-    parsed.code.encode()
+    assert (parsed.plan, parsed.code) == ("plan ?", "x = '?'\nprint(x)\n")
 
 
 @pytest.mark.parametrize(

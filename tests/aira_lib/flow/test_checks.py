@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from aira_lib.agents.providers import Provider
 from aira_lib.errors import UserError
 from aira_lib.flow.checks import check_here, check_study
 from aira_lib.flow.units import search_units
@@ -107,6 +108,14 @@ def test_what_this_machine_lacks_is_refused_by_the_dry_run(
     assert re.search(line, ended.err), ended.err
 
 
+def test_each_operator_is_checked_with_its_own_temperature(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = list[tuple[str, float]]()
+    monkeypatch.setattr(Provider, "check", lambda self, model, temperature: seen.append((model, temperature)))
+    agent = {"model": "offline", "temperature": 0.5, "operators": {"debug": {"temperature": 0.25}}}
+    check_here(Study.model_validate(changed("agents", [agent])))
+    assert seen == [("offline", 0.5), ("offline", 0.25)]
+
+
 @pytest.mark.skipif(not find_spec("litellm"), reason="prices come with litellm")
 def test_a_budget_in_dollars_without_a_price_is_no_plan() -> None:
     """The plan said "at most $2.00", and the first step that it cannot be kept."""
@@ -115,6 +124,9 @@ def test_a_budget_in_dollars_without_a_price_is_no_plan() -> None:
         check_here(Study.model_validate(changed("agents", [agent])))
     check_here(Study.model_validate(changed("agents", [{**agent, "model": "openai/gpt-4o"}])))
     check_here(Study.model_validate(changed("agents", [{**agent, "max_dollars": None}])))
+    operators = {"debug": {"model": "opnai/gpt-4o"}}
+    with pytest.raises(UserError, match=r"agents\.0\.operators: unknown model 'opnai/gpt-4o'"):
+        check_here(Study.model_validate(changed("agents", [{"model": "openai/gpt-4o", "operators": operators}])))
 
 
 def test_a_store_that_cannot_be_written_is_refused_before_the_plan_and_left_as_it_is(tmp_path: Path) -> None:
