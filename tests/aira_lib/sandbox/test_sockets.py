@@ -1,7 +1,9 @@
 """What sockets may hold, read from what the kernel tells; the candidates that fill them are in test_process.py."""
 
 import os
+import shutil
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,3 +47,32 @@ def test_without_a_filter_buffers_may_be_raised_to_the_machines_most(monkeypatch
     assert sockets.most_of_one.__wrapped__() == 2 * 20
     monkeypatch.setattr(sockets, "call_filter", lambda: b"")
     assert sockets.most_of_one.__wrapped__() == 2 * 2 * 300
+
+
+def test_the_tables_of_a_network_without_sockets_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not shutil.which("unshare"):
+        pytest.skip("enters a network namespace")
+    read: list[Path] = []
+
+    def tables(network: Path) -> list[str]:
+        read.append(network)
+        return []
+
+    monkeypatch.setattr(sockets, "_tables", tables)
+    program = (
+        "import socket, sys; print(flush=True); sys.stdin.read(1); s = socket.socket(); print(flush=True); input()"
+    )
+    command = ["unshare", "--net", sys.executable, "-I", "-S", "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdin
+        assert process.stdout
+        if not process.stdout.read(1):
+            pytest.skip("no network namespace can be had")
+        one = [Process(process.pid, 0, 0)]
+        assert sockets.buffered(one, own_network=True) == 0
+        assert read == []
+        process.stdin.write(b"x")
+        process.stdout.read(1)
+        assert sockets.buffered(one, own_network=True) == sockets.most_of_one()
+        assert read
+        process.stdin.write(b"\n")

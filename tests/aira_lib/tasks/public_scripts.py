@@ -2,7 +2,8 @@
 
 TABLES = '''
 """As Hugging Face's `datasets` does: tables in Arrow streams, and a cache beside the file that `mapped` reads."""
-import argparse, csv, json, os
+import argparse, csv, json, os, sys
+sys.modules["numpy"] = None  # of no use here, and importing it is half of what these many scripts cost
 import pyarrow as pa
 
 def load(folder):
