@@ -8,8 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
+import pytest
+
+# Looked for, not imported: each process that collects tests would import it, for seconds.
+WITH_LITELLM = pytest.mark.skipif(not find_spec("litellm"), reason="litellm is not installed (extra agents)")
 KEY = "sk-planted-key"
 BIG = 10_000_000
 SLOW = 30.0  # seconds; far more than a test's limit on a call

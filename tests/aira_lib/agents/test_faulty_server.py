@@ -16,10 +16,10 @@ from aira_lib.errors import UserError
 from aira_lib.records import Evaluation, Node, read_rows
 from aira_lib.search.stage import search
 from aira_lib.study import AgentSection, CandidateLimits, ProxySection, TaskSection
-from tests.aira_lib.agents.faulty_server import BIG, FAULTS, KEY, FaultyServer, completion, faulty_server
+from tests.aira_lib.agents.faulty_server import BIG, FAULTS, KEY, WITH_LITELLM, FaultyServer, completion, faulty_server
 from tests.builders import work_in
 
-pytest.importorskip("litellm", reason="litellm is not installed (extra agents)")
+pytestmark = WITH_LITELLM
 
 
 def model(server: FaultyServer, monkeypatch: pytest.MonkeyPatch) -> tuple[LiteLLMModel, list[float]]:

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 
 from aira_lib.agents import Prompt, model_named
-from aira_lib.agents.llm import LiteLLMModel
+from aira_lib.agents.llm import LiteLLMModel, import_litellm
 from aira_lib.agents.offline import OfflineAgent
 from aira_lib.agents.providers.litellm import LiteLLM
 from aira_lib.agents.providers.provider import UnknownModel
 from aira_lib.errors import MissingDependency, UserError
-
-KEY = "sk-planted-key"
+from tests.aira_lib.agents.faulty_server import KEY, WITH_LITELLM
 
 
 class Refusal(Exception):
@@ -175,8 +174,8 @@ def chat_server() -> Iterator[str]:
         server.shutdown()
 
 
+@WITH_LITELLM
 def test_a_real_server_through_the_real_litellm(chat_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("litellm")
     monkeypatch.setenv("OPENAI_API_BASE", chat_server)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     waits: list[float] = []
@@ -186,8 +185,9 @@ def test_a_real_server_through_the_real_litellm(chat_server: str, monkeypatch: p
     assert len(waits) == 1
 
 
+@WITH_LITELLM
 def test_names_and_prices_are_litellms_although_it_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    litellm = pytest.importorskip("litellm")
+    litellm = import_litellm("gpt-4o")
     monkeypatch.delitem(sys.modules, "litellm")
     provider, asked = LiteLLM(), ("gpt-4o", "openai/gpt-4o", "anthropic/claude-sonnet-4-5", "openai/nobodys", "groq/x")
     prices = [provider.price(name) for name in asked]

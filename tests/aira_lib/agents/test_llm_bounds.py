@@ -9,9 +9,9 @@ from aira_lib.agents import Prompt, Reply
 from aira_lib.agents.llm import LiteLLMModel
 from aira_lib.agents.model import Refused
 from aira_lib.agents.reply import ended, parse_reply
-from tests.aira_lib.agents.faulty_server import COUNTED, KEY, FaultyServer, completion, faulty_server
+from tests.aira_lib.agents.faulty_server import COUNTED, KEY, WITH_LITELLM, FaultyServer, completion, faulty_server
 
-pytest.importorskip("litellm", reason="litellm is not installed (extra agents)")
+pytestmark = WITH_LITELLM
 
 PROGRAM = "```python\nprint(1)\n```\n"
 NOTHING = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}

@@ -20,7 +20,7 @@ from aira_lib.errors import UserError
 from aira_lib.records import Evaluation, Node, read_rows
 from aira_lib.search.stage import search
 from aira_lib.study import AgentSection, CandidateLimits, ProxySection, TaskSection
-from tests.aira_lib.agents.faulty_server import KEY, faulty_server
+from tests.aira_lib.agents.faulty_server import KEY, WITH_LITELLM, faulty_server
 from tests.builders import work_in
 
 TASK, PROXY = TaskSection(layers=6), ProxySection(tasks=("memorization",), train_examples=10, test_examples=4)
@@ -127,11 +127,11 @@ def test_a_call_that_a_kill_cut_off_is_counted(record: bool, tmp_path: Path, mon
     assert [node.status for node in nodes] == ["ok", "ok"]
 
 
+@WITH_LITELLM
 @pytest.mark.parametrize("fault", ["slow", "503"])
 def test_a_silent_provider_does_not_outlast_the_hours(
     fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("litellm")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with faulty_server(lambda *_: fault) as server:
         monkeypatch.setenv("OPENAI_API_BASE", server.url)
@@ -159,8 +159,8 @@ def test_the_look_back_has_what_is_left_of_the_time(tmp_path: Path, monkeypatch:
     assert 1_000 < left[0] <= 1_800
 
 
+@WITH_LITELLM
 def test_a_model_that_refuses_stops_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("litellm")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with faulty_server(lambda *_: (400, {"message": "the moon is not full"})) as server:
         monkeypatch.setenv("OPENAI_API_BASE", server.url)
