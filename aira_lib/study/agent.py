@@ -85,6 +85,7 @@ class OperatorSettings(Section):
     model: str | None = None
     temperature: float | None = Field(None, ge=0)
     reasoning_effort: ReasoningEffort | None = None
+    memory: MemoryOf | None = None
 
     @field_validator("model")
     @classmethod
@@ -103,6 +104,13 @@ class OperatorsSection(Section):
     crossover: OperatorSettings = OperatorSettings()
     analyse: OperatorSettings = OperatorSettings()
 
+    @field_validator("analyse")
+    @classmethod
+    def _looks_at_one_step(cls, analyse: OperatorSettings) -> OperatorSettings:
+        if analyse.memory is not None:
+            raise ValueError("memory: a look back is told of the one step that it looks at; leave it out")
+        return analyse
+
 
 OperatorName = Literal["draft", "improve", "debug", "crossover", "analyse"]
 Asking = tuple[str, float, ReasoningEffort]
@@ -115,8 +123,8 @@ class AgentSection(Section):
     `model` is "offline", "replay:PATH" (see `aira_lib.agents.replay`; keep the recorded agent's `name`, from which
     the ids of nodes come), a baseline (see `aira_lib.agents.baselines`) or a litellm model. `max_tokens_total` and
     `max_dollars` end a search before the next call once they are used up. A step asks up to `tries` times for a reply
-    that holds a program (AIRA-dojo's 3). `operators` gives single ones a language model, temperature or effort of their
-    own. With `edit: patch` improvements and
+    that holds a program (AIRA-dojo's 3). `operators` gives single ones a language model, temperature, effort or memory
+    of their own. With `edit: patch` improvements and
     repairs are asked for as patches of their parent's program, with `one_change` one change at a time. `analyse`
     has the model look back at each step (or at failed ones) in a call of its own; it never decides a score.
     `memory` says of which earlier steps a prompt tells, in at most `memory_tokens` (see `aira_lib.agents.memory`;
@@ -159,6 +167,11 @@ class AgentSection(Section):
         own: OperatorSettings = getattr(self.operators, operator)
         temperature = self.temperature if own.temperature is None else own.temperature
         return own.model or self.model, temperature, own.reasoning_effort or self.reasoning_effort
+
+    def memory_for(self, operator: OperatorName) -> MemoryOf:
+        """Of which earlier steps the prompt of an operator tells."""
+        own: OperatorSettings = getattr(self.operators, operator)
+        return own.memory or self.memory
 
     @property
     def askings(self) -> tuple[Asking, ...]:

@@ -97,6 +97,7 @@ MEANINGS: dict[str, str] = {
     "OperatorSettings.model": "A language model.",
     "OperatorSettings.temperature": "Of its sampling.",
     "OperatorSettings.reasoning_effort": "Sent to its provider.",
+    "OperatorSettings.memory": "Of which earlier steps its prompts tell; not of `analyse`, which is told of one step.",
     "TreeSettings.num_children": "Children of a node before the search goes below it.",
     "TreeSettings.uct_c": "The weight of nodes that were seldom visited.",
     "EvolutionSettings.islands": "Populations that evolve apart.",

@@ -89,6 +89,7 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "agents.0.record_replies": (True, AFTER_SEARCH),
     "agents.0.keep_prompts": (True, AFTER_SEARCH),
     "agents.0.operators.debug.temperature": (0.5, AFTER_SEARCH),
+    "agents.0.operators.debug.memory": ("ancestors", AFTER_SEARCH),
     "agents.0.tries": (2, AFTER_SEARCH),
     "agents.0.limits.seconds": (7.0, AFTER_SEARCH),
     "aggregate.0.name": ("ballot", AFTER_AGGREGATE),
@@ -136,7 +137,7 @@ LIKE_OTHERS = {
         "island_size", "individuals", "crossover_probability", "crossover_after", "migration_probability", "parents",
         "temperature", "tournament_size")),
     *(f"agents.operators.{operator}.{name}" for operator in ("draft", "improve", "debug", "crossover", "analyse")
-      for name in ("model", "temperature", "reasoning_effort")),
+      for name in ("model", "temperature", "reasoning_effort", "memory")),
     *(f"agents.limits.{name}" for name in (
         "memory_mb", "output_kb", "disk_mb", "processes", "gpu", "gpu_memory_fraction")),
     *(f"proxy.language.{name}" for name in (

@@ -14,14 +14,17 @@ import aira_lib.search.stage as stage
 from aira_lib.agents import Prompt, Reply
 from aira_lib.agents.call_log import CALLS
 from aira_lib.agents.llm import LiteLLMModel
+from aira_lib.agents.prompt import read_memory
 from aira_lib.agents.replay import REPLIES
 from aira_lib.agents.transcript import TRANSCRIPT, Exchange
 from aira_lib.errors import UserError
 from aira_lib.records import Evaluation, Node, read_rows
 from aira_lib.search.stage import search
 from aira_lib.study import AgentSection, CandidateLimits, ProxySection, TaskSection
+from aira_lib.study.agent import OperatorsSection
+from aira_lib.study.reading import parse_study
 from tests.aira_lib.agents.faulty_server import KEY, faulty_server
-from tests.builders import work_in
+from tests.builders import TINY_STUDY, work_in
 
 TASK, PROXY = TaskSection(layers=6), ProxySection(tasks=("memorization",), train_examples=10, test_examples=4)
 AGENT = AgentSection(
@@ -224,6 +227,28 @@ def test_operators_ask_models_of_their_own(tmp_path: Path, monkeypatch: pytest.M
         ("openai/local", 0.9, "none"): 1, ("openai/small", 0.2, "none"): 1, ("openai/local", 0.9, "low"): 1,
     }  # fmt: skip
     assert nodes[0].usage["calls"] == 2
+
+
+def test_an_operator_is_told_of_the_steps_that_its_own_memory_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = PROGRAM.replace("5A-M", "4A-2M")
+    model = Scripted(PROGRAM, other, PROGRAM.replace("5A", "9A"), PROGRAM)
+    operators = OperatorsSection.model_validate({"debug": {"memory": "ancestors"}, "improve": {"memory": "none"}})
+    nodes, _ = searched(
+        tmp_path, model, monkeypatch, operators=operators, n_drafts=3, steps=5, memory="all", keep_prompts=True
+    )
+    assert [node.operator for node in nodes] == ["draft", "draft", "draft", "debug", "improve"]
+    told = [read_memory(each.prompt) for each in read_rows(tmp_path / TRANSCRIPT, Exchange)]
+    assert [each["step"] for each in told[2]["good"]] == [0, 1]
+    assert (told[3]["good"], [each["step"] for each in told[3]["failed"]], told[3]["tried"]) == ([], [2], [])
+    assert told[4]["good"] == told[4]["failed"] == told[4]["tried"] == []
+
+
+def test_a_look_back_has_no_memory_to_set() -> None:
+    study = {**TINY_STUDY, "agents": [{"operators": {"analyse": {"memory": "none"}}}]}
+    with pytest.raises(UserError, match=r"agents\.0\.operators\.analyse: memory: .* the one step"):
+        parse_study(study, "s.yaml")
 
 
 @pytest.mark.parametrize("name", ["offline", "replay:x.jsonl", "random", "bo-one-shot:3"])
