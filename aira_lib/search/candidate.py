@@ -20,6 +20,7 @@ from aira_lib.agents.replay import NotRecorded
 from aira_lib.agents.reply import ended
 from aira_lib.agents.spoken import cleaned
 from aira_lib.agents.step import Step, gain_of, step_rng
+from aira_lib.agents.templates import OwnTemplate
 from aira_lib.agents.usage import added
 from aira_lib.records import Node
 from aira_lib.sandbox import ArtefactError, Outcome, discard, run_candidate
@@ -64,6 +65,7 @@ class Candidates:
     scratch: Path
     cores: int
     submitted: Mapping[str, bytes] = field(default_factory=dict)
+    templates: Mapping[OperatorName, OwnTemplate] = field(default_factory=dict)
     begin: Callable[[int], dict[str, float]] = lambda step: {}
     """Told of each step that begins; what earlier calls for that very step used in vain."""
 
@@ -122,6 +124,7 @@ class Candidates:
             memory=agent.memory_for(operator), memory_tokens=agent.memory_tokens, artefact=task.artefact,
             complexity_cues=agent.complexity_cues, prompts=task.prompts, gpu=gpu_in_words(agent.limits),
             also=tuple(getattr(task, "also", ())), packages=packages_in_words(),
+            templates=self.templates,
         )  # fmt: skip
 
     def _written(

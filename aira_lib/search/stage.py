@@ -12,6 +12,7 @@ from aira_lib.agents import Journal, best_node, model_named, total_steps
 from aira_lib.agents.ledger import spent, used_up
 from aira_lib.agents.providers import provider_of
 from aira_lib.agents.telling import hearing
+from aira_lib.agents.trial import tried_templates
 from aira_lib.device import cores
 from aira_lib.records import PAGE, Node
 from aira_lib.sandbox import isolation
@@ -59,11 +60,13 @@ def search(
         asked_by: The search, as the store of evaluations is to remember it.
 
     Raises:
-        UserError: no such task, one that is not for this agent, a model out of reach, AIRA_DEVICE names a device that
-            is not here, secrets within reach of programs that nothing isolates, a full disk; finished steps stay.
+        UserError: no such task, one that is not for this agent, a model out of reach, a template that is none,
+            AIRA_DEVICE names a device that is not here, secrets within reach of programs that nothing isolates, a full
+            disk; finished steps stay.
     """
     family = family_of(task)
     family.check(task, (agent,), proxy)
+    templates = tried_templates(agent, family.has_designs)
     searched = family.task(task)
     journal = Journal(work.path / JOURNAL)
     steps = total_steps(agent)
@@ -91,7 +94,7 @@ def search(
             models = Asked(model_named, agent, work)
             candidates = Candidates(
                 task=asked, agent=agent, seed=seed, model_for=models.model_for, scratch=scratch, cores=cores(),
-                begin=models.begin,
+                begin=models.begin, templates=templates,
             )  # fmt: skip
             while not over():
                 done = len(journal.nodes)

@@ -98,6 +98,7 @@ MEANINGS: dict[str, str] = {
     "OperatorSettings.temperature": "Of its sampling.",
     "OperatorSettings.reasoning_effort": "Sent to its provider.",
     "OperatorSettings.memory": "Of which earlier steps its prompts tell; not of `analyse`, which is told of one step.",
+    "OperatorSettings.prompt": "Path of a template in the place of the built-in one; see [agents](agents.md).",
     "TreeSettings.num_children": "Children of a node before the search goes below it.",
     "TreeSettings.uct_c": "The weight of nodes that were seldom visited.",
     "EvolutionSettings.islands": "Populations that evolve apart.",

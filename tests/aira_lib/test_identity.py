@@ -137,7 +137,7 @@ LIKE_OTHERS = {
         "island_size", "individuals", "crossover_probability", "crossover_after", "migration_probability", "parents",
         "temperature", "tournament_size")),
     *(f"agents.operators.{operator}.{name}" for operator in ("draft", "improve", "debug", "crossover", "analyse")
-      for name in ("model", "temperature", "reasoning_effort", "memory")),
+      for name in ("model", "temperature", "reasoning_effort", "memory", "prompt")),
     *(f"agents.limits.{name}" for name in (
         "memory_mb", "output_kb", "disk_mb", "processes", "gpu", "gpu_memory_fraction")),
     *(f"proxy.language.{name}" for name in (
@@ -325,6 +325,21 @@ def test_recorded_replies_are_known_by_what_they_say(tmp_path: Path) -> None:
     assert first != second
     one.write_text(said % "second")
     assert key(one) == second
+
+
+def test_templates_of_prompts_are_known_by_what_they_say(tmp_path: Path) -> None:
+    def of(path: Path, operator: str = "debug") -> dict[str, Any]:
+        agent = {"model": "openai/x", "operators": {operator: {"prompt": str(path)}}}
+        return keys(study_with("agents", [agent]))
+
+    one, moved = tmp_path / "one.jinja", tmp_path / "moved.jinja"
+    one.write_text("Mend it. {{ parent_code }}")
+    before = of(one)
+    one.rename(moved)
+    assert changed(before, of(moved)) == ONLY_REPORT  # it shows where it lay
+    assert changed(before, of(moved, "improve")) == AFTER_SEARCH
+    moved.write_text("Mend it well. {{ parent_code }}")
+    assert changed(before, of(moved)) == AFTER_SEARCH
 
 
 def test_layers_of_two_people_that_are_called_alike_are_two(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,6 +108,21 @@ def test_what_this_machine_lacks_is_refused_by_the_dry_run(
     assert re.search(line, ended.err), ended.err
 
 
+@pytest.mark.parametrize("command", ["run", "search"])
+def test_a_template_that_is_none_is_refused_by_the_dry_run(command: str, tmp_path: Path) -> None:
+    path, recording, template = (tmp_path / name for name in ("s.yaml", "r.jsonl", "t.jinja"))
+    recording.touch()
+    own = {"debug": {"prompt": str(template)}}
+    path.write_text(yaml.safe_dump(changed("agents", [{"model": f"replay:{recording}", "operators": own}])))
+    for text, line in ((None, "no such file"), ("x\n{{ y }}", "2: unknown variable 'y'"), ("Mend it.", "")):
+        if text is not None:
+            template.write_text(text)
+        ended = aira(command, str(path), "--dry-run", AIRA_STORE=str(tmp_path / "runs"), AIRA_KERNELS="plain")
+        assert ended.code == (2 if line else 0), ended
+        said = f"aira: agents.0.operators.debug.prompt: {template}:{line and ' ' * (text is None)}{line}"
+        assert (ended.err.startswith(said) and ended.err.count("\n") == 1) if line else not ended.err
+
+
 def test_each_operator_is_checked_with_its_own_temperature(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = list[tuple[str, float]]()
     monkeypatch.setattr(Provider, "check", lambda self, model, temperature: seen.append((model, temperature)))

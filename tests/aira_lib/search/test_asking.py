@@ -15,7 +15,7 @@ from aira_lib.agents import Prompt, Reply
 from aira_lib.agents.call_log import CALLS
 from aira_lib.agents.llm import LiteLLMModel
 from aira_lib.agents.prompt import read_memory
-from aira_lib.agents.replay import REPLIES
+from aira_lib.agents.replay import REPLIES, RecordedReply
 from aira_lib.agents.transcript import TRANSCRIPT, Exchange
 from aira_lib.errors import UserError
 from aira_lib.records import Evaluation, Node, read_rows
@@ -243,6 +243,37 @@ def test_an_operator_is_told_of_the_steps_that_its_own_memory_names(
     assert [each["step"] for each in told[2]["good"]] == [0, 1]
     assert (told[3]["good"], [each["step"] for each in told[3]["failed"]], told[3]["tried"]) == ([], [2], [])
     assert told[4]["good"] == told[4]["failed"] == told[4]["tried"] == []
+
+
+def test_an_operator_is_asked_by_its_own_template_and_a_replay_finds_what_it_brought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = tmp_path / "mend.jinja"
+    template.write_text(
+        '{% import "_common.jinja" as common with context %}MINE: {{ parent_reason }}{{ common.answer() }}'
+    )
+    own = OperatorsSection.model_validate({"debug": {"prompt": str(template)}})
+    agent = {"operators": own, "n_drafts": 1, "keep_prompts": True, "record_replies": True}
+    model = Scripted(PROGRAM.replace("5A", "9A"), PROGRAM)
+    first, _ = searched(tmp_path / "a", model, monkeypatch, **agent)
+    draft, debug = read_rows(tmp_path / "a" / TRANSCRIPT, Exchange)
+    assert "MINE" not in draft.prompt
+    assert debug.prompt.startswith(f"MINE: {first[0].reason}")
+    assert "complete\nprogram" in debug.prompt
+    digests = [entry.prompt for entry in read_rows(tmp_path / "a" / REPLIES, RecordedReply)]
+    assert digests == [prompt for prompt, _ in model.asked]
+
+    monkeypatch.undo()
+    moved = template.rename(tmp_path / "moved.jinja")
+    own = OperatorsSection.model_validate({"debug": {"prompt": str(moved)}})
+    replay = f"replay:{tmp_path / 'a' / REPLIES}"
+    search(TASK, PROXY, AGENT.model_copy(update=agent | {"operators": own, "model": replay}), 0,
+           work_in(tmp_path / "b"), share)  # fmt: skip
+    assert read_rows(tmp_path / "b" / TRANSCRIPT, Exchange) == [draft, debug]
+    moved.write_text("{{ nowhere }}")
+    with pytest.raises(UserError, match=r"operators.debug.prompt: .*moved.jinja:1: unknown variable 'nowhere'"):
+        search(TASK, PROXY, AGENT.model_copy(update={"operators": own}), 0, work_in(tmp_path / "c"), share)
+    assert list((tmp_path / "c").iterdir()) == []
 
 
 def test_a_look_back_has_no_memory_to_set() -> None:
