@@ -66,7 +66,8 @@ def need_designs(study: Study) -> None:
 
 
 def check_here(study: Study) -> None:
-    """Refuse what this machine lacks: the device, the models' packages and names, templates. Nobody is called.
+    """Refuse what this machine lacks: the device, the models' packages and names, templates, packages of
+    candidates. Nobody is called.
 
     Not of a study that is compiled: a cluster has others.
 
@@ -76,11 +77,13 @@ def check_here(study: Study) -> None:
     from aira_lib.agents.calls import call_seconds, calls_at_once
     from aira_lib.agents.trial import tried_templates
     from aira_lib.device import device, ready_device
+    from aira_lib.tasks.further import further_packages
 
     if device() != "cpu":
         ready_device()
     call_seconds()  # both fail on a variable that is no number
     calls_at_once()
+    further_packages(study.task)
     for number, agent in enumerate(study.agents):
         for model, temperature in dict.fromkeys([(agent.model, agent.temperature), *(a[:2] for a in agent.askings)]):
             key = "model" if model == agent.model else "operators"

@@ -66,6 +66,7 @@ class Candidates:
     cores: int
     submitted: Mapping[str, bytes] = field(default_factory=dict)
     templates: Mapping[OperatorName, OwnTemplate] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
     begin: Callable[[int], dict[str, float]] = lambda step: {}
     """Told of each step that begins; what earlier calls for that very step used in vain."""
 
@@ -123,7 +124,7 @@ class Candidates:
             seconds_left, steps_left, task.facts.lower_is_better, edit=agent.edit, one_change=agent.one_change,
             memory=agent.memory_for(operator), memory_tokens=agent.memory_tokens, artefact=task.artefact,
             complexity_cues=agent.complexity_cues, prompts=task.prompts, gpu=gpu_in_words(agent.limits),
-            also=tuple(getattr(task, "also", ())), packages=packages_in_words(),
+            also=tuple(getattr(task, "also", ())), packages=packages_in_words(self.packages),
             templates=self.templates,
         )  # fmt: skip
 

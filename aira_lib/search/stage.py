@@ -25,6 +25,7 @@ from aira_lib.search.trust import check_trust
 from aira_lib.study import AgentSection, ProxySection, TaskSection
 from aira_lib.tasks import SearchTask
 from aira_lib.tasks.family import Opening
+from aira_lib.tasks.further import further_packages
 from aira_lib.tasks.live import Evaluate
 from aira_lib.tasks.section import family_of
 from aira_lib.work import Work
@@ -60,12 +61,13 @@ def search(
         asked_by: The search, as the store of evaluations is to remember it.
 
     Raises:
-        UserError: no such task, one that is not for this agent, a model out of reach, a template that is none,
-            AIRA_DEVICE names a device that is not here, secrets within reach of programs that nothing isolates, a full
-            disk; finished steps stay.
+        UserError: no such task, one that is not for this agent, a model out of reach, a template that is none, a
+            package that is not installed, AIRA_DEVICE names a device that is not here, secrets within reach of programs
+            that nothing isolates, a full disk; finished steps stay.
     """
     family = family_of(task)
     family.check(task, (agent,), proxy)
+    further_packages(task)
     templates = tried_templates(agent, family.has_designs)
     searched = family.task(task)
     journal = Journal(work.path / JOURNAL)
@@ -94,7 +96,7 @@ def search(
             models = Asked(model_named, agent, work)
             candidates = Candidates(
                 task=asked, agent=agent, seed=seed, model_for=models.model_for, scratch=scratch, cores=cores(),
-                begin=models.begin, templates=templates,
+                begin=models.begin, templates=templates, packages=task.packages,
             )  # fmt: skip
             while not over():
                 done = len(journal.nodes)

@@ -20,6 +20,7 @@ MEANINGS: dict[str, str] = {
     "TaskSection.validation": "Of a task folder: where the fitness that steers the search comes from.",
     "TaskSection.validation_fraction": "Of a task folder: the share of the train split that is held out.",
     "TaskSection.folders": "Of a task folder: further folders that candidates see, read-only, by name; in the key.",
+    "TaskSection.packages": "Installed packages that candidates may import beside the usual ones; versions in the key.",
     "ProxySection.dataset": "What designs learn; null: what the task's name says.",
     "ProxySection.language": "The text, where the data set is one.",
     "ProxySection.tasks": "The MAD tasks whose mean is the fitness.",

@@ -23,6 +23,8 @@ from aira_lib.pretrain.points import pretraining_points
 from aira_lib.records import PretrainPoint
 from aira_lib.study import Study
 from aira_lib.study.reading import parse_study
+from aira_lib.tasks import further
+from aira_lib.tasks.airs.packages import installed
 from tests.builders import TINY_STUDY
 from tests.golden.results import defaults
 
@@ -42,6 +44,7 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "task.name": ("NeuralArchitectureSearchMAD2PrimitivesAccuracy", AFTER_SEARCH),
     "task.layers": (6, AFTER_SEARCH),
     "task.primitives": (["A", "W", "M", "Mb"], AFTER_SEARCH),
+    "task.packages": (["PyYAML"], AFTER_SEARCH),
     "proxy.tasks": (["memorization"], SCORED),
     "proxy.difficulty": ({"memorization": {"seq_len": 40}}, SCORED),
     "proxy.d_model": (32, SCORED),
@@ -325,6 +328,13 @@ def test_recorded_replies_are_known_by_what_they_say(tmp_path: Path) -> None:
     assert first != second
     one.write_text(said % "second")
     assert key(one) == second
+
+
+def test_packages_of_candidates_are_known_by_their_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = keys(study_with("task.packages", ["PyYAML", "rich"]))
+    assert changed(before, keys(study_with("task.packages", ["rich", "pyyaml"]))) == ONLY_REPORT
+    monkeypatch.setattr(further, "installed", lambda name: "0.0.1" if name == "PyYAML" else installed(name))
+    assert changed(before, keys(study_with("task.packages", ["PyYAML", "rich"]))) == AFTER_SEARCH
 
 
 def test_templates_of_prompts_are_known_by_what_they_say(tmp_path: Path) -> None:

@@ -56,6 +56,11 @@ def with_scale(**other: Any) -> dict[str, Any]:
         (changed("pretrain.optimizer", {"betas": [-0.1, 0.9]}), "betas.0: input should be greater than or equal to 0"),
         (changed("pretrain.isotoken.seeds", [-5]), "seeds.0: input should be greater than or equal to 0"),
         (changed("pretrain.isotoken.seeds", []), "seeds: at least 1 entry is needed"),
+        (changed("task.packages", ["numpy>=2"]), "packages: 'numpy>=2' is no name of a package"),
+        (changed("task.packages", ["../numpy"]), "packages: '../numpy' is no name"),
+        (changed("task.packages", [""]), "packages: '' is no name"),
+        (changed("task.packages", ["a" * 101]), "is no name of a package"),
+        (changed("task.packages", ["Py_YAML", "py-yaml"]), "names of packages must be distinct"),
         (changed("proxy.tasks", []), "tasks: at least 1 entry is needed"),
         (changed("proxy.difficulty", {"in-context-recall": {"n_tokens_to_copy": 3}}), "a setting of selective-copying"),
         (changed("proxy.train_examples", 4) | {"agents": [{}]}, None),
@@ -95,6 +100,8 @@ def test_what_needs_no_result_is_refused_when_a_study_is_read(study: Mapping[str
         ("pretrain.data", {"name": "files", "paths": ["no/text"]}, "paths: no/text: no such file .*looked for from"),
         ("proxy.language", {"paths": ["/no/such/text.txt"]}, "proxy.language.paths: /no/such/text.txt: no such file"),
         ("agents.0.model", "replay:/no/such/recording", "agents.0.model: .*/no/such/recording"),
+        ("task.packages", ["numpy", "no-such-zz"], "task.packages: 'no-such-zz' is not installed .* `pip install no-"),
+        ("task.packages", ["numqy"], "`pip install numqy`, or did you mean 'numpy'"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("command", ["run", "search"])
