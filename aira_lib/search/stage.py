@@ -12,6 +12,7 @@ from aira_lib.agents import Journal, best_node, model_named, total_steps
 from aira_lib.agents.ledger import spent, used_up
 from aira_lib.agents.providers import provider_of
 from aira_lib.agents.telling import hearing
+from aira_lib.agents.transcript import TRANSCRIPT
 from aira_lib.agents.trial import tried_templates
 from aira_lib.device import cores
 from aira_lib.records import PAGE, Node
@@ -75,7 +76,7 @@ def search(
     clock = _Clock(agent.hours * 3600, journal.nodes)
     page = LivePage(
         work.path / PAGE, work.push, f"{searched.name}: {agent.name}, seed {seed}", searched.lower_is_better,
-        agent_settings(agent),
+        agent_settings(agent), work.path / TRANSCRIPT if agent.keep_prompts else None,
     )  # fmt: skip
     _log_choices(searched, family.params(task), agent, seed, work)
     family.say_stand_ins(task, proxy, work)

@@ -81,7 +81,7 @@ MEANINGS: dict[str, str] = {
     "AgentSection.complexity_cues": "Ask for simple designs first, elaborate ones later.",
     "AgentSection.reasoning_effort": "Sent to the provider; `none` sends nothing.",
     "AgentSection.record_replies": "Keep what the model said in `replies.jsonl`, for `replay:`.",
-    "AgentSection.keep_prompts": "Keep prompts and replies, without keys, in `transcript.jsonl`, for people.",
+    "AgentSection.keep_prompts": "Keep prompts and replies, without keys, in `transcript.jsonl` and on the page.",
     "AgentSection.limits": "What one candidate program may use.",
     "CandidateLimits.seconds": "Wall time.",
     "CandidateLimits.memory_mb": "Memory of all its processes together.",

@@ -18,12 +18,13 @@ from aira_lib.agents.prompt import read_memory
 from aira_lib.agents.replay import REPLIES, RecordedReply
 from aira_lib.agents.transcript import TRANSCRIPT, Exchange
 from aira_lib.errors import UserError
-from aira_lib.records import Evaluation, Node, read_rows
+from aira_lib.records import PAGE, Evaluation, Node, read_rows
 from aira_lib.search.stage import search
 from aira_lib.study import AgentSection, CandidateLimits, ProxySection, TaskSection
 from aira_lib.study.agent import OperatorsSection
 from aira_lib.study.reading import parse_study
 from tests.aira_lib.agents.faulty_server import KEY, faulty_server
+from tests.aira_lib.search_page.test_page import Elements
 from tests.builders import TINY_STUDY, work_in
 
 TASK, PROXY = TaskSection(layers=6), ProxySection(tasks=("memorization",), train_examples=10, test_examples=4)
@@ -199,6 +200,12 @@ def test_prompts_and_replies_are_kept_without_keys(
     assert all("# Resources" in each.prompt for each in kept)
     assert "the-planted-one" not in (tmp_path / TRANSCRIPT).read_text()
     assert "[redacted]" in kept[2].prompt, "the output of the first program stands in the second prompt"
+    assert [each.operator for each in kept] == ["draft", "draft", "improve"]
+    shown = [each["asked"] for each in json.loads(Elements((tmp_path / PAGE).read_text()).data)]
+    assert [[call["what"] for call in calls] for calls in shown] == [
+        ["draft, try 1 of 2", "draft, try 2 of 2"], ["improve"],
+    ]  # fmt: skip
+    assert [call["reply"][0] for calls in shown for call in calls] == [each.reply for each in kept]
 
 
 def test_nothing_is_kept_that_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
