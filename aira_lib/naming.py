@@ -1,4 +1,4 @@
-"""Names of units: exact where they hold a number, and safe as the name of a file."""
+"""Names: of units, exact where they hold a number, and safe as the name of a file; of packages, however written."""
 
 import re
 from collections.abc import Iterable
@@ -23,3 +23,8 @@ def alike(names: Iterable[str]) -> tuple[str, str] | None:
         if other != name:
             return other, name
     return None
+
+
+def distribution_name(name: str) -> str:
+    """A package as an index of packages knows it: lower case, words joined by one dash, as PEP 503 says."""
+    return re.sub(r"[-_.]+", "-", name).lower()

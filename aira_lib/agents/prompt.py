@@ -1,21 +1,18 @@
-"""Prompts: the templates under prompts/ filled with what an agent may know, which is never the test fitness."""
+"""Prompts: templates filled with what an agent may know, which is never the test fitness."""
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
-
-import jinja2
 
 from aira_lib.agents.compiling import is_program
 from aira_lib.agents.memory import memory, remembered
 from aira_lib.agents.step import Operator, best_node, fitness, is_good
+from aira_lib.agents.templates import OwnTemplate, built_in, fill
 from aira_lib.records import Node
 from aira_lib.study import CandidateLimits, digest
-from aira_lib.study.agent import MemoryOf
+from aira_lib.study.agent import MemoryOf, OperatorName
 
 MEMORY_MARKER = "MEMORY (JSON):"
 _MOST_TEXT = 5_000  # characters of a program's output; its start and its end are kept
@@ -23,7 +20,7 @@ _MOST_ANALYSIS = 2_000
 _MODERATE_FROM, _ADVANCED_FROM = 2, 4  # earlier attempts from the same point; AIRA-dojo's numbers
 _NO_NODES: dict[str, list[Any]] = {"good": [], "tried": [], "failed": []}
 
-ANALYSE = "analyse"
+ANALYSE: Literal["analyse"] = "analyse"
 
 
 class Observation(NamedTuple):
@@ -72,6 +69,7 @@ class Situation:
         memory: Of which earlier steps the prompt tells.
         memory_tokens: In how many tokens at most.
         complexity_cues: Whether to ask for simple designs first and for elaborate ones later.
+        templates: The agent's own, by operator, in the place of the built-in ones.
     """
 
     description: str
@@ -93,6 +91,7 @@ class Situation:
     memory: MemoryOf = "all"
     memory_tokens: int = 40_000
     complexity_cues: bool = False
+    templates: Mapping[OperatorName, OwnTemplate] = field(default_factory=dict)
 
 
 def patch_wanted(operator: Operator, edit: Literal["file", "patch"], parent: Node | None) -> bool:
@@ -115,6 +114,9 @@ def render_prompt(
         nodes: All nodes so far, in the order of their steps.
         parent: The node to improve, to mend or to cross; None for a draft.
         other: The second node to cross.
+
+    Raises:
+        UserError: a template of one's own cannot be filled.
     """
     patching = patch_wanted(operator, situation.edit, parent)
     parents = [node for node in (parent, other) if node]
@@ -150,7 +152,11 @@ def _observations(nodes: Sequence[Node], lower_is_better: bool) -> tuple[Observa
 
 
 def render_analysis(situation: Situation, node: Node) -> Prompt:
-    """Write the prompt that has a model look back at a node: its plan, program, output, and score or failure."""
+    """Write the prompt that has a model look back at a node: its plan, program, output, and score or failure.
+
+    Raises:
+        UserError: a template of one's own cannot be filled.
+    """
     facts = {
         "parent": node.design,
         "validation": node.validation,
@@ -179,9 +185,9 @@ def complexity(
     return "minimal" if earlier < _MODERATE_FROM else "moderate" if earlier < _ADVANCED_FROM else "advanced"
 
 
-def _rendered(template: str, situation: Situation, facts: dict[str, Any], of_step: dict[str, Any]) -> Prompt:
+def _rendered(operator: OperatorName, situation: Situation, facts: dict[str, Any], of_step: dict[str, Any]) -> Prompt:
     """Fill a template with what holds for every step and with what holds for this one."""
-    block = {"operator": template, "primitives": situation.primitives, "layers": situation.layers, **facts}
+    block = {"operator": operator, "primitives": situation.primitives, "layers": situation.layers, **facts}
     told = {
         "description": situation.description,
         "memory_mb": situation.limits.memory_mb,
@@ -195,20 +201,17 @@ def _rendered(template: str, situation: Situation, facts: dict[str, Any], of_ste
         "artefact": situation.artefact,
         **of_step,
     }
-    text = (
-        _templates()
-        .select_template([f"{situation.prompts}/{template}.jinja", f"{template}.jinja"])
-        .render(
-            told,
-            timeout=max(0.0, min(situation.limits.seconds, situation.seconds_left)),
-            seconds_left=max(0.0, situation.seconds_left),
-            cores=situation.cores,
-            gpu=situation.gpu,
-            packages=situation.packages,
-            also=situation.also,
-        )
-    )
-    return Prompt(text, digest([template, told]))
+    variables = told | {
+        "timeout": max(0.0, min(situation.limits.seconds, situation.seconds_left)),
+        "seconds_left": max(0.0, situation.seconds_left),
+        "cores": situation.cores,
+        "gpu": situation.gpu,
+        "packages": situation.packages,
+        "also": situation.also,
+    }
+    if own := situation.templates.get(operator):
+        return Prompt(fill(own, variables), digest([operator, told, own.source]))
+    return Prompt(built_in(operator, situation.prompts).render(variables), digest([operator, told]))
 
 
 def read_memory(text: str) -> dict[str, Any]:
@@ -253,13 +256,3 @@ def _of_node(name: str, node: Node | None) -> dict[str, Any]:
         f"{name}_reason": node.reason or "unknown",
         f"{name}_analysis": shortened(node.analysis, _MOST_ANALYSIS),
     }
-
-
-@cache
-def _templates() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("prompts")),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )

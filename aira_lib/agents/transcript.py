@@ -1,7 +1,8 @@
 """What was asked and what was answered, word for word but for keys, in a file beside a search's journal.
 
-For people who want to know why an agent did what it did: with `keep_prompts: true`. Nothing reads it again (that is
-what `aira_lib.agents.replay` is for). A step that a kill cut short is done again, and stands there twice.
+For people who want to know why an agent did what it did: with `keep_prompts: true`. The page of the search shows it;
+nothing else reads it (that is what `aira_lib.agents.replay` is for). A step that a kill cut short is done again, and
+stands there twice.
 """
 
 import os
@@ -16,9 +17,13 @@ TRANSCRIPT = "transcript.jsonl"
 
 
 class Exchange(Row):
-    """A call: the prompt and the reply; `finish` says how the reply ended (see `aira_lib.agents.model.Reply`)."""
+    """A call: the prompt and the reply; `finish` says how the reply ended (see `aira_lib.agents.model.Reply`).
+
+    `operator` is what was asked for, "analyse" a look back; an earlier version did not write it.
+    """
 
     step: int
+    operator: str = ""
     seed: int
     prompt: str
     reply: str
@@ -27,11 +32,11 @@ class Exchange(Row):
 
 
 class Transcript:
-    """The file, to which is only appended; `step` is that of the next calls."""
+    """The file, to which is only appended; `step` and `operator` are those of the next calls."""
 
     def __init__(self, path: Path) -> None:
         """Go on with a transcript, or begin one; a torn last line is cut off."""
-        self.step = 0
+        self.step, self.operator = 0, ""
         self._path = path
         content = path.read_bytes() if path.exists() else b""
         if not content.endswith(b"\n"):
@@ -41,8 +46,8 @@ class Transcript:
     def write(self, prompt: Prompt, seed: int, reply: Reply) -> None:
         """Add a call."""
         exchange = Exchange(
-            step=self.step, seed=seed, prompt=_kept(prompt.text), reply=_kept(reply.text), finish=reply.finish,
-            usage=reply.usage,
+            step=self.step, operator=self.operator, seed=seed, prompt=_kept(prompt.text), reply=_kept(reply.text),
+            finish=reply.finish, usage=reply.usage,
         )  # fmt: skip
         with open(self._path, "ab", buffering=0) as file:
             file.write(exchange.json_line().encode())

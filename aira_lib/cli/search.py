@@ -10,23 +10,24 @@ from aira_lib.cli.options import Store, StudyFile, Tracking, TrustAgents, Worker
 
 app = typer.Typer()
 EXPORT = "export"
+PROMPT = "prompt"
 
 
 class _Search(TyperGroup):
-    """`aira search export ...` is a command of its own; everything else is `aira search` itself."""
+    """`aira search export ...` and `prompt ...` are commands of their own; everything else is `aira search` itself."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.itself = self.commands.pop("search")
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        if args[:1] == [EXPORT]:
+        if args and args[0] in self.commands:
             return super().make_context(info_name, args, parent, **extra)
         return self.itself.make_context(info_name, args, parent, **extra)
 
 
 search_app = typer.Typer(cls=_Search)
-app.add_typer(search_app, name="search", help="Let agents search a task, or run the searches of a study; `export`.")
+app.add_typer(search_app, name="search", help="Let agents search a task, or a study's agents; `export`, `prompt`.")
 
 
 @search_app.command()
@@ -65,7 +66,7 @@ def search(
     """Let agents search a task, several seeds at once, or run the searches of a study.
 
     Interrupt it whenever you like: the same command goes on from what is finished. More seeds keep those there are.
-    `aira search export` takes the best submission out of a finished search.
+    `aira search export` takes the best submission out of a finished search; `aira search prompt` prints a template.
     """
     from aira_lib.local.search_command import search_command, watch_searches
     from aira_lib.local.search_study import SearchOptions
@@ -93,6 +94,19 @@ def export(
 
     for line in export_best(what, unit, output, settings_of(store)):
         typer.echo(line)
+
+
+@search_app.command(name=PROMPT)
+def prompt(
+    operator: Annotated[str, typer.Argument(help="draft, improve, debug, crossover or analyse.")],
+    program: Annotated[
+        bool, typer.Option("--program", help="That of task folders, whose candidates are no designs.")
+    ] = False,
+) -> None:
+    """Print the built-in template of an operator, to write one of your own (docs/agents.md)."""
+    from aira_lib.agents.templates import built_in_source
+
+    typer.echo(built_in_source(operator, "program" if program else "design"), nl=False)
 
 
 @app.command()

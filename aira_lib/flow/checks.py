@@ -66,7 +66,8 @@ def need_designs(study: Study) -> None:
 
 
 def check_here(study: Study) -> None:
-    """Refuse what this machine lacks: the device, the models' packages and names. Nobody is called.
+    """Refuse what this machine lacks: the device, the models' packages and names, templates, packages of
+    candidates. Nobody is called.
 
     Not of a study that is compiled: a cluster has others.
 
@@ -74,16 +75,23 @@ def check_here(study: Study) -> None:
         UserError: one line for the first of them.
     """
     from aira_lib.agents.calls import call_seconds, calls_at_once
+    from aira_lib.agents.trial import tried_templates
     from aira_lib.device import device, ready_device
+    from aira_lib.tasks.further import further_packages
 
     if device() != "cpu":
         ready_device()
     call_seconds()  # both fail on a variable that is no number
     calls_at_once()
+    further_packages(study.task)
     for number, agent in enumerate(study.agents):
         for model, temperature in dict.fromkeys([(agent.model, agent.temperature), *(a[:2] for a in agent.askings)]):
             key = "model" if model == agent.model else "operators"
             _check_model(agent, model, temperature, f"agents.{number}.{key}")
+        try:
+            tried_templates(agent, family_of(study.task).has_designs)
+        except UserError as error:
+            raise UserError(f"agents.{number}.{error}") from None
 
 
 def check_text(study: Study) -> None:

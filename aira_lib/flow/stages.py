@@ -18,8 +18,10 @@ _NAMES_OF_SCALES = {"name", "source", "n_layers", "target_params"}
 
 def _of_search(study: "Study", unit: Unit) -> dict[str, Any]:
     from aira_lib.agents.providers import provider_of
+    from aira_lib.agents.templates import template_digests
     from aira_lib.device import device_kind
     from aira_lib.study import changed
+    from aira_lib.tasks.further import further_packages
     from aira_lib.tasks.section import family_of
 
     assert unit.agent
@@ -29,7 +31,10 @@ def _of_search(study: "Study", unit: Unit) -> dict[str, Any]:
         agent["model"] = model
     if unit.agent.limits.gpu:
         agent["device"] = device_kind()
-    return {**family_of(study.task).identity(study.task, study.proxy), "agent": agent, "seed": unit.seed}
+    for operator, contents in template_digests(unit.agent).items():
+        agent["operators"][operator]["prompt"] = contents
+    further = {"further_packages": versions} if (versions := further_packages(study.task)) else {}
+    return {**family_of(study.task).identity(study.task, study.proxy), **further, "agent": agent, "seed": unit.seed}
 
 
 def _search(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:

@@ -14,11 +14,9 @@ from aira_lib.flow.units import search_units
 from aira_lib.local.run import LocalRun
 from aira_lib.local.search_outlook import page_place
 from aira_lib.records import PAGE
-from aira_lib.records.opened import facts_of
-from aira_lib.search.page import agent_settings, render_run
-from aira_lib.store import RecordFolder, open_store
+from aira_lib.store import open_store
 from aira_lib.tasks.section import family_of, task_of
-from aira_lib.watch.nodes import read_nodes, told_of
+from aira_lib.watch.nodes import page_of, read_nodes
 from aira_lib.watch.searches import Watched
 from aira_lib.watch.table import cost, share_valid
 
@@ -94,12 +92,8 @@ def _page(run: LocalRun, unit: Unit) -> str:
     store = open_store(run.settings.store)
     name = f"{unit.folder(run.study)}/{PAGE}"
     if not store.exists(name):
-        searched = task_of(run.study.task)
         nodes = read_nodes(store, run.study, unit)
-        facts = facts_of(told_of(RecordFolder(store, unit.folder(run.study))))
-        settings = agent_settings(unit.agent) if unit.agent else ()
-        title = f"{searched.name}: {unit.name}"
-        page = render_run(nodes, title, searched.lower_is_better, facts=facts, settings=settings)
+        page = page_of(f"{task_of(run.study.task).name}: {unit.name}", store, run.study, unit, nodes)
         store.write(name, page.encode())
     return page_place(run, unit)
 

@@ -39,7 +39,9 @@ class Asked:
             self._models[asking] = self._kept(asking[0], self._plain[asking])
 
     def model_for(self, operator: OperatorName) -> Model:
-        """Who is to be asked for an operator."""
+        """Who is to be asked for an operator, now."""
+        if self._transcript:
+            self._transcript.operator = operator
         return self._models[self._agent.asking(operator)]
 
     def begin(self, step: int) -> dict[str, float]:

@@ -20,6 +20,7 @@ from aira_lib.agents.replay import NotRecorded
 from aira_lib.agents.reply import ended
 from aira_lib.agents.spoken import cleaned
 from aira_lib.agents.step import Step, gain_of, step_rng
+from aira_lib.agents.templates import OwnTemplate
 from aira_lib.agents.usage import added
 from aira_lib.records import Node
 from aira_lib.sandbox import ArtefactError, Outcome, discard, run_candidate
@@ -64,6 +65,8 @@ class Candidates:
     scratch: Path
     cores: int
     submitted: Mapping[str, bytes] = field(default_factory=dict)
+    templates: Mapping[OperatorName, OwnTemplate] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
     begin: Callable[[int], dict[str, float]] = lambda step: {}
     """Told of each step that begins; what earlier calls for that very step used in vain."""
 
@@ -79,18 +82,12 @@ class Candidates:
         Raises:
             UserError: the model, the machine or the study stops the search, not the candidate.
         """
-        started, task = time.monotonic(), self.task
+        started = time.monotonic()
         rng = step_rng(self.seed, len(nodes))
         step = next_step(nodes, self.agent, rng, self.task.facts.lower_is_better)
         parents = [node for name in step.parents for node in nodes if node.id == name]
         parent, other = [*parents, None, None][:2]
-        situation = Situation(
-            task.description, task.facts.primitives, task.layers, task.data_overview, self.agent.limits, self.cores,
-            seconds_left(), steps_left, self.task.facts.lower_is_better, edit=self.agent.edit,
-            one_change=self.agent.one_change, memory=self.agent.memory, memory_tokens=self.agent.memory_tokens,
-            complexity_cues=self.agent.complexity_cues, artefact=task.artefact, prompts=task.prompts,
-            gpu=gpu_in_words(self.agent.limits), also=tuple(getattr(task, "also", ())), packages=packages_in_words(),
-        )  # fmt: skip
+        situation = self._situation(step.operator, steps_left, seconds_left())
         model = self.model_for(step.operator)
         progress(0, 1, f"{step.operator}: asking {model.name}")
         prompt = render_prompt(step.operator, situation, nodes, parent, other)
@@ -119,6 +116,17 @@ class Candidates:
             progress(1, 1, f"analyse: asking {model.name}")
             node = analysed(node, model, situation, int(rng.integers(2**31)), seconds_left())
         return node.model_copy(update={"seconds": time.monotonic() - started})
+
+    def _situation(self, operator: OperatorName, steps_left: int, seconds_left: float) -> Situation:
+        task, agent = self.task, self.agent
+        return Situation(
+            task.description, task.facts.primitives, task.layers, task.data_overview, agent.limits, self.cores,
+            seconds_left, steps_left, task.facts.lower_is_better, edit=agent.edit, one_change=agent.one_change,
+            memory=agent.memory_for(operator), memory_tokens=agent.memory_tokens, artefact=task.artefact,
+            complexity_cues=agent.complexity_cues, prompts=task.prompts, gpu=gpu_in_words(agent.limits),
+            also=tuple(getattr(task, "also", ())), packages=packages_in_words(self.packages),
+            templates=self.templates,
+        )  # fmt: skip
 
     def _written(
         self,

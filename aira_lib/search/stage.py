@@ -12,6 +12,8 @@ from aira_lib.agents import Journal, best_node, model_named, total_steps
 from aira_lib.agents.ledger import spent, used_up
 from aira_lib.agents.providers import provider_of
 from aira_lib.agents.telling import hearing
+from aira_lib.agents.transcript import TRANSCRIPT
+from aira_lib.agents.trial import tried_templates
 from aira_lib.device import cores
 from aira_lib.records import PAGE, Node
 from aira_lib.sandbox import isolation
@@ -24,6 +26,7 @@ from aira_lib.search.trust import check_trust
 from aira_lib.study import AgentSection, ProxySection, TaskSection
 from aira_lib.tasks import SearchTask
 from aira_lib.tasks.family import Opening
+from aira_lib.tasks.further import further_packages
 from aira_lib.tasks.live import Evaluate
 from aira_lib.tasks.section import family_of
 from aira_lib.work import Work
@@ -59,18 +62,21 @@ def search(
         asked_by: The search, as the store of evaluations is to remember it.
 
     Raises:
-        UserError: no such task, one that is not for this agent, a model out of reach, AIRA_DEVICE names a device that
-            is not here, secrets within reach of programs that nothing isolates, a full disk; finished steps stay.
+        UserError: no such task, one that is not for this agent, a model out of reach, a template that is none, a
+            package that is not installed, AIRA_DEVICE names a device that is not here, secrets within reach of programs
+            that nothing isolates, a full disk; finished steps stay.
     """
     family = family_of(task)
     family.check(task, (agent,), proxy)
+    further_packages(task)
+    templates = tried_templates(agent, family.has_designs)
     searched = family.task(task)
     journal = Journal(work.path / JOURNAL)
     steps = total_steps(agent)
     clock = _Clock(agent.hours * 3600, journal.nodes)
     page = LivePage(
         work.path / PAGE, work.push, f"{searched.name}: {agent.name}, seed {seed}", searched.lower_is_better,
-        agent_settings(agent),
+        agent_settings(agent), work.path / TRANSCRIPT if agent.keep_prompts else None,
     )  # fmt: skip
     _log_choices(searched, family.params(task), agent, seed, work)
     family.say_stand_ins(task, proxy, work)
@@ -91,7 +97,7 @@ def search(
             models = Asked(model_named, agent, work)
             candidates = Candidates(
                 task=asked, agent=agent, seed=seed, model_for=models.model_for, scratch=scratch, cores=cores(),
-                begin=models.begin,
+                begin=models.begin, templates=templates, packages=task.packages,
             )  # fmt: skip
             while not over():
                 done = len(journal.nodes)

@@ -79,17 +79,24 @@ class EvolutionSettings(Section):
     tournament_size: int = Field(3, ge=1)
 
 
+def _reads_no_prose(model: str) -> bool:
+    """Whether a model takes from a prompt what is listed there, whatever else it says."""
+    return model == "offline" or bool(traits_of(model).scaffolds)
+
+
 class OperatorSettings(Section):
     """What one operator has in the place of the agent's own; null: the agent's."""
 
     model: str | None = None
     temperature: float | None = Field(None, ge=0)
     reasoning_effort: ReasoningEffort | None = None
+    memory: MemoryOf | None = None
+    prompt: str | None = Field(None, min_length=1)
 
     @field_validator("model")
     @classmethod
     def _a_language_model(cls, name: str | None) -> str | None:
-        if name is not None and (name == "offline" or name.startswith("replay:") or traits_of(name).scaffolds):
+        if name is not None and (_reads_no_prose(name) or name.startswith("replay:")):
             raise ValueError(f"an operator's own model is a language model, which {name} is not")
         return name
 
@@ -103,6 +110,13 @@ class OperatorsSection(Section):
     crossover: OperatorSettings = OperatorSettings()
     analyse: OperatorSettings = OperatorSettings()
 
+    @field_validator("analyse")
+    @classmethod
+    def _looks_at_one_step(cls, analyse: OperatorSettings) -> OperatorSettings:
+        if analyse.memory is not None:
+            raise ValueError("memory: a look back is told of the one step that it looks at; leave it out")
+        return analyse
+
 
 OperatorName = Literal["draft", "improve", "debug", "crossover", "analyse"]
 Asking = tuple[str, float, ReasoningEffort]
@@ -115,8 +129,9 @@ class AgentSection(Section):
     `model` is "offline", "replay:PATH" (see `aira_lib.agents.replay`; keep the recorded agent's `name`, from which
     the ids of nodes come), a baseline (see `aira_lib.agents.baselines`) or a litellm model. `max_tokens_total` and
     `max_dollars` end a search before the next call once they are used up. A step asks up to `tries` times for a reply
-    that holds a program (AIRA-dojo's 3). `operators` gives single ones a language model, temperature or effort of their
-    own. With `edit: patch` improvements and
+    that holds a program (AIRA-dojo's 3). `operators` gives single ones a language model, temperature, effort, memory or
+    prompt of their own: the path of a Jinja template (see `aira_lib.agents.templates`), whose contents are in the key.
+    With `edit: patch` improvements and
     repairs are asked for as patches of their parent's program, with `one_change` one change at a time. `analyse`
     has the model look back at each step (or at failed ones) in a call of its own; it never decides a score.
     `memory` says of which earlier steps a prompt tells, in at most `memory_tokens` (see `aira_lib.agents.memory`;
@@ -160,6 +175,17 @@ class AgentSection(Section):
         temperature = self.temperature if own.temperature is None else own.temperature
         return own.model or self.model, temperature, own.reasoning_effort or self.reasoning_effort
 
+    def memory_for(self, operator: OperatorName) -> MemoryOf:
+        """Of which earlier steps the prompt of an operator tells."""
+        own: OperatorSettings = getattr(self.operators, operator)
+        return own.memory or self.memory
+
+    @property
+    def own_prompts(self) -> dict[OperatorName, str]:
+        """Paths of the templates in the place of the built-in ones, by operator."""
+        named = {operator: getattr(self.operators, operator).prompt for operator in get_args(OperatorName)}
+        return {operator: path for operator, path in named.items() if path is not None}
+
     @property
     def askings(self) -> tuple[Asking, ...]:
         """All ways in which its operators ask, each once."""
@@ -183,6 +209,13 @@ class AgentSection(Section):
     def _one_change_is_a_patch(self) -> "AgentSection":
         if self.one_change and self.edit != "patch":
             raise ValueError("one_change needs edit: patch, since a whole file may change anywhere")
+        return self
+
+    @model_validator(mode="after")
+    def _templates_are_read(self) -> "AgentSection":
+        for operator in self.own_prompts:
+            if _reads_no_prose(model := self.asking(operator)[0]):
+                raise ValueError(f"operators.{operator}.prompt: model {model} reads no prose; leave it out")
         return self
 
     @model_validator(mode="after")

@@ -3,13 +3,15 @@
 import re
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.errors import nearest
-from aira_lib.section import Section
+from aira_lib.naming import distribution_name
+from aira_lib.section import Section, require_distinct
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 DEFAULT_TASK = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
 
 
@@ -21,7 +23,8 @@ class TaskSection(Section):
     agents do not see the labels; or each candidate's own, `self-reported` measurement; `auto` holds out where the
     folder's data and scorer allow it. `validation_fraction` is the share of the train split held out. `folders` are
     further ones that its candidates see, read-only, by the names under which they find them, such as pretrained models
-    and packages: `{pretrained: /models/small}` is `./pretrained`.
+    and packages: `{pretrained: /models/small}` is `./pretrained`. `packages` are further ones of AIRA's environment
+    that prompts tell candidates of, by the names under which they are installed, such as [einops, scikit-image].
     """
 
     name: str = DEFAULT_TASK
@@ -30,6 +33,7 @@ class TaskSection(Section):
     validation: Literal["auto", "held-out", "self-reported"] = "auto"
     validation_fraction: float = Field(0.2, gt=0, lt=1)
     folders: dict[str, str] = Field({})
+    packages: tuple[str, ...] = ()
     primitives: tuple[str, ...] | None = Field(None)
     """The kinds of layer that a design may use, at least two, such as [A, W, M, Mb]; None: the task's own."""
 
@@ -52,6 +56,15 @@ class TaskSection(Section):
             if not path:
                 raise ValueError(f"folders: {name!r} has no path")
         return self
+
+    @field_validator("packages")
+    @classmethod
+    def _names_of_packages(cls, packages: tuple[str, ...]) -> tuple[str, ...]:
+        for name in packages:
+            if not _PACKAGE.fullmatch(name):
+                raise ValueError(f"{name!r:.60} is no name of a package; it has letters, digits, -, _ and . alone")
+        require_distinct([distribution_name(name) for name in packages], "names of packages")
+        return packages
 
     @model_validator(mode="after")
     def _primitives_are_known(self) -> "TaskSection":

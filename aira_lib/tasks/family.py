@@ -87,7 +87,7 @@ class TaskFamily(Protocol):
         """What determines a search beside agent and seed, as plain data: contents and versions, never places.
 
         Equal identities mean equal records. Whatever scorer and candidates compute with belongs here by its version.
-        The keys `agent` and `seed` are taken.
+        The keys `agent`, `seed` and `further_packages` are taken.
 
         Raises:
             UserError: it cannot be read.

@@ -2,17 +2,19 @@
 
 import json
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from aira_lib.agents.transcript import TRANSCRIPT
 from aira_lib.errors import StoreError, UserError, writing
 from aira_lib.flow.stage import Unit
 from aira_lib.flow.units import search_unit_named
 from aira_lib.records import Node
 from aira_lib.records.opened import OPENED, facts_of
-from aira_lib.search.page import agent_settings, render_run
+from aira_lib.search.page import Exchanges, agent_settings, render_run
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, Store, open_store, place_of
 from aira_lib.study import Study
@@ -57,6 +59,25 @@ def told_of(record: RecordFolder) -> dict[str, Any]:
     return dict(json.loads(record.store.read(name))) if record.store.exists(name) else {}
 
 
+def read_exchanges(store: Store, unit: Unit, folder: RecordFolder) -> Exchanges | None:
+    """What a search, finished or not, was asked and answered so far; None where its agent does not keep it."""
+    if not unit.agent or not unit.agent.keep_prompts:
+        return None
+    found, name = Exchanges(), f"{folder.files()}/{TRANSCRIPT}"
+    content = store.read(name) if store.exists(name) else b""
+    found.add(content[: content.rfind(b"\n") + 1])
+    return found
+
+
+def page_of(title: str, store: Store, study: Study, unit: Unit, nodes: Sequence[Node]) -> str:
+    """The page of a search, from what lies in its record's folder."""
+    folder = RecordFolder(store, unit.folder(study))
+    return render_run(
+        nodes, title, task_of(study.task).lower_is_better, facts=facts_of(told_of(folder)),
+        settings=agent_settings(unit.agent) if unit.agent else (), asked=read_exchanges(store, unit, folder),
+    )  # fmt: skip
+
+
 def write_nodes_page(
     study: Study, unit_name: str, settings: Settings, output: Path | None, open_it: bool = False
 ) -> Path:
@@ -80,10 +101,7 @@ def write_nodes_page(
             f"search {unit.name} has no nodes yet in {place_of(store.uri)}; start it with `aira search` or `aira run`"
         )
     path = output or Path(f"{study.name}-{unit.name}.html")
-    facts = facts_of(told_of(RecordFolder(store, unit.folder(study))))
-    chosen = agent_settings(unit.agent) if unit.agent else ()
-    title = f"{study.name}: {unit.name}"
-    page = render_run(nodes, title, task_of(study.task).lower_is_better, facts=facts, settings=chosen)
+    page = page_of(f"{study.name}: {unit.name}", store, study, unit, nodes)
     with writing(f"--output {path}"):
         path.write_text(page, encoding="utf-8")
     if open_it and not webbrowser.open(path.resolve().as_uri()):

@@ -23,6 +23,8 @@ from aira_lib.pretrain.points import pretraining_points
 from aira_lib.records import PretrainPoint
 from aira_lib.study import Study
 from aira_lib.study.reading import parse_study
+from aira_lib.tasks import further
+from aira_lib.tasks.airs.packages import installed
 from tests.builders import TINY_STUDY
 from tests.golden.results import defaults
 
@@ -42,6 +44,7 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "task.name": ("NeuralArchitectureSearchMAD2PrimitivesAccuracy", AFTER_SEARCH),
     "task.layers": (6, AFTER_SEARCH),
     "task.primitives": (["A", "W", "M", "Mb"], AFTER_SEARCH),
+    "task.packages": (["PyYAML"], AFTER_SEARCH),
     "proxy.tasks": (["memorization"], SCORED),
     "proxy.difficulty": ({"memorization": {"seq_len": 40}}, SCORED),
     "proxy.d_model": (32, SCORED),
@@ -89,6 +92,7 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "agents.0.record_replies": (True, AFTER_SEARCH),
     "agents.0.keep_prompts": (True, AFTER_SEARCH),
     "agents.0.operators.debug.temperature": (0.5, AFTER_SEARCH),
+    "agents.0.operators.debug.memory": ("ancestors", AFTER_SEARCH),
     "agents.0.tries": (2, AFTER_SEARCH),
     "agents.0.limits.seconds": (7.0, AFTER_SEARCH),
     "aggregate.0.name": ("ballot", AFTER_AGGREGATE),
@@ -136,7 +140,7 @@ LIKE_OTHERS = {
         "island_size", "individuals", "crossover_probability", "crossover_after", "migration_probability", "parents",
         "temperature", "tournament_size")),
     *(f"agents.operators.{operator}.{name}" for operator in ("draft", "improve", "debug", "crossover", "analyse")
-      for name in ("model", "temperature", "reasoning_effort")),
+      for name in ("model", "temperature", "reasoning_effort", "memory", "prompt")),
     *(f"agents.limits.{name}" for name in (
         "memory_mb", "output_kb", "disk_mb", "processes", "gpu", "gpu_memory_fraction")),
     *(f"proxy.language.{name}" for name in (
@@ -324,6 +328,28 @@ def test_recorded_replies_are_known_by_what_they_say(tmp_path: Path) -> None:
     assert first != second
     one.write_text(said % "second")
     assert key(one) == second
+
+
+def test_packages_of_candidates_are_known_by_their_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = keys(study_with("task.packages", ["PyYAML", "rich"]))
+    assert changed(before, keys(study_with("task.packages", ["rich", "pyyaml"]))) == ONLY_REPORT
+    monkeypatch.setattr(further, "installed", lambda name: "0.0.1" if name == "PyYAML" else installed(name))
+    assert changed(before, keys(study_with("task.packages", ["PyYAML", "rich"]))) == AFTER_SEARCH
+
+
+def test_templates_of_prompts_are_known_by_what_they_say(tmp_path: Path) -> None:
+    def of(path: Path, operator: str = "debug") -> dict[str, Any]:
+        agent = {"model": "openai/x", "operators": {operator: {"prompt": str(path)}}}
+        return keys(study_with("agents", [agent]))
+
+    one, moved = tmp_path / "one.jinja", tmp_path / "moved.jinja"
+    one.write_text("Mend it. {{ parent_code }}")
+    before = of(one)
+    one.rename(moved)
+    assert changed(before, of(moved)) == ONLY_REPORT  # it shows where it lay
+    assert changed(before, of(moved, "improve")) == AFTER_SEARCH
+    moved.write_text("Mend it well. {{ parent_code }}")
+    assert changed(before, of(moved)) == AFTER_SEARCH
 
 
 def test_layers_of_two_people_that_are_called_alike_are_two(monkeypatch: pytest.MonkeyPatch) -> None:

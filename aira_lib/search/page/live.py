@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aira_lib.errors import StoreError
 from aira_lib.records import Node
+from aira_lib.search.page.exchanges import Exchanges
 from aira_lib.search.page.page import Settings, render_run
 
 SECONDS_BETWEEN = 5.0
@@ -18,11 +19,18 @@ class LivePage:
     """Keeps the page of one search. It is a courtesy: a disk or a store that refuses it does not stop the search."""
 
     def __init__(
-        self, path: Path, push: Callable[[str], None], title: str, lower_is_better: bool, settings: Settings = ()
+        self,
+        path: Path,
+        push: Callable[[str], None],
+        title: str,
+        lower_is_better: bool,
+        settings: Settings = (),
+        transcript: Path | None = None,
     ) -> None:
         """Say what the page is of; `push` carries the file to the store (see `aira_lib.work.Work`)."""
         self._path, self._push, self._title, self._lower_is_better = path, push, title, lower_is_better
-        self._settings = settings
+        self._settings, self._transcript = settings, transcript
+        self._asked = Exchanges() if transcript else None
         self._due = 0.0
         self.facts: Sequence[tuple[str, str]] = ()
         """Names and values for the head of the page, beside what the nodes tell."""
@@ -47,4 +55,9 @@ class LivePage:
         self._due = ended + max(SECONDS_BETWEEN, (ended - started) / SHARE)
 
     def _page(self, nodes: Sequence[Node], running: bool) -> str:
-        return render_run(nodes, self._title, self._lower_is_better, running, facts=self.facts, settings=self._settings)
+        if self._asked and self._transcript:
+            self._asked.read_on(self._transcript)
+        return render_run(
+            nodes, self._title, self._lower_is_better, running, facts=self.facts, settings=self._settings,
+            asked=self._asked,
+        )  # fmt: skip

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from aira_lib.records import Node
 from aira_lib.search.page.drawing import CURVE_HEIGHT, CURVE_WIDTH, best_so_far, colour, draw_curve, draw_tree, fitness
+from aira_lib.search.page.exchanges import Exchanges
 from aira_lib.search.page.layout import parents_of
 from aira_lib.study import AgentSection, flat
 
@@ -38,7 +39,7 @@ def agent_settings(agent: AgentSection) -> Settings:
 
 def render_run(
     nodes: Sequence[Node], title: str, lower_is_better: bool = False, running: bool = False,
-    facts: Sequence[tuple[str, str]] = (), settings: Settings = (),
+    facts: Sequence[tuple[str, str]] = (), settings: Settings = (), asked: Exchanges | None = None,
 ) -> str:  # fmt: skip
     """Render the page of one search.
 
@@ -49,11 +50,16 @@ def render_run(
         running: Whether more nodes will come; the page then says so.
         facts: Further names and values for its head.
         settings: The agent's, see `agent_settings`.
+        asked: What was asked and answered; None where that is not kept, and the page then says how to keep it.
 
     Returns:
         A whole HTML document, without references to anything outside it.
     """
     bests = best_so_far(nodes, lower_is_better)
+    details = [_details(nodes, index, parents) for index, parents in enumerate(parents_of(nodes))]
+    if asked is not None:
+        most = asked.most()
+        details = [found | {"asked": asked.of_step(found["step"], most)} for found in details]
     return _template().render(
         title=title,
         running=running,
@@ -64,7 +70,7 @@ def render_run(
         curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
         scale=[colour(step / 8) for step in range(9)],
         best=bests[-1] if bests else None,
-        data=_as_json([_details(nodes, index, parents) for index, parents in enumerate(parents_of(nodes))]),
+        data=_as_json(details),
     )
 
 

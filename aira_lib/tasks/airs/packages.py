@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
+from aira_lib.naming import distribution_name
 from aira_lib.tasks.airs.folder import TaskFolder
 
 
@@ -36,9 +37,9 @@ def _required(folder: TaskFolder) -> Iterator[str]:
 
 
 def _name(requirement: str) -> str:
-    """The name as an index of packages knows it: lower case, words joined by one dash."""
+    """The name that a requirement begins with, as an index of packages knows it."""
     found = re.match(r"[A-Za-z0-9._-]*", requirement)
-    return re.sub(r"[-_.]+", "-", found[0] if found else requirement).lower()
+    return distribution_name(found[0] if found else requirement)
 
 
 def imported_modules(folder: TaskFolder) -> set[str]:

@@ -56,6 +56,11 @@ def with_scale(**other: Any) -> dict[str, Any]:
         (changed("pretrain.optimizer", {"betas": [-0.1, 0.9]}), "betas.0: input should be greater than or equal to 0"),
         (changed("pretrain.isotoken.seeds", [-5]), "seeds.0: input should be greater than or equal to 0"),
         (changed("pretrain.isotoken.seeds", []), "seeds: at least 1 entry is needed"),
+        (changed("task.packages", ["numpy>=2"]), "packages: 'numpy>=2' is no name of a package"),
+        (changed("task.packages", ["../numpy"]), "packages: '../numpy' is no name"),
+        (changed("task.packages", [""]), "packages: '' is no name"),
+        (changed("task.packages", ["a" * 101]), "is no name of a package"),
+        (changed("task.packages", ["Py_YAML", "py-yaml"]), "names of packages must be distinct"),
         (changed("proxy.tasks", []), "tasks: at least 1 entry is needed"),
         (changed("proxy.difficulty", {"in-context-recall": {"n_tokens_to_copy": 3}}), "a setting of selective-copying"),
         (changed("proxy.train_examples", 4) | {"agents": [{}]}, None),
@@ -95,6 +100,8 @@ def test_what_needs_no_result_is_refused_when_a_study_is_read(study: Mapping[str
         ("pretrain.data", {"name": "files", "paths": ["no/text"]}, "paths: no/text: no such file .*looked for from"),
         ("proxy.language", {"paths": ["/no/such/text.txt"]}, "proxy.language.paths: /no/such/text.txt: no such file"),
         ("agents.0.model", "replay:/no/such/recording", "agents.0.model: .*/no/such/recording"),
+        ("task.packages", ["numpy", "no-such-zz"], "task.packages: 'no-such-zz' is not installed .* `pip install no-"),
+        ("task.packages", ["numqy"], "`pip install numqy`, or did you mean 'numpy'"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("command", ["run", "search"])
@@ -106,6 +113,21 @@ def test_what_this_machine_lacks_is_refused_by_the_dry_run(
     ended = aira(command, str(path), "--dry-run", AIRA_STORE=str(tmp_path / "runs"), AIRA_KERNELS="plain")
     assert ended.code == 2, ended
     assert re.search(line, ended.err), ended.err
+
+
+@pytest.mark.parametrize("command", ["run", "search"])
+def test_a_template_that_is_none_is_refused_by_the_dry_run(command: str, tmp_path: Path) -> None:
+    path, recording, template = (tmp_path / name for name in ("s.yaml", "r.jsonl", "t.jinja"))
+    recording.touch()
+    own = {"debug": {"prompt": str(template)}}
+    path.write_text(yaml.safe_dump(changed("agents", [{"model": f"replay:{recording}", "operators": own}])))
+    for text, line in ((None, "no such file"), ("x\n{{ y }}", "2: unknown variable 'y'"), ("Mend it.", "")):
+        if text is not None:
+            template.write_text(text)
+        ended = aira(command, str(path), "--dry-run", AIRA_STORE=str(tmp_path / "runs"), AIRA_KERNELS="plain")
+        assert ended.code == (2 if line else 0), ended
+        said = f"aira: agents.0.operators.debug.prompt: {template}:{line and ' ' * (text is None)}{line}"
+        assert (ended.err.startswith(said) and ended.err.count("\n") == 1) if line else not ended.err
 
 
 def test_each_operator_is_checked_with_its_own_temperature(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,14 +14,18 @@ import aira_lib.search.stage as stage
 from aira_lib.agents import Prompt, Reply
 from aira_lib.agents.call_log import CALLS
 from aira_lib.agents.llm import LiteLLMModel
-from aira_lib.agents.replay import REPLIES
+from aira_lib.agents.prompt import read_memory
+from aira_lib.agents.replay import REPLIES, RecordedReply
 from aira_lib.agents.transcript import TRANSCRIPT, Exchange
 from aira_lib.errors import UserError
-from aira_lib.records import Evaluation, Node, read_rows
+from aira_lib.records import PAGE, Evaluation, Node, read_rows
 from aira_lib.search.stage import search
 from aira_lib.study import AgentSection, CandidateLimits, ProxySection, TaskSection
+from aira_lib.study.agent import OperatorsSection
+from aira_lib.study.reading import parse_study
 from tests.aira_lib.agents.faulty_server import KEY, WITH_LITELLM, faulty_server
-from tests.builders import work_in
+from tests.aira_lib.search_page.test_page import Elements
+from tests.builders import TINY_STUDY, work_in
 
 TASK, PROXY = TaskSection(layers=6), ProxySection(tasks=("memorization",), train_examples=10, test_examples=4)
 AGENT = AgentSection(
@@ -196,6 +200,12 @@ def test_prompts_and_replies_are_kept_without_keys(
     assert all("# Resources" in each.prompt for each in kept)
     assert "the-planted-one" not in (tmp_path / TRANSCRIPT).read_text()
     assert "[redacted]" in kept[2].prompt, "the output of the first program stands in the second prompt"
+    assert [each.operator for each in kept] == ["draft", "draft", "improve"]
+    shown = [each["asked"] for each in json.loads(Elements((tmp_path / PAGE).read_text()).data)]
+    assert [[call["what"] for call in calls] for calls in shown] == [
+        ["draft, try 1 of 2", "draft, try 2 of 2"], ["improve"],
+    ]  # fmt: skip
+    assert [call["reply"][0] for calls in shown for call in calls] == [each.reply for each in kept]
 
 
 def test_nothing_is_kept_that_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,6 +234,59 @@ def test_operators_ask_models_of_their_own(tmp_path: Path, monkeypatch: pytest.M
         ("openai/local", 0.9, "none"): 1, ("openai/small", 0.2, "none"): 1, ("openai/local", 0.9, "low"): 1,
     }  # fmt: skip
     assert nodes[0].usage["calls"] == 2
+
+
+def test_an_operator_is_told_of_the_steps_that_its_own_memory_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = PROGRAM.replace("5A-M", "4A-2M")
+    model = Scripted(PROGRAM, other, PROGRAM.replace("5A", "9A"), PROGRAM)
+    operators = OperatorsSection.model_validate({"debug": {"memory": "ancestors"}, "improve": {"memory": "none"}})
+    nodes, _ = searched(
+        tmp_path, model, monkeypatch, operators=operators, n_drafts=3, steps=5, memory="all", keep_prompts=True
+    )
+    assert [node.operator for node in nodes] == ["draft", "draft", "draft", "debug", "improve"]
+    told = [read_memory(each.prompt) for each in read_rows(tmp_path / TRANSCRIPT, Exchange)]
+    assert [each["step"] for each in told[2]["good"]] == [0, 1]
+    assert (told[3]["good"], [each["step"] for each in told[3]["failed"]], told[3]["tried"]) == ([], [2], [])
+    assert told[4]["good"] == told[4]["failed"] == told[4]["tried"] == []
+
+
+def test_an_operator_is_asked_by_its_own_template_and_a_replay_finds_what_it_brought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = tmp_path / "mend.jinja"
+    template.write_text(
+        '{% import "_common.jinja" as common with context %}MINE: {{ parent_reason }}{{ common.answer() }}'
+    )
+    own = OperatorsSection.model_validate({"debug": {"prompt": str(template)}})
+    agent = {"operators": own, "n_drafts": 1, "keep_prompts": True, "record_replies": True}
+    model = Scripted(PROGRAM.replace("5A", "9A"), PROGRAM)
+    first, _ = searched(tmp_path / "a", model, monkeypatch, **agent)
+    draft, debug = read_rows(tmp_path / "a" / TRANSCRIPT, Exchange)
+    assert "MINE" not in draft.prompt
+    assert debug.prompt.startswith(f"MINE: {first[0].reason}")
+    assert "complete\nprogram" in debug.prompt
+    digests = [entry.prompt for entry in read_rows(tmp_path / "a" / REPLIES, RecordedReply)]
+    assert digests == [prompt for prompt, _ in model.asked]
+
+    monkeypatch.undo()
+    moved = template.rename(tmp_path / "moved.jinja")
+    own = OperatorsSection.model_validate({"debug": {"prompt": str(moved)}})
+    replay = f"replay:{tmp_path / 'a' / REPLIES}"
+    search(TASK, PROXY, AGENT.model_copy(update=agent | {"operators": own, "model": replay}), 0,
+           work_in(tmp_path / "b"), share)  # fmt: skip
+    assert read_rows(tmp_path / "b" / TRANSCRIPT, Exchange) == [draft, debug]
+    moved.write_text("{{ nowhere }}")
+    with pytest.raises(UserError, match=r"operators.debug.prompt: .*moved.jinja:1: unknown variable 'nowhere'"):
+        search(TASK, PROXY, AGENT.model_copy(update={"operators": own}), 0, work_in(tmp_path / "c"), share)
+    assert list((tmp_path / "c").iterdir()) == []
+
+
+def test_a_look_back_has_no_memory_to_set() -> None:
+    study = {**TINY_STUDY, "agents": [{"operators": {"analyse": {"memory": "none"}}}]}
+    with pytest.raises(UserError, match=r"agents\.0\.operators\.analyse: memory: .* the one step"):
+        parse_study(study, "s.yaml")
 
 
 @pytest.mark.parametrize("name", ["offline", "replay:x.jsonl", "random", "bo-one-shot:3"])

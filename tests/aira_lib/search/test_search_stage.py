@@ -3,6 +3,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,31 @@ def test_interrupted_after_any_node_it_ends_as_if_it_had_not_been(
         assert len(proxy.calls) <= len(expected) - cut
         first, second = (json.loads((p / "search.json").read_text()) for p in (whole.path, work.path))
         assert {**first, "seconds": 0} == {**second, "seconds": 0}
+
+
+def test_prompts_name_further_packages_and_candidates_import_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = scripted(monkeypatch, f"import yaml\nprint(yaml.safe_load('a: [1]'))\n{submit('6A')}")
+    agent = AGENT.model_copy(update={"steps": 1})
+    with_them = TaskSection(layers=6, packages=("pyyaml", "numpy"))
+    search(with_them, PROXY, agent, 0, work_in(tmp_path / "a"), Proxy())
+    (node,) = nodes_of(tmp_path / "a")
+    assert (node.status, node.output) == ("ok", "{'a': [1]}")
+    assert f" and PyYAML {version('pyyaml')} (import yaml) are there." in model.prompts[0]
+    assert model.prompts[0].count(f"numpy {version('numpy')}") == 1, "it is named with those often used"
+    search(TASK, PROXY, agent, 0, work_in(tmp_path / "b"), Proxy())
+    assert "PyYAML" not in model.prompts[1]
+
+
+def test_a_package_that_the_sandbox_hides_or_nobody_has_stops_a_search_before_its_first_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = scripted(monkeypatch, submit("6A"))
+    for name in ("aira", "no-such-package-zz"):
+        with pytest.raises(UserError, match=f"task.packages: '{name}'"):
+            search(TaskSection(layers=6, packages=(name,)), PROXY, AGENT, 0, work_in(tmp_path / name), Proxy())
+    assert model.prompts == []
 
 
 def test_a_kill_during_the_evaluation_repeats_only_that_step(tmp_path: Path) -> None:

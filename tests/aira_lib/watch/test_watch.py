@@ -1,6 +1,7 @@
 """Searches as seen from another terminal: journals that finish, grow, are cut off or are not there yet."""
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from rich.console import Console
 
 import aira_lib.watch.follow as module
+from aira_lib.agents.transcript import TRANSCRIPT, Exchange
 from aira_lib.errors import UserError
 from aira_lib.flow.units import search_units
 from aira_lib.records import Manifest, Node
@@ -20,7 +22,8 @@ from aira_lib.watch.follow import watch, watch_task
 from aira_lib.watch.nodes import JOURNAL, read_nodes, write_nodes_page
 from aira_lib.watch.searches import Lookout, Watched, seconds_left
 from aira_lib.watch.table import cost, one_line
-from tests.builders import TINY_STUDY, node
+from tests.aira_lib.search_page.test_page import Elements
+from tests.builders import TINY_STUDY, node, tiny_study
 
 NODES = [
     node(0, "2M-2Mb", 0.25, usage={"calls": 1.0, "dollars": 0.5}, seconds=30.0),
@@ -196,6 +199,19 @@ def test_cost_is_dollars_where_they_are_known() -> None:
 def test_a_reason_is_one_short_line() -> None:
     assert one_line("a\nb\t\x07c") == "a b c"
     assert len(one_line("x" * 500)) == 60
+
+
+def test_the_page_of_a_running_search_has_what_was_asked_so_far(settings: Settings, tmp_path: Path) -> None:
+    study = tiny_study(agents=[{"model": "offline", "keep_prompts": True}])
+    journal_file = journal(study, settings)
+    write(journal_file, NODES)
+    exchange = Exchange(step=0, operator="draft", seed=1, prompt="the prompt", reply="the reply")
+    torn = exchange.json_line() + exchange.model_copy(update={"step": 1}).json_line()[:-9]
+    (journal_file.parent / TRANSCRIPT).write_text(torn)
+    page = write_nodes_page(study, "greedy-offline.s0", settings, tmp_path / "page.html")
+    first, second = (each["asked"] for each in json.loads(Elements(page.read_text()).data))
+    assert [call["prompt"] for call in first] == [["the prompt", 10]]
+    assert second == []
 
 
 def test_the_page_of_a_search_is_written_from_its_journal(study: Study, settings: Settings, tmp_path: Path) -> None:
