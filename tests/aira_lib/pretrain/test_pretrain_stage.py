@@ -137,8 +137,9 @@ def test_a_run_is_scored_in_the_precision_of_its_training(tmp_path: Path) -> Non
         scores[precision] = read_row(tmp_path / f"score-{precision}/score.json", Score).loss
         references[precision] = {each: np.mean(_reference_losses(record, each, 16)) for each in ("bf16", "fp32")}
     for precision, other in (("bf16", "fp32"), ("fp32", "bf16")):
-        assert scores[precision] == pytest.approx(references[precision][precision], abs=2e-6)
-        assert abs(scores[precision] - references[precision][other]) > 2e-5
+        # How far the precisions are apart on one model is chance, by its weights; 1e-5 to 3e-4 have been seen.
+        assert scores[precision] == pytest.approx(references[precision][precision], abs=3e-7)
+        assert abs(scores[precision] - references[precision][other]) > 3e-6
 
 
 def test_the_error_of_a_score_is_that_of_its_documents(tmp_path: Path) -> None:
