@@ -3,13 +3,13 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from aira_lib.agents import Journal, best_node, model_named, total_steps
-from aira_lib.agents.ledger import spent, used_up
+from aira_lib.agents.ledger import check_prices, spent, used_up
 from aira_lib.agents.providers import provider_of
 from aira_lib.agents.telling import hearing
 from aira_lib.device import cores
@@ -59,8 +59,9 @@ def search(
         asked_by: The search, as the store of evaluations is to remember it.
 
     Raises:
-        UserError: no such task, one that is not for this agent, a model out of reach, AIRA_DEVICE names a device that
-            is not here, secrets within reach of programs that nothing isolates, a full disk; finished steps stay.
+        UserError: no such task, one that is not for this agent, a model out of reach, or without a price where there
+            is a budget in dollars, AIRA_DEVICE names a device that is not here, secrets within reach of programs that
+            nothing isolates, a full disk; finished steps stay.
     """
     family = family_of(task)
     family.check(task, (agent,), proxy)
@@ -75,23 +76,30 @@ def search(
     _log_choices(searched, family.params(task), agent, seed, work)
     family.say_stand_ins(task, proxy, work)
     kept = Kept(work, searched.lower_is_better)
+    asked = Asked(agent, work)
+
+    def unfinished() -> dict[str, float]:
+        return asked.begin(len(journal.nodes))
 
     def over() -> bool:
-        return len(journal.nodes) >= steps or clock.left() <= 0 or used_up(agent, journal.nodes) is not None
+        return (
+            len(journal.nodes) >= steps or clock.left() <= 0 or used_up(agent, journal.nodes, unfinished()) is not None
+        )
 
     if not over():
+        check_prices(agent)
         check_trust([agent])
         with scratch_folder() as scratch:
             opening = Opening(scratch, work.threads, work.evaluations, asked_by, evaluate)
-            asked = family.open(task, proxy, opening)
+            opened = family.open(task, proxy, opening)
             kept.begin(opening.told)
             page.facts = kept.facts()
             if said := kept.in_words():
                 work.progress(len(journal.nodes), steps, said)
-            models = Asked(model_named, agent, work)
+            asked.make_models(model_named)
             candidates = Candidates(
-                task=asked, agent=agent, seed=seed, model_for=models.model_for, scratch=scratch, cores=cores(),
-                begin=models.begin,
+                task=opened, agent=agent, seed=seed, model_for=asked.model_for, scratch=scratch, cores=cores(),
+                begin=asked.begin,
             )  # fmt: skip
             while not over():
                 done = len(journal.nodes)
@@ -108,12 +116,12 @@ def search(
                 _log_node(journal.nodes, searched, work)
                 work.progress(done + 1, steps, _note(journal.nodes, searched))
                 page.refresh(journal.nodes)
-            models.say_left_out()
+            asked.say_left_out()
     kept.say_stand_in(journal.nodes)
     page.facts = kept.facts()
     page.finish(journal.nodes)
     of_task = family.summary(task, journal.nodes) | kept.told()
-    summary = _summary(searched, of_task, agent, seed, journal.nodes)
+    summary = _summary(searched, of_task, agent, seed, journal.nodes, unfinished())
     (work.path / "search.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
@@ -185,7 +193,12 @@ def _note(nodes: list[Node], searched: SearchTask) -> str:
 
 
 def _summary(
-    searched: SearchTask, of_task: dict[str, Any], agent: AgentSection, seed: int, nodes: list[Node]
+    searched: SearchTask,
+    of_task: dict[str, Any],
+    agent: AgentSection,
+    seed: int,
+    nodes: list[Node],
+    besides: Mapping[str, float],
 ) -> dict[str, Any]:
     """What a search came to; runs of the same search differ in `seconds` and evaluations trained or found."""
     best = best_node(nodes, searched.lower_is_better)
@@ -197,8 +210,8 @@ def _summary(
         "scaffold": agent.scaffold,
         "seed": seed,
         "steps": len(nodes),
-        "stopped_by": "steps" if len(nodes) >= total_steps(agent) else used_up(agent, nodes) or "time",
-        "spent": asdict(spent(nodes)),
+        "stopped_by": "steps" if len(nodes) >= total_steps(agent) else used_up(agent, nodes, besides) or "time",
+        "spent": asdict(spent(nodes, besides)),
         "best": best.model_dump(mode="json", include={"step", "id", "design", "validation", "test"}) if best else None,
         "status": dict(sorted(Counter(node.status for node in nodes).items())),
         "operators": {
