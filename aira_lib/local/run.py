@@ -23,10 +23,10 @@ from aira_lib.errors import UserError, writing
 from aira_lib.flow.finished import known_points
 from aira_lib.flow.stage import POINTS
 from aira_lib.local.display import Display
-from aira_lib.local.outlook import Outlook, sizes_of
+from aira_lib.local.outlook import Outlook, most_of, sizes_of
 from aira_lib.local.pipelines import pipeline_command
 from aira_lib.local.rates import rates_here
-from aira_lib.planning.estimate import estimate
+from aira_lib.planning.estimate import StageEstimate, estimate, estimate_searches
 from aira_lib.settings import Settings, lifeline
 from aira_lib.store import open_store
 from aira_lib.study import Study, canonical_json, digest, flat
@@ -150,8 +150,18 @@ def _run(run: LocalRun, console: Console) -> list[Progress]:
 
 def outlook_of(run: LocalRun) -> Outlook:
     """What a run will take, by the plan and by what this machine took before."""
+    return _outlook(run, estimate(run.study))
+
+
+def outlook_of_searches(run: LocalRun) -> Outlook | None:
+    """What its searches alone will take, by the same; None where nobody knows what the scoring of a candidate takes."""
+    row = estimate_searches(run.study)
+    return _outlook(run, [StageEstimate(stage="search", **vars(row))]) if row else None
+
+
+def _outlook(run: LocalRun, plan: Sequence[StageEstimate]) -> Outlook:
     rates = rates_here(run.study, run.settings, run.workers)
-    return Outlook(estimate(run.study), sizes_of(run.study), run.workers, rates)
+    return Outlook(plan, sizes_of(run.study), run.workers, rates, most_of(run.study))
 
 
 def _count_points(run: LocalRun, outlook: Outlook, units: Sequence[Progress]) -> None:

@@ -114,10 +114,10 @@ def test_the_terminal_says_once_and_at_the_start_that_nobody_measures(recorded: 
     searches = [Watched(f"a.s{seed}", (), 3, False, validation=said) for seed in range(3)]
     console = Console(file=io.StringIO(), width=400)
     show = _Show(LocalRun(folder_study(recorded), Settings(store=str(tmp_path)), 1, None), console, None)
-    show([replace(each, validation="") for each in searches])
+    show([replace(each, validation="") for each in searches], [])
     assert console.file.getvalue() == ""  # type: ignore[attr-defined]
-    show(searches)
-    show(searches)
+    show(searches, [])
+    show(searches, [])
     assert console.file.getvalue() == f"{NAME}: {said}\n"  # type: ignore[attr-defined]
 
 
