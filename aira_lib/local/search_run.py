@@ -68,7 +68,7 @@ def run_searches(run: LocalRun, console: Console) -> SearchesRun:
     lookout = Lookout(run.study, run.settings)
     pending = [unit.name for unit in units if unit.name not in done]
     if not pending:
-        carry_waiting(run)
+        carry_waiting(run, units)
         return SearchesRun(lookout.look(), [], [], run.folder)
     with only_launcher(run):
         crew = _Crew(run, list(pending), _fresh(run.folder / "progress"))
