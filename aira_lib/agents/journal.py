@@ -21,7 +21,7 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open or begin a journal.
+        """Open a journal, or begin an empty one.
 
         Raises:
             StoreError: the file cannot be read, or a line that is not the last is no node.
@@ -52,8 +52,7 @@ class Journal:
         self.nodes.append(node)
 
     def _load(self) -> list[Node]:
-        if not self.path.exists():
-            return []
+        self.path.touch()  # a search that may ask nothing at all leaves an empty journal
         content = self.path.read_bytes()
         nodes: list[Node] = []
         good = 0

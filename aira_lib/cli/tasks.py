@@ -103,7 +103,7 @@ def score(
     from aira_lib.tasks.airs import find_task_folder, score_submission
 
     for line in score_submission(find_task_folder(task), submission, shared, seconds, _sized(profile)):
-        print(line)
+        print(harmless(line))
 
 
 @app.command()

@@ -8,7 +8,7 @@ from pathlib import Path
 from aira_lib.errors import UserError, nearest
 from aira_lib.flow.scales import baseline_points, baselines_at, described_names, scales
 from aira_lib.store.base import safe_name
-from aira_lib.study import AgentSection, Study
+from aira_lib.study import Study
 from aira_lib.tasks.section import family_of, task_of
 from aira_lib.training.trainers import check_trainer
 
@@ -75,6 +75,7 @@ def check_here(study: Study) -> None:
         UserError: one line for the first of them.
     """
     from aira_lib.agents.calls import call_seconds, calls_at_once
+    from aira_lib.agents.ledger import check_prices
     from aira_lib.agents.trial import tried_templates
     from aira_lib.device import device, ready_device
     from aira_lib.tasks.further import further_packages
@@ -87,7 +88,8 @@ def check_here(study: Study) -> None:
     for number, agent in enumerate(study.agents):
         for model, temperature in dict.fromkeys([(agent.model, agent.temperature), *(a[:2] for a in agent.askings)]):
             key = "model" if model == agent.model else "operators"
-            _check_model(agent, model, temperature, f"agents.{number}.{key}")
+            _check_model(model, temperature, f"agents.{number}.{key}")
+        check_prices(agent)
         try:
             tried_templates(agent, family_of(study.task).has_designs)
         except UserError as error:
@@ -113,20 +115,13 @@ def check_text(study: Study) -> None:
                 raise UserError(f"{key}: {error}{where}") from None
 
 
-def _check_model(agent: AgentSection, model: str, temperature: float, key: str) -> None:
-    from aira_lib.agents.providers import Provider, provider_of
+def _check_model(model: str, temperature: float, key: str) -> None:
+    from aira_lib.agents.providers import provider_of
 
-    provider = provider_of(model)
     try:
-        provider.check(model, temperature)
+        provider_of(model).check(model, temperature)
     except UserError as error:
         raise UserError(f"{key}: {error}") from None
-    tells_prices = type(provider).price is not Provider.price
-    if agent.max_dollars is not None and tells_prices and provider.price(model) is None:
-        raise UserError(
-            f"agent {agent.name!r}: no price is known of model {model!r}, so max_dollars cannot be kept; "
-            "set max_tokens_total (--max-tokens) instead"
-        )
 
 
 def _check_data_sets(study: Study) -> None:

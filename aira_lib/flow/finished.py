@@ -60,13 +60,13 @@ def units_to_make(stage: str, study: Study, name: str | None, settings: Settings
     return [(unit, uris_of(study, settings, inputs_of(unit, study, points))) for unit in units]
 
 
-def finished_records(study: Study, settings: Settings) -> int:
-    """The number of the study's records if all of them exist, else 0."""
+def whole_study(study: Study, settings: Settings) -> list[Unit]:
+    """All units of the study if the records of all of them exist, else none."""
     if not finished_units(study, settings, units_of(POINTS, study)):
-        return 0
+        return []
     points = known_points(study, settings)
     units = [unit for stage in stages_in_order() for unit in units_of(stage.name, study, points)]
-    return len(units) if len(finished_units(study, settings, units)) == len(units) else 0
+    return units if len(finished_units(study, settings, units)) == len(units) else []
 
 
 def _elsewhere(study: Study, store: Store, unit: Unit) -> str:

@@ -12,6 +12,7 @@ from aira_lib.planning.estimate import StageEstimate
 from aira_lib.study import Study
 from aira_lib.track.progress import ENDED, Progress
 
+_SEARCH = "search"
 _ASSUMED, _MEASURED = 1.0, 3.0  # units that a rate from before weighs beside those of this run
 _WORTH_A_RATE = 0.2  # of a unit that still runs
 
@@ -19,6 +20,11 @@ _WORTH_A_RATE = 0.2  # of a unit that still runs
 def sizes_of(study: Study) -> dict[str, float]:
     """What each search of a study weighs in its stage: its steps at most."""
     return {f"{agent.name}.s{seed}": float(total_steps(agent)) for agent in study.agents for seed in agent.seeds}
+
+
+def most_of(study: Study) -> dict[str, float]:
+    """Seconds that each search of a study takes at most."""
+    return {f"{agent.name}.s{seed}": agent.hours * 3600 for agent in study.agents for seed in agent.seeds}
 
 
 @dataclass
@@ -30,6 +36,7 @@ class Outlook:
         sizes: What single searches weigh, by name.
         workers: How many units run at once.
         rates: What units of before took beside such an estimate.
+        most: What single searches may take at most, in seconds, by name.
         points: How many pretraining points there really are; None: as many as are planned.
     """
 
@@ -37,6 +44,7 @@ class Outlook:
     sizes: Mapping[str, float] = field(default_factory=dict)
     workers: int = 1
     rates: Rates = field(default_factory=Rates)
+    most: Mapping[str, float] = field(default_factory=dict)
     points: int | None = None
     _begun: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     _learnt: set[tuple[str, str]] = field(default_factory=set)
@@ -71,6 +79,16 @@ class Outlook:
         """Seconds of wall time left."""
         return sum(self._left(units, stage) for stage in self.plan)
 
+    def left_of_searches(self, units: Sequence[Progress]) -> dict[str, float]:
+        """Seconds that each search still takes that has begun, by name."""
+        mine = [u for u in units if u.stage == _SEARCH]
+        found: dict[str, float] = {}
+        for stage in (each for each in self.plan if each.stage == _SEARCH):
+            rate = self._rate(mine, stage)
+            for unit in mine:
+                found[unit.unit] = min(self._left_of(unit, stage) * rate, self._spare(unit.unit, unit))
+        return found
+
     def in_words(self, units: Sequence[Progress]) -> str:
         """The time left, and that it is only estimated where nothing of the most of it was ever measured."""
         lefts = {stage.stage: self._left(units, stage) for stage in self.plan}
@@ -80,12 +98,31 @@ class Outlook:
 
     def _left(self, units: Sequence[Progress], stage: StageEstimate) -> float:
         mine = [u for u in units if u.stage == stage.stage]
-        count, whole = self.units(stage), self._whole(stage)
+        count = self.units(stage)
         seconds = self._seconds(stage)
         left = seconds * (1.0 - self.fraction(units, stage))
-        longest = max((self._size(stage, u) / whole * seconds * (1 - _share(u)) for u in mine if whole), default=0.0)
-        open_ones = max(1, count - sum(u.status in ENDED for u in mine))
-        return max(left / min(self.workers, open_ones), longest) * self._rate(mine, stage)
+        longest = max((self._left_of(u, stage) for u in mine), default=0.0)
+        at_once = min(self.workers, max(1, count - sum(u.status in ENDED for u in mine)))
+        estimated = max(left / at_once, longest) * self._rate(mine, stage)
+        return min(estimated, self._at_most(mine, at_once)) if stage.stage == _SEARCH and self.most else estimated
+
+    def _left_of(self, unit: Progress, stage: StageEstimate) -> float:
+        """Estimated seconds that a unit still takes."""
+        whole = self._whole(stage)
+        return self._size(stage, unit) / whole * self._seconds(stage) * (1 - _share(unit)) if whole else 0.0
+
+    def _at_most(self, searches: Sequence[Progress], at_once: int) -> float:
+        """Seconds until all searches have used up their time."""
+        known = {unit.unit: unit for unit in searches}
+        lefts = [self._spare(name, known.get(name)) for name in self.most]
+        return max(max(lefts), sum(lefts) / at_once)
+
+    def _spare(self, name: str, unit: Progress | None) -> float:
+        """Seconds that a search may still take."""
+        if unit and unit.status in ENDED:
+            return 0.0
+        most = self.most.get(name, float("inf"))
+        return max(0.0, most - (unit.updated - unit.started)) if unit else most
 
     def _rate(self, mine: Sequence[Progress], stage: StageEstimate) -> float:
         """Real seconds for an estimated one: what was known before, and what this run shows."""
@@ -118,10 +155,10 @@ class Outlook:
         return stage.seconds * self.units(stage) / max(stage.units, 1)
 
     def _whole(self, stage: StageEstimate) -> float:
-        return sum(self.sizes.values()) or float(stage.size) if stage.stage == "search" else float(self.units(stage))
+        return sum(self.sizes.values()) or float(stage.size) if stage.stage == _SEARCH else float(self.units(stage))
 
     def _size(self, stage: StageEstimate, unit: Progress) -> float:
-        return self.sizes.get(unit.unit, stage.size / max(stage.units, 1)) if stage.stage == "search" else 1.0
+        return self.sizes.get(unit.unit, stage.size / max(stage.units, 1)) if stage.stage == _SEARCH else 1.0
 
 
 def _share(unit: Progress) -> float:

@@ -19,19 +19,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from aira_lib.errors import UserError, writing
+from aira_lib.errors import StoreError, UserError, writing
 from aira_lib.flow.finished import known_points
-from aira_lib.flow.stage import POINTS
+from aira_lib.flow.stage import POINTS, Unit
 from aira_lib.local.display import Display
-from aira_lib.local.outlook import Outlook, sizes_of
+from aira_lib.local.outlook import Outlook, most_of, sizes_of
 from aira_lib.local.pipelines import pipeline_command
 from aira_lib.local.rates import rates_here
-from aira_lib.planning.estimate import estimate
+from aira_lib.planning.estimate import StageEstimate, estimate, estimate_searches
 from aira_lib.settings import Settings, lifeline
-from aira_lib.store import open_store
+from aira_lib.store import RecordFolder, open_store
 from aira_lib.study import Study, canonical_json, digest, flat
 from aira_lib.track.address import without_login
 from aira_lib.track.follow import LOG_NAME, Carried, Follower
+from aira_lib.track.log import read_events
 from aira_lib.track.progress import Progress, read_progress
 
 WAIT_FOR_PREVIOUS_SECONDS = 10.0
@@ -150,8 +151,18 @@ def _run(run: LocalRun, console: Console) -> list[Progress]:
 
 def outlook_of(run: LocalRun) -> Outlook:
     """What a run will take, by the plan and by what this machine took before."""
+    return _outlook(run, estimate(run.study))
+
+
+def outlook_of_searches(run: LocalRun) -> Outlook | None:
+    """What its searches alone will take, by the same; None where nobody knows what the scoring of a candidate takes."""
+    row = estimate_searches(run.study)
+    return _outlook(run, [StageEstimate(stage="search", **vars(row))]) if row else None
+
+
+def _outlook(run: LocalRun, plan: Sequence[StageEstimate]) -> Outlook:
     rates = rates_here(run.study, run.settings, run.workers)
-    return Outlook(estimate(run.study), sizes_of(run.study), run.workers, rates)
+    return Outlook(plan, sizes_of(run.study), run.workers, rates, most_of(run.study))
 
 
 def _count_points(run: LocalRun, outlook: Outlook, units: Sequence[Progress]) -> None:
@@ -174,11 +185,29 @@ def logs_of(run: LocalRun) -> Iterator[Path]:
     return run.folder.parent.glob(f"*/*/*/{LOG_NAME}")
 
 
-def carry_waiting(run: LocalRun) -> None:
-    """Carry the logs of finished units that have not arrived, such as when the server was down as they were made."""
-    if run.tracking and not Carried(run.folder / CARRIED, run.tracking).all_of(digest(run.study), logs_of(run)):
+def carry_waiting(run: LocalRun, units: Sequence[Unit]) -> None:
+    """Carry the logs of finished units that have not arrived, such as when the server was down as they were made.
+
+    Records hold their logs, so these are found again where a scratch folder was lost, or on another machine.
+    """
+    if run.tracking is None:
+        return
+    for unit in units:
+        with suppress(StoreError):  # whatever is wrong with a record, tracking stops nothing
+            _bring_log(RecordFolder(open_store(run.settings.store), unit.folder(run.study)), run.settings.scratch)
+    if not Carried(run.folder / CARRIED, run.tracking).all_of(digest(run.study), logs_of(run)):
         follower = follow_logs(run)
         say_waiting(run, follower.close("finished") if follower else 0)
+
+
+def _bring_log(record: RecordFolder, scratch: Path) -> None:
+    """Copy a finished record's log, and the files that it attaches, to where they were made."""
+    manifest = record.manifest()
+    if manifest is None or (record.store.local(record.files(), scratch) / LOG_NAME).exists():
+        return
+    path = record.fetch(scratch, [LOG_NAME])
+    attached = {event.values["path"] for event in read_events(path / LOG_NAME)[0] if event.kind == "artifact"}
+    record.fetch(scratch, attached & {entry.name for entry in manifest.files})
 
 
 def say_waiting(run: LocalRun, logs: int) -> None:

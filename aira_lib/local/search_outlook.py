@@ -8,9 +8,7 @@ from aira_lib.agents.providers import provider_of
 from aira_lib.console import duration
 from aira_lib.flow.stage import Unit
 from aira_lib.flow.units import search_units
-from aira_lib.local.rates import rates_here
-from aira_lib.local.run import LocalRun
-from aira_lib.planning.estimate import estimate_searches
+from aira_lib.local.run import LocalRun, outlook_of_searches
 from aira_lib.records import PAGE
 from aira_lib.store import open_store, place_of
 from aira_lib.study import AgentSection
@@ -54,12 +52,15 @@ def _time_line(run: LocalRun) -> str:
     at_once, threads = min(run.workers, searches), run.settings.threads
     bound = max(agent.hours for agent in run.study.agents) * 3600 * math.ceil(searches / at_once)
     how = f"{at_once} at once, {threads} thread{'s' * (threads > 1)} each"
-    row = estimate_searches(run.study)
-    if row is None:
+    outlook = outlook_of_searches(run)
+    if outlook is None:
         return f"at most {duration(bound)}, {how}"
-    rate = rates_here(run.study, run.settings, run.workers).of("search")
-    about = duration(min(row.seconds / at_once * (rate or 1.0), bound))
-    by = "by what this machine took before" if rate else "besides the model's replies (estimated, not measured)"
+    about = duration(min(outlook.seconds_left([]), bound))
+    by = (
+        "by what this machine took before"
+        if outlook.rates.of("search")
+        else "besides the model's replies (estimated, not measured)"
+    )
     return f"about {about} {by}, at most {duration(bound)}; {how}"
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
@@ -21,23 +21,21 @@ from rich.live import Live
 from aira_lib.agents.telling import WAITING
 from aira_lib.flow.finished import finished_units
 from aira_lib.flow.units import search_units
-from aira_lib.local.outlook import sizes_of
-from aira_lib.local.rates import rates_here
 from aira_lib.local.run import (
     LocalRun,
     carry_waiting,
     check_store,
     follow_logs,
     only_launcher,
+    outlook_of_searches,
     say_waiting,
     stage_environment,
 )
-from aira_lib.planning.estimate import estimate_searches
 from aira_lib.store import open_store
 from aira_lib.study import canonical_json
 from aira_lib.tasks.section import task_of
 from aira_lib.track.progress import Progress, read_progress
-from aira_lib.watch.searches import Lookout, Watched
+from aira_lib.watch.searches import Lookout, TimeLeft, Watched, time_left
 from aira_lib.watch.table import table, totals
 
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -68,30 +66,16 @@ def run_searches(run: LocalRun, console: Console) -> SearchesRun:
     units = search_units(run.study)
     done = {unit.name for unit in finished_units(run.study, run.settings, units)}
     lookout = Lookout(run.study, run.settings)
-    begun = {each.name for each in lookout.look() if each.nodes}
     pending = [unit.name for unit in units if unit.name not in done]
     if not pending:
-        carry_waiting(run)
+        carry_waiting(run, units)
         return SearchesRun(lookout.look(), [], [], run.folder)
     with only_launcher(run):
         crew = _Crew(run, list(pending), _fresh(run.folder / "progress"))
-        _watch_crew(crew, lookout, console)
+        _watch_crew(crew, lookout, console, [Progress("search", name, status="reused") for name in done])
     ended = lookout.look()
     made = [each.name for each in ended if each.finished and each.name in pending]
-    _learn(run, [each for each in ended if each.name in made and each.name not in begun])
     return SearchesRun(ended, made, crew.failures(), run.folder)
-
-
-def _learn(run: LocalRun, searches: Sequence[Watched]) -> None:
-    """Remember what steps took beside their estimate; of searches that were made whole, for a resumed one is found."""
-    row = estimate_searches(run.study)
-    steps = sum(sizes_of(run.study).values())
-    rates = rates_here(run.study, run.settings, run.workers)
-    for each in searches:
-        estimated = row.seconds * each.steps / steps if row else 0.0
-        if estimated and each.seconds:
-            rates.learn("search", each.seconds / estimated)
-    rates.save()
 
 
 def _fresh(folder: Path) -> Path:
@@ -100,16 +84,16 @@ def _fresh(folder: Path) -> Path:
     return folder
 
 
-def _watch_crew(crew: "_Crew", lookout: Lookout, console: Console) -> None:
-    """Show the searches until none runs any more; end them all whatever happens."""
+def _watch_crew(crew: "_Crew", lookout: Lookout, console: Console, reused: Sequence[Progress]) -> None:
+    """Show the searches until none runs any more, of which some were there already; end them all whatever happens."""
     follower = follow_logs(crew.run)
     whole = False
     try:
         with _shown(crew.run, console) as show:
             while crew.tend():
-                show(crew.seen(lookout))
+                show(crew.seen(lookout), [*reused, *read_progress(crew.progress)])
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
-            show(crew.seen(lookout))
+            show(crew.seen(lookout), [*reused, *read_progress(crew.progress)])
         whole = not crew.failed
     finally:
         crew.end()
@@ -203,20 +187,22 @@ class _Show:
     """Shows searches: a live table in a terminal; elsewhere a line now and then, when there is something new."""
 
     def __init__(self, run: LocalRun, console: Console, live: Live | None) -> None:
-        self._title, self._workers = run.study.name, run.workers
+        self._title, self._workers, self._outlook = run.study.name, run.workers, outlook_of_searches(run)
         self._lower_is_better, self._task = task_of(run.study.task).lower_is_better, task_of(run.study.task).name
         self._console, self._live = console, live
         self._spoke, self._steps = time.monotonic(), 0
         self._told: set[str] = set()
         self._heard: dict[str, str] = {}
 
-    def __call__(self, searches: list[Watched]) -> None:
+    def __call__(self, searches: list[Watched], units: Sequence[Progress]) -> None:
+        """Show searches as their journals tell, and the time left by the progress of all their units."""
+        left = self._left(searches, units)
         for said in dict.fromkeys(each.validation for each in searches if each.validation):
             if said not in self._told:
                 self._told.add(said)
                 self._console.print(f"{self._task}: {said}", highlight=False, markup=False, soft_wrap=True)
         if self._live:
-            self._live.update(table(self._title, searches, self._lower_is_better, self._workers), refresh=True)
+            self._live.update(table(self._title, searches, self._lower_is_better, left), refresh=True)
             return
         for each in searches:
             if each.at_hand.startswith(WAITING) and self._heard.get(each.name) != each.at_hand:
@@ -225,7 +211,19 @@ class _Show:
         steps = sum(len(each.nodes) for each in searches)
         if steps != self._steps and time.monotonic() - self._spoke >= _SECONDS_BETWEEN_LINES:
             self._spoke, self._steps = time.monotonic(), steps
-            self._print(totals(searches, self._lower_is_better, self._workers))
+            self._print(totals(searches, self._lower_is_better, left))
+
+    def close(self) -> None:
+        """Keep what was measured."""
+        if self._outlook:
+            self._outlook.rates.save()
+
+    def _left(self, searches: Sequence[Watched], units: Sequence[Progress]) -> TimeLeft:
+        """As `aira run` says it; where no plan knows what a step takes, by the speed of the steps so far."""
+        if self._outlook is None:
+            return time_left(searches, self._workers)
+        self._outlook.look(units)
+        return TimeLeft(self._outlook.in_words(units), self._outlook.left_of_searches(units))
 
     def _print(self, line: str) -> None:
         self._console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
@@ -233,8 +231,10 @@ class _Show:
 
 @contextmanager
 def _shown(run: LocalRun, console: Console) -> Iterator[_Show]:
-    if not console.is_terminal:
-        yield _Show(run, console, None)
-        return
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        yield _Show(run, console, live)
+    live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+    show = _Show(run, console, live)
+    with live or nullcontext():
+        try:
+            yield show
+        finally:
+            show.close()

@@ -19,7 +19,7 @@ from aira_lib.console import Console, duration
 from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, StoreError, UserError
 from aira_lib.flow.checks import check_here, check_study, check_text, need_designs
-from aira_lib.flow.finished import finished_records, finished_units, units_to_make
+from aira_lib.flow.finished import finished_units, units_to_make, whole_study
 from aira_lib.flow.run import run_stage
 from aira_lib.flow.units import search_units
 from aira_lib.local.display import tally
@@ -59,10 +59,9 @@ def run_study(
     _need("matplotlib", "the report", "report")
     started = time.monotonic()
     run = LocalRun(study, settings, workers, tracked)
-    records = finished_records(study, settings)
-    if records:
-        console.print(f"Nothing was recomputed: all {records} records were there already.", highlight=False)
-        carry_waiting(run)
+    if made := whole_study(study, settings):
+        console.print(f"Nothing was recomputed: all {len(made)} records were there already.", highlight=False)
+        carry_waiting(run, made)
         return _close(console, run, open_report)
     try:
         units = run_locally(run, console)

@@ -13,7 +13,7 @@ from aira_lib.proxy.cost import count_steps
 from aira_lib.proxy.course import Course, Scores, Stepped, TrainingFailed
 from aira_lib.proxy.side_by_side import SideBySide, workers_for
 from aira_lib.proxy.stopping import as_stopped, stopping_epoch
-from aira_lib.records import Accuracies, Evaluation, Rung
+from aira_lib.records import Accuracies, Evaluation, FailureCause, Rung
 from aira_lib.study import ProxySection
 
 Progress = Callable[[float, float, str], None]
@@ -56,40 +56,23 @@ def evaluate(
     torch.set_num_threads(threads)
     place = torch.device(ready_device() if device == "auto" else device)
     steps = _Steps(progress, count_steps(section))
-    scores = _Found()
-    reason, cause = "", None  # of a failure
+    found = _Found()
     try:
-        _train_and_score(_course(layers, section, seed, place, threads, steps.add), section, scores)
+        _train_and_score(_course(layers, section, seed, place, threads, steps.add), section, found)
     except TrainingFailed as failure:
-        reason, cause = str(failure), failure.cause
-    took = time.monotonic() - started
-    whole = Evaluation(
-        status="failed" if reason else "ok",
-        reason=reason,
-        cause=cause,
-        ranked_by="" if section.text else section.rank_by_accuracy,
-        validation=None if reason or not scores.validation else _mean(scores.validation),
-        test=None if reason or not scores.test else _mean(scores.test),
-        validation_by_task=_fitness(scores.validation),
-        test_by_task=_fitness(scores.test),
-        validation_accuracies=_accuracies(scores.validation),
-        test_accuracies=_accuracies(scores.test),
-        curve=tuple(scores.curve),
-        params=params(layers, section.scale())[0],
-        train_steps=steps.done,
-        seconds=took,
-        training_seconds=took,
-    )
-    return as_stopped(whole, section)
+        found.reason, found.cause = str(failure), failure.cause  # not the error itself, which holds the model
+    return as_stopped(_evaluation(found, layers, section, steps.done, time.monotonic() - started), section)
 
 
 @dataclass
 class _Found:
-    """What an evaluation found so far."""
+    """What an evaluation found so far, and why it failed, if it did."""
 
     curve: list[Rung] = field(default_factory=list)
     validation: Scores = field(default_factory=dict)
     test: Scores = field(default_factory=dict)
+    reason: str = ""
+    cause: FailureCause | None = None
 
 
 class _Steps:
@@ -121,6 +104,28 @@ def _train_and_score(course: Course | SideBySide, section: ProxySection, found: 
             return
     found.validation = course.validated(section.epochs)
     found.test = course.tested()
+
+
+def _evaluation(found: _Found, layers: Layers, section: ProxySection, steps: int, seconds: float) -> Evaluation:
+    """The record of what was found; there is no fitness where training failed."""
+    failed = bool(found.reason)
+    return Evaluation(
+        status="failed" if failed else "ok",
+        reason=found.reason,
+        cause=found.cause,
+        ranked_by="" if section.text else section.rank_by_accuracy,
+        validation=None if failed or not found.validation else _mean(found.validation),
+        test=None if failed or not found.test else _mean(found.test),
+        validation_by_task=_fitness(found.validation),
+        test_by_task=_fitness(found.test),
+        validation_accuracies=_accuracies(found.validation),
+        test_accuracies=_accuracies(found.test),
+        curve=tuple(found.curve),
+        params=params(layers, section.scale())[0],
+        train_steps=steps,
+        seconds=seconds,
+        training_seconds=seconds,
+    )
 
 
 def _mean(scores: Scores) -> float:

@@ -1,16 +1,16 @@
-"""The page as data: sections of sentences, tables and figures. HTML and Markdown are two views of the same content."""
+"""What the page says: every section, computed from the inputs."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.records import Score
 from aira_lib.report import figures, results, searches, tables
 from aira_lib.report.agents import RANDOM, Agents, agents_compared, agents_figure, agents_table, curves_table
-from aira_lib.report.columns import Table
+from aira_lib.report.blocks import Block, Content, FigureBlock, LinksBlock, Section, TableBlock, TextBlock
 from aira_lib.report.comparison import Comparison, compare
 from aira_lib.report.drawing import Figure
-from aira_lib.report.headline import KeyNumber, key_numbers
+from aira_lib.report.headline import key_numbers
 from aira_lib.report.inputs import LossCurve, ReportInputs
 from aira_lib.report.isoflop import Frontier, frontiers, reference_frontier
 from aira_lib.report.refit import noise_of
@@ -25,81 +25,6 @@ from aira_lib.report.summary import (
     summary_sentences,
 )
 from aira_lib.study import Study, digest
-
-
-@dataclass(frozen=True)
-class TableBlock:
-    """A table; `folded` closes it until the reader opens it."""
-
-    table: Table
-    folded: bool = False
-    kind: str = "table"
-
-
-@dataclass(frozen=True)
-class FigureBlock:
-    """A figure with its caption, or the sentence in its place; `only_markdown` where HTML draws it in a table."""
-
-    figure: Figure | None
-    caption: str
-    empty: str
-    only_markdown: bool = False
-    kind: str = "figure"
-
-
-@dataclass(frozen=True)
-class TextBlock:
-    """A paragraph."""
-
-    text: str
-    kind: str = "text"
-
-
-@dataclass(frozen=True)
-class LinksBlock:
-    """Words, and links to pages beside the report: of each the name and the place."""
-
-    text: str
-    links: Sequence[tuple[str, str]]
-    kind: str = "links"
-
-
-Block = TableBlock | FigureBlock | TextBlock | LinksBlock
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page. `boxed` frames it; `seconds` says that it holds what differs between equal studies."""
-
-    id: str
-    title: str
-    blocks: Sequence[Block]
-    boxed: bool = False
-    seconds: bool = False
-    primitives: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Content:
-    """Everything that the report says. `data_tables` are written as files and not shown."""
-
-    study: Study
-    digest: str
-    summary: Sequence[str]
-    sections: Sequence[Section]
-    data_tables: Sequence[Table]
-    headline: dict[str, object] = field(default_factory=dict)
-    key_numbers: Sequence[KeyNumber] = ()
-
-    def tables(self) -> list[Table]:
-        """All tables, shown or not."""
-        shown = [b.table for section in self.sections for b in section.blocks if isinstance(b, TableBlock)]
-        return [*shown, *self.data_tables]
-
-    def figures(self) -> list[Figure]:
-        """All figures that could be drawn."""
-        blocks = [b for section in self.sections for b in section.blocks if isinstance(b, FigureBlock)]
-        return [block.figure for block in blocks if block.figure is not None]
 
 
 def build(study: Study, inputs: ReportInputs) -> Content:

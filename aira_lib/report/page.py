@@ -10,8 +10,8 @@ import re
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
+from aira_lib.report.blocks import Content
 from aira_lib.report.columns import Column, Row
-from aira_lib.report.content import Content
 from aira_lib.report.drawing import Figure
 from aira_lib.report.strips import Strip, legend
 from aira_lib.report.templating import environment

@@ -14,7 +14,7 @@ from aira_lib.study import Study
 from aira_lib.work import Work
 
 if TYPE_CHECKING:
-    from aira_lib.report.content import Content
+    from aira_lib.report.blocks import Content
 
 
 def report(study: Study, inputs: ReportInputs, work: Work) -> None:

@@ -6,9 +6,14 @@ import stat
 import subprocess
 from pathlib import Path
 
+from aira_lib.foreign import in_a_line
+
 
 class ArtefactError(Exception):
-    """A declared file that a candidate did not write as it should; the text is feedback to the agent."""
+    """A declared file that a candidate did not write as it should; the text, one line, is feedback to the agent."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(in_a_line(text))
 
 
 def collect(workdir: Path, name: str, max_bytes: int) -> bytes:

@@ -26,15 +26,18 @@ def kept_files(agent: AgentSection) -> list[str]:
 class Asked:
     """The models of an agent's operators, with all that is kept of them."""
 
-    def __init__(self, make: Callable[..., Model], agent: AgentSection, work: Work) -> None:
-        """Go on with the files that there are; `make` is given a model's name, temperature and effort."""
+    def __init__(self, agent: AgentSection, work: Work) -> None:
+        """Go on with the files that there are."""
         kept = kept_files(agent)
         self._agent, self._work, self._found_again = agent, work, REPLIES in kept
         self._calls = CallLog(work.path / CALLS, lambda: work.push(CALLS)) if CALLS in kept else None
         self._transcript = Transcript(work.path / TRANSCRIPT) if TRANSCRIPT in kept else None
         self._plain: dict[Asking, Model] = {}
         self._models: dict[Asking, Model] = {}
-        for asking in agent.askings:
+
+    def make_models(self, make: Callable[..., Model]) -> None:
+        """Make the models, before the first of them is asked; `make` is given a name, a temperature and an effort."""
+        for asking in self._agent.askings:
             self._plain[asking] = make(*asking)
             self._models[asking] = self._kept(asking[0], self._plain[asking])
 

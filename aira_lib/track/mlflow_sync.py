@@ -8,10 +8,7 @@ A tracking server that fails never stops the work: it is told once, and the logs
 
 import json
 import logging
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +19,8 @@ from typing import Any, TypeVar
 
 from aira_lib.errors import MissingDependency
 from aira_lib.store.files import file_entry
-from aira_lib.track.address import sqlite_address, sqlite_file, without_login
+from aira_lib.track.address import sqlite_file, without_login
+from aira_lib.track.connecting import connect
 from aira_lib.track.log import Event, RunStatus, read_events
 
 KEY_TAG = "aira.key"
@@ -32,13 +30,6 @@ PARENT_TAG = "mlflow.parentRunId"
 METRICS_A_BATCH, OTHERS_A_BATCH = 1000, 100  # MLflow's own limits
 _DIGITS, _FILES_A_TAG = 12, 60  # of what a tag says of uploaded files; MLflow takes 5,000 characters
 _STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED"}
-# MLflow retries for minutes by default; here whatever fails is carried the next time, so the work need not wait.
-_ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # MLflow may import it, and it would ask a server for prices
-}
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -219,7 +210,7 @@ class MLflowSync:
     def _run(self, run_key: str | None, name: str, started: int | None = None) -> _Run:
         """Find a run, or make it with its parent."""
         if self._client is None:
-            self._client = _connect(self.tracking_uri)
+            self._client = connect(self.tracking_uri)
         key = run_key or self._parent_key
         if key not in self._runs:
             if run_key is None:
@@ -270,36 +261,6 @@ class MLflowSync:
         """A folder beside an SQLite file, whatever the working directory is; a server knows its own place."""
         database = sqlite_file(self.tracking_uri)
         return (database.parent / "mlflow-artifacts" / self.experiment).as_uri() if database else None
-
-
-def _connect(tracking_uri: str) -> Any:
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import mlflow
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    database = sqlite_file(tracking_uri)
-    if database and not database.exists():
-        _create(database)
-    return mlflow.MlflowClient(tracking_uri)
-
-
-def _create(database: Path) -> None:
-    """Make a database under another name first: one whose making was cut off could never be opened again.
-
-    In a process of its own, because MLflow keeps its connections to the file for the life of the process.
-    """
-    database.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = database.with_name(f"{database.name}.{os.getpid()}.tmp")
-    unfinished.unlink(missing_ok=True)
-    program = "import mlflow, sys; mlflow.MlflowClient(sys.argv[1]).search_experiments(max_results=1)"
-    done = subprocess.run(
-        [sys.executable, "-c", program, sqlite_address(unfinished)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise OSError(f"no database could be made in {database.parent}: {(done.stderr.splitlines() or [''])[-1]}")
-    os.replace(unfinished, database)
 
 
 def _read_tag(text: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from aira_lib.store import RecordFolder, Store, open_store, place_of
 from aira_lib.study import Study
 from aira_lib.tasks.section import task_of
 
-JOURNAL = "journal.jsonl"  # as the search stage names it; that stage imports PyTorch, which nobody here needs
+JOURNAL = "journal.jsonl"  # as a search names it; its module imports PyTorch, which nobody here needs
 
 
 def read_nodes(store: Store, study: Study, unit: Unit) -> list[Node]:

@@ -4,7 +4,7 @@ Only journals and manifests are read, so it does not matter what runs the search
 cluster that keeps its records in this store. Nothing is ever written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aira_lib.agents import next_step, total_steps
@@ -94,6 +94,21 @@ def seconds_left(searches: Sequence[Watched], workers: int | None = None) -> flo
     lefts = [each.seconds_left(typical) or 0.0 for each in open_ones]
     at_once = workers or max(1, sum(bool(each.nodes) for each in open_ones))
     return max(max(lefts, default=0.0), sum(lefts) / at_once)
+
+
+@dataclass(frozen=True)
+class TimeLeft:
+    """Time that searches still take: of all together in words, and the seconds of each, by name, as far as known."""
+
+    together: str
+    each: Mapping[str, float]
+
+
+def time_left(searches: Sequence[Watched], workers: int | None = None) -> TimeLeft:
+    """By the speed of the searches' own nodes alone, for who knows nothing of their machine; see `seconds_left`."""
+    together = seconds_left(searches, workers)
+    each = {search.name: left for search in searches if search.nodes and (left := search.seconds_left()) is not None}
+    return TimeLeft("time left not yet known" if together is None else f"about {duration(together)} left", each)
 
 
 class Lookout:

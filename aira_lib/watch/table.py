@@ -9,7 +9,7 @@ from aira_lib.agents import best_node
 from aira_lib.agents.ledger import spent
 from aira_lib.console import duration
 from aira_lib.records import Node
-from aira_lib.watch.searches import Watched, seconds_left
+from aira_lib.watch.searches import TimeLeft, Watched, time_left
 
 _REASON = 60  # characters
 _COLUMNS = ("search", "state", "step", "operator", "best", "design", "valid", "cost", "time", "left", "last reason")
@@ -17,25 +17,25 @@ _NUMBERS = ("step", "best", "valid", "cost", "time", "left")
 _WHOLE = ("search", "state", "step", "best")  # never cut short: a narrow terminal takes the room from the others
 
 
-def table(title: str, searches: Sequence[Watched], lower_is_better: bool, workers: int | None = None) -> Table:
-    """One row a search, and all of them together below; `workers` is how many run at once, where that is known."""
+def table(title: str, searches: Sequence[Watched], lower_is_better: bool, left: TimeLeft | None = None) -> Table:
+    """One row a search, and all of them together below; `left` is by default told by the speed of their nodes."""
+    left = left or time_left(searches)
     made = Table(title=f"Searches of {title}", title_justify="left")
-    made.caption, made.caption_justify = Text(totals(searches, lower_is_better, workers)), "left"
+    made.caption, made.caption_justify = Text(totals(searches, lower_is_better, left)), "left"
     for column in _COLUMNS:
         made.add_column(column, justify="right" if column in _NUMBERS else "left", no_wrap=column in _WHOLE)
     for each in searches:
-        made.add_row(*(Text(cell) for cell in _cells(each, lower_is_better)))
+        made.add_row(*(Text(cell) for cell in _cells(each, lower_is_better, left.each.get(each.name))))
     return made
 
 
-def _cells(search: Watched, lower_is_better: bool) -> list[str]:
+def _cells(search: Watched, lower_is_better: bool, left: float | None) -> list[str]:
     nodes = search.nodes
     step = f"{len(nodes)}/{search.steps}"
     at_hand = search.at_hand if search.state != "waiting" else ""
     if not nodes:
         return [search.name, search.state, step, at_hand, *[""] * (len(_COLUMNS) - 4)]
     best = best_node(nodes, lower_is_better)
-    left = search.seconds_left()
     return [
         search.name,
         search.state,
@@ -51,7 +51,7 @@ def _cells(search: Watched, lower_is_better: bool) -> list[str]:
     ]
 
 
-def totals(searches: Sequence[Watched], lower_is_better: bool, workers: int | None = None) -> str:
+def totals(searches: Sequence[Watched], lower_is_better: bool, left: TimeLeft | None = None) -> str:
     """All searches together in one line: nodes, the best, share of valid ones, cost, time left."""
     nodes = [node for each in searches for node in each.nodes]
     parts = [f"{len(nodes)}/{sum(each.steps for each in searches)} steps"]
@@ -59,9 +59,8 @@ def totals(searches: Sequence[Watched], lower_is_better: bool, workers: int | No
         best = best_node(nodes, lower_is_better)
         parts += [f"best {best.validation:.4f}"] if best and best.validation is not None else []
         parts += [f"{share_valid(nodes):.0%} valid", cost(nodes)]
-    left = seconds_left(searches, workers)
     if not all(each.finished or each.said == "failed" for each in searches):
-        parts.append("time left not yet known" if left is None else f"about {duration(left)} left")
+        parts.append((left or time_left(searches)).together)
     return " · ".join(part for part in parts if part != "–")
 
 

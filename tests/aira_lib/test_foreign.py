@@ -15,10 +15,12 @@ from typer.testing import CliRunner
 from aira_lib.cli.aira import app
 from aira_lib.console import Console
 from aira_lib.errors import UserError
-from aira_lib.foreign import harmless
+from aira_lib.foreign import harmless, in_a_line
 from aira_lib.records import Node, StandIn
 from aira_lib.tasks.airs import new_task_folder
+from aira_lib.tasks.airs.metadata import load_metadata
 from aira_lib.tasks.airs.overview import data_overview
+from tests.aira_lib.cli.in_process import aira
 
 NASTY = "".join(map(chr, (*range(32), *range(127, 160), 0x200E, 0x202E, 0x2067, 0xD800, 0xDCFF, 0x85)))
 # All of Unicode, what does harm often.
@@ -97,6 +99,54 @@ def test_commands_obey_no_task_folder(tmp_path: Path) -> None:
         assert said.exit_code == 0, said.output
         assert "x\ufffd]0;title" in said.output
         assert harms(said.output) == []
+
+
+@given(TEXTS, st.integers(10, 80))
+def test_what_others_say_within_a_line_is_short_and_on_one(text: str, most: int) -> None:
+    line = in_a_line(text, most)
+    assert len(line) <= most
+    assert harms(line) == []
+    assert line.split() == (harmless(text).split() if not line.endswith("...") else line.split())
+    assert len(line.splitlines()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ("print('--- EVALUATION RESULT ---', json.dumps({said: 1}))", "its result must have the one key 'Accuracy'"),
+        ("sys.exit(said)", "evaluate.py: exit code 1: "),
+        ("print(said, file=sys.stderr); sys.exit(2)", "refused by the task: exit code 2: "),
+    ],
+)
+@pytest.mark.parametrize("command", ["score", "check"])
+def test_what_a_scorer_says_is_bounded_and_obeyed_by_no_terminal(
+    command: str, ends: str, told: str, tmp_path: Path
+) -> None:
+    folder = new_task_folder(tmp_path / "Task")
+    (folder / "evaluate.py").write_text(f"import json, sys\nsaid = '\x1b[2J\u202e' + 'x' * 100_000\n{ends}\n")
+    (tmp_path / "submission.csv").write_text("parity\n" + "0\n" * 200)
+    submission = [str(tmp_path / "submission.csv")] if command == "score" else []
+    ended = aira("tasks", command, str(folder), *submission)
+    said = ended.out + ended.err
+    assert ended.code == (2 if command == "score" else 1), ended
+    assert told.removeprefix("refused by the task: " if command == "check" else "") in said
+    assert "\ufffd[2J" in said
+    assert harms(said) == []
+    assert len(said) < 1_500 + 2 * len(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["wat: 1\n".replace("wat", "w" * 100_000), "metric_lower_is_better: " + "y" * 100_000, "- [\n", "? [a]\n: 1\n"],
+)
+def test_what_is_wrong_in_metadata_is_told_in_short(lines: str, tmp_path: Path) -> None:
+    metadata = new_task_folder(tmp_path / "Task") / "metadata.yaml"
+    kept = "" if lines.startswith(("-", "?")) else metadata.read_text().replace("metric_lower_is_better: false\n", "")
+    metadata.write_text(f"{kept}{lines}\n")
+    with pytest.raises(UserError) as refused:
+        load_metadata(metadata)
+    assert len(str(refused.value)) < 700 + len(str(tmp_path))
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["a\x1b[31mb", "\u202egnp.exe", "\udcff", "\x9b2J"])

@@ -26,6 +26,7 @@ from aira_lib.agents.step import step_rng
 from aira_lib.architecture.pattern import Layers
 from aira_lib.records import Evaluation
 from aira_lib.sandbox import isolation, run_candidate
+from aira_lib.search.sitting import JOURNAL
 from aira_lib.store import RecordFolder, open_store
 from aira_lib.study import AgentSection, CandidateLimits, ProxySection, TaskSection
 from aira_lib.work import Work
@@ -117,7 +118,7 @@ def empty_candidate() -> Cost:
 def resume(path: Path) -> tuple[int, float]:
     """Nodes of a journal, and milliseconds to open it and decide the next step."""
     started = time.perf_counter()
-    nodes = Journal(next((path / RECORD).glob(f"*/{stage.JOURNAL}"))).nodes
+    nodes = Journal(next((path / RECORD).glob(f"*/{JOURNAL}"))).nodes
     next_step(nodes, AgentSection(steps=len(nodes) + 1), step_rng(0, len(nodes)))
     return len(nodes), 1e3 * (time.perf_counter() - started)
 

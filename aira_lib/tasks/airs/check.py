@@ -2,21 +2,24 @@
 
 Two kinds of task. A table of predictions (`gold_submission.csv`, custom_labels.py or the test labels give the gold):
 gold must beat gold with 20 % and with 100 % of its rows permuted and two random tables, 20 % must not be worse than
-100 % or random, and a table that lacks its last row must be refused. Anything else ships folders: `gold_submission`
-must beat `gold_submission_random_1` and `_2`, which must differ, and `invalid_submission`, if there, must be refused.
+100 % or random, and a table that lacks its last row must be refused. A gold whose header the scorer refuses is tried on
+under those that the description shows, as in a search. Anything else ships folders: `gold_submission` must beat
+`gold_submission_random_1` and `_2`, which must differ, and `invalid_submission`, if there, must be refused.
 All goes the way that it goes in a search, and last it is said where a search would get its validation fitness from.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from aira_lib.errors import UserError
+from aira_lib.foreign import in_a_line
 from aira_lib.tasks.airs import scripts
 from aira_lib.tasks.airs.bounds import beyond_optimum
 from aira_lib.tasks.airs.folder import TaskFolder, load_task_folder
+from aira_lib.tasks.airs.opening import under_other_headers
 from aira_lib.tasks.airs.scripts import InvalidSubmission, ScriptFailure
 from aira_lib.tasks.airs.submissions import (
     GOLD,
@@ -31,6 +34,7 @@ from aira_lib.tasks.airs.submissions import (
 from aira_lib.tasks.airs.trial import Trial, trial_of
 
 Scores = dict[str, float]
+_HEADER = "gold has the header that the task wants"
 
 
 @dataclass(frozen=True)
@@ -85,25 +89,25 @@ def _checks(trial: Trial, rng: Random) -> Iterator[Finding]:
     yield Finding("prepare.py keeps the test labels back", not leaked, "it wrote test_with_labels" if leaked else "")
     if leaked:
         return
-    yield from _table_checks(trial, rng) if table_kind else _folder_checks(trial)
-    if not empty and (said := trial.searched()):
+    gold = yield from _table_checks(trial, rng) if table_kind else _folder_checks(trial)
+    if not empty and (said := trial.searched(gold)):
         yield Finding("can be searched", True, said)
 
 
-def _table_checks(trial: Trial, rng: Random) -> Iterator[Finding]:
+def _table_checks(trial: Trial, rng: Random) -> Generator[Finding, None, Table]:
     gold = trial.gold()
     shape = trial.task.metadata.logging_info.shape
     if shape:
         fits = len(gold.rows) == shape[0]
         yield Finding("gold has the rows of logging_info.shape", fits, f"{len(gold.rows)} rows, shape {shape}")
+    gold, score = yield from _taken(trial, gold)
     tables = {
-        "gold": gold,
         "20 % permuted": permuted(gold, 0.2, rng),
         "100 % permuted": permuted(gold, 1.0, rng),
         "random 1": drawn(gold, rng),
         "random 2": drawn(gold, rng),
     }
-    scores: Scores = {}
+    scores: Scores = {"gold": score}
     for name, table in tables.items():
         scores[name] = trial.score(lambda log, table=table: write_csv_submission(table, log))  # type: ignore[misc]
     yield from _ordered(trial.task, scores, "gold")
@@ -113,13 +117,46 @@ def _table_checks(trial: Trial, rng: Random) -> Iterator[Finding]:
     worse = [name for name in ("100 % permuted", "random 1", "random 2") if trial.task.better(scores[name], slightly)]
     yield Finding("20 % permuted is not worse than the rest", not worse, _told(scores, worse, "20 % permuted"))
     yield _refused(trial, "a table without its last row", lambda log: write_csv_submission(_cut(gold), log))
+    return gold
+
+
+def _taken(trial: Trial, gold: Table) -> Generator[Finding, None, tuple[Table, float]]:
+    """Gold under the first header that the scorer takes, and its score; where the description shows another, a line.
+
+    Raises:
+        InvalidSubmission: the scorer takes gold under no header that is to be had.
+    """
+    first: InvalidSubmission | None = None
+    tables = list(under_other_headers(gold, trial.task.description))
+    for table in tables:
+        try:
+            score = trial.score(lambda log, table=table: write_csv_submission(table, log))  # type: ignore[misc]
+        except InvalidSubmission as refusal:
+            first = first or refusal
+            continue
+        if first:
+            said = f"gold has {_shown(gold)}, its scorer takes {_shown(table)} and not the former ({first.reason})"
+            yield Finding(_HEADER, False, said)
+        elif len(tables) > 1 and len(gold.header) > 1:  # a line of one word is not to be told from a header
+            yield Finding(_HEADER, True, f"gold has {_shown(gold)}, which its scorer takes; {_described(tables[1:])}")
+        return table, score
+    assert first
+    raise first
+
+
+def _described(tables: Sequence[Table]) -> str:
+    return f"the description shows {' and '.join(map(_shown, tables))}"
+
+
+def _shown(table: Table) -> str:
+    return repr(in_a_line(",".join(table.header), 100))
 
 
 def _cut(gold: Table) -> Table:
     return gold.with_rows(gold.rows[:-1])
 
 
-def _folder_checks(trial: Trial) -> Iterator[Finding]:
+def _folder_checks(trial: Trial) -> Generator[Finding, None, None]:
     missing = [name for name in RANDOM if not (trial.task.path / name).is_dir()]
     if missing:
         yield Finding("reference submissions", False, f"no folder {missing[0]}")

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from aira_lib.foreign import in_a_line
 from aira_lib.tasks.airs.cells import cell
 from aira_lib.tasks.airs.leaks import shown_in
 from aira_lib.tasks.airs.submissions import Table
@@ -36,6 +37,9 @@ _HF_METADATA = b"huggingface"  # of an Arrow schema: JSON that repeats dataset_i
 
 class CannotHoldOut(Exception):
     """These data do not allow it; the text says why, in one line."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(in_a_line(why))
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def hold_out(prepared: Path, labels: Path, target: Path, fraction: float, scorin
         write_split(rows, test, agent_data / HELD_OUT)
         write_split(rows, labelled.without(train), target / LABELS)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise CannotHoldOut(" ".join(str(error).split())[:300]) from None
+        raise CannotHoldOut(str(error)) from None
     return HeldOutRows(agent_data, target / LABELS, rows.num_rows, _gold(rows, scoring))
 
 

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from aira_lib.errors import UserError, nearest
-from aira_lib.foreign import harmless
+from aira_lib.foreign import harmless, in_a_line
 
 METADATA = "metadata.yaml"
 SUBMISSION_CSV = "submission.csv"
@@ -56,7 +56,7 @@ def _names(value: Any) -> Any:
     return value
 
 
-Name = Annotated[str, Field(min_length=1, strict=True)]
+Name = Annotated[str, Field(min_length=1, max_length=1_000, strict=True)]
 Text = Annotated[Name, AfterValidator(harmless)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_names)]
@@ -132,22 +132,25 @@ def load_metadata(path: Path) -> Metadata:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise TaskFolderError(f"{place}: not valid YAML ({getattr(error, 'problem', None) or error})") from None
+        raise TaskFolderError(
+            f"{place}: not valid YAML ({in_a_line(str(getattr(error, 'problem', None) or error))})"
+        ) from None
     if not isinstance(data, dict):
         raise TaskFolderError(f"{path}: must be a mapping of keys to values, not {type(data).__name__}")
     try:
         return Metadata.model_validate(data)
     except ValidationError as error:
-        raise TaskFolderError(f"{path}: {_first_problem(error)}") from None
+        raise TaskFolderError(f"{path}: {in_a_line(_first_problem(error))}") from None
 
 
+_MOST_SHOWN = 100  # characters of a key or value that is wrong
 _KEYS_OF: dict[str, type[BaseModel]] = {"logging_info": LoggingInfo, "sota": Sota}
 
 
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     steps = [str(step) for step in problem["loc"] if not str(step).startswith("function-")]
-    place = ".".join(steps) or "the file"
+    place = in_a_line(".".join(steps), _MOST_SHOWN) or "the file"
     match problem["type"]:
         case "extra_forbidden":
             section = next((step for step in reversed(steps[:-1]) if step in _KEYS_OF), "")
@@ -159,4 +162,5 @@ def _first_problem(error: ValidationError) -> str:
         case "value_error":
             return f"{place}: {problem['ctx']['error']}"
         case _:
-            return f"{place}: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"
+            given = in_a_line(repr(problem["input"]), _MOST_SHOWN)
+            return f"{place}: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {given}"

@@ -174,7 +174,8 @@ def measured(scorer: Scorer, gold: Gold | None) -> tuple[Scorer, Gold | None]:
     scorer = replace(scorer, memory_mb=most, form=_form_of_shape(folder))
     if gold is None:
         return scorer, None
-    for known in _under_other_headers(gold, folder.description):
+    for table in under_other_headers(gold.table, folder.description):
+        known = replace(gold, table=table)
         started = time.monotonic()
         try:
             score = scorer.test(known.exports)
@@ -191,16 +192,17 @@ def measured(scorer: Scorer, gold: Gold | None) -> tuple[Scorer, Gold | None]:
     return scorer, gold
 
 
-def _under_other_headers(gold: Gold, description: str) -> Iterator[Gold]:
-    """A perfect submission, then its rows under the headers of as many columns that the description shows.
+def under_other_headers(gold: Table, description: str) -> Iterator[Table]:
+    """A perfect submission, then its rows under other headers of as many columns that the description shows.
 
     A public task's own gold submission has another header than the one that its scorer and its description want.
     """
     yield gold
     shown = (re.split(r"\s*,\s*", line.strip()) for line in description.splitlines() if _HEADER.fullmatch(line.strip()))
-    fitting = dict.fromkeys(tuple(names) for names in shown if len(names) == len(gold.table.header))
+    fitting = dict.fromkeys(tuple(names) for names in shown if len(names) == len(gold.header))
     for names in islice(fitting, _MOST_HEADERS):
-        yield replace(gold, table=replace(gold.table, header=list(names)))
+        if list(names) != gold.header:
+            yield replace(gold, header=list(names))
 
 
 def _form_of_shape(folder: TaskFolder) -> Form | None:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from aira_lib.foreign import in_a_line
 from aira_lib.tasks.airs.folder import EVALUATE, EVALUATE_PREPARE, PREPARE, TaskFolder
 from aira_lib.tasks.airs.metadata import SUBMISSION_CSV
 
@@ -28,7 +29,7 @@ _PASSED_ON = re.compile(
     r"|(OMP|MKL)_NUM_THREADS|CUDA_VISIBLE_DEVICES|HF_HOME|HF_\w+_CACHE|HF_\w*OFFLINE|XDG_CACHE_HOME"
 )
 _MOST_OUTPUT = 4 * 2**20
-_MOST_REASON = 500
+_MOST_LINE, _MOST_REASON = 500, 600  # characters: of what a script wrote, and of how it failed
 
 
 class ScriptFailure(Exception):
@@ -36,12 +37,12 @@ class ScriptFailure(Exception):
 
     Attributes:
         script: The script's file name.
-        reason: How it failed and, where it says, the last line of its stderr.
+        reason: How it failed and what it said of it, such as the last line of its stderr; at most 600 characters.
     """
 
     def __init__(self, script: str, reason: str) -> None:
-        super().__init__(f"{script}: {reason}")
-        self.script, self.reason = script, reason
+        self.script, self.reason = script, in_a_line(reason, _MOST_REASON)
+        super().__init__(f"{self.script}: {self.reason}")
 
 
 class InvalidSubmission(ScriptFailure):
@@ -102,7 +103,7 @@ def _tail(file: IO[bytes]) -> str:
 def _reason(code: int, stderr: str) -> str:
     how = f"exit code {code}" if code > 0 else f"killed by {signal.Signals(-code).name}"
     last = next((line.strip() for line in reversed(stderr.splitlines()) if line.strip()), "")
-    return f"{how}: {last[:_MOST_REASON]}" if last else how
+    return f"{how}: {last[:_MOST_LINE]}" if last else how
 
 
 def prepare(

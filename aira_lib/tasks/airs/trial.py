@@ -67,8 +67,11 @@ class Trial(Protocol):
             ScriptFailure: a script failed.
         """
 
-    def searched(self) -> str:
+    def searched(self, gold: Table | None) -> str:
         """How a search of the task would get its validation fitness; empty where it does not depend on the folder.
+
+        Args:
+            gold: The gold submission as the scorer takes it; None where submissions are no tables.
 
         Raises:
             UserError: it cannot be searched.
@@ -97,20 +100,18 @@ class _AsSearched:
         self.task, self._shared, self._scratch, self._seconds = task, shared, scratch, seconds
         self.prepared = scratch / "task" / "prepared"
         self._scorer: Scorer
-        self._gold: Table | None = None
 
     def prepare(self) -> None:
         scorer = prepared(self.task, self._scratch / "task", self._shared, self._seconds)
         self._scorer = replace(scorer, seconds=self._seconds)
 
     def gold(self) -> Table:
-        self._gold = own_gold_of(self._scorer, self._seconds)
-        if self._gold is None:
-            with tempfile.TemporaryDirectory(dir=self._scratch) as place:
-                labels = Path(place) / LABELS
-                self._scorer.labels({SUBMISSION_CSV: b"placeholder\n0\n"}, labels)
-                self._gold = gold_of_labels(self.task.metadata.logging_info.scoring_column, labels)
-        return self._gold
+        if own := own_gold_of(self._scorer, self._seconds):
+            return own
+        with tempfile.TemporaryDirectory(dir=self._scratch) as place:
+            labels = Path(place) / LABELS
+            self._scorer.labels({SUBMISSION_CSV: b"placeholder\n0\n"}, labels)
+            return gold_of_labels(self.task.metadata.logging_info.scoring_column, labels)
 
     def measure(self) -> None:
         with labels_of(self._scorer) as labels:
@@ -125,13 +126,12 @@ class _AsSearched:
             files = [path for path in log.rglob("*") if path.is_file()]
             return self._scorer.test({path.relative_to(log).as_posix(): path.read_bytes() for path in files})
 
-    def searched(self) -> str:
+    def searched(self, gold: Table | None) -> str:
         section = TaskSection(folder=str(self.task.path))
         with labels_of(self._scorer) as labels:
             if isinstance(labels, str):
                 return f"validation is self-reported, since {labels}"
-            gold = Gold(self._gold, True) if self._gold else None
-            rows, why_not = rows_held_out(self._scorer, section, labels, gold)
+            rows, why_not = rows_held_out(self._scorer, section, labels, Gold(gold, True) if gold else None)
         return f"validation on {rows.rows:,} held-out rows" if rows else f"validation is self-reported, since {why_not}"
 
 
@@ -167,5 +167,5 @@ class _BuiltIn:
             submit(Path(log))
             return scripts.evaluate(self.task, self._shared, self.prepared, Path(log), self._seconds, self._environment)
 
-    def searched(self) -> str:
+    def searched(self, gold: Table | None) -> str:
         return ""

@@ -25,7 +25,7 @@ from aira_lib.study.agent import AgentSection
 from aira_lib.study.model_traits import BASELINES
 from aira_lib.tasks.submission import read_submission
 from aira_lib.tasks.task import task_named
-from tests.aira_lib.search.test_search_stage import PROXY, TASK, Proxy, nodes_of, without_seconds
+from tests.aira_lib.search.cheap_searches import PROXY, TASK, Proxy, nodes_of, without_seconds
 from tests.builders import node, work_in
 
 ALL = ("A", "M", "Mb")

@@ -12,12 +12,16 @@ from aira_lib.agents.telling import hearing, wait_aloud
 from aira_lib.console import duration
 from aira_lib.flow.estimates import SECONDS_TO_START
 from aira_lib.local import display as display_module
+from aira_lib.local import search_run
 from aira_lib.local.display import Display, tally
 from aira_lib.local.outlook import Outlook, sizes_of
-from aira_lib.local.rates import Rates
+from aira_lib.local.rates import Rates, rates_here
+from aira_lib.local.run import LocalRun, outlook_of
 from aira_lib.planning.estimate import estimate
+from aira_lib.settings import Settings
 from aira_lib.track.progress import Progress
-from tests.builders import tiny_study
+from aira_lib.watch.searches import Watched
+from tests.builders import node, tiny_study
 
 
 def test_the_estimate_counts_what_the_study_asks_for() -> None:
@@ -108,6 +112,43 @@ def test_a_first_run_comes_near_the_truth_as_it_goes() -> None:
         first.look(units)
         seen.append(first.seconds_left(units) / left if left > 1 else 1.0)
     assert max(abs(ratio - 1) for ratio in seen[len(seen) // 4 :]) < 0.25
+
+
+def test_a_search_takes_no_longer_than_its_hours() -> None:
+    names = list(sizes_of(tiny_study()))
+    plan = outlook().plan[:1]
+    endless = Outlook(plan, sizes_of(tiny_study()), 2, Rates(), dict.fromkeys(names, 60.0))
+    endless.rates.learn("search", 1e6)
+    assert endless.seconds_left([]) == 90.0  # three searches, two at once
+    one = Progress("search", names[0], 0.1, 10, "", 1000.0, 1040.0)
+    assert endless.left_of_searches([one]) == {names[0]: 20.0}
+    assert endless.seconds_left([one]) == 70.0
+    ended = [Progress("search", name, status="reused") for name in names[1:]]
+    assert endless.seconds_left([one, *ended]) == 20.0
+
+
+def test_searches_alone_say_the_time_left_as_a_run_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They judged by their last steps alone, whatever this machine had taken before."""
+    run = LocalRun(tiny_study(), Settings(store=str(tmp_path / "runs"), scratch=tmp_path / "scratch"), 2, None)
+    known = rates_here(run.study, run.settings, run.workers)
+    known.learn("search", 1e4)
+    known.save()
+    names = list(sizes_of(run.study))
+    units = [Progress("search", names[0], 1, 3, "", 1000.0, 1001.0)]
+    search = outlook_of(run)
+    search.plan = search.plan[:1]
+    search.look(units)
+    monkeypatch.setattr(search_run, "_SECONDS_BETWEEN_LINES", 0.0)
+    console = Console(file=io.StringIO(), width=400)
+    show = search_run._Show(run, console, None)
+    show([Watched(names[0], (node(0, "M", 0.5, seconds=1.0),), 3, False, 0.0, 24.0)], units)
+    line = console.file.getvalue()  # type: ignore[attr-defined]
+    assert line.rstrip().endswith(search.in_words(units))
+    assert "s left" not in line, "by its one step it would be seconds"
+    left = search.left_of_searches(units)[names[0]]
+    assert left == pytest.approx(
+        search.seconds_left([*units, *(Progress("search", n, status="reused") for n in names[1:])])
+    )
 
 
 def test_rates_are_of_one_setting_and_survive_what_happens_to_their_file(tmp_path: Path) -> None:

@@ -38,12 +38,12 @@ def test_the_best_is_one_that_was_trained_to_its_end() -> None:
 
 def test_a_search_says_the_same_best_as_the_report(tmp_path: Path) -> None:
     """What search.json and the terminal call best is what the report does: nothing that was stopped early."""
-    from aira_lib.search.stage import _note, _summary
+    from aira_lib.search.summary import so_far, summary_of
 
     task = tiny_study().task
-    summary = _summary(task_of(task), {}, tiny_study().agents[0], 0, NODES)
+    summary = summary_of(task_of(task), {}, tiny_study().agents[0], 0, NODES)
     assert summary["best"]["design"] == "M-A"
-    assert "best 0.6000 M-A" in _note(NODES, task_of(task))
+    assert "best 0.6000 M-A" in so_far(NODES, task_of(task))
 
 
 def test_the_table_says_how_many_were_stopped_and_what_that_saved() -> None:

@@ -25,7 +25,7 @@ from aira_lib.study.agent import OperatorsSection
 from aira_lib.study.reading import parse_study
 from tests.aira_lib.agents.faulty_server import KEY, WITH_LITELLM, faulty_server
 from tests.aira_lib.search_page.test_page import Elements
-from tests.builders import TINY_STUDY, work_in
+from tests.builders import TINY_STUDY, node, work_in
 
 TASK, PROXY = TaskSection(layers=6), ProxySection(tasks=("memorization",), train_examples=10, test_examples=4)
 AGENT = AgentSection(
@@ -129,6 +129,29 @@ def test_a_call_that_a_kill_cut_off_is_counted(record: bool, tmp_path: Path, mon
     assert (usage["calls"], usage["useless"], usage["estimated"]) == ((3, 1, 1) if record else (3, 2, 1))
     assert summary["spent"]["tokens"] > 40, "the prompt of the call that was cut off is long"
     assert [node.status for node in nodes] == ["ok", "ok"]
+
+
+@WITH_LITELLM
+@pytest.mark.parametrize("made_before", [0, 1])
+def test_a_budget_in_dollars_without_a_price_is_refused_before_a_call(
+    made_before: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each sitting paid a call first, and left no node of it."""
+    (tmp_path / "journal.jsonl").write_text("".join(node(step, "A", 0.5).json_line() for step in range(made_before)))
+    model = Scripted(PROGRAM)
+    with pytest.raises(UserError, match=r"no price is known of model 'openai/local', .* set max_tokens_total"):
+        searched(tmp_path, model, monkeypatch, max_dollars=2.0)
+    assert not model.asked
+
+
+def test_what_a_kill_cut_off_counts_before_the_next_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Scripted("Well.", "Well.", Killed, PROGRAM)
+    with pytest.raises(Killed):
+        searched(tmp_path, model, monkeypatch, max_tokens_total=21)
+    nodes, summary = searched(tmp_path, model, monkeypatch, max_tokens_total=21)
+    assert (len(model.asked), nodes) == (3, []), "two calls that ended and the one that was cut off"
+    assert summary["stopped_by"] == "tokens"
+    assert summary["spent"]["tokens"] > 21
 
 
 @WITH_LITELLM

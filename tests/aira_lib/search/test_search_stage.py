@@ -2,210 +2,32 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-import aira_lib.search.stage as stage
-from aira_lib.agents import Prompt, Reply
-from aira_lib.architecture.pattern import Layers, parse
+from aira_lib.architecture.pattern import parse
 from aira_lib.datasets.mad import splits
 from aira_lib.errors import UserError
 from aira_lib.proxy.cost import task_settings
-from aira_lib.records import PAGE, Evaluation, Node, read_rows
-from aira_lib.search.scratch import scratch_folder
+from aira_lib.records import PAGE, Evaluation
 from aira_lib.search.stage import search
-from aira_lib.study import AgentSection, CandidateLimits, MADSettings, ProxySection, TaskSection
-from aira_lib.study.agent import EvolutionSettings, TreeSettings
+from aira_lib.study import AgentSection, TaskSection
 from aira_lib.tasks.designs.data import data_overview, write_train_data
+from tests.aira_lib.search.cheap_searches import (
+    AGENT,
+    LIMITS,
+    PROXY,
+    TASK,
+    TEST,
+    Proxy,
+    nodes_of,
+    scripted,
+    submit,
+)
 from tests.builders import SilentLog, work_in
-
-TASK = TaskSection(layers=6)
-PROXY = ProxySection(
-    tasks=("memorization", "in-context-recall"),
-    difficulty={"in-context-recall": MADSettings(seq_len=16)},
-    train_examples=10, test_examples=4,
-)  # fmt: skip
-LIMITS = CandidateLimits(seconds=30, memory_mb=256)
-AGENT = AgentSection(steps=9, n_drafts=3, limits=LIMITS)
-TEST = 0.48151623
-
-
-class Proxy:
-    """A cheap evaluation: the share of attention layers, and a test fitness to be recognised by."""
-
-    def __init__(self) -> None:
-        self.calls: list[Layers] = []
-
-    def __call__(self, layers: Layers, section: ProxySection, *, seed: int, threads: int, progress: Any) -> Evaluation:
-        assert seed == section.seed
-        self.calls.append(layers)
-        progress(1, 2, "half")
-        share = layers.count("A") / len(layers)
-        if layers[0] == "M":
-            return Evaluation(status="failed", reason="diverged", seconds=1.0)
-        return Evaluation(status="ok", validation=share, test=TEST, test_by_task={"x": TEST}, seconds=1.0)
-
-
-class Scripted:
-    """A model whose programs are given; keeps the prompts."""
-
-    name = "scripted"
-
-    def __init__(self, *programs: str | Callable[[], str]) -> None:
-        self.programs, self.prompts = list(programs), list[str]()
-
-    def reply(self, prompt: Prompt, seed: int) -> Reply:
-        self.prompts.append(prompt.text)
-        program = self.programs[min(len(self.prompts), len(self.programs)) - 1]
-        return Reply(f"A plan.\n```python\n{program}\n```\n" if isinstance(program, str) else program())
-
-
-def submit(design: str) -> str:
-    return f"open('submission.csv', 'w').write('architecture\\n{design}\\n')"
-
-
-def nodes_of(path: Path) -> list[Node]:
-    return read_rows(path / "journal.jsonl", Node)
-
-
-def without_seconds(nodes: list[Node]) -> list[dict[str, Any]]:
-    def strip(value: Any) -> Any:
-        return {k: strip(v) for k, v in value.items() if k != "seconds"} if isinstance(value, dict) else value
-
-    return [strip(node.model_dump()) for node in nodes]
-
-
-def scripted(monkeypatch: pytest.MonkeyPatch, *programs: str | Callable[[], str]) -> Scripted:
-    model = Scripted(*programs)
-    monkeypatch.setattr(stage, "model_named", lambda *_: model)
-    return model
-
-
-class Killed(BaseException):
-    """What a kill looks like from inside."""
-
-
-EVOLUTION = EvolutionSettings(
-    islands=2, individuals=1, crossover_after=1, crossover_probability=0.8, migration_probability=0.7
-)
-
-
-@pytest.mark.parametrize(
-    ("agent", "operators", "cuts"),
-    [
-        (AGENT, {"draft", "improve"}, range(9)),
-        (AGENT.model_copy(update={"scaffold": "tree", "tree": TreeSettings(num_children=2)}),
-         {"draft", "improve"}, (1, 4, 7)),
-        (AGENT.model_copy(update={"scaffold": "evolutionary", "steps": 14, "evolution": EVOLUTION}),
-         {"draft", "crossover"}, (1, 5, 8, 12)),
-        (AGENT.model_copy(update={"scaffold": "one-shot"}), {"draft"}, (0,)),
-    ],
-    ids=["greedy", "tree", "evolutionary", "one-shot"],
-)  # fmt: skip
-def test_interrupted_after_any_node_it_ends_as_if_it_had_not_been(
-    agent: AgentSection, operators: set[str], cuts: Sequence[int], tmp_path: Path
-) -> None:
-    whole = work_in(tmp_path / "whole")
-    search(TASK, PROXY, agent, 7, whole, Proxy())
-    expected = nodes_of(whole.path)
-    lines = (whole.path / "journal.jsonl").read_bytes().splitlines(keepends=True)
-    assert {node.operator for node in expected} >= operators
-    for cut in cuts:
-        work = work_in(tmp_path / f"cut{cut}")
-        # The node after the cut was being written when the search was killed.
-        (work.path / "journal.jsonl").write_bytes(b"".join(lines[:cut]) + lines[cut][: 11 * cut])
-        proxy = Proxy()
-        search(TASK, PROXY, agent, 7, work, proxy)
-        assert without_seconds(nodes_of(work.path)) == without_seconds(expected)
-        assert len(proxy.calls) <= len(expected) - cut
-        first, second = (json.loads((p / "search.json").read_text()) for p in (whole.path, work.path))
-        assert {**first, "seconds": 0} == {**second, "seconds": 0}
-
-
-def test_prompts_name_further_packages_and_candidates_import_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = scripted(monkeypatch, f"import yaml\nprint(yaml.safe_load('a: [1]'))\n{submit('6A')}")
-    agent = AGENT.model_copy(update={"steps": 1})
-    with_them = TaskSection(layers=6, packages=("pyyaml", "numpy"))
-    search(with_them, PROXY, agent, 0, work_in(tmp_path / "a"), Proxy())
-    (node,) = nodes_of(tmp_path / "a")
-    assert (node.status, node.output) == ("ok", "{'a': [1]}")
-    assert f" and PyYAML {version('pyyaml')} (import yaml) are there." in model.prompts[0]
-    assert model.prompts[0].count(f"numpy {version('numpy')}") == 1, "it is named with those often used"
-    search(TASK, PROXY, agent, 0, work_in(tmp_path / "b"), Proxy())
-    assert "PyYAML" not in model.prompts[1]
-
-
-def test_a_package_that_the_sandbox_hides_or_nobody_has_stops_a_search_before_its_first_call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = scripted(monkeypatch, submit("6A"))
-    for name in ("aira", "no-such-package-zz"):
-        with pytest.raises(UserError, match=f"task.packages: '{name}'"):
-            search(TaskSection(layers=6, packages=(name,)), PROXY, AGENT, 0, work_in(tmp_path / name), Proxy())
-    assert model.prompts == []
-
-
-def test_a_kill_during_the_evaluation_repeats_only_that_step(tmp_path: Path) -> None:
-    work, proxy = work_in(tmp_path), Proxy()
-
-    def killed(layers: Layers, *args: Any, **kwargs: Any) -> Evaluation:
-        if len(proxy.calls) == 3:
-            raise Killed
-        return proxy(layers, *args, **kwargs)
-
-    with pytest.raises(Killed):
-        search(TASK, PROXY, AGENT, 7, work, killed)
-    assert len(nodes_of(tmp_path)) >= 3
-    search(TASK, PROXY, AGENT, 7, work, Proxy())
-    whole = work_in(tmp_path / "whole")
-    search(TASK, PROXY, AGENT, 7, whole, Proxy())
-    assert without_seconds(nodes_of(tmp_path)) == without_seconds(nodes_of(whole.path))
-
-
-def test_a_recorded_search_repeats_node_for_node_without_its_model(tmp_path: Path) -> None:
-    first = work_in(tmp_path / "first")
-    search(TASK, PROXY, AGENT.model_copy(update={"record_replies": True}), 7, first, Proxy())
-    assert len((first.path / "replies.jsonl").read_text().splitlines()) == AGENT.steps
-    again = work_in(tmp_path / "again")
-    search(TASK, PROXY, AGENT.model_copy(update={"model": f"replay:{first.path}"}), 7, again, Proxy())
-    assert without_seconds(nodes_of(again.path)) == without_seconds(nodes_of(first.path))
-    assert again.stand_ins[0].what == "recorded replies"
-    with pytest.raises(UserError, match="no reply was recorded"):
-        search(TASK, PROXY, AGENT.model_copy(update={"model": f"replay:{first.path}"}), 8, work_in(tmp_path), Proxy())
-
-
-@pytest.mark.parametrize(
-    ("budget", "stopped"), [({"max_tokens_total": 25}, "tokens"), ({"max_dollars": 1.25}, "dollars")]
-)
-def test_a_budget_stops_a_search_and_counts_earlier_sittings(
-    budget: dict[str, Any], stopped: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Dear(Scripted):
-        def reply(self, prompt: Prompt, seed: int) -> Reply:
-            if len(self.prompts) == 2 and not resumed:
-                raise Killed
-            return Reply(super().reply(prompt, seed).text, {"calls": 1.0, "total_tokens": 10.0, "dollars": 0.5})
-
-    resumed = False
-    model = Dear(submit("6A"))
-    monkeypatch.setattr(stage, "model_named", lambda *_: model)
-    agent = AGENT.model_copy(update=budget)
-    with pytest.raises(Killed):
-        search(TASK, PROXY, agent, 0, work_in(tmp_path), Proxy())
-    resumed = True
-    for _ in range(2):
-        search(TASK, PROXY, agent, 0, work_in(tmp_path), Proxy())
-        summary = json.loads((tmp_path / "search.json").read_text())
-        assert (summary["stopped_by"], summary["steps"]) == (stopped, 3)
-        assert summary["spent"] == {"tokens": 30, "dollars": 1.5}
-    assert len(model.prompts) == 3
 
 
 def patch(old: str, new: str) -> str:
@@ -242,15 +64,6 @@ def test_the_offline_agent_answers_with_patches_that_apply(tmp_path: Path) -> No
     assert all(node.change.startswith("[offline agent]") for node in changed)
     assert any(node.status == "ok" and node.gain is not None for node in changed)
     assert not any("patch" in node.reason for node in changed)
-
-
-def test_a_finished_search_does_nothing_more(tmp_path: Path) -> None:
-    work, proxy = work_in(tmp_path), Proxy()
-    search(TASK, PROXY, AGENT, 0, work, proxy)
-    before, calls = (tmp_path / "journal.jsonl").read_bytes(), len(proxy.calls)
-    search(TASK, PROXY, AGENT, 0, work, proxy)
-    assert (tmp_path / "journal.jsonl").read_bytes() == before
-    assert len(proxy.calls) == calls
 
 
 def test_no_prompt_holds_the_test_fitness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,17 +133,6 @@ def test_a_design_is_scored_once_a_search(tmp_path: Path, monkeypatch: pytest.Mo
     assert json.loads((tmp_path / "search.json").read_text())["evaluations_reused"] == 2
 
 
-def test_hours_are_a_limit_that_counts_earlier_sittings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = scripted(monkeypatch, "while True: pass")
-    agent = AGENT.model_copy(update={"hours": 0.5 / 3600})
-    search(TASK, PROXY, agent, 0, work_in(tmp_path), Proxy())
-    (node,) = nodes_of(tmp_path)
-    assert "(timeout)" in node.reason
-    assert json.loads((tmp_path / "search.json").read_text())["stopped_by"] == "time"
-    search(TASK, PROXY, agent, 0, work_in(tmp_path), Proxy())
-    assert len(model.prompts) == 1
-
-
 def test_candidates_see_the_training_split_and_nothing_held_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,34 +191,9 @@ def test_ids_differ_between_searches(tmp_path: Path) -> None:
     assert len(set(ids)) == 2 * AGENT.steps
 
 
-def test_a_model_out_of_reach_stops_the_search_and_keeps_its_nodes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unreachable() -> str:
-        raise UserError("model 'x': status 401; check the key in X_API_KEY")
-
-    scripted(monkeypatch, submit("6A"), unreachable)
-    with pytest.raises(UserError, match="X_API_KEY"):
-        search(TASK, PROXY, AGENT, 0, work_in(tmp_path), Proxy())
-    assert len(nodes_of(tmp_path)) == 1
-
-
 def test_an_unknown_task_is_refused_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean"):
         search(TaskSection(name="NeuralArchitectureSearchMAD3Primitives"), PROXY, AGENT, 0, work_in(tmp_path), Proxy())
-
-
-def test_what_a_killed_search_left_is_deleted_but_not_what_is_in_use(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    (tmp_path / "aira-search-left").mkdir()
-    (tmp_path / "aira-search-left" / "file").touch()
-    (tmp_path / "other").mkdir()
-    (tmp_path / "aira-search-link").symlink_to(tmp_path / "other")
-    with scratch_folder() as first, scratch_folder() as second:
-        assert {path.name for path in tmp_path.iterdir()} == {first.name, second.name, "other", "aira-search-link"}
-    assert {path.name for path in tmp_path.iterdir()} == {"other", "aira-search-link"}
 
 
 def test_nothing_stays_in_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,3 +204,28 @@ def test_nothing_stays_in_the_temporary_folder(tmp_path: Path, monkeypatch: pyte
     search(TASK, PROXY, AGENT.model_copy(update={"steps": 2}), 0, work_in(tmp_path / "work"), Proxy())
     assert list(scratch.iterdir()) == []
     shutil.rmtree(scratch)
+
+
+def test_prompts_name_further_packages_and_candidates_import_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = scripted(monkeypatch, f"import yaml\nprint(yaml.safe_load('a: [1]'))\n{submit('6A')}")
+    agent = AGENT.model_copy(update={"steps": 1})
+    with_them = TaskSection(layers=6, packages=("pyyaml", "numpy"))
+    search(with_them, PROXY, agent, 0, work_in(tmp_path / "a"), Proxy())
+    (node,) = nodes_of(tmp_path / "a")
+    assert (node.status, node.output) == ("ok", "{'a': [1]}")
+    assert f" and PyYAML {version('pyyaml')} (import yaml) are there." in model.prompts[0]
+    assert model.prompts[0].count(f"numpy {version('numpy')}") == 1, "it is named with those often used"
+    search(TASK, PROXY, agent, 0, work_in(tmp_path / "b"), Proxy())
+    assert "PyYAML" not in model.prompts[1]
+
+
+def test_a_package_that_the_sandbox_hides_or_nobody_has_stops_a_search_before_its_first_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = scripted(monkeypatch, submit("6A"))
+    for name in ("aira", "no-such-package-zz"):
+        with pytest.raises(UserError, match=f"task.packages: '{name}'"):
+            search(TaskSection(layers=6, packages=(name,)), PROXY, AGENT, 0, work_in(tmp_path / name), Proxy())
+    assert model.prompts == []

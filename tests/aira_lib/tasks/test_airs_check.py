@@ -11,6 +11,7 @@ import pytest
 from aira_lib.tasks.airs import TaskFolderError, check_task_folder, new_task_folder
 from aira_lib.tasks.airs.submissions import Table, copy_exports, drawn, permuted, read_table
 from tests.aira_lib.tasks.made_folders import change_metadata, made_folder, replace_in
+from tests.aira_lib.tasks.public_folders import public_folder
 
 
 def failures(folder: Path, **options: Any) -> dict[str, str]:
@@ -109,6 +110,39 @@ def test_a_gold_that_is_better_than_perfect(tmp_path: Path) -> None:
     assert found == {
         "gold is scored within logging_info.optimal_score": "100 is better than a perfect Accuracy, 1 (optimal_score)"
     }
+
+
+def test_a_gold_under_a_header_that_the_scorer_refuses(tmp_path: Path) -> None:
+    """As in a public folder, whose searches take the header that the description shows."""
+    folder, shared = public_folder("QuestionAnsweringDuoRCAccuracy", tmp_path)
+    found = {each.what: each for each in check_task_folder(folder, shared)}
+    (failed,) = (each for each in found.values() if not each.holds)
+    assert failed.what == "gold has the header that the task wants"
+    assert failed.detail.startswith(
+        "gold has 'has_answer,answers', its scorer takes 'has_answer,answer' and not the former (exit code 2: "
+    )
+    assert "'answer' is not in list" in failed.detail
+    assert found["can be searched"].detail == "validation on 4 held-out rows"
+
+
+def test_a_gold_under_another_header_than_the_description_shows(tmp_path: Path) -> None:
+    folder, shared = public_folder("QuestionAnsweringDuoRCAccuracy", tmp_path)
+    replace_in(folder / "evaluate.py", "('has_answer', 'answer')", "header")
+    found = next(each for each in check_task_folder(folder, shared) if "header" in each.what)
+    assert found.holds
+    assert found.detail == (
+        "gold has 'has_answer,answers', which its scorer takes; the description shows 'has_answer,answer'"
+    )
+
+
+def test_a_gold_that_the_scorer_refuses_under_any_header(tmp_path: Path) -> None:
+    folder = made_folder(tmp_path)
+    replace_in(
+        folder / "evaluate.py",
+        "        if len(predictions)",
+        "        raise ValueError('no')\n        if len(predictions)",
+    )
+    assert "error: no" in failures(folder)["runs to its end"]
 
 
 def test_no_gold_to_be_had(tmp_path: Path) -> None:

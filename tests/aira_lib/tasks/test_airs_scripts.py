@@ -1,3 +1,4 @@
+import json
 import os
 import time
 from pathlib import Path
@@ -50,6 +51,14 @@ def test_anything_else_is_a_failure_with_its_reason(printed: str, reason: str) -
     with pytest.raises(ScriptFailure, match=reason) as caught:
         read_result(printed, "Accuracy")
     assert "\n" not in str(caught.value)
+
+
+def test_names_in_a_result_are_bounded_and_clean() -> None:
+    names = [f"\x1b[2J\n{number}" for number in range(100_000)]
+    with pytest.raises(ScriptFailure, match="found \ufffd") as caught:
+        read_result(f"{RESULT_MARK} {json.dumps(dict.fromkeys(names, 1))}", "Accuracy")
+    assert len(str(caught.value)) < 650
+    assert not {"\n", "\x1b"} & set(str(caught.value))
 
 
 def script(folder: Path, code: str, name: str = "script.py") -> Path:

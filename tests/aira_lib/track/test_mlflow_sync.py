@@ -216,7 +216,7 @@ def test_patience_leaves_a_failed_server_alone(tmp_path: Path, monkeypatch: pyte
         attempts.append(uri)
         raise ConnectionError
 
-    monkeypatch.setattr(mlflow_sync, "_connect", refuse)
+    monkeypatch.setattr(mlflow_sync, "connect", refuse)
     log = TrackLog(tmp_path / "track.jsonl")
     log.tags({"a": "b"})
     sync = MLflowSync("http://nowhere", "aira/x", {"aira.spec_digest": "d"}, patience=1e6)
@@ -292,8 +292,7 @@ def test_any_name_becomes_one_that_mlflow_takes(text: str) -> None:
 def test_a_database_whose_making_was_cut_off_is_not_left_behind(tmp_path: Path) -> None:
     """kill -9 in the middle of MLflow's migrations leaves a file that MLflow itself can never open again."""
     program = (
-        "import sys; from pathlib import Path; from aira_lib.track.mlflow_sync import _create\n"
-        "_create(Path(sys.argv[1]))"
+        "import sys; from pathlib import Path; from aira_lib.track.connecting import create\n_create(Path(sys.argv[1]))"
     )
     database = tmp_path / "mlflow.db"
     for seconds in (1.0, 2.5, 4.0):

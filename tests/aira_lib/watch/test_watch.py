@@ -13,7 +13,7 @@ from aira_lib.agents.transcript import TRANSCRIPT, Exchange
 from aira_lib.errors import UserError
 from aira_lib.flow.units import search_units
 from aira_lib.records import Manifest, Node
-from aira_lib.search import stage
+from aira_lib.search import sitting
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store
 from aira_lib.study import Study, canonical_json
@@ -68,7 +68,7 @@ def printed(study: Study, settings: Settings) -> str:
 
 
 def test_the_journal_has_the_name_that_the_search_gives_it() -> None:
-    assert JOURNAL == stage.JOURNAL
+    assert JOURNAL == sitting.JOURNAL
 
 
 def test_without_a_terminal_the_table_is_printed_once(study: Study, settings: Settings) -> None:
