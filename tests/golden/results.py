@@ -87,7 +87,7 @@ def _mad() -> Any:
 
 def _text() -> Any:
     from aira_lib.datasets.text import batches, python_stdlib_corpus, text_files_corpus
-    from aira_lib.proxy.language import text_data
+    from aira_lib.proxy.text import text_data
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
