@@ -33,8 +33,10 @@ def buffered(processes: Sequence[Process], own_network: bool) -> int:
     for process in processes:
         network = Path(f"/proc/{process.pid}/net")
         with contextlib.suppress(OSError, ValueError):
-            used = (network / "sockstat").read_text().split("\n", 1)[0]
-            return int(used.removeprefix("sockets: used ")) * most_of_one() + sum(map(_in_tcp, _tables(network)))
+            line = (network / "sockstat").read_text().split("\n", 1)[0]
+            used = int(line.removeprefix("sockets: used "))
+            # The kernel walks all of its table, most of a look's cost, to write that no connection is in it.
+            return used * most_of_one() + sum(map(_in_tcp, _tables(network))) if used else 0
     return 0
 
 
