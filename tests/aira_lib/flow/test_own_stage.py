@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.aira_lib.cli.in_process import aira_elsewhere
-from tests.builders import TINY_STUDY
+from tests.builders import TINY_STUDY, small_text
 
 pytestmark = pytest.mark.usefixtures("plain_kernels")
 
@@ -23,13 +23,9 @@ STUDY = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study and its text: little of it, as its stages read it in a process each."""
     folder = tmp_path_factory.mktemp("own")
-    (folder / "text").mkdir()
-    for number in range(40):
-        (folder / "text" / f"{number:02d}.txt").write_text(f"document {number} of some text, {number * 7}\n" * 40)
-    data = {**STUDY["pretrain"]["data"], "name": "files", "paths": [str(folder / "text")]}
-    (folder / "study.yaml").write_text(yaml.safe_dump({**STUDY, "pretrain": {**STUDY["pretrain"], "data": data}}))
+    pretrain = {**STUDY["pretrain"], "data": small_text(folder / "text")}
+    (folder / "study.yaml").write_text(yaml.safe_dump({**STUDY, "pretrain": pretrain}))
     return folder
 
 
