@@ -73,3 +73,15 @@ TINY_STUDY: dict[str, Any] = {
 def tiny_study(**changes: Any) -> Study:
     """A study that runs in seconds; keyword arguments replace whole top-level sections."""
     return parse_study({**TINY_STUDY, **changes}, "tiny")
+
+
+def small_text(folder: Path) -> dict[str, Any]:
+    """Data of a pretraining that are read at once; the standard library takes each process a second.
+
+    Args:
+        folder: Where forty documents are written.
+    """
+    folder.mkdir(parents=True)
+    for number in range(40):
+        (folder / f"{number:02d}.txt").write_text(f"document {number} of some text, {number * 7}\n" * 40)
+    return {**TINY_STUDY["pretrain"]["data"], "name": "files", "paths": [str(folder)]}

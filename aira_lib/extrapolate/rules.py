@@ -19,7 +19,7 @@ block from the first block on; rounding is to nearest, halves to even, and exact
 under R3, and of C and D at 3B under R4, where only counts are known; L of C and D at 3B, which no rule here gives.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import cycle, islice
@@ -187,11 +187,14 @@ def depth_by_r9(name: str) -> int:
     per_layer, target = layer_params(scale), _target(scale)
     at_1b = published(_name(wanted.family, wanted.variant, "1B"))
 
-    def distance(n_layers: int) -> Fraction:
-        counts = counts_in_proportion(at_1b, n_layers)
-        return abs(sum(n * per_layer[p] for p, n in counts.items()) - target)
+    def size(counts: Mapping[str, int]) -> int:
+        return sum(n * per_layer[p] for p, n in counts.items())
 
-    return min(range(1, MAX_DEPTH + 1), key=distance)
+    # Rounding puts a size off its proportion by less than a layer of each kind, so no depth out of reach comes nearer.
+    mean = Fraction(size(at_1b.counts), at_1b.n_layers)
+    near, reach = round(target / mean), ceil(1 + 2 * sum(per_layer[p] for p in at_1b.counts) / mean)
+    depths = range(max(1, near - reach), min(MAX_DEPTH, near + reach) + 1)
+    return min(depths, key=lambda n: abs(size(counts_in_proportion(at_1b, n)) - target))
 
 
 def depth_by_r10(scale: str) -> int:

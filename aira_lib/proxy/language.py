@@ -3,7 +3,7 @@
 import torch
 
 from aira_lib.architecture.scales import Scale
-from aira_lib.datasets.language import LanguageSplits, language_splits
+from aira_lib.datasets.language import LanguageSplits
 from aira_lib.datasets.mad import Examples
 from aira_lib.device import Precision
 from aira_lib.models.language_model import token_loss
@@ -11,18 +11,10 @@ from aira_lib.models.mad_model import MADModel, mad_model
 from aira_lib.models.precision import rounded
 from aira_lib.proxy.cost import language_scale
 from aira_lib.proxy.scored_task import Score, ScoredTask
+from aira_lib.proxy.text import text_data
 from aira_lib.study import LanguageName, ProxySection
 
 SCORING_BATCH = 64
-
-
-def text_data(section: ProxySection, text: LanguageName) -> LanguageSplits:
-    """The examples of a section's text, the same for every design.
-
-    Raises:
-        UserError: see `aira_lib.datasets.language.language_splits`.
-    """
-    return language_splits(text, section.language, section.validation_fraction, section.seed)
 
 
 def language_task(layers: tuple[str, ...], section: ProxySection, text: LanguageName) -> ScoredTask:

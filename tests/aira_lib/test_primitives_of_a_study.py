@@ -17,8 +17,11 @@ from aira_lib.flow.units import search_units
 from aira_lib.records import read_archive
 from aira_lib.study import canonical_json
 from aira_lib.tasks.section import task_of
-from tests.builders import TINY_STUDY, tiny_study
+from tests.aira_lib.cli.in_process import Ended, aira
+from tests.builders import TINY_STUDY, small_text, tiny_study
 from tests.drive_study import drive
+
+pytestmark = pytest.mark.usefixtures("plain_kernels")
 
 ROOT = Path(__file__).parents[2]
 SMALL: dict[str, Any] = {
@@ -27,35 +30,53 @@ SMALL: dict[str, Any] = {
 }
 
 
+# The primitive from outside imports PyTorch: one process for the commands and the study that need it.
+OUTSIDE = """
+import json, sys
+from dataclasses import asdict
+from tests.aira_lib.cli.in_process import aira
+from tests.drive_study import drive
+drive(sys.argv[1], sys.argv[2])
+print(json.dumps(asdict(aira("pattern", "2(Rm-M)-A", "--json"))))
+"""
+
+
 def in_space(*primitives: str) -> dict[str, Any]:
     return {**TINY_STUDY, **SMALL, "task": {"layers": 4, "primitives": list(primitives)}}
 
 
-def outside(*command: str, plugin: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A command in a process of its own, which gets the primitive from outside by the variable alone."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "AIRA_PLUGINS": "tests.own_primitive" * plugin, **environment}
-    return subprocess.run([sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+def on_small_text(study: dict[str, Any], folder: Path) -> dict[str, Any]:
+    return {**study, "pretrain": {**study["pretrain"], "data": small_text(folder)}}
 
 
-def test_the_command_line_knows_a_primitive_from_outside() -> None:
-    done = outside("-m", "aira_lib.cli", "pattern", "2(Rm-M)-A", "--json")
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
+    """The store of a study, and what a command says: of a process that gets the primitive by the variable alone."""
+    folder = tmp_path_factory.mktemp("outside")
+    study, store = json.dumps(on_small_text(in_space("Rm", "M"), folder / "text")), folder / "store"
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "AIRA_PLUGINS": "tests.own_primitive", "AIRA_KERNELS": "plain"}
+    command = [sys.executable, "-c", OUTSIDE, study, str(store)]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    data = json.loads(done.stdout)
+    return store, Ended(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_the_command_line_knows_a_primitive_from_outside(outside: tuple[Path, Ended]) -> None:
+    _, done = outside
+    assert done.code == 0, done.err
+    data = json.loads(done.out)
     assert data["counts"] == {"A": 1, "M": 2, "Mb": 0, "Rm": 2}
     assert data["n_primitives"] == 3
     at_1b, scale = data["costs"][1], scale_named("1B", 3)
     assert at_1b["ssm_state_bytes"] == 2 * 2 * scale.d_model
     assert at_1b["params"] == 2 * 2048**2 + 2 * 3 * 2048 * scale.d_ff + 2 * 2048 * (2048 + 512)
-    refused = outside("-m", "aira_lib.cli", "pattern", "2(Rm-M)-A", plugin=False)
-    assert refused.returncode == 2
-    assert "unknown primitive 'Rm'; primitives are A (or mA), M, Mb and W" in refused.stderr
+    refused = aira("pattern", "2(Rm-M)-A")
+    assert refused.code == 2
+    assert "unknown primitive 'Rm'; primitives are A (or mA), M, Mb and W" in refused.err
 
 
-def test_a_study_of_a_primitive_from_outside_runs_through_all_stages(tmp_path: Path) -> None:
-    study, store = tmp_path / "study.json", tmp_path / "store"
-    study.write_text(json.dumps(in_space("Rm", "M")))
-    done = outside("-m", "tests.drive_study", str(study), str(store))
-    assert done.returncode == 0, done.stderr
+def test_a_study_of_a_primitive_from_outside_runs_through_all_stages(outside: tuple[Path, Ended]) -> None:
+    store, _ = outside
     (journal,) = store.rglob("journal.jsonl")
     nodes = [json.loads(line) for line in journal.read_text().splitlines()]
     assert any("Rm" in node["design"] for node in nodes if node["design"])
@@ -74,7 +95,8 @@ def test_a_study_of_a_primitive_from_outside_runs_through_all_stages(tmp_path: P
 
 
 def test_a_study_of_four_primitives_runs_through_all_stages(tmp_path: Path) -> None:
-    drive(canonical_json(tiny_study(**in_space("A", "W", "M", "Mb"))), str(tmp_path))
+    study = on_small_text(in_space("A", "W", "M", "Mb"), tmp_path / "text")
+    drive(canonical_json(tiny_study(**study)), str(tmp_path / "store"))
     (archive,) = tmp_path.rglob("archive.parquet")
     used = {layer for row in read_archive(archive) for layer in row.layers}
     assert "W" in used
@@ -115,26 +137,26 @@ def test_a_space_that_makes_no_sense_is_one_line(task: dict[str, Any], said: str
 
 
 def test_patterns_with_window_attention() -> None:
-    done = outside("-m", "aira_lib.cli", "pattern", "4(W-M)-A", "--primitives", "4", "--json", plugin=False)
-    assert done.returncode == 0, done.stderr
-    data = json.loads(done.stdout)
+    done = aira("pattern", "4(W-M)-A", "--primitives", "4", "--json")
+    assert done.code == 0, done.err
+    data = json.loads(done.out)
     assert tuple(data["layers"]) == parse("4(W-M)-A")
     assert data["counts"] == {"A": 1, "M": 4, "Mb": 0, "W": 4}
-    refused = outside("-m", "aira_lib.cli", "pattern", "A-M", "--primitives", "5", plugin=False)
-    assert refused.returncode == 2
-    assert "--primitives 5: there are 4, A, M, Mb, W" in refused.stderr
+    refused = aira("pattern", "A-M", "--primitives", "5")
+    assert refused.code == 2
+    assert "--primitives 5: there are 4, A, M, Mb, W" in refused.err
 
 
 def test_designs_with_window_attention_are_scored_by_hand(tmp_path: Path) -> None:
     study = tmp_path / "study.json"
     study.write_text(json.dumps(in_space("A", "W", "M")))
-    command = ["-m", "aira_lib.cli", "proxy", "evaluate", "2(W-M)", "--profile", str(study), "--json"]
-    done = outside(*command, plugin=False, AIRA_EVALUATIONS=str(tmp_path / "evaluations"))
-    assert done.returncode == 0, done.stderr
-    (row,) = json.loads(done.stdout)
+    command = ["proxy", "evaluate", "2(W-M)", "--profile", str(study), "--json"]
+    done = aira(*command, AIRA_EVALUATIONS=str(tmp_path / "evaluations"))
+    assert done.code == 0, done.err
+    (row,) = json.loads(done.out)
     assert row["design"] == "2(W-M)"
     task = ["--task", "NeuralArchitectureSearchMAD2PrimitivesAccuracy", "--dry-run"]
     study.write_text(json.dumps({**in_space("A", "W", "M"), "task": {"layers": 4}}))
-    refused = outside(*command, *task, plugin=False)
-    assert refused.returncode == 2
-    assert "2(W-M) has W, which task NeuralArchitectureSearchMAD2PrimitivesAccuracy does not have" in refused.stderr
+    refused = aira(*command, *task)
+    assert refused.code == 2
+    assert "2(W-M) has W, which task NeuralArchitectureSearchMAD2PrimitivesAccuracy does not have" in refused.err

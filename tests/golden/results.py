@@ -1,11 +1,13 @@
 """Tiny results of each piece of code, with plain kernels on a CPU: seconds in all."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +29,15 @@ TEXT = TINY.model_copy(
 )
 
 
-def results_of(piece: Piece) -> Any:
-    """The results of a piece, as plain data; in a process of its own, since kernels are chosen once a process."""
-    code = f"import json; from tests.golden.results import RESULTS; print(json.dumps(RESULTS[{piece!r}]()))"
+def results_of_all() -> dict[str, Any]:
+    """The results of each piece, as plain data; in a process of its own, since kernels are chosen once a process."""
+    each = "print(json.dumps({name: of() for name, of in RESULTS.items()}))"
+    code = f"import json; from tests.golden.results import RESULTS; {each}"
     plain = {**os.environ, "AIRA_KERNELS": "plain", "AIRA_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=plain, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    import json
-
-    return json.loads(done.stdout.splitlines()[-1])
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def defaults() -> dict[str, Any]:
@@ -87,7 +88,7 @@ def _mad() -> Any:
 
 def _text() -> Any:
     from aira_lib.datasets.text import batches, python_stdlib_corpus, text_files_corpus
-    from aira_lib.proxy.language import text_data
+    from aira_lib.proxy.text import text_data
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -247,13 +248,16 @@ def _extrapolate() -> Any:
     return [each.model_dump(mode="json", include=kept) for each in found]
 
 
-def _trained(folder: Path) -> Study:
-    """A tiny model, trained for a few steps in a folder."""
+@cache
+def _trained() -> tuple[Study, "tempfile.TemporaryDirectory[str]"]:
+    """A tiny model, trained for a few steps: its study, and a folder that holds the record in `run`."""
     from aira_lib.architecture.scales import scale_named
     from aira_lib.extrapolate.stage import describe
     from aira_lib.pretrain.points import pretraining_points
     from aira_lib.pretrain.stage import pretrain
 
+    place = tempfile.TemporaryDirectory()
+    folder = Path(place.name)
     (folder / "text").mkdir()
     for number in range(40):
         (folder / "text" / f"{number:02d}.txt").write_text(f"document {number} of some text, {number * 7}\n" * 40)
@@ -266,15 +270,13 @@ def _trained(folder: Path) -> Study:
     )  # fmt: skip
     (point,) = pretraining_points(study.pretrain, [design])
     pretrain(study.pretrain, point, work_in(folder / "run"))
-    return study
+    return study, place
 
 
 def _training() -> Any:
     from aira_lib.records import read_columns
 
-    with tempfile.TemporaryDirectory() as name:
-        _trained(Path(name))
-        columns = read_columns(Path(name) / "run" / "loss.parquet")
+    columns = read_columns(Path(_trained()[1].name) / "run" / "loss.parquet")
     return {name: columns[name] for name in ("step", "tokens", "flops", "loss", "learning_rate")}
 
 
@@ -282,11 +284,10 @@ def _evaluate() -> Any:
     from aira_lib.evaluate.stage import evaluate
     from aira_lib.records import Score, read_row
 
-    with tempfile.TemporaryDirectory() as name:
-        study = _trained(Path(name))
-        work = work_in(Path(name) / "scores")
-        evaluate(study.evaluate, study.pretrain.data, Path(name) / "run", work)
-        score = read_row(Path(name) / "scores" / "score.json", Score)
+    study, folder = _trained()
+    work = work_in(Path(folder.name) / "scores")
+    evaluate(study.evaluate, study.pretrain.data, Path(folder.name) / "run", work)
+    score = read_row(work.path / "score.json", Score)
     return score.model_dump(
         mode="json", include={"status", "loss", "loss_stderr", "bits_per_byte", "samples", "document_tokens"}
     )

@@ -20,8 +20,7 @@ from aira_lib.datasets.language import LanguageSplits
 from aira_lib.datasets.mad import splits
 from aira_lib.errors import UserError
 from aira_lib.proxy.cost import task_settings
-from aira_lib.proxy.evaluation import evaluate
-from aira_lib.proxy.language import text_data
+from aira_lib.proxy.text import text_data
 from aira_lib.records import Evaluation
 from aira_lib.study import ProxySection
 from aira_lib.tasks import MAX_SUBMISSION_BYTES, SUBMISSION, SubmissionError, read_submission, task_named
@@ -74,6 +73,8 @@ def evaluate_command(task_name: str) -> None:
         parser.error(f"{SUBMISSION} cannot be read: {error.strerror}")
     except SubmissionError as error:
         parser.error(str(error).splitlines()[0])  # the lines after it draw the place; a reason is one line
+    from aira_lib.proxy.evaluation import evaluate  # with PyTorch, for which no other script and no refusal waits
+
     try:
         evaluation = evaluate(layers, proxy, seed=proxy.seed, threads=int(os.environ.get("OMP_NUM_THREADS", "1")))
     except UserError as error:

@@ -2,7 +2,7 @@
 
 from aira_lib.datasets.language import stand_in
 from aira_lib.proxy.cost import sample_counts
-from aira_lib.proxy.language import text_data
+from aira_lib.proxy.text import text_data
 from aira_lib.study import LanguageName, ProxySection
 from aira_lib.study.language import PAPER_TEST_EXAMPLES, PAPER_TRAIN_EXAMPLES
 from aira_lib.tasks import SearchTask

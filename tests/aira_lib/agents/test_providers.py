@@ -2,8 +2,7 @@
 
 import json
 import os
-import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from aira_lib.agents.providers.smollm2 import Smollm2
 from aira_lib.errors import UserError
 from aira_lib.local.search_study import SearchOptions, study_for
 from aira_lib.tasks.airs import new_task_folder
+from tests.aira_lib.cli.in_process import Ended, aira_elsewhere
 from tests.builders import TINY_STUDY
 
 pytestmark = pytest.mark.usefixtures("plain_kernels")
@@ -90,22 +90,24 @@ def test_a_task_folder_refuses_every_model_that_writes_designs_only(tmp_path: Pa
             study_for(folder, SearchOptions(model=model))
 
 
-def toy_search(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`aira search` in a process to which nothing is new but a module on its path."""
+def toy_searches(tmp_path: Path, *searches: Sequence[str]) -> list[Ended]:
+    """Each `aira search`, in one process to which nothing is new but a module on its path."""
     (tmp_path / "toy_models.py").write_text(TOY)
     env = {k: v for k, v in os.environ.items() if not k.startswith(("AIRA_", "MLFLOW_"))}
     env |= {"AIRA_PLUGINS": "toy_models", "NO_COLOR": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
-    command = [sys.executable, "-m", "aira_lib.cli", "search", *arguments, "--store", str(tmp_path / "runs")]
-    return subprocess.run(command, env=env, cwd=ROOT, text=True, capture_output=True, timeout=180, check=False)
+    store = ("--store", str(tmp_path / "runs"))
+    return aira_elsewhere(env, ROOT, *(("search", *each, *store) for each in searches))
 
 
 def test_a_provider_from_outside_searches(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY_STUDY))
     options = ["--model", "toy:M", "--seeds", "1", "--steps", "2", "--profile", str(tmp_path / "tiny.yaml")]
-    planned = toy_search(tmp_path, TASK, *options, "--dry-run")
-    assert "Cost: nothing (toy:M asks no provider)" in planned.stdout, planned.stderr
-    done = toy_search(tmp_path, TASK, *options, "--tracking", "none")
-    assert done.returncode == 0, done.stdout + done.stderr
+    toy = [TASK, *options, "--tracking", "none"]
+    nameless = [TASK, "--model", "toy:", "--profile", "laptop"]
+    programs = [str(new_task_folder(tmp_path / "MyTask")), "--model", "toy:M"]
+    planned, done, *refused = toy_searches(tmp_path, [*toy, "--dry-run"], toy, nameless, programs)
+    assert "Cost: nothing (toy:M asks no provider)" in planned.out, planned.err
+    assert done.code == 0, done.out + done.err
     (record,) = (tmp_path / "runs").glob("*/search/greedy-plaything.s0-*")
     (journal,) = record.glob("*/journal.jsonl")
     nodes = [json.loads(line) for line in journal.read_text().splitlines()]
@@ -116,12 +118,7 @@ def test_a_provider_from_outside_searches(tmp_path: Path) -> None:
     assert {"what": "a toy", "instead_of": "a large language model", "detail": "greedy-plaything"} in manifest[
         "stand_ins"
     ]
-
-
-def test_a_refusal_of_a_provider_from_outside_is_one_line_before_anything_runs(tmp_path: Path) -> None:
-    done = toy_search(tmp_path, TASK, "--model", "toy:", "--profile", "laptop")
-    assert (done.returncode, done.stderr) == (2, "aira: model 'toy:': which layer?\n")
-    folder = str(new_task_folder(tmp_path / "MyTask"))
-    done = toy_search(tmp_path, folder, "--model", "toy:M")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "--model toy:M: it writes designs only" in done.stderr
+    # Its refusals are one line before anything runs.
+    assert (refused[0].code, refused[0].err) == (2, "aira: model 'toy:': which layer?\n")
+    assert (refused[1].code, refused[1].err.count("\n")) == (2, 1)
+    assert "--model toy:M: it writes designs only" in refused[1].err

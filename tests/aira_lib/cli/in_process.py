@@ -1,11 +1,17 @@
-"""The command line called in this process: what it says, and how it ends."""
+"""The command line called in this process, or several commands in one other: what it says, and how it ends.
+
+`python -m tests.aira_lib.cli.in_process` is that other one: commands as JSON from stdin, how they ended to stdout.
+"""
 
 import io
+import json
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
+from pathlib import Path
 from unittest.mock import patch
 
 import typer
@@ -44,3 +50,23 @@ def _given(arguments: Sequence[str], environment: Mapping[str, str]) -> Iterator
         patch.dict("os.environ", environment),
     ):
         yield
+
+
+def aira_elsewhere(environment: Mapping[str, str], cwd: Path, *commands: Sequence[str]) -> list[Ended]:
+    """Run commands one after another in one process that has the environment from its start, as plugins need it.
+
+    Args:
+        environment: The whole of it; PYTHONPATH leads to these tests.
+        cwd: The current directory.
+        commands: The arguments of each.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", __name__], input=json.dumps(commands), cwd=cwd, env=dict(environment), text=True,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [Ended(**each) for each in json.loads(done.stdout.splitlines()[-1])]
+
+
+if __name__ == "__main__":
+    print(json.dumps([asdict(aira(*arguments)) for arguments in json.load(sys.stdin)]))

@@ -1,6 +1,5 @@
 """The command line as a user meets it: help, mistakes, the plan."""
 
-import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -9,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.aira_lib.cli import in_process
+from tests.aira_lib.cli.in_process import Ended
 from tests.builders import TINY_STUDY
 
 pytestmark = pytest.mark.usefixtures("plain_kernels")
@@ -35,10 +36,8 @@ COMMANDS = (
 )
 
 
-def aira(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "aira_lib.cli", *arguments]
-    env = {**os.environ, "COLUMNS": "140", "NO_COLOR": "1", **environment}
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=env)
+def aira(*arguments: str, **environment: str) -> Ended:
+    return in_process.aira(*arguments, COLUMNS="140", NO_COLOR="1", **environment)
 
 
 @pytest.fixture
@@ -49,10 +48,10 @@ def study(tmp_path: Path) -> str:
 
 
 def test_help_teaches_every_command() -> None:
-    overview = aira("--help").stdout
+    overview = aira("--help").out
     for command in COMMANDS:
         assert f" {command} " in overview
-        assert "Usage" in aira(command, "--help").stdout
+        assert "Usage" in aira(command, "--help").out
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -62,11 +61,19 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_it_is_a_program() -> None:
+    """All other commands are called in this process."""
+    done = subprocess.run([sys.executable, "-m", "aira_lib.cli", "run", "nowhere.yaml"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("aira: nowhere.yaml: cannot be read")
+    assert done.stderr.count("\n") == 1
+
+
 def test_dry_run_shows_the_plan_and_starts_nothing(study: str, tmp_path: Path) -> None:
     done = aira("run", study, "--dry-run", "--store", str(tmp_path / "runs"))
-    assert done.returncode == 0, done.stderr
-    assert "7 candidates at most" in done.stdout
-    assert "training runs at most" in done.stdout
+    assert done.code == 0, done.err
+    assert "7 candidates at most" in done.out
+    assert "training runs at most" in done.out
     assert not (tmp_path / "runs").exists()
 
 
@@ -87,19 +94,19 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 ) -> None:
     given = [study if a == "STUDY" else a for a in arguments]
     done = aira(*given, AIRA_STORE=str(tmp_path / "runs"))
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert line in done.stderr
-    assert done.stderr.strip().count("\n") == 0, done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
+    assert done.code == 2, done.out + done.err
+    assert line in done.err
+    assert done.err.strip().count("\n") == 0, done.err
+    assert "Traceback" not in done.err + done.out
 
 
 def test_an_unknown_task_names_the_nearest(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(yaml.safe_dump({**TINY_STUDY, "task": {"name": "NeuralArchitectureSearchMAD3PrimitivesAccuracy"}}))
     done = aira("run", str(path), "--store", str(tmp_path / "runs"))
-    assert done.returncode == 2
-    assert "did you mean 'NeuralArchitectureSearchMAD" in done.stderr
-    assert done.stderr.strip().count("\n") == 0
+    assert done.code == 2
+    assert "did you mean 'NeuralArchitectureSearchMAD" in done.err
+    assert done.err.strip().count("\n") == 0
 
 
 def test_a_model_without_its_packages_stops_the_run_before_it_starts(tmp_path: Path) -> None:
@@ -108,26 +115,28 @@ def test_a_model_without_its_packages_stops_the_run_before_it_starts(tmp_path: P
     path = tmp_path / "s.yaml"
     path.write_text(yaml.safe_dump({**TINY_STUDY, "agents": [{"model": "openai/gpt-5"}]}))
     done = aira("run", str(path), "--store", str(tmp_path / "runs"))
-    assert done.returncode == 2
-    assert "pip install -e '.[agents]'" in done.stderr
+    assert done.code == 2
+    assert "pip install -e '.[agents]'" in done.err
     assert not (tmp_path / "runs").exists()
 
 
-def test_stages_run_alone_one_after_another(study: str, tmp_path: Path) -> None:
-    store = str(tmp_path / "runs")
+def test_stages_run_alone_one_after_another(tmp_path: Path) -> None:
+    study, store = tmp_path / "one.yaml", str(tmp_path / "runs")
+    study.write_text(yaml.safe_dump({**TINY_STUDY, "agents": [{**TINY_STUDY["agents"][0], "seeds": 1}]}))
     for stage in ("search", "archive", "aggregate", "extrapolate"):
-        done = aira(stage, study, "--store", store)
-        assert done.returncode == 0, done.stderr
-        assert "made in" in done.stdout
-    again = aira("search", study, "--unit", "greedy-offline.s0", "--store", store)
-    assert "was there already" in again.stdout
-    wrong = aira("pretrain", study, "--unit", "nothing", "--store", store)
-    assert wrong.returncode == 2
-    assert "there is no pretraining point 'nothing'" in wrong.stderr
+        untracked = ("--tracking", "none") if stage == "search" else ()
+        done = aira(stage, str(study), "--store", store, *untracked)
+        assert done.code == 0, done.err
+        assert "made in" in done.out
+    again = aira("search", str(study), "--unit", "greedy-offline.s0", "--store", store)
+    assert "was there already" in again.out
+    wrong = aira("pretrain", str(study), "--unit", "nothing", "--store", store)
+    assert wrong.code == 2
+    assert "there is no pretraining point 'nothing'" in wrong.err
 
 
 def test_doctor_says_what_is_here() -> None:
     done = aira("doctor")
-    assert done.returncode == 0
-    assert "Mamba-2 kernels" in done.stdout
-    assert "pip install" in done.stdout
+    assert done.code == 0
+    assert "Mamba-2 kernels" in done.out
+    assert "pip install" in done.out

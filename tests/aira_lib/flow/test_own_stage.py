@@ -2,14 +2,14 @@
 
 import json
 import os
-import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.builders import TINY_STUDY
+from tests.aira_lib.cli.in_process import aira_elsewhere
+from tests.builders import TINY_STUDY, small_text
 
 pytestmark = pytest.mark.usefixtures("plain_kernels")
 
@@ -24,43 +24,47 @@ STUDY = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("own")
-    (folder / "study.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(STUDY))))
+    pretrain = {**STUDY["pretrain"], "data": small_text(folder / "text")}
+    (folder / "study.yaml").write_text(yaml.safe_dump({**STUDY, "pretrain": pretrain}))
     return folder
 
 
-def aira(folder: Path, *arguments: str) -> str:
+def aira(folder: Path, *commands: Sequence[str]) -> list[str]:
+    """What each command says, of several in one process that knows the stage from its start."""
     environment = {
         **os.environ,
         "AIRA_PLUGINS": "tests.own_stage",
         "PYTHONPATH": str(ROOT),
         "AIRA_SCRATCH": str(folder / "scratch"),
     }
-    command = [sys.executable, "-m", "aira_lib.cli", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    ended = aira_elsewhere(environment, ROOT, *commands)
+    for each in ended:
+        assert each.code == 0, each.out + each.err
+    return [each.out for each in ended]
 
 
 @pytest.mark.slow
 def test_a_stage_from_outside_runs_with_all_others(folder: Path) -> None:
     study, store = str(folder / "study.yaml"), ("--store", str(folder / "runs"))
-    plan = aira(folder, "run", study, "--dry-run", *store)
+    run = ("run", study, *store, "--tracking", "none")
+    plan, _, weighed, again = aira(folder, (*run, "--dry-run"), run, ("weigh", study, *store), run)
     assert "checkpoints to weigh" in plan
-    aira(folder, "run", study, *store)
     records = list((folder / "runs/tiny/weigh").glob("*/*/weight.json"))
     assert len(records) == len(list((folder / "runs/tiny/pretrain").glob("*/manifest.json"))) > 1
     (page,) = (folder / "runs/tiny/report").glob("*/*/report.html")
     weight = json.loads(records[0].read_text())
     assert "Weigh the checkpoints of all points." in page.read_text()
     assert str(weight["bytes"]) in page.read_text()
+    assert f'"checkpoint_bytes": {weight["bytes"]}' in (records[0].parent / "track.jsonl").read_text()
     # Its command finds what the pipeline made, and the next run recomputes nothing.
-    assert "was there already" in aira(folder, "weigh", study, *store)
-    assert "Nothing was recomputed" in aira(folder, "run", study, *store)
+    assert "was there already" in weighed
+    assert "Nothing was recomputed" in again
 
 
 def test_its_command_has_its_help_and_the_compiled_pipeline_its_component(folder: Path) -> None:
-    assert "Weigh the checkpoints of all points." in aira(folder, "--help").replace("\n", " ").replace("│", "")
-    aira(folder, "compile", str(folder / "study.yaml"), "-o", str(folder / "pipeline.yaml"), "--store", "s3://b/runs")
+    compiled = ("compile", str(folder / "study.yaml"), "-o", str(folder / "pipeline.yaml"), "--store", "s3://b/runs")
+    overview, _ = aira(folder, ["--help"], compiled)
+    assert "Weigh the checkpoints of all points." in overview.replace("\n", " ").replace("│", "")
     pipeline = next(yaml.safe_load_all((folder / "pipeline.yaml").read_text()))
     assert "comp-weigh" in pipeline["components"]
     report = pipeline["root"]["dag"]["tasks"]["report"]

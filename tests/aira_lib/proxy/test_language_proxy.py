@@ -13,7 +13,8 @@ from aira_lib.device import Precision
 from aira_lib.models.mad_model import mad_model
 from aira_lib.proxy.cost import count_steps, evaluation_flops, language_scale, sample_counts
 from aira_lib.proxy.evaluation import evaluate
-from aira_lib.proxy.language import mean_loss, text_data, text_scale
+from aira_lib.proxy.language import mean_loss, text_scale
+from aira_lib.proxy.text import text_data
 from aira_lib.study import LanguageData, ProxySection
 
 TEXT = LanguageData(tokenizer="words", vocab_size=128, seq_len=32, train_examples=60, test_examples=20)

@@ -10,6 +10,8 @@ import pytest
 
 from aira_lib.tasks.airs import TaskFolderError, check_task_folder, new_task_folder
 from aira_lib.tasks.airs.submissions import Table, copy_exports, drawn, permuted, read_table
+from tests.aira_lib.cli import in_process
+from tests.aira_lib.cli.in_process import Ended
 from tests.aira_lib.tasks.made_folders import change_metadata, made_folder, replace_in
 from tests.aira_lib.tasks.public_folders import public_folder
 
@@ -155,16 +157,12 @@ def test_gold_from_a_data_set_on_disk(tmp_path: Path) -> None:
     """As public tasks without custom labels: the scoring column of a saved Hugging Face data set (Arrow streams)."""
     folder = made_folder(tmp_path)
     (folder / "custom_labels.py").unlink()
+    (folder / "labels.arrow").write_bytes(_arrow_stream(_test_bits(folder)))
     with (folder / "evaluate_prepare.py").open("a") as file:
         file.write(
-            "    import pyarrow as pa\n"
-            "    rows = raw_data(given.global_shared_data_dir, 'test')\n"
-            "    table = pa.table({'bits': [r['bits'] for r in rows], 'parity': [int(r['parity']) for r in rows]})\n"
-            "    path = str(mount / 'test_with_labels' / 'data-00000-of-00001.arrow')\n"
-            "    with pa.OSFile(path, 'wb') as sink, pa.ipc.new_stream(sink, table.schema) as writer:\n"
-            "        writer.write_table(table)\n"
+            "    saved = mount / 'test_with_labels' / 'data-00000-of-00001.arrow'\n"
+            "    shutil.copyfile(__file__.replace('evaluate_prepare.py', 'labels.arrow'), saved)\n"
         )
-    assert pa.__version__
     assert failures(folder) == {}
 
 
@@ -189,6 +187,14 @@ def test_reference_folders_instead_of_a_table(tmp_path: Path) -> None:
     assert "gold beats every other submission" in failures(folder)
     (folder / "gold_submission" / "submission.csv").unlink()
     assert "no file 'submission.csv'" in failures(folder)["runs to its end"]
+
+
+def _arrow_stream(bits: list[str]) -> bytes:
+    table = pa.table({"bits": bits, "parity": [text.count("1") % 2 for text in bits]})
+    with pa.BufferOutputStream() as sink:
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return bytes(sink.getvalue())
 
 
 def _test_bits(folder: Path) -> list[str]:
@@ -243,41 +249,40 @@ def test_a_new_task_never_overwrites(tmp_path: Path) -> None:
         new_task_folder(tmp_path / "Mine")
 
 
-def aira(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "aira_lib.cli", "tasks", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def aira(*arguments: str) -> Ended:
+    return in_process.aira("tasks", *arguments)
 
 
 def test_the_command_line(tmp_path: Path) -> None:
     folder = tmp_path / "FreshTaskAccuracy"
-    assert "aira tasks check" in aira("new", str(folder)).stdout
-    listed = aira("list", str(tmp_path)).stdout
+    assert "aira tasks check" in aira("new", str(folder)).out
+    listed = aira("list", str(tmp_path)).out
     assert "FreshTaskAccuracy  Accuracy (higher is better)" in listed
     assert "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy" in listed
-    assert "parity of eight bits" in aira("show", str(folder)).stdout
+    assert "parity of eight bits" in aira("show", str(folder)).out
     good = aira("check", str(folder))
-    assert (good.returncode, good.stdout.splitlines()[-1]) == (0, "conforms")
+    assert (good.code, good.out.splitlines()[-1]) == (0, "conforms")
     (folder / "gold.csv").write_text("parity\n" + "1\n" * 200)
     scored = aira("score", str(folder), str(folder / "gold.csv"))
-    assert scored.returncode == 0
-    assert scored.stdout.startswith("Accuracy: 0.5")
-    assert "published best: 1 (" in scored.stdout
-    assert "normalised score: 0." in scored.stdout
+    assert scored.code == 0
+    assert scored.out.startswith("Accuracy: 0.5")
+    assert "published best: 1 (" in scored.out
+    assert "normalised score: 0." in scored.out
     (folder / "gold.csv").write_text("parity\n1\n")
     refused = aira("score", str(folder), str(folder / "gold.csv"))
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert "refused by the task: exit code 2" in refused.stderr
-    assert "has 1 rows, but the test data have 200" in refused.stderr
+    assert (refused.code, refused.out) == (2, "")
+    assert "refused by the task: exit code 2" in refused.err
+    assert "has 1 rows, but the test data have 200" in refused.err
     (folder / "gold.csv").write_text("parity\n" + "1\n" * 150 + "nan\n" + "1\n" * 49)
     lacking = aira("score", str(folder), str(folder / "gold.csv"))
-    assert "line 152: 'nan' lacks a finite number that is asked for" in lacking.stderr
+    assert "line 152: 'nan' lacks a finite number that is asked for" in lacking.err
     missing = aira("score", str(folder), str(folder / "nothing.csv"))
-    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
-    assert "no such file or folder; name the submission, submission.csv" in missing.stderr
+    assert (missing.code, missing.err.count("\n")) == (2, 1)
+    assert "no such file or folder; name the submission, submission.csv" in missing.err
     (folder / "prepare.py").write_text("boom")
     bad = aira("check", str(folder))
-    assert bad.returncode == 1
-    assert "FAIL  runs to its end: prepare.py: exit code 1: NameError" in bad.stdout
+    assert bad.code == 1
+    assert "FAIL  runs to its end: prepare.py: exit code 1: NameError" in bad.out
     unknown = aira("show", "NoSuchTask")
-    assert unknown.returncode == 2
-    assert unknown.stderr.startswith("aira: NoSuchTask: neither a folder nor a built-in task")
+    assert unknown.code == 2
+    assert unknown.err.startswith("aira: NoSuchTask: neither a folder nor a built-in task")

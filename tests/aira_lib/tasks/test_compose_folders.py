@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from aira_lib.datasets.mad import splits
 from aira_lib.errors import UserError
 from aira_lib.proxy.cost import task_settings
 from aira_lib.proxy.evaluation import evaluate as proxy_evaluate
-from aira_lib.proxy.language import text_data
+from aira_lib.proxy.text import text_data
 from aira_lib.study import ProxySection
 from aira_lib.study.reading import load_study
 from aira_lib.tasks import TASKS, SubmissionError, description, read_submission
@@ -22,6 +23,8 @@ from aira_lib.tasks.airs import InvalidSubmission, ScriptFailure, TaskFolder, ev
 from aira_lib.tasks.airs.folder import BUILT_IN, task_folders
 from aira_lib.tasks.profile import LAPTOP, profile_named
 from tests.builders import TINY_STUDY
+
+pytestmark = pytest.mark.usefixtures("plain_kernels")
 
 ROOT = Path(__file__).parents[3]
 NAMES = sorted(TASKS)
@@ -78,7 +81,7 @@ def _score(task: TaskFolder, folders: list[Path], submission: str, environment: 
 def test_a_folder_end_to_end_at_a_tiny_size(tmp_path: Path, study: Path) -> None:
     task = load_task_folder(BUILT_IN / "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy")
     folders = _folders(tmp_path)
-    environment = {"AIRA_PROFILE": str(study), "OMP_NUM_THREADS": "1"}
+    environment = {"AIRA_PROFILE": str(study), "OMP_NUM_THREADS": "1", "AIRA_KERNELS": "plain"}
     proxy = load_study(study).proxy
     prepare(task, *folders, 300, environment)
     _only_the_training_split(folders[1], proxy)
@@ -114,7 +117,7 @@ def test_a_folder_of_text_end_to_end_at_a_tiny_size(tmp_path: Path) -> None:
     study.write_text(yaml.safe_dump({**TINY_STUDY, "proxy": tiny}))
     task = load_task_folder(BUILT_IN / "NeuralArchitectureSearchBabiStories2PrimitivesLoss")
     folders = _folders(tmp_path)
-    environment = {"AIRA_PROFILE": str(study), "OMP_NUM_THREADS": "1"}
+    environment = {"AIRA_PROFILE": str(study), "OMP_NUM_THREADS": "1", "AIRA_KERNELS": "plain"}
     prepare(task, *folders, 300, environment)
     proxy = profile_named(str(study), "babistories")[1]
     _only_the_training_text(folders[1], proxy)
@@ -148,10 +151,12 @@ def test_an_unknown_profile_and_a_missing_submission_say_so(tmp_path: Path, stud
 
 
 def test_the_profile_is_a_flag_too(tmp_path: Path, study: Path) -> None:
-    import sys
-
+    """The script is a process, which says what it imports: what trains nothing waits for no PyTorch."""
     shared, data, _ = _folders(tmp_path)
     script = BUILT_IN / "NeuralArchitectureSearchMAD2PrimitivesAccuracy" / "prepare.py"
     flags = ["--global-shared-data-dir", shared, "--agent-data-mount-dir", data, "--profile", study]
-    subprocess.run([sys.executable, "-B", script, *flags], check=True)
+    command = [sys.executable, "-B", "-X", "importtime", script, *flags]
+    imported = subprocess.run(command, check=True, capture_output=True, text=True).stderr
     assert json.loads((data / "settings.json").read_text())["proxy"]["d_model"] == 16
+    assert "aira_lib.tasks.designs.scripts" in imported
+    assert "torch" not in imported

@@ -2,8 +2,7 @@
 
 import json
 import os
-import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from aira_lib.tasks import section as sections
 from aira_lib.tasks.designs.family import DesignFamily
 from aira_lib.tasks.family import FAMILIES, TaskFamily
 from aira_lib.tasks.section import family_of
+from tests.aira_lib.cli.in_process import Ended, aira_elsewhere
 
 pytestmark = pytest.mark.usefixtures("plain_kernels")
 
@@ -92,7 +92,7 @@ AGENT = {"name": "a", "scaffold": "sampling", "steps": len(PROGRAMS), "limits": 
 
 
 class World:
-    """A folder with the family's module, recorded replies and a study; `aira` runs in it as from a shell."""
+    """A folder with the family's module, recorded replies and studies; commands run in it, in one process a call."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.model = folder, f"replay:{folder}"
@@ -104,19 +104,16 @@ class World:
         ]
         write_rows(folder / REPLIES, replies)
 
-    def study(self, **changes: Any) -> str:
-        path = self.folder / "toy.yaml"
+    def study(self, name: str = "toy", **changes: Any) -> str:
+        path = self.folder / f"{name}.yaml"
         study = {"name": "toy", "task": {"name": "ToySumAbsoluteError"}, "agents": [{**AGENT, "model": self.model}]}
         path.write_text(yaml.safe_dump({**study, **changes}))
         return str(path)
 
-    def aira(self, *arguments: str, plugins: str = "family_of_mine") -> "subprocess.CompletedProcess[str]":
+    def aira(self, *commands: Sequence[str], plugins: str = "family_of_mine") -> list[Ended]:
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{self.folder}", "AIRA_PLUGINS": plugins, "COLUMNS": "200"}
-        command = [sys.executable, "-c", "from aira_lib.cli import main; main()", *arguments]
-        return subprocess.run(
-            [*command, "--store", str(self.folder / "runs")], capture_output=True, text=True, env=environment,
-            cwd=self.folder, timeout=300,
-        )  # fmt: skip
+        store = ("--store", str(self.folder / "runs"))
+        return aira_elsewhere(environment, self.folder, *((*each, *store) for each in commands))
 
 
 @pytest.fixture
@@ -125,8 +122,8 @@ def world(tmp_path: Path) -> World:
 
 
 def test_it_is_searched_by_a_study(world: World) -> None:
-    done = world.aira("search", world.study(), "--unit", "a.s0")
-    assert done.returncode == 0, done.stderr
+    (done,) = world.aira(("search", world.study(), "--unit", "a.s0"))
+    assert done.code == 0, done.err
     (journal,) = (world.folder / "runs/toy/search").glob("*/*/journal.jsonl")
     eight, negative, nan, right = read_rows(journal, Node)
     assert (eight.status, eight.validation, eight.test) == ("ok", 2.0, 1.0)
@@ -144,37 +141,39 @@ def test_it_is_searched_by_a_study(world: World) -> None:
 
 def test_it_is_searched_by_its_name_and_in_several_processes(world: World) -> None:
     options = ("--agent", "sampling", "--model", world.model, "--seeds", "1", "--steps", "1", "--tracking", "none")
-    foreseen = world.aira("search", "ToySumAbsoluteError", *options, "--dry-run")
-    assert foreseen.returncode == 0, foreseen.stderr
-    assert "Task: ToySumAbsoluteError\n" in foreseen.stdout
-    assert "Time: at most" in foreseen.stdout
-    done = world.aira("search", "ToySumAbsoluteError", *options)
-    assert done.returncode == 0, done.stderr
-    assert "1 of 1 searches made" in done.stdout
-    sized = world.aira("search", "ToySumAbsoluteError", *options, "--profile", "laptop")
-    assert (sized.returncode, sized.stdout) == (2, "")
-    assert "--profile laptop: a toy task says by itself how large its data is" in sized.stderr
+    searched = ("search", "ToySumAbsoluteError", *options)
+    foreseen, done, sized = world.aira((*searched, "--dry-run"), searched, (*searched, "--profile", "laptop"))
+    assert foreseen.code == 0, foreseen.err
+    assert "Task: ToySumAbsoluteError\n" in foreseen.out
+    assert "Time: at most" in foreseen.out
+    assert done.code == 0, done.err
+    assert "1 of 1 searches made" in done.out
+    assert (sized.code, sized.out) == (2, "")
+    assert "--profile laptop: a toy task says by itself how large its data is" in sized.err
 
 
-def refused(done: "subprocess.CompletedProcess[str]") -> str:
+def refused(done: Ended) -> str:
     """The one line of a command that refused."""
-    assert done.returncode == 2, done.stderr
-    (line,) = done.stderr.strip().split("\n")
+    assert done.code == 2, done.err
+    (line,) = done.err.strip().split("\n")
     return line
 
 
 def test_what_does_not_go_with_it_is_one_line(world: World) -> None:
-    offline = world.study(agents=[{"name": "a", "model": "offline"}])
-    assert "model offline writes designs only; ToySumAbsoluteError needs a language model" in refused(
-        world.aira("search", offline, "--unit", "a.s0")
+    offline, later, whole = map(
+        refused,
+        world.aira(
+            ("search", world.study("offline", agents=[{"name": "a", "model": "offline"}]), "--unit", "a.s0"),
+            ("search", world.study("later", aggregate=[{"name": "v"}], evaluate={"samples": 3}), "--unit", "a.s0"),
+            ("run", world.study(), "--dry-run"),
+        ),
     )
-    later = world.study(aggregate=[{"name": "vote"}], evaluate={"samples": 3})
-    line = refused(world.aira("search", later, "--unit", "a.s0"))
-    assert "study toy searches a toy task" in line
-    assert line.endswith("leave out aggregate, evaluate")
-    assert "run its searches alone with `aira search`" in refused(world.aira("run", world.study(), "--dry-run"))
-    without = refused(world.aira("search", world.study(), "--unit", "a.s0", plugins=""))
-    assert "unknown task 'ToySumAbsoluteError'" in without
+    assert "model offline writes designs only; ToySumAbsoluteError needs a language model" in offline
+    assert "study toy searches a toy task" in later
+    assert later.endswith("leave out aggregate, evaluate")
+    assert "run its searches alone with `aira search`" in whole
+    (without,) = world.aira(("search", world.study(), "--unit", "a.s0"), plugins="")
+    assert "unknown task 'ToySumAbsoluteError'" in refused(without)
 
 
 def test_two_families_of_one_task_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from aira_lib.errors import MissingDependency
 from aira_lib.track import mlflow_sync
-from aira_lib.track.address import sqlite_address
+from aira_lib.track.address import sqlite_address, sqlite_file
 from aira_lib.track.log import TrackLog
 from aira_lib.track.mlflow_sync import MLflowSync
 
@@ -27,8 +28,18 @@ mlflow = pytest.importorskip("mlflow")
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a database whose making was cut off by kill -9; it is made whole by the first who uses it."""
     folder = tmp_path_factory.mktemp("runs") / "my rüns, 100%20"  # a name that an address would spell otherwise
     folder.mkdir()
+    program = (
+        "import sys; from pathlib import Path; from aira_lib.track.connecting import create\ncreate(Path(sys.argv[1]))"
+    )
+    command = [sys.executable, "-c", program, str(folder / "mlflow.db")]
+    with subprocess.Popen(command, start_new_session=True) as maker:
+        while not any(path.stat().st_size for path in folder.glob("*.tmp")):
+            assert maker.poll() is None, "it made nothing"
+            time.sleep(0.01)
+        os.killpg(maker.pid, signal.SIGKILL)
     return sqlite_address(folder / "mlflow.db")
 
 
@@ -54,6 +65,14 @@ def runs_of(sync: MLflowSync) -> dict[str, Any]:
 def history(sync: MLflowSync, run: Any, name: str) -> list[tuple[int, float]]:
     points = mlflow.MlflowClient(sync.tracking_uri).get_metric_history(run.info.run_id, name)
     return sorted((point.step, point.value) for point in points)
+
+
+def test_a_database_whose_making_was_cut_off_is_not_left_behind(database: str) -> None:
+    """kill -9 in the middle of MLflow's migrations leaves a file that MLflow itself can never open again."""
+    file = sqlite_file(database)
+    assert file
+    assert not file.exists() or sqlite3.connect(file).execute("select count(*) from runs").fetchone() == (0,)
+    assert new_sync(database, "aira/x").set_status(None, "", "finished")
 
 
 def test_a_study_is_a_parent_with_nested_runs(sync: MLflowSync, tmp_path: Path) -> None:
@@ -287,23 +306,3 @@ def test_any_name_becomes_one_that_mlflow_takes(text: str) -> None:
     for validate in (_validate_metric_name, _validate_param_name, _validate_tag_name):
         validate(name)
     assert mlflow_sync._name(name) == name
-
-
-def test_a_database_whose_making_was_cut_off_is_not_left_behind(tmp_path: Path) -> None:
-    """kill -9 in the middle of MLflow's migrations leaves a file that MLflow itself can never open again."""
-    program = (
-        "import sys; from pathlib import Path; from aira_lib.track.connecting import create\n_create(Path(sys.argv[1]))"
-    )
-    database = tmp_path / "mlflow.db"
-    for seconds in (1.0, 2.5, 4.0):
-        maker = subprocess.Popen([sys.executable, "-c", program, str(database)], start_new_session=True)
-        try:
-            maker.wait(seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(maker.pid, signal.SIGKILL)
-            maker.wait()
-        assert not database.exists() or sqlite3.connect(database).execute("select count(*) from runs").fetchone() == (
-            0,
-        )
-    sync = MLflowSync(f"sqlite:///{database}", "aira/x", {"aira.spec_digest": "d"})
-    assert sync.set_status(None, "", "finished")
