@@ -8,11 +8,13 @@ import os
 import signal
 import sys
 import time
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_FIRST_BLOW = 64  # threads: more than most candidates have, and read within milliseconds
 _LISTS_CHILDREN = Path("/proc/thread-self/children").exists()
 
 
@@ -26,32 +28,57 @@ class Process:
     threads: int = 1
 
 
-def family(root: int, thorough: bool = True) -> list[Process]:
+def family(root: int, thorough: bool = True, most: int = sys.maxsize) -> list[Process]:
     """All living descendants of a process, itself not included.
 
     A thorough look reads about every process of the machine. The other one follows the kernel's lists of children,
     at a hundredth of the cost, and may miss processes while siblings of theirs are just ending.
+
+    Either ends as soon as it has seen more than `most` threads: a fork bomb must not grow faster than it is looked at.
     """
-    if sys.platform != "linux":
-        return []
-    every = _children_of_all() if thorough or not _LISTS_CHILDREN else None
     found: list[Process] = []
-    todo = [root]
-    while todo:
-        parent = todo.pop()
-        for pid, fields in every.get(parent, ()) if every is not None else _children(parent):
-            todo.append(pid)
-            if fields[0] not in "ZX":
-                found.append(Process(pid, int(fields[2]), int(fields[21]) * _PAGE, int(fields[17])))
+    for through_all in (False, True) if thorough and _LISTS_CHILDREN else (thorough,):
+        found, threads = [], 0
+        for process in _living(root, through_all):
+            found.append(process)
+            threads += process.threads
+            if threads > most:
+                return found
     return found
 
 
-def _children_of_all() -> dict[int, list[tuple[int, list[str]]]]:
-    children: dict[int, list[tuple[int, list[str]]]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and (fields := _stat(int(entry))):
-            children.setdefault(int(fields[1]), []).append((int(entry), fields))
-    return children
+def _living(root: int, through_all: bool) -> Iterator[Process]:
+    """The living descendants of a process, parents before their children, each read when it is asked for."""
+    if sys.platform == "linux":
+        for pid, fields in (_among_all if through_all or not _LISTS_CHILDREN else _by_lists)(root):
+            if fields[0] not in "ZX":
+                yield Process(pid, int(fields[2]), int(fields[21]) * _PAGE, int(fields[17]))
+
+
+def _among_all(root: int) -> Iterator[tuple[int, list[str]]]:
+    """Descendants, among all processes of the machine; one that is read before its parent waits for it."""
+    known, waiting = {root}, defaultdict[int, list[tuple[int, list[str]]]](list)
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if not entry.name.isdigit() or not (fields := _stat(int(entry.name))):
+                continue
+            if (parent := int(fields[1])) not in known:
+                waiting[parent].append((int(entry.name), fields))
+                continue
+            todo = [(int(entry.name), fields)]
+            while todo:
+                pid, fields = todo.pop()
+                known.add(pid)
+                yield pid, fields
+                todo += waiting.pop(pid, ())
+
+
+def _by_lists(root: int) -> Iterator[tuple[int, list[str]]]:
+    todo = deque([root])
+    while todo:
+        for pid, fields in _children(todo.popleft()):
+            todo.append(pid)
+            yield pid, fields
 
 
 def _children(parent: int) -> Iterator[tuple[int, list[str]]]:
@@ -99,15 +126,18 @@ def open_files(pid: int) -> Iterator[os.stat_result]:
 def kill_family(root: int, patience: float = 5.0) -> bool:
     """Kill all descendants of a process and then itself; True when none is left.
 
-    Whole process groups are killed at once, so that a fork bomb cannot outrun its end; the rest in rounds.
+    In rounds, of which the first sees the nearest few only: the supervisor of a process namespace is among them, with
+    which the kernel ends all within it, and elsewhere whole groups are. So a fork bomb does not grow while it is being
+    counted. What such a round does not see must come to `root` when its parents die (see bootstrap.py).
     """
-    deadline = time.monotonic() + patience
-    while (living := family(root, thorough=False) or family(root)) and time.monotonic() < deadline:
-        for group in {process.group for process in living} - {root, os.getpgrp()}:
-            _kill(-group)
+    deadline, most = time.monotonic() + patience, _FIRST_BLOW
+    while (living := family(root, False, most) or family(root, True, most)) and time.monotonic() < deadline:
         for process in living:
             _kill(process.pid)
+        for group in {process.group for process in living} - {root, os.getpgrp()}:
+            _kill(-group)
         time.sleep(0.001)
+        most *= 2
     _kill(root)
     return not living
 

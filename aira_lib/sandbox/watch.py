@@ -52,7 +52,7 @@ class Watch:
         self.looks += 1
         self.next_look = now + (0.02 if self.looks < 50 else 0.1)
         thorough = self.looks % 5 == 0 or self.looks_over_memory > 0
-        processes = family(root, thorough)
+        processes = family(root, thorough, most_threads(self.limits) + _SUPERVISORS)
         return (
             self._processes_breach(processes)
             or self._memory_breach(processes)

@@ -1,5 +1,6 @@
 """The whole line of stages in one process: twice the same, killed anywhere the same, nothing done twice."""
 
+import contextlib
 import json
 import os
 import random
@@ -19,6 +20,7 @@ from aira_lib.records import Manifest
 from aira_lib.settings import Settings
 from aira_lib.store import open_store
 from aira_lib.study import canonical_json
+from tests import warm_start
 from tests.builders import TINY_STUDY, tiny_study
 from tests.drive_study import drive
 from tests.record_tree import files_of, record_tree
@@ -86,11 +88,10 @@ def test_killed_at_many_points_it_ends_the_same(whole: Path, tmp_path: Path) -> 
     study = tmp_path / "study.json"
     study.write_text(canonical_json(tiny_study()))
     store = tmp_path / "store"
-    command = [sys.executable, "-m", "tests.drive_study", str(study), str(store)]
     rng, kills = random.Random(7), 0
     while True:
         before = _written(store)
-        process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
+        process = warm_start.start("tests.drive_study", str(study), str(store), session=True)
         while process.poll() is None and (kills == 8 or _written(store) == before):
             time.sleep(0.02)
         try:
@@ -107,8 +108,12 @@ def test_killed_at_many_points_it_ends_the_same(whole: Path, tmp_path: Path) -> 
 
 def _written(store: Path) -> int:
     """Bytes in a store, more or less: files may come and go meanwhile."""
-    done = subprocess.run(["du", "-sb", str(store)], capture_output=True, text=True, check=False)
-    return int(done.stdout.split()[0]) if done.stdout else 0
+    size = 0
+    for folder, _, names in os.walk(store):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                size += os.stat(os.path.join(folder, name)).st_size
+    return size
 
 
 def test_a_stage_without_its_inputs_is_one_line(tmp_path: Path) -> None:
@@ -155,8 +160,7 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(tmp_path: Path) -> Non
     try:
         study = tmp_path / "study.json"
         study.write_text(canonical_json(tiny_study()))
-        command = [sys.executable, "-m", "tests.drive_study", str(study), str(small)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = warm_start.run("tests.drive_study", str(study), str(small))
         assert done.returncode == 2, done.stderr
         assert done.stderr.strip().count("\n") == 0, done.stderr
         assert "space" in done.stderr

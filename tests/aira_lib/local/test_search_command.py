@@ -1,10 +1,10 @@
 """`aira search TASK` from end to end: several seeds at once, pages, resuming, kills, and mistakes in one line."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +19,12 @@ from aira_lib.local.search_study import SearchOptions, study_for
 from aira_lib.records import PAGE
 from aira_lib.settings import Settings
 from aira_lib.tasks.airs import new_task_folder
+from tests import warm_start
 from tests.builders import TINY_STUDY
 from tests.record_tree import record_tree
 
 pytestmark = pytest.mark.usefixtures("plain_kernels")
 
-ROOT = Path(__file__).parents[3]
 TASK = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
 
 
@@ -35,20 +35,16 @@ def profile(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def start(*arguments: str, columns: str | None = None) -> subprocess.Popen[str]:
+def start(*arguments: str, columns: str | None = None) -> warm_start.Process:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("AIRA_", "MLFLOW_", "COLUMNS"))}
-    env |= {"AIRA_KERNELS": "plain", **({"COLUMNS": columns} if columns else {})}
-    return subprocess.Popen(
-        [sys.executable, "-m", "aira_lib.cli", "search", *arguments],
-        cwd=ROOT, env={**env, "NO_COLOR": "1"}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
-    )  # fmt: skip
+    env |= {"AIRA_KERNELS": "plain", "NO_COLOR": "1", **({"COLUMNS": columns} if columns else {})}
+    return warm_start.start("aira_lib.cli", "search", *arguments, env=env)
 
 
 def search(*arguments: str, columns: str | None = None) -> subprocess.CompletedProcess[str]:
     process = start(*arguments, columns=columns)
     out, err = process.communicate(timeout=180)
-    return subprocess.CompletedProcess([], process.returncode, out, err)
+    return subprocess.CompletedProcess([], process.wait(), out, err)
 
 
 def options(profile: str, store: Path) -> list[str]:
@@ -121,16 +117,14 @@ def test_another_terminal_sees_the_same_searches(columns: str | None, whole: tup
 
 
 def children(parent: int) -> dict[str, int]:
-    """The searches that a launcher runs: name -> process."""
+    """The searches that a launcher runs: name, as that of the log that each writes -> process."""
     found = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
+        with contextlib.suppress(OSError):
             ppid = int(status.read_text().rpartition(")")[2].split()[1])
-            command = (status.parent / "cmdline").read_bytes().decode().split("\0")
-        except OSError:
-            continue
-        if ppid == parent and "aira_lib.local.one_search" in command:
-            found[command[-3]] = int(status.parent.name)
+            log = Path(os.readlink(status.parent / "fd/1"))
+            if ppid == parent and log.suffix == ".log":
+                found[log.stem] = int(status.parent.name)
     return found
 
 
@@ -141,7 +135,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_for(what: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+def wait_for(what: Callable[[], bool], process: warm_start.Process | None = None) -> None:
     for _ in range(1200):
         if what():
             return

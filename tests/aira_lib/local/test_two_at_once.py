@@ -2,28 +2,24 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests import warm_start
 from tests.builders import TINY_STUDY
 from tests.record_tree import files_of
 
 pytestmark = pytest.mark.usefixtures("plain_kernels")
 
-ROOT = Path(__file__).parents[3]
 UNIT = "greedy-offline.s0"
 
 
-def start(store: str, study: Path, *arguments: str) -> "subprocess.Popen[str]":
+def start(store: str, study: Path, *arguments: str) -> warm_start.Process:
     environment = {**os.environ, "AIRA_SCRATCH": str(study.parent / "scratch"), "AIRA_EVALUATIONS": "none"}
-    command = [sys.executable, "-m", "aira_lib.cli", *arguments, "--store", store]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+    return warm_start.start("aira_lib.cli", *arguments, "--store", store, env=environment)
 
 
 @pytest.fixture

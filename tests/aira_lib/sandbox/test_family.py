@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import aira_lib.sandbox.family as reading
 from aira_lib.sandbox.family import family, kill_family
+from aira_lib.sandbox.watch import Watch, most_threads
+from aira_lib.study import CandidateLimits
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -86,3 +89,62 @@ def running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+# A supervisor with as many children as a fork bomb soon has, each in a group of its own, below one that adopts orphans.
+MANY = """
+import ctypes, os, signal
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+if os.fork() == 0:
+    for _ in range(300):
+        if os.fork() == 0:
+            os.setsid()
+            signal.alarm(60)
+            signal.pause()
+    print(os.getpid(), flush=True)
+signal.pause()
+"""
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int, list[str]]]:
+    """The process above such a supervisor, the supervisor, and what is done to processes, while it is done."""
+    root = subprocess.Popen([sys.executable, "-c", MANY], stdout=subprocess.PIPE, text=True)
+    assert root.stdout is not None
+    done: list[str] = []
+    look, kill = reading._stat, reading._kill
+    monkeypatch.setattr(reading, "_stat", lambda pid: done.append("look") or look(pid))
+    monkeypatch.setattr(reading, "_kill", lambda pid: done.append(f"kill {pid}") or kill(pid))
+    try:
+        yield root.pid, int(root.stdout.readline()), done
+    finally:
+        kill_family(root.pid)
+        root.communicate()
+
+
+def test_a_look_ends_where_it_has_seen_too_many(many: tuple[int, int, list[str]], tmp_path: Path) -> None:
+    root, _, done = many
+    limits = CandidateLimits(processes=12)
+    breach = Watch(limits, tmp_path, deadline=float("inf"), allowed=1.0, own_network=False).breach(root)
+    assert breach == ("processes", "started more than 12 processes")
+    assert len(done) <= most_threads(limits) + 2 < 300
+
+
+@pytest.mark.parametrize("lists", [True, False], ids=["lists of children", "none of them"])
+def test_both_looks_end_early_and_see_all_if_let(
+    lists: bool, many: tuple[int, int, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_LISTS_CHILDREN", lists)
+    root, supervisor, _ = many
+    assert len(family(root, thorough=True, most=20)) == 21
+    every = family(root, thorough=True)
+    assert len({process.pid for process in every}) == len(every) == 301
+    assert every[0].pid == supervisor
+
+
+def test_the_first_blow_falls_before_all_are_counted(many: tuple[int, int, list[str]]) -> None:
+    root, supervisor, done = many
+    assert kill_family(root)
+    first = next(i for i, what in enumerate(done) if what != "look")
+    assert done[first] == f"kill {supervisor}"
+    assert first <= 70

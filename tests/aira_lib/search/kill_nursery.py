@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,16 @@ def evaluate(layers: Layers, section: ProxySection, *, seed: int, threads: int, 
     return Evaluation(status="ok", validation=score, test=score / 2, seconds=1.0)
 
 
+def warm_up() -> None:
+    """A search of one step, so that what is imported late and found out once is there in all that are forked."""
+    isolation()
+    with tempfile.TemporaryDirectory() as folder:
+        search(TASK, PROXY, AgentSection(scaffold="one-shot"), 7, work_in(Path(folder)), evaluate)
+    assert threading.active_count() == 1
+
+
 def main() -> None:
-    isolation()  # found out once for all searches
+    warm_up()
     for line in sys.stdin:
         wanted = json.loads(line)
         if (child := os.fork()) == 0:

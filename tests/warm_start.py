@@ -1,0 +1,97 @@
+"""Processes that start warm. Importing torch and the rest costs a cold Python two seconds of processor time.
+
+    done = warm_start.run("aira_lib.cli", "search", "--watch")      # as `python -m aira_lib.cli search --watch`
+    process = warm_start.start("aira_lib.cli", "search", "study.yaml")      # much as subprocess.Popen
+
+They are forked by a server, one for each process of tests (see warm_server.py), and are processes like any others, with
+the environment and arguments that they were asked for with, to be waited for, interrupted and killed.
+"""
+
+import atexit
+import contextlib
+import functools
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+
+class Process:
+    """A process that was forked; what it prints goes to files and can be read when it has ended."""
+
+    def __init__(self, module: str, arguments: tuple[str, ...], env: Mapping[str, str] | None, session: bool) -> None:
+        self.returncode: int | None = None
+        self._out, self._err = (tempfile.TemporaryFile("w+") for _ in range(2))  # noqa: SIM115 (they live as long)
+        request = {"module": module, "arguments": arguments, "env": dict(env or os.environ), "session": session}
+        self.pid = _ask(request, self._out.fileno(), self._err.fileno())
+        self._end = os.pidfd_open(self.pid)
+
+    def poll(self) -> int | None:
+        """Its exit code, or minus the signal; None while it runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end."""
+        if self.returncode is None:
+            if not select.select([self._end], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+            os.close(self._end)
+            self.returncode = _ask({"ended": self.pid})
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Wait for its end; what it printed to standard output and to standard error."""
+        self.wait(timeout)
+        for file in (self._out, self._err):
+            file.seek(0)
+        return self._out.read(), self._err.read()
+
+    def send_signal(self, number: int) -> None:
+        """Unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """As Popen.kill."""
+        self.send_signal(signal.SIGKILL)
+
+
+def start(module: str, *arguments: str, env: Mapping[str, str] | None = None, session: bool = False) -> Process:
+    """Run a module as a program, from the project's folder; in a session of its own if asked to."""
+    return Process(module, arguments, env, session)
+
+
+def run(
+    module: str, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 300
+) -> subprocess.CompletedProcess[str]:
+    """The same to its end."""
+    process = start(module, *arguments, env=env)
+    out, err = process.communicate(timeout)
+    return subprocess.CompletedProcess([module, *arguments], process.wait(), out, err)
+
+
+@functools.cache
+def _server() -> socket.socket:
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with there:
+        command = [sys.executable, "-m", "tests.warm_server", str(there.fileno())]
+        process = subprocess.Popen(command, cwd=ROOT, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL)
+    atexit.register(process.wait)
+    atexit.register(here.close)  # comes first
+    return here
+
+
+def _ask(request: dict[str, Any], *files: int) -> int:
+    socket.send_fds(_server(), [json.dumps(request).encode()], files)
+    return int(_server().recv(100))
