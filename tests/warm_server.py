@@ -50,6 +50,7 @@ def serve(asked: socket.socket) -> None:
             os.dup2(file, standard)
         if request["session"]:
             os.setsid()
+        os.chdir(request["cwd"])
         become(request["module"], request["arguments"], request["env"])
 
 

@@ -18,20 +18,30 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+_ASKING = threading.Lock()
 
 
 class Process:
     """A process that was forked; what it prints goes to files and can be read when it has ended."""
 
-    def __init__(self, module: str, arguments: tuple[str, ...], env: Mapping[str, str] | None, session: bool) -> None:
+    def __init__(
+        self, module: str, arguments: tuple[str, ...], env: Mapping[str, str] | None, session: bool, cwd: Path = ROOT
+    ) -> None:
         self.returncode: int | None = None
         self._out, self._err = (tempfile.TemporaryFile("w+") for _ in range(2))  # noqa: SIM115 (they live as long)
-        request = {"module": module, "arguments": arguments, "env": dict(env or os.environ), "session": session}
+        request = {
+            "module": module,
+            "arguments": arguments,
+            "env": dict(env or os.environ),
+            "session": session,
+            "cwd": str(cwd),
+        }
         self.pid = _ask(request, self._out.fileno(), self._err.fileno())
         self._end = os.pidfd_open(self.pid)
 
@@ -73,10 +83,10 @@ def start(module: str, *arguments: str, env: Mapping[str, str] | None = None, se
 
 
 def run(
-    module: str, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 300
+    module: str, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 300, cwd: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
     """The same to its end."""
-    process = start(module, *arguments, env=env)
+    process = Process(module, arguments, env, False, cwd)
     out, err = process.communicate(timeout)
     return subprocess.CompletedProcess([module, *arguments], process.wait(), out, err)
 
@@ -93,5 +103,6 @@ def _server() -> socket.socket:
 
 
 def _ask(request: dict[str, Any], *files: int) -> int:
-    socket.send_fds(_server(), [json.dumps(request).encode()], files)
-    return int(_server().recv(100))
+    with _ASKING:
+        socket.send_fds(_server(), [json.dumps(request).encode()], files)
+        return int(_server().recv(100))

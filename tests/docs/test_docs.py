@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -15,6 +16,7 @@ import typer
 import yaml
 
 from aira_lib.study.reading import _StudyLoader, parse_study
+from tests import warm_start
 from tests.docs.pages import PAGES, README, ROOT, Block, Command, blocks, commands, links
 
 NOT_RUN = {
@@ -46,15 +48,25 @@ def problem(folder: Path, command: Command) -> str:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("AIRA_", "MLFLOW_"))}
     env |= {"AIRA_SCRATCH": str(folder / "scratch"), "AIRA_KERNELS": "plain", "COLUMNS": "200", "NO_COLOR": "1"}
     env |= {"PATH": f"{folder / 'bin'}:{env['PATH']}", "PYTHONPATH": f"{ROOT}:{folder}"}
-    done = subprocess.run(
-        ["sh", "-e", "-c", command.line], cwd=folder, env=env, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, check=False, timeout=300,
-    )  # fmt: skip
-    said = " ".join(done.stdout.split())
-    if done.returncode != 2 * command.refused:
-        return f"$ {command.line}\nexit code {done.returncode}\n{done.stdout[-3000:]}"
+    code, text = followed(command.line, folder, env)
+    said = " ".join(text.split())
+    if code != 2 * command.refused:
+        return f"$ {command.line}\nexit code {code}\n{text[-3000:]}"
     missing = [line for line in command.shown if constant(line) not in said]
-    return f"$ {command.line}\nsays nothing like {missing}, but\n{done.stdout[-3000:]}" if missing else ""
+    return f"$ {command.line}\nsays nothing like {missing}, but\n{text[-3000:]}" if missing else ""
+
+
+def followed(line: str, folder: Path, env: dict[str, str]) -> tuple[int, str]:
+    """Exit code and output of a line: from a shell, or warm where it is `aira` with arguments and nothing else."""
+    words = shlex.split(line)
+    if words[0] == "aira" and not re.search(r"[|&;<>$*?~\n]", line):
+        warm = warm_start.run("aira_lib.cli", *words[1:], env=env, cwd=folder)
+        return warm.returncode, warm.stdout + warm.stderr
+    done = subprocess.run(
+        ["sh", "-e", "-c", line], cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        check=False, timeout=300,
+    )  # fmt: skip
+    return done.returncode, done.stdout
 
 
 def constant(line: str) -> str:
