@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING
 from aira_lib.architecture.pattern import render
 from aira_lib.datasets.language import stand_in
 from aira_lib.errors import UserError, writing
+from aira_lib.fidelity.content import (
+    key_numbers_of,
+    key_numbers_of_stopping,
+    sections_of,
+    sections_of_stopping,
+    sentences_of,
+    sentences_of_stopping,
+)
 from aira_lib.fidelity.measure import Contestant, Plan, planned
 from aira_lib.fidelity.page import (
     fidelity_lines,
@@ -20,6 +28,7 @@ from aira_lib.proxy.cost import count_steps
 from aira_lib.proxy.fidelity import (
     MEAN,
     Fidelity,
+    FidelityTogether,
     StoppingFidelity,
     compare,
     correlations,
@@ -56,12 +65,15 @@ def measure_fidelity(
             raise UserError(f"--designs {designs}: {error}; what was scored is in the store") from None
         lines += together_lines(record)
     (output / "fidelity.json").write_text(record.json_line(), encoding="utf-8")
-    figures: list[Figure] = []
+    figures: Mapping[str, Figure] = {}
     try:
         figures = _figures(found, output)
     except ModuleNotFoundError:
         lines.append("There is no figure: it needs matplotlib, in the extra report.")
-    page = write_page(output, "Proxy fidelity: {} against {}".format(*_titles(plans)), lines, figures)
+    both = record if isinstance(record, FidelityTogether) else None
+    title = "Proxy fidelity: {} against {}".format(*_titles(plans))
+    parts = sections_of(found, figures, both)
+    page = write_page(output, title, key_numbers_of(found, both), sentences_of(found), parts)
     uses = [plan.store.use for plan in plans.values()]
     trained, there = sum(use.trained for use in uses), sum(use.found for use in uses)
     print("\n".join([*lines, "", f"{trained} trained, {there} found; page: {page}"]))
@@ -94,13 +106,13 @@ def _titles(plans: Mapping[str, Plan]) -> list[str]:
     return [each.name for each in next(iter(plans.values())).contestants]
 
 
-def _figures(found: Mapping[str, Fidelity], output: Path) -> "list[Figure]":
+def _figures(found: Mapping[str, Fidelity], output: Path) -> "dict[str, Figure]":
     """Write a figure of ranks for each data set."""
-    figures = {data_set: rank_figure(each) for data_set, each in found.items() if each.designs}
+    figures = {data_set: rank_figure(each, f"fidelity-{data_set}") for data_set, each in found.items() if each.designs}
     for data_set, figure in figures.items():
         name = "fidelity.svg" if len(found) == 1 else f"fidelity-{data_set}.svg"
         (output / name).write_text(figure.svg, encoding="utf-8")
-    return list(figures.values())
+    return figures
 
 
 def _lines(found: Fidelity) -> list[str]:
@@ -122,7 +134,9 @@ def measure_stopping(
     found = _stopping(plan.contestants[0], plan.evaluations()[0])
     lines = [*stand_in_lines(found.stand_ins), *stopping_lines(found)]
     (output / "fidelity.json").write_text(found.json_line(), encoding="utf-8")
-    page = write_page(output, f"Stopping early: {plan.contestants[0].name}", lines, [])
+    title = f"Stopping early: {plan.contestants[0].name}"
+    parts = sections_of_stopping(found)
+    page = write_page(output, title, key_numbers_of_stopping(found), sentences_of_stopping(found), parts)
     print("\n".join([*lines, "", f"{plan.store.use.trained} trained, {plan.store.use.found} found; page: {page}"]))
 
 

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from aira_lib.proxy.correlation import FEWEST, RankCorrelation
 from aira_lib.proxy.fidelity import MEAN, SIDES, Fidelity, FidelityTogether, StoppingFidelity, goodness_ranks
 from aira_lib.records import Estimate, StandIn
-from aira_lib.report.templating import plain_page
+from aira_lib.report.blocks import KeyNumber, Section
+from aira_lib.report.page import proxy_page
 
 if TYPE_CHECKING:
     from aira_lib.report.drawing import Figure
+
+_FEWEST_ACROSS, _MOST_ACROSS = 3, 4  # panels of a figure, which is as wide as the page however few they are
 
 
 def fidelity_lines(found: Fidelity) -> list[str]:
@@ -86,34 +89,42 @@ def _list(seeds: tuple[int, ...]) -> str:
     return ", ".join(map(str, seeds))
 
 
-def write_page(folder: Path, title: str, lines: list[str], figures: "Sequence[Figure]") -> Path:
-    """Write a page that opens offline; gives its path."""
+def write_page(
+    folder: Path, title: str, key_numbers: Sequence[KeyNumber], summary: Sequence[str], sections: Sequence[Section]
+) -> Path:
+    """Write a page that opens offline; gives its path. See `aira_lib.fidelity.content` for its parts."""
     page = folder / "fidelity.html"
-    page.write_text(plain_page(title, lines, [figure.inline() for figure in figures]), encoding="utf-8")
+    page.write_text(proxy_page(title, key_numbers, summary, sections), encoding="utf-8")
     return page
 
 
-def rank_figure(found: Fidelity) -> "Figure":
-    """Ranks in the large proxy against ranks in the small one, a panel a task; 1 is the best."""
-    import numpy as np
+def rank_figure(found: Fidelity, name: str = "fidelity") -> "Figure":
+    """Ranks in the large proxy against ranks in the small one, a panel a task; 1 is the best.
+
+    Args:
+        found: What was compared.
+        name: Of the figure: no other one on its page has it.
+    """
     from matplotlib.figure import Figure as Canvas
 
-    from aira_lib.report.drawing import PALETTE, render
+    from aira_lib.report.drawing import MUTED, PALETTE, WIDTH, render
 
     tasks = [MEAN, *(task for task in found.correlations if task != MEAN)]
-    rows = -(-len(tasks) // 4)
+    across = min(_MOST_ACROSS, max(_FEWEST_ACROSS, len(tasks)))
+    rows = -(-len(tasks) // across)
 
     def draw(canvas: Canvas) -> None:
-        axes = np.atleast_1d(canvas.subplots(rows, min(4, len(tasks)), squeeze=False).ravel())
+        axes = canvas.subplots(rows, across, squeeze=False).ravel()
         for panel, task in zip(axes, tasks, strict=False):
             x, y = (goodness_ranks(found, side, task, [each.design for each in found.designs]) for side in SIDES)
-            panel.plot([1, len(x)], [1, len(x)], color="#8c959f", linewidth=0.8)
+            panel.plot([1, len(x)], [1, len(x)], color=MUTED, linewidth=0.8)
             panel.scatter(x, y, s=14, color=PALETTE[0])
+            panel.set_box_aspect(1)
             rho = found.correlations[task].spearman
-            panel.set_title(f"{task}\nrho {rho.value:.2f}" if rho else f"{task}\nall are equal", fontsize=9)
+            panel.set_title(f"{task}\nrho {rho.value:.2f}" if rho else f"{task}\nall are equal")
         for panel in axes[len(tasks) :]:
             panel.set_axis_off()
-        canvas.supxlabel(f"rank in {found.small}", fontsize=9)
-        canvas.supylabel(f"rank in {found.large}", fontsize=9)
+        canvas.supxlabel(f"rank in {found.small}", fontsize="medium")
+        canvas.supylabel(f"rank in {found.large}", fontsize="medium")
 
-    return render("fidelity", 2.6 * min(4, len(tasks)), 2.7 * rows + 0.3, draw)
+    return render(name, WIDTH, rows * (WIDTH / across + 0.3) + 0.3, draw)

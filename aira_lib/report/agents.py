@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aira_lib.records import Node
 from aira_lib.report.columns import Column, Row, Table
-from aira_lib.report.drawing import DASHES, PALETTE, Figure, render, safe_label
+from aira_lib.report.drawing import DASHES, PALETTE, WIDTH, Figure, render, safe_label
 from aira_lib.report.entries import deviation, mean
 from aira_lib.report.inputs import SearchRun
 from aira_lib.report.searches import by_agent, is_valid, measure
@@ -117,7 +117,7 @@ def agents_figure(agents: Agents) -> Figure | None:
         axes.set_ylabel(f"best validation {measure(agents.lower_is_better)} so far")
         canvas.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
 
-    return render("agents", 8.6, 4.0 + 0.2 * -(-len(agents.curves) // 3), draw)
+    return render("agents", WIDTH, 4.0 + 0.2 * -(-len(agents.curves) // 3), draw)
 
 
 # --- the table -------------------------------------------------------------------------------------------------------

@@ -2,11 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aira_lib.report.columns import Table
-from aira_lib.report.drawing import Figure
-from aira_lib.report.headline import KeyNumber
 from aira_lib.study import Study
+
+if TYPE_CHECKING:
+    from aira_lib.report.drawing import Figure  # what has no figures needs no matplotlib
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """What it is of, the number, and the words beside it; what stands between backticks in these is code."""
+
+    title: str
+    value: str
+    remark: str
 
 
 @dataclass(frozen=True)
@@ -22,7 +33,7 @@ class TableBlock:
 class FigureBlock:
     """A figure with its caption, or the sentence in its place; `only_markdown` where HTML draws it in a table."""
 
-    figure: Figure | None
+    figure: "Figure | None"
     caption: str
     empty: str
     only_markdown: bool = False
@@ -78,7 +89,7 @@ class Content:
         shown = [b.table for section in self.sections for b in section.blocks if isinstance(b, TableBlock)]
         return [*shown, *self.data_tables]
 
-    def figures(self) -> list[Figure]:
+    def figures(self) -> "list[Figure]":
         """All figures that could be drawn."""
         blocks = [b for section in self.sections for b in section.blocks if isinstance(b, FigureBlock)]
         return [block.figure for block in blocks if block.figure is not None]

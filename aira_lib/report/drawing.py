@@ -33,6 +33,7 @@ STYLE: dict[Any, Any] = {
 }  # fmt: skip
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 DPI = 144
+WIDTH = 8.6  # inches of a figure that is as wide as its page
 
 
 @dataclass(frozen=True)

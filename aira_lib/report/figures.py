@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from aira_lib.report.columns import scientific, si
-from aira_lib.report.drawing import DASHES, MUTED, PALETTE, Figure, palette, render, safe_label, si_axis
+from aira_lib.report.drawing import DASHES, MUTED, PALETTE, WIDTH, Figure, palette, render, safe_label, si_axis
 from aira_lib.report.inputs import LossCurve, SearchRun
 from aira_lib.report.isoflop import BudgetFit, Frontier
 from aira_lib.report.refit import Noise, slope_margin
@@ -58,7 +58,7 @@ def search_figure(searches: Sequence[SearchRun]) -> Figure | None:
         last.set_xlabel("step")
         last.xaxis.set_major_locator(MaxNLocator(integer=True))
 
-    return render("search", 8.6, 3.9 + 0.12 * len(agents) + 0.2 * math.ceil(len(agents) / 3), draw)
+    return render("search", WIDTH, 3.9 + 0.12 * len(agents) + 0.2 * math.ceil(len(agents) / 3), draw)
 
 
 def _draw_agent(axes: Axes, agent: str, runs: Sequence[SearchRun], colour: str, dash: str) -> None:
@@ -128,7 +128,7 @@ def curves_figure(curves: Mapping[str, Sequence[LossCurve]], baselines: Sequence
         handles = [Line2D([], [], **colours[label], linewidth=2) for label in whole]
         canvas.legend(handles, [safe_label(label) for label in whole], loc="outside upper center", ncols=3)
 
-    return render("loss_curves", 8.6, 3.9 + 0.2 * math.ceil(len(whole) / 3), draw)
+    return render("loss_curves", WIDTH, 3.9 + 0.2 * math.ceil(len(whole) / 3), draw)
 
 
 def _averaged(curve: LossCurve, n_blocks: int, after: float = 0.0) -> tuple[Floats, Floats]:
@@ -172,7 +172,7 @@ def isoflop_figure(frontiers: Sequence[Frontier]) -> Figure | None:
             loc="outside upper center", ncols=min(6, len(budgets) + 2),
         )  # fmt: skip
 
-    return render("isoflop", 8.6 if columns > 1 else 5.4, 0.9 + 2.5 * rows, draw)
+    return render("isoflop", WIDTH if columns > 1 else 5.4, 0.9 + 2.5 * rows, draw)
 
 
 def _draw_budget(axes: Axes, fit: BudgetFit, shade: Floats) -> None:
@@ -235,7 +235,7 @@ def frontier_figure(frontiers: Sequence[Frontier], noise: Noise | None) -> Figur
         handles += [_labelled("*", "fitted minimum"), _labelled("o", "best measured", hollow=True)]
         axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5))
 
-    return render("frontier", 8.6, 3.9, draw)
+    return render("frontier", WIDTH, 3.9, draw)
 
 
 def _slope(frontier: Frontier, noise: Noise | None) -> str:
@@ -287,7 +287,7 @@ def strips_figure(name: str, strips: Mapping[str, Strip]) -> Figure | None:
             for index, layer in enumerate(strip.layers):
                 _draw_box(axes, index, top, layer, strip.agreement[index] if strip.agreement else 0.0)
 
-    return render(name, 8.6, 0.2 + 0.36 * pitch * len(strips), draw)
+    return render(name, WIDTH, 0.2 + 0.36 * pitch * len(strips), draw)
 
 
 def _draw_box(axes: Axes, x: int, top: float, layer: str, agreement: float) -> None:

@@ -1,22 +1,12 @@
 """The few numbers that the page opens with, each with what it must not be read without."""
 
-from dataclasses import dataclass
-
+from aira_lib.report.blocks import KeyNumber
 from aira_lib.report.columns import format_number
 from aira_lib.report.comparison import Comparison
 from aira_lib.report.inputs import ReportInputs
 from aira_lib.report.results import label
 from aira_lib.report.searches import measure
 from aira_lib.report.tables import best_archive_rows
-
-
-@dataclass(frozen=True)
-class KeyNumber:
-    """What it is of, the number, and the words beside it; what stands between backticks in these is code."""
-
-    title: str
-    value: str
-    remark: str
 
 
 def key_numbers(inputs: ReportInputs, comparison: Comparison) -> list[KeyNumber]:

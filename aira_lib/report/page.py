@@ -6,20 +6,39 @@ the browser load nothing at all; Markdown escapes its own marks and HTML's.
 
 import html
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
-from aira_lib.report.blocks import Content
+from aira_lib.report.blocks import Content, KeyNumber, Section
 from aira_lib.report.columns import Column, Row
-from aira_lib.report.drawing import Figure
 from aira_lib.report.strips import Strip, legend
 from aira_lib.report.templating import environment
+
+if TYPE_CHECKING:
+    from aira_lib.report.drawing import Figure  # a page without figures needs no matplotlib
 
 
 def html_page(content: Content) -> str:
     """The page as HTML: styles and figures inline, no script, nothing fetched."""
     return _environment().get_template("report.html.jinja").render(content=content)
+
+
+def proxy_page(
+    title: str, key_numbers: Sequence[KeyNumber], summary: Sequence[str], sections: Sequence[Section]
+) -> str:
+    """The page of what was measured of a proxy, in the report's form.
+
+    Args:
+        title: Its heading.
+        key_numbers: What it opens with.
+        summary: Sentences.
+        sections: Its parts.
+    """
+    template = _environment().get_template("proxy.html.jinja")
+    return template.render(title=title, key_numbers=key_numbers, summary=summary, sections=sections)
 
 
 def markdown_page(content: Content) -> str:
@@ -40,7 +59,7 @@ def _environment() -> Environment:
     return made
 
 
-def _inline(figure: Figure) -> str:
+def _inline(figure: "Figure") -> str:
     return figure.inline().replace("<svg ", '<svg role="img" ', 1)
 
 

@@ -3,7 +3,6 @@
 A page's content policy lets the browser load nothing at all, so that it opens offline and names from agents stay text.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -23,15 +22,3 @@ def environment() -> Environment:
     )
     made.globals["css"] = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
     return made
-
-
-def plain_page(title: str, lines: Sequence[str], drawings: Sequence[str]) -> str:
-    """A page of a title, drawings and lines of text in columns, as HTML.
-
-    Args:
-        title: Its heading.
-        lines: Text without marks.
-        drawings: SVG elements of our own drawing, which are not escaped.
-    """
-    template = environment().get_template("plain.html.jinja")
-    return template.render(title=title, lines=lines, drawings=[Markup(drawing) for drawing in drawings])

@@ -1,6 +1,8 @@
 """Rank correlations against scipy, intervals that cover, and the two commands on tiny designs."""
 
+import html
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,10 +16,14 @@ from typer.testing import CliRunner
 
 from aira_lib.cli import app
 from aira_lib.errors import UserError
+from aira_lib.fidelity.content import key_numbers_of, sections_of, sentences_of
 from aira_lib.fidelity.measure import random_designs
-from aira_lib.fidelity.page import _row, write_page
+from aira_lib.fidelity.page import _row, rank_figure, write_page
 from aira_lib.proxy.correlation import _kendall, _spearman, rank_correlation
 from aira_lib.proxy.fidelity import MEAN, Compared, Fidelity, correlations, regret, together
+from aira_lib.report.blocks import FigureBlock, KeyNumber, Section, TableBlock, TextBlock
+from aira_lib.report.columns import Column, Table
+from aira_lib.report.page import proxy_page
 from aira_lib.report.templating import TEMPLATES
 from tests.builders import TINY_STUDY
 
@@ -117,17 +123,42 @@ def test_data_sets_are_combined_by_ranks() -> None:
         together({"a": fidelity_of([1.0], [2.0], 1)})
 
 
+def test_a_page_of_several_data_sets_has_each_id_once() -> None:
+    random = np.random.default_rng(0)
+    rows = random.random((2, 2, 12)).tolist()
+    found = {
+        name: of.model_copy(update={"correlations": correlations(of.designs), "regret": 0.5})
+        for name, of in (("mad", fidelity_of(*rows[0], 1)), ("dclm", fidelity_of(*rows[1], 1)))
+    }
+    both = together(found)
+    figures = {name: rank_figure(each, f"fidelity-{name}") for name, each in found.items()}
+    numbers = key_numbers_of(found, both)
+    page = proxy_page("title", numbers, sentences_of(found), sections_of(found, figures, both))
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert sorted(ids) == sorted(set(ids))
+    assert {"table-correlations-mad", "table-correlations-dclm", "table-together"} <= set(ids)
+    assert [each.value for each in numbers] == [
+        f"{rho.value:+.2f}".replace("-", "\N{MINUS SIGN}")
+        for rho in (both.together.spearman, *(each.correlations[MEAN].spearman for each in found.values()))
+        if rho
+    ]
+
+
 def test_a_name_stays_text_on_the_page(tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>"
     title, line = f"{evil} against a & b", f"{evil}  1 < 2"
-    page = write_page(tmp_path, title, [line, "last"], []).read_text()
+    table = Table("t", line, [Column("name", line)], [{"name": line}])
+    blocks = [TextBlock(line), TableBlock(table), FigureBlock(None, line, line)]
+    parts = [Section("s", line, blocks)]
+    page = write_page(tmp_path, title, [KeyNumber(line, line, line)], [line, "last"], parts).read_text()
     assert "<script" not in page
     seen = HTMLParser()
     words: list[str] = []
     seen.handle_data = words.append  # type: ignore[method-assign]
     seen.feed(page)
     assert words.count(title) == 2  # of the window and of the page
-    assert f"{line}\nlast" in words
+    assert f"{line} last" in words
+    assert words.count(line) == 10  # three of the headline, twice the section's name, and the blocks
     assert (TEMPLATES / "report.css").read_text() in page
     assert "default-src 'none'" in page
 
@@ -149,8 +180,10 @@ def test_a_stand_in_is_named(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "STAND-IN: " in said
     assert "standard library" in said
-    assert "STAND-IN" in (tmp_path / "out" / "fidelity.html").read_text()
+    page = (tmp_path / "out" / "fidelity.html").read_text()
     (named,) = json.loads((tmp_path / "out" / "fidelity.json").read_text())["stand_ins"]
+    assert "What stood in for what" in page
+    assert all(named[key] in html.unescape(page) for key in ("what", "instead_of"))
     said = command("evaluate", "A-M", "--profile", str(tmp_path / "text.yaml"), "--seed", "12345", *common)
     assert f"STAND-IN: {named['what']}" in said
     of_one = ("--profile", str(tmp_path / "text.yaml"), "--designs", str(tmp_path / "designs"))
@@ -193,6 +226,11 @@ def test_the_commands_from_end_to_end(profile: str, tmp_path: Path, monkeypatch:
     assert found["correlations"][MEAN]["spearman"]["value"] == pytest.approx(stats.spearmanr(small, large).statistic)
     page = (tmp_path / "out" / "fidelity.html").read_text()
     assert "<svg" in page
+    assert "<pre" not in page, "tables are tables, as in the report"
+    assert {"table-correlations-mad", "table-rungs-mad", "table-rules-mad"} <= set(
+        re.findall(r'id="(table-[^"]+)"', page)
+    )
+    assert f"{stats.spearmanr(small, large).statistic:+.3f}".replace("-", "\N{MINUS SIGN}") in page
     assert "mean over tasks" in page
     assert command(*of_two, "--dry-run").count("6 found, about 0 s left") == 2
 
