@@ -19,7 +19,7 @@ block from the first block on; rounding is to nearest, halves to even, and exact
 under R3, and of C and D at 3B under R4, where only counts are known; L of C and D at 3B, which no rule here gives.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import cycle, islice
@@ -187,14 +187,14 @@ def depth_by_r9(name: str) -> int:
     per_layer, target = layer_params(scale), _target(scale)
     at_1b = published(_name(wanted.family, wanted.variant, "1B"))
 
-    def size(counts: Mapping[str, int]) -> int:
-        return sum(n * per_layer[p] for p, n in counts.items())
+    def size(n_layers: int) -> int:
+        return sum(n * per_layer[p] for p, n in counts_in_proportion(at_1b, n_layers).items())
 
     # Rounding puts a size off its proportion by less than a layer of each kind, so no depth out of reach comes nearer.
-    mean = Fraction(size(at_1b.counts), at_1b.n_layers)
-    near, reach = round(target / mean), ceil(1 + 2 * sum(per_layer[p] for p in at_1b.counts) / mean)
+    mean = Fraction(size(at_1b.n_layers), at_1b.n_layers)
+    near, reach = min(round(target / mean), MAX_DEPTH), ceil(1 + 2 * sum(per_layer.values()) / mean)
     depths = range(max(1, near - reach), min(MAX_DEPTH, near + reach) + 1)
-    return min(depths, key=lambda n: abs(size(counts_in_proportion(at_1b, n)) - target))
+    return min(depths, key=lambda n_layers: abs(size(n_layers) - target))
 
 
 def depth_by_r10(scale: str) -> int:

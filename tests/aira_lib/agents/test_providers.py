@@ -94,7 +94,8 @@ def toy_searches(tmp_path: Path, *searches: Sequence[str]) -> list[Ended]:
     """Each `aira search`, in one process to which nothing is new but a module on its path."""
     (tmp_path / "toy_models.py").write_text(TOY)
     env = {k: v for k, v in os.environ.items() if not k.startswith(("AIRA_", "MLFLOW_"))}
-    env |= {"AIRA_PLUGINS": "toy_models", "NO_COLOR": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
+    env |= {"AIRA_PLUGINS": "toy_models", "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
+    env |= {"AIRA_KERNELS": "plain", "NO_COLOR": "1"}
     store = ("--store", str(tmp_path / "runs"))
     return aira_elsewhere(env, ROOT, *(("search", *each, *store) for each in searches))
 

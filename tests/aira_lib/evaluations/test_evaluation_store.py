@@ -20,6 +20,8 @@ from aira_lib.records import Evaluation, FailureCause
 from aira_lib.study import LanguageData, MADSettings, ProxySection
 from tests.aira_lib.evaluations.asking import SECTION, Training, ask
 
+pytestmark = pytest.mark.usefixtures("plain_kernels")
+
 TINY = ProxySection(
     tasks=("memorization",), d_model=16, n_heads=2, d_ff=32, d_state=8, ssm_head_dim=16, train_examples=16,
     test_examples=8, batch_size=8, epochs=1, retrain_for_test=False,

@@ -16,6 +16,8 @@ from aira_lib.study import Study, canonical_json
 from tests.builders import tiny_study
 from tests.record_tree import files_of, record_tree
 
+pytestmark = pytest.mark.usefixtures("plain_kernels")
+
 UNIT = "greedy-offline.s0"
 
 

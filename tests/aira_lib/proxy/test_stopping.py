@@ -102,13 +102,18 @@ def test_a_stopped_training_is_the_beginning_of_the_whole_one() -> None:
     assert longer.curve[:2] == whole.curve
 
 
+@pytest.fixture(scope="module")
+def whole() -> list[Evaluation]:
+    """All designs, each trained to the end."""
+    return [evaluate(layers, section(), 1) for layers in DESIGNS]
+
+
 @pytest.mark.parametrize("rule", ["successive-halving", "learning-curve"])
-def test_a_replay_decides_as_the_search_did(rule: str, tmp_path: Path) -> None:
+def test_a_replay_decides_as_the_search_did(rule: str, whole: list[Evaluation]) -> None:
     stopping = {"rule": rule, "margin": 0.0}
     live: list[Evaluation] = []
     for layers in DESIGNS:
         live.append(evaluate(layers, with_bars(section(stopping), live), 1))
-    whole = [evaluate(layers, section(), 1) for layers in DESIGNS]
     replayed = replay(whole, section(stopping))
     assert [without_time(e) for e in replayed] == [without_time(e) for e in live]
     assert any(e.stopped_at for e in live)

@@ -322,10 +322,11 @@ def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path, monkey
 
 def test_the_page_opens_with_the_numbers_that_matter(written: Path, inputs: ReportInputs) -> None:
     """A paragraph of ten lines stood before any number."""
-    content = build(made_up_study(), inputs)
+    isotoken = [s for s in inputs.scores if s.point.protocol == "isotoken"]
+    content = build(made_up_study(), only(inputs, archive=inputs.archive, scores=isotoken))
     best, loss, difference = content.key_numbers
     assert best.value == f"{max(row.validation for row in inputs.archive):.3f}"
-    entry = compare(inputs.scores, inputs.designs, made_up_study().extrapolate.baselines).best(baseline=False)
+    entry = compare(isotoken, inputs.designs, made_up_study().extrapolate.baselines).best(baseline=False)
     assert entry is not None
     assert loss.value == f"{entry.mean:.3f}"
     assert re.fullmatch(r"[+−]\d\.\d{3}", difference.value)
@@ -337,10 +338,11 @@ def test_the_page_opens_with_the_numbers_that_matter(written: Path, inputs: Repo
 
 
 def test_the_page_leads_to_those_of_the_searches(inputs: ReportInputs) -> None:
-    paged = replace(inputs, searches=[run._replace(page=f"../x/{run.agent}/page.html") for run in inputs.searches])
-    for text in (html_page(build(made_up_study(), paged)), markdown_page(build(made_up_study(), paged))):
+    paged = only(inputs, searches=[run._replace(page=f"../x/{run.agent}/page.html") for run in inputs.searches])
+    content = build(made_up_study(), paged)
+    for text in (html_page(content), markdown_page(content)):
         assert text.count("/page.html") == len(inputs.searches)
-    assert "/page.html" not in html_page(build(made_up_study(), inputs))
+    assert "/page.html" not in html_page(build(made_up_study(), only(inputs, searches=inputs.searches)))
 
 
 def test_no_lane_for_failures_where_none_failed_and_the_last_improvement_is_no_bare_stroke() -> None:

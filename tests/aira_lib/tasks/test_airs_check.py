@@ -38,12 +38,6 @@ def test_metadata_that_does_not_load_ends_the_check(tmp_path: Path) -> None:
     assert "'logging_info.metric' is missing" in found.detail
 
 
-def test_a_folder_of_another_name(tmp_path: Path) -> None:
-    folder = made_folder(tmp_path)
-    folder.rename(tmp_path / "Other")
-    assert list(failures(tmp_path / "Other")) == ["folder name equals logging_info.name"]
-
-
 def test_a_failing_prepare(tmp_path: Path) -> None:
     folder = made_folder(tmp_path, prepare="import sys; sys.exit('Error: Directory not found: raw')")
     assert failures(folder) == {"runs to its end": "prepare.py: exit code 1: Error: Directory not found: raw"}
@@ -99,18 +93,16 @@ def test_a_refusal_with_a_traceback_is_not_one(tmp_path: Path) -> None:
     assert "must end with exit code 2" in failures(folder)["a table without its last row is refused"]
 
 
-def test_a_shape_that_is_not_the_golds(tmp_path: Path) -> None:
+def test_another_name_another_shape_and_a_gold_that_is_better_than_perfect(tmp_path: Path) -> None:
+    """Each is found by itself, in one check."""
     folder = made_folder(tmp_path)
     change_metadata(folder, {"logging_info.shape": "(199,)"})
-    assert failures(folder) == {"gold has the rows of logging_info.shape": "200 rows, shape (199,)"}
-
-
-def test_a_gold_that_is_better_than_perfect(tmp_path: Path) -> None:
-    folder = made_folder(tmp_path)
     replace_in(folder / "evaluate.py", "accuracy(predictions, labels)}", "100 * accuracy(predictions, labels)}")
-    found = failures(folder)
-    assert found == {
-        "gold is scored within logging_info.optimal_score": "100 is better than a perfect Accuracy, 1 (optimal_score)"
+    folder.rename(tmp_path / "Other")
+    assert failures(tmp_path / "Other") == {
+        "folder name equals logging_info.name": "Other != ParityMadeAccuracy",
+        "gold has the rows of logging_info.shape": "200 rows, shape (199,)",
+        "gold is scored within logging_info.optimal_score": "100 is better than a perfect Accuracy, 1 (optimal_score)",
     }
 
 
