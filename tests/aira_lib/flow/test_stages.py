@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,10 +20,9 @@ from aira_lib.flow.units import units_of
 from aira_lib.records import Manifest
 from aira_lib.settings import Settings
 from aira_lib.store import open_store
-from aira_lib.study import canonical_json
+from aira_lib.study import Study, canonical_json
 from tests import warm_start
 from tests.builders import TINY_STUDY, tiny_study
-from tests.drive_study import drive
 from tests.record_tree import files_of, record_tree
 
 pytestmark = pytest.mark.usefixtures("plain_kernels")
@@ -30,11 +30,20 @@ pytestmark = pytest.mark.usefixtures("plain_kernels")
 ROOT = Path(__file__).parents[3]
 
 
+def drive(study: Study, store: Path) -> None:
+    """Every stage of a study, in a process of their own."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(canonical_json(study))
+        file.flush()
+        done = warm_start.run("tests.drive_study", file.name, str(store))
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the tiny study, run without interruption."""
     store = tmp_path_factory.mktemp("whole")
-    drive(canonical_json(tiny_study()), str(store))
+    drive(tiny_study(), store)
     return store
 
 
@@ -46,7 +55,7 @@ def _manifests(store: Path) -> dict[str, int]:
 def test_a_second_run_makes_nothing(whole: Path) -> None:
     before = _manifests(whole)
     assert len(before) == 3 + 1 + 1 + 1 + 2 * len(list((whole / "tiny/pretrain").iterdir())) + 1
-    drive(canonical_json(tiny_study()), str(whole))
+    drive(tiny_study(), whole)
     assert _manifests(whole) == before
 
 
@@ -77,7 +86,7 @@ def test_a_changed_budget_leaves_the_searches_alone(whole: Path, tmp_path: Path)
     before = _manifests(tmp_path / "copy")
     isotoken = {**TINY_STUDY["pretrain"]["isotoken"], "seeds": [0, 1, 2]}
     changed = tiny_study(pretrain={**TINY_STUDY["pretrain"], "isotoken": isotoken})
-    drive(canonical_json(changed), str(tmp_path / "copy"))
+    drive(changed, tmp_path / "copy")
     new = {Path(p).parts[-3] for p in _manifests(tmp_path / "copy").keys() - before.keys()}
     assert new == {"pretrain", "evaluate", "report"}
 
