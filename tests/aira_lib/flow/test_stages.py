@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,10 +20,9 @@ from aira_lib.flow.units import units_of
 from aira_lib.records import Manifest
 from aira_lib.settings import Settings
 from aira_lib.store import open_store
-from aira_lib.study import canonical_json
+from aira_lib.study import Study, canonical_json
 from tests import warm_start
 from tests.builders import TINY_STUDY, tiny_study
-from tests.drive_study import drive
 from tests.record_tree import files_of, record_tree
 
 pytestmark = pytest.mark.usefixtures("plain_kernels")
@@ -30,11 +30,29 @@ pytestmark = pytest.mark.usefixtures("plain_kernels")
 ROOT = Path(__file__).parents[3]
 
 
+def study_with(*seeds: int) -> Study:
+    """The tiny study with these seeds of each pretraining."""
+    isotoken = {**TINY_STUDY["pretrain"]["isotoken"], "seeds": seeds}
+    return tiny_study(pretrain={**TINY_STUDY["pretrain"], "isotoken": isotoken})
+
+
+STUDY = study_with(0)
+
+
+def drive(study: Study, store: Path) -> None:
+    """Every stage of a study, in a process of their own."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(canonical_json(study))
+        file.flush()
+        done = warm_start.run("tests.drive_study", file.name, str(store))
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the tiny study, run without interruption."""
     store = tmp_path_factory.mktemp("whole")
-    drive(canonical_json(tiny_study()), str(store))
+    drive(STUDY, store)
     return store
 
 
@@ -46,7 +64,7 @@ def _manifests(store: Path) -> dict[str, int]:
 def test_a_second_run_makes_nothing(whole: Path) -> None:
     before = _manifests(whole)
     assert len(before) == 3 + 1 + 1 + 1 + 2 * len(list((whole / "tiny/pretrain").iterdir())) + 1
-    drive(canonical_json(tiny_study()), str(whole))
+    drive(STUDY, whole)
     assert _manifests(whole) == before
 
 
@@ -56,7 +74,7 @@ def test_records_say_what_made_them(whole: Path) -> None:
     for path in whole.rglob("manifest.json"):
         if "checkpoints" not in path.parts:
             manifest = Manifest.model_validate_json(path.read_text())
-            assert manifest.spec_digest == digest(tiny_study())
+            assert manifest.spec_digest == digest(STUDY)
             assert path.parent.name.endswith(manifest.key[:12])
             assert manifest.versions["torch"]
 
@@ -75,9 +93,7 @@ def test_stand_ins_reach_the_report(whole: Path) -> None:
 def test_a_changed_budget_leaves_the_searches_alone(whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole, tmp_path / "copy")
     before = _manifests(tmp_path / "copy")
-    isotoken = {**TINY_STUDY["pretrain"]["isotoken"], "seeds": [0, 1, 2]}
-    changed = tiny_study(pretrain={**TINY_STUDY["pretrain"], "isotoken": isotoken})
-    drive(canonical_json(changed), str(tmp_path / "copy"))
+    drive(study_with(0, 1), tmp_path / "copy")
     new = {Path(p).parts[-3] for p in _manifests(tmp_path / "copy").keys() - before.keys()}
     assert new == {"pretrain", "evaluate", "report"}
 
@@ -86,7 +102,7 @@ def test_a_changed_budget_leaves_the_searches_alone(whole: Path, tmp_path: Path)
 def test_killed_at_many_points_it_ends_the_same(whole: Path, tmp_path: Path) -> None:
     """kill -9 now sooner, now later after the first sign of work, then the same command, until it is through."""
     study = tmp_path / "study.json"
-    study.write_text(canonical_json(tiny_study()))
+    study.write_text(canonical_json(STUDY))
     store = tmp_path / "store"
     rng, kills = random.Random(7), 0
     while True:
@@ -95,7 +111,7 @@ def test_killed_at_many_points_it_ends_the_same(whole: Path, tmp_path: Path) -> 
         while process.poll() is None and (kills == 8 or _written(store) == before):
             time.sleep(0.02)
         try:
-            process.wait(timeout=rng.uniform(0, 1.5))
+            process.wait(timeout=rng.uniform(0, 0.8))
             break
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
@@ -159,7 +175,7 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(tmp_path: Path) -> Non
         pytest.skip("no tmpfs here")
     try:
         study = tmp_path / "study.json"
-        study.write_text(canonical_json(tiny_study()))
+        study.write_text(canonical_json(STUDY))
         done = warm_start.run("tests.drive_study", str(study), str(small))
         assert done.returncode == 2, done.stderr
         assert done.stderr.strip().count("\n") == 0, done.stderr

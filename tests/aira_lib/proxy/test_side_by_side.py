@@ -37,8 +37,18 @@ def section(**changes: Any) -> ProxySection:
     )  # fmt: skip
 
 
+pytestmark = pytest.mark.usefixtures("plain_kernels", "processes")
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[None]:
+    """One test leaves them to the next: each takes seconds to start."""
+    yield
+    side_by_side.end_workers()
+
+
 @pytest.fixture
-def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def shared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Every evaluation with two threads is shared; holds how many processes each one had."""
     made: list[int] = []
 
@@ -49,16 +59,20 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
     monkeypatch.setattr(side_by_side, "WORTH_SECONDS", 0.0)
     monkeypatch.setattr(evaluation, "SideBySide", Watched)
-    yield made
-    side_by_side.end_workers()
+    return made
 
 
 def timeless(result: Evaluation) -> Evaluation:
     return result.model_copy(update={"seconds": 0.0, "training_seconds": 0.0})
 
 
-@pytest.mark.parametrize("changes", [{}, {"retrain_for_test": False, "rank_by_accuracy": "macro"}])
-def test_it_is_the_same_evaluation(changes: dict[str, Any], shared: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("changes", "kernels"), [({}, "plain"), ({"retrain_for_test": False, "rank_by_accuracy": "macro"}, "fused")]
+)
+def test_it_is_the_same_evaluation(
+    changes: dict[str, Any], kernels: str, shared: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KERNELS_VARIABLE, kernels)
     chosen, seen = section(**changes), []
     alone = evaluate(("Mb", "A"), chosen, 3)
     together = evaluate(("Mb", "A"), chosen, 3, threads=2, progress=lambda *at: seen.append(at))
@@ -146,16 +160,18 @@ def test_the_longest_tasks_are_shared_out_first() -> None:
 def test_processes_die_with_the_one_they_work_for(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
-        "import os, signal\n"
+        "import os, signal, sys\n"
         "from aira_lib.proxy import side_by_side\n"
         "from aira_lib.proxy.evaluation import evaluate\n"
         "from aira_lib.study import ProxySection\n"
         "def said(*_):\n"
         "    print(*(worker.process.pid for worker in side_by_side._alive.values()), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "evaluate(('A',) * 16, ProxySection(), 0, threads=2, progress=said)\n"
+        "side_by_side.WORTH_SECONDS = 0.0\n"
+        "evaluate(('A',), ProxySection.model_validate_json(sys.argv[1]), 0, threads=2, progress=said)\n"
     )
-    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, env=os.environ, check=False)
+    command = [sys.executable, str(program), section(epochs=300).model_dump_json()]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     waiting = done.stdout.split()[:2]
     assert len(waiting) == 2
