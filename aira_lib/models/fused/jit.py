@@ -10,15 +10,18 @@ import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from llvmlite import ir
 from numba import config, njit, types
 from numba.core import cgutils
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 from torch import Tensor
@@ -49,9 +52,29 @@ def compiled(function: Callable[..., Any]) -> Any:
     if os.access(place, os.W_OK):  # else numba finds another place
         config.CACHE_DIR = str(_CACHE)
     try:
-        return njit(fastmath=True, nogil=True, error_model="numpy", boundscheck=False, cache=True)(function)
+        made = njit(fastmath=True, nogil=True, error_model="numpy", boundscheck=False, cache=True)(function)
     finally:
         config.CACHE_DIR = given
+    made.compile = _one_at_a_time(made.compile, _CACHE / f"{function.__module__}.{function.__qualname__}.lock")
+    return made
+
+
+def _one_at_a_time(compile_it: Callable[[Any], Any], lock: Path) -> Callable[[Any], Any]:
+    """Compile while other processes wait, and then find what was made: a core takes a minute for all kernels.
+
+    Nobody waits in a circle: a function waits for those that it calls, which do not call it; and of the threads of a
+    process only one waits, the one that numba lets compile.
+    """
+
+    def compile_or_find(signature: Any) -> Any:
+        with ExitStack() as stack:
+            stack.enter_context(global_compiler_lock)
+            with suppress(OSError):  # nowhere to write, or a file system without locks: all compile, as numba has it
+                lock.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(FileLock(lock))
+            return compile_it(signature)
+
+    return compile_or_find
 
 
 inlined = njit(fastmath=True, nogil=True, error_model="numpy", boundscheck=False, inline="always")

@@ -3,10 +3,12 @@
 import math
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 
 from aira_lib.architecture.scales import Scale
@@ -203,6 +205,22 @@ def test_machine_code_is_of_all_sources_as_they_are(tmp_path: Path) -> None:
     assert kernel(1) == 2
     assert kernel.stats.cache_path.startswith(str(jit.cache_folder(Path(jit.__file__).parent)))
     assert given == jit.config.CACHE_DIR
+
+
+def test_one_process_compiles_what_others_wait_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from aira_lib.models.fused import jit
+
+    def more(x: int) -> int:
+        return x + 1
+
+    monkeypatch.setattr(jit, "_CACHE", tmp_path)
+    kernel = jit.compiled(more)
+    with ThreadPoolExecutor(1) as threads, FileLock(tmp_path / f"{more.__module__}.{more.__qualname__}.lock"):
+        waiting = threads.submit(kernel, 1)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.5)
+        assert not kernel.signatures
+    assert waiting.result() == 2
 
 
 def test_plain_is_used_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
