@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from aira_lib.study import digest
-from aira_lib.study.reading import parse_study
-from tests.builders import TINY_STUDY
+from aira_lib.study.reading import load_study
+from tests.builders import TINY_STUDY, small_text
 from tests.record_tree import record_tree
 
 ROOT = Path(__file__).parents[2]
@@ -22,10 +22,7 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.usefixtures("plain_kernels")
 
 
-STUDY = {
-    **TINY_STUDY,
-    "pretrain": {**TINY_STUDY["pretrain"], "isotoken": {"scale": "nano", "tokens": 8192, "seeds": [0]}},
-}
+ISOTOKEN = {"scale": "nano", "tokens": 8192, "seeds": [0]}
 
 
 def _command(study: Path, store: Path | str, *more: str) -> list[str]:
@@ -34,8 +31,10 @@ def _command(study: Path, store: Path | str, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("study") / "tiny.yaml"
-    path.write_text(yaml.safe_dump(STUDY))
+    folder = tmp_path_factory.mktemp("study")
+    pretrain = {**TINY_STUDY["pretrain"], "isotoken": ISOTOKEN, "data": small_text(folder / "text")}
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**TINY_STUDY, "pretrain": pretrain}))
     return path
 
 
@@ -57,7 +56,7 @@ def test_a_second_run_recomputes_nothing_and_says_so(study: Path, finished: Path
 
 
 @pytest.mark.slow
-def test_mlflow_holds_one_experiment_a_parent_and_nested_runs(finished: Path) -> None:
+def test_mlflow_holds_one_experiment_a_parent_and_nested_runs(study: Path, finished: Path) -> None:
     import mlflow
 
     client = mlflow.MlflowClient(f"sqlite:///{finished}/mlflow.db")
@@ -69,7 +68,7 @@ def test_mlflow_holds_one_experiment_a_parent_and_nested_runs(finished: Path) ->
     names = sorted(run.info.run_name for run in nested)
     assert [name.split("/")[0] for name in names] == ["pretrain"] * 2 + ["search"] * 3
     assert {run.info.status for run in runs} == {"FINISHED"}
-    assert {run.data.tags["aira.spec_digest"] for run in runs} == {digest(parse_study(STUDY, "tiny.yaml"))}
+    assert {run.data.tags["aira.spec_digest"] for run in runs} == {digest(load_study(study))}
     trained = [run for run in nested if run.info.run_name.startswith("pretrain/")]
     for run in trained:
         assert {"loss", "tokens", "flops", "validation_loss"} <= set(run.data.metrics)

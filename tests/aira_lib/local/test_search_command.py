@@ -175,6 +175,8 @@ def test_killed_again_and_again_it_ends_as_if_it_had_not_been(
         process = start(*options(profile, store))  # Ctrl-C
         wait_for(lambda: bool(children(process.pid)), process)
         searching = children(process.pid)
+        for pid in searching.values():
+            os.kill(pid, signal.SIGSTOP)  # else it may come to its end first
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 130, out + err
