@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXTRAS := kfp,tracking,report,agents,fast,bo,dev
-# Tests of one file share what they make; two more processes work while others wait for what they have begun.
-SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
+# Tests of one file share what they make; a third process works while others wait for processes that they have begun.
+SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 STUDY ?= pipelines/compose/laptop.yaml
 
 .PHONY: help demo test coverage quick lint benchmark constraints clean
