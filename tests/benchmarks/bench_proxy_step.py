@@ -86,7 +86,6 @@ def accuracies(seeds: int = 5) -> None:
         found: dict[str, list[float]] = {way: [] for way in ways}
         for seed, (way, (precision, kernels)) in itertools.product(range(seeds), ways.items()):
             os.environ["AIRA_KERNELS"] = kernels
-            _forget_kernels()
             section = SHORT.model_copy(update={"precision": precision})
             scored = evaluate(DESIGNS[design], section, seed, torch.get_num_threads())
             found[way].append(math.nan if scored.validation is None else scored.validation)
@@ -98,12 +97,6 @@ def accuracies(seeds: int = 5) -> None:
 
 def _spread(values: list[float]) -> str:
     return f"{statistics.mean(values):+.4f} +- {statistics.stdev(values):.4f}"
-
-
-def _forget_kernels() -> None:
-    from aira_lib.models import fused
-
-    fused.installed.cache_clear()
 
 
 if __name__ == "__main__":
