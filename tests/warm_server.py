@@ -25,8 +25,7 @@ _SEARCH = (
 )  # fmt: skip
 _STAGES = (
     *_SEARCH, "aira_lib.flow.entry", "aira_lib.archive.stage", "aira_lib.aggregate.stage", "aira_lib.extrapolate.stage",
-    "aira_lib.pretrain.stage", "aira_lib.evaluate.stage", "aira_lib.report.stage",
-    "aira_lib.report.content",
+    "aira_lib.pretrain.stage", "aira_lib.evaluate.stage", "aira_lib.report.stage", "aira_lib.report.content",
 )  # fmt: skip
 # What is imported before a module is run; others import what they need themselves.
 IMPORTED = {"aira_lib.cli": _SEARCH, "tests.drive_study": _STAGES}

@@ -29,10 +29,12 @@ def agent(operator: str, path: Path, **other: Any) -> AgentSection:
     )
 
 
-def tried(operator: str, source: str, folder: Path, has_designs: bool = True, **other: Any) -> None:
+def tried(
+    operator: str, source: str, folder: Path, has_designs: bool = True, **other: Any
+) -> dict[OperatorName, OwnTemplate]:
     path = folder / "mine.jinja"
     path.write_text(source)
-    tried_templates(agent(operator, path, **other), has_designs)
+    return tried_templates(agent(operator, path, **other), has_designs)
 
 
 def asked(operator: OperatorName, situation: Any = SITUATION) -> Prompt:
@@ -106,7 +108,7 @@ def test_a_name_that_a_template_asks_about_may_stand_for_nothing(tmp_path: Path)
     """One file for all operators is possible."""
     source = "{% if parent_code is defined %}{{ parent_code }}{% endif %}{{ parent_plan | default('a draft') }}"
     for operator in OPERATORS:
-        tried(operator, source, tmp_path)
+        assert tried(operator, source, tmp_path)[operator].source == source
 
 
 def test_programs_have_no_designs_to_speak_of(tmp_path: Path) -> None:
