@@ -93,7 +93,7 @@ def test_page_is_well_formed_and_fetches_nothing(written: Path) -> None:
 
 def test_page_has_every_figure_and_table(written: Path, inputs: ReportInputs) -> None:
     text = (written / "report.html").read_text(encoding="utf-8")
-    for name in ("search", "loss_curves", "isoflop", "frontier"):
+    for name in ("search", "loss_curves", "isoflop", "frontier", "frontier_differences", "loss_curves_isoflop"):
         assert f'<figure id="figure-{name}">' in text
     words = "".join(Page(text).words)
     for pattern in inputs.patterns:
@@ -105,7 +105,8 @@ def test_page_has_every_figure_and_table(written: Path, inputs: ReportInputs) ->
 def test_figures_are_files_that_parse_and_name_no_host(written: Path) -> None:
     svgs = sorted((written / "figures").glob("*.svg"))
     assert [path.stem for path in svgs] == [
-        "agents", "best_designs", "frontier", "isoflop", "loss_curves", "patterns", "search",
+        "agents", "best_designs", "frontier", "frontier_differences", "isoflop", "loss_curves", "loss_curves_isoflop",
+        "patterns", "search",
     ]  # fmt: skip
     for path in svgs:
         text = path.read_text(encoding="utf-8")
@@ -117,7 +118,7 @@ def test_figures_are_files_that_parse_and_name_no_host(written: Path) -> None:
 def test_markdown_shows_files_that_exist_and_whole_tables(written: Path) -> None:
     lines = (written / "report.md").read_text(encoding="utf-8").splitlines()
     targets = re.findall(r"\]\((figures/[^)]+)\)", "\n".join(lines))
-    assert len(targets) == 7
+    assert len(targets) == 9
     assert all((written / target).exists() for target in targets)
     for above, line in pairwise(lines):
         if line.startswith("|") and above.startswith("|"):
