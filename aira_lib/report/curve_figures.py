@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from aira_lib.report.columns import scientific, si
-from aira_lib.report.drawing import WIDTH, Figure, palette, render, safe_label, si_axis
+from aira_lib.report.drawing import WIDTH, Figure, palette, panels_of, render, safe_label, si_axis
 from aira_lib.report.inputs import LossCurve
 from aira_lib.report.isoflop import Frontier
 from aira_lib.report.loss_curves import Floats, Smooth, smoothed
@@ -44,7 +44,7 @@ def tokens_figure(curves: Mapping[str, Smooth], baselines: Sequence[str]) -> Fig
             axes.set_title("second half", loc="left")
             axes.set_xlabel("tokens" if by == "tokens" else "training FLOPs")
         panels[0].set_xscale("log")
-        si_axis(panels[0])
+        si_axis(panels[0], subs=(1.0,))
         panels[0].set_xlabel("tokens")
         panels[0].set_ylabel("training loss (nats a token)")
         handles = [Line2D([], [], **colours[label], linewidth=2) for label in curves]
@@ -72,8 +72,7 @@ def compute_figure(found: Sequence[Frontier], curves: Mapping[str, LossCurve]) -
     start = 0.1 * min(float(curve.flops[-1]) for curve in every)
 
     def draw(canvas: Canvas) -> None:
-        panels = canvas.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        for axes, (label, lines) in zip(panels.flat, drawn.items(), strict=False):
+        for axes, (label, lines) in zip(panels_of(canvas, len(drawn), columns), drawn.items(), strict=True):
             for scale, curve in lines:
                 cut = curve.where(curve.flops >= start)
                 _draw(axes, cut.flops, cut, shades[scale], "-", width=1.0)
@@ -83,8 +82,6 @@ def compute_figure(found: Sequence[Frontier], curves: Mapping[str, LossCurve]) -
             axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: scientific(value)))
             axes.tick_params(axis="x", labelrotation=35)
-        for axes in panels.flat[len(drawn) :]:
-            axes.set_axis_off()
         canvas.supxlabel("training FLOPs", fontsize=9.5)
         canvas.supylabel("training loss (nats a token)", fontsize=9.5)
         handles = [Line2D([], [], color=shade, linewidth=2) for shade in shades.values()]

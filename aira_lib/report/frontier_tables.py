@@ -9,6 +9,8 @@ from aira_lib.scaling.law_margins import Estimate, LawFit, fit_designs, offset_o
 from aira_lib.scaling.noise import Noise
 from aira_lib.scaling.refusal import too_few
 
+NO_LINE = "no slope: too few minima within the sizes"
+
 
 def contrasts(found: Sequence[Frontier], reference: Frontier | None, noise: Noise | None) -> dict[str, Contrast]:
     """By label, every design but the reference against it; empty without a reference."""
@@ -31,6 +33,7 @@ def frontier_table(
         Column("offset", "Loss at the centre", "to baseline, %", spec="+.2f", per=0.01, spread="offset_margin"),
         Column("verdict", "Verdict on the slope", style="text"),
         Column("loss_at_largest", "At the largest budget", "nats a token", spec=".4f"),
+        Column("refusal", "Why there is no slope", shown=False),
     ]
     rows = [_frontier_row(frontier, reference, compared.get(frontier.label), noise) for frontier in found]
     caption = (
@@ -68,7 +71,8 @@ def _frontier_row(
         "common": compared.budgets if compared else None,
         "slope_difference": compared.slope if compared else None,
         "slope_difference_margin": compared.slope_margin if compared else None,
-        "verdict": too_few(frontier.profiles) or said,
+        "verdict": said if frontier.line else NO_LINE,
+        "refusal": too_few(frontier.profiles),
         "offset": _share(compared.offset) if compared else None,
         "offset_margin": _share(compared.offset_margin) if compared else None,
         "loss_at_largest": frontier.optima[-1][1].loss if frontier.optima else None,
@@ -123,8 +127,9 @@ def laws_table(
     caption = (
         "A second estimate: the law L = E + A / Nᵃ + B / Dᵇ, fitted to all sizes and budgets of a design at once (N "
         "non-embedding parameters, D tokens; variable projection). Slopes and offsets are of the same budgets; "
-        "where the two tables disagree by more than their margins, neither form fits and neither is to be trusted. "
-        "The coefficients hold within the sizes and budgets that were trained, and are no forecast beyond them."
+        "where the two tables disagree by more than their margins, one of the forms does not fit, and neither slope "
+        "is to be trusted. The coefficients hold within the sizes and budgets that were trained, and are no forecast "
+        "beyond them."
     )
     return Table("frontier_laws", caption, columns, rows, "No design was trained at equal FLOPs.", marked="baseline")
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from aira_lib.report.columns import format_number, scientific
-from aira_lib.report.drawing import MUTED, PALETTE, WIDTH, Figure, palette, render, safe_label, si_axis
+from aira_lib.report.drawing import MUTED, PALETTE, WIDTH, Figure, palette, panels_of, render, safe_label, si_axis
 from aira_lib.report.isoflop import BudgetFit, Frontier
 from aira_lib.scaling.frontier import Contrast, slope_margin
 from aira_lib.scaling.noise import Noise
@@ -32,15 +32,12 @@ def isoflop_figure(frontiers: Sequence[Frontier]) -> Figure | None:
     rows = math.ceil(len(shown) / columns)
 
     def draw(canvas: Canvas) -> None:
-        panels = canvas.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        for axes, frontier in zip(panels.flat, shown, strict=False):
+        for axes, frontier in zip(panels_of(canvas, len(shown), columns), shown, strict=True):
             for fit in frontier.fits:
                 _draw_budget(axes, fit, shades[budgets.index(fit.budget)])
             axes.set_title(_wrapped(frontier.label), loc="left")
             axes.set_xscale("log")
             si_axis(axes)
-        for axes in panels.flat[len(shown) :]:
-            axes.set_axis_off()
         canvas.supxlabel("non-embedding parameters", fontsize=9.5)
         canvas.supylabel("held-out loss (nats a token)", fontsize=9.5)
         canvas.legend(
@@ -149,14 +146,11 @@ def differences_figure(compared: Mapping[str, Contrast]) -> Figure | None:
     rows = math.ceil(len(shown) / columns)
 
     def draw(canvas: Canvas) -> None:
-        panels = canvas.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        for axes, (label, made) in zip(panels.flat, shown.items(), strict=False):
+        for axes, (label, made) in zip(panels_of(canvas, len(shown), columns), shown.items(), strict=True):
             _draw_contrast(axes, made)
             axes.set_title(f"{_wrapped(label)}\n{_slope_in_words(made)}", loc="left", fontsize=9)
             _budget_axis(axes, budgets)
             axes.tick_params(axis="x", labelrotation=35)
-        for axes in panels.flat[len(shown) :]:
-            axes.set_axis_off()
         canvas.supxlabel("training budget (FLOPs)", fontsize=9.5)
         canvas.supylabel("lowest loss, to baseline (%)", fontsize=9.5)
 

@@ -105,8 +105,10 @@ def _windows(values: Sequence[float] | Floats, window: int) -> Floats:
 def window_sentence(curves: Sequence[Smooth]) -> str:
     """How the curves were smoothed."""
     windows = sorted({curve.window for curve in curves})
-    steps = f"{windows[0]:,}" if len(windows) == 1 else f"{windows[0]:,} to {windows[-1]:,}, longer for longer runs"
-    unit = "step" if windows == [1] else "steps"
+    if len(windows) == 1:
+        steps = f"{windows[0]:,} step{'s' * (windows[0] > 1)}"
+    else:
+        steps = f"{windows[0]:,} to {windows[-1]:,} steps, longer in longer runs"
     seeds = max(curve.seeds for curve in curves)
     over = ", averaged over seeds; the band is their range" if seeds > 1 else "; there is one seed"
-    return f"Every point is the mean over a window of {steps} {unit}{over}."
+    return f"Every point is the mean over a window of {steps}{over}."

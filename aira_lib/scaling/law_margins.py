@@ -78,7 +78,7 @@ def _fit(profiles: Sequence[Profile], redraws: Sequence[Redraw], noise: Noise | 
         return reason
     measured = fit_laws(points, np.array([[point.loss for point in points]]))
     if not measured.found.all():
-        return "no law with positive terms and plausible exponents fits: sizes or budgets are too few or too close"
+        return "no law with positive terms and exponents in reason fits these points"
     drawn = tuple(fit_laws(points, np.hstack([redraw.losses(p) for p in profiles])) for redraw in redraws)
     return LawFit(measured, drawn, noise.degrees if noise else 0)
 

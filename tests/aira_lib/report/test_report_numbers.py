@@ -12,7 +12,14 @@ from aira_lib.agents import best_node
 from aira_lib.records import Node, Representative, Resampling
 from aira_lib.report.columns import Column, format_number, prefix, scientific
 from aira_lib.report.comparison import Comparison, compare
-from aira_lib.report.frontier_tables import contrasts, differences_table, frontier_table, laws_table, noise_sentence
+from aira_lib.report.frontier_tables import (
+    NO_LINE,
+    contrasts,
+    differences_table,
+    frontier_table,
+    laws_table,
+    noise_sentence,
+)
 from aira_lib.report.inputs import ReportInputs, SearchRun
 from aira_lib.report.isoflop import Frontier, frontiers, noise_of, reference_frontier
 from aira_lib.report.results import isoflop_fits_table, isoflop_points_table, isotoken_table
@@ -264,7 +271,8 @@ def test_frontier_lines_are_compared_with_the_baseline(inputs: ReportInputs) -> 
         assert row["fitted"] == len(inner)
         if len(inner) < 3:
             assert (row["slope"], row["slope_margin"], row["slope_difference"]) == (None, None, None)
-            assert str(row["verdict"]).startswith("no slope: ")
+            assert row["verdict"] == NO_LINE
+            assert str(row["refusal"]).startswith("no slope: ")
         else:
             assert row["slope"] == pytest.approx(
                 stats.linregress([math.log10(b) for b in inner], list(inner.values())).slope
@@ -277,9 +285,9 @@ def test_frontier_lines_are_compared_with_the_baseline(inputs: ReportInputs) -> 
         if len(apart) >= 3:
             line = stats.linregress([math.log10(budget) for budget in apart], list(apart.values()))
             assert row["slope_difference"] == pytest.approx(line.slope)
-    assert "optimum above the largest size at 3 of 3 budgets" in str(rows["AIRA-vote/stacked"]["verdict"])
+    assert "optimum above the largest size at 3 of 3 budgets" in str(rows["AIRA-vote/stacked"]["refusal"])
     assert rows["Nemotron-H"]["common"] == 2  # it diverged under the third budget
-    assert "fewer than 3 sizes at 1 of 3 budgets (2e14 FLOPs)" in str(rows["Nemotron-H"]["verdict"])
+    assert "fewer than 3 sizes at 1 of 3 budgets (2e14 FLOPs)" in str(rows["Nemotron-H"]["refusal"])
     assert rows["Llama 3.2"]["slope_difference"] is None
     assert found[-1].baseline
 
