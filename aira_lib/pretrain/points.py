@@ -9,7 +9,8 @@ from aira_lib.architecture.pattern import parse
 from aira_lib.errors import UserError
 from aira_lib.naming import exact, slug
 from aira_lib.records import PretrainPoint, ScaledDesign
-from aira_lib.study import IsoFlopSection, IsoTokenSection, PretrainSection
+from aira_lib.study import IsoFlopSection, IsoTokenSection, OptimizerSection, PretrainSection
+from aira_lib.training.schedule import warmup_steps
 
 Entrant = tuple[ScaledDesign, tuple[str, ...]]
 
@@ -20,7 +21,7 @@ def pretraining_points(section: PretrainSection, designs: Sequence[ScaledDesign]
     Designs of one scale that have the very same layers are trained once; the point names the others as aliases.
 
     Raises:
-        UserError: a FLOP budget that does not pay for one step.
+        UserError: a FLOP budget that does not pay for one step, or a run that ends before its warm-up and decay do.
     """
     entrants = _entrants(section, designs)
     points: list[PretrainPoint] = []
@@ -28,6 +29,8 @@ def pretraining_points(section: PretrainSection, designs: Sequence[ScaledDesign]
         points += _isotoken(section.isotoken, entrants)
     if section.isoflop:
         points += _isoflop(section.isoflop, entrants)
+    for point in points:
+        _require_peak(section.optimizer, point)
     return points
 
 
@@ -60,6 +63,17 @@ def _isoflop(section: IsoFlopSection, entrants: Sequence[Entrant]) -> Iterator[P
                     )
                 for seed in section.seeds:
                     yield _point(design, aliases, "isoflop", budget, steps, seed)
+
+
+def _require_peak(section: OptimizerSection, point: PretrainPoint) -> None:
+    """Refuse an absolute warm-up that a run has no room for; shares of a run are refused where the study is read."""
+    warmup = warmup_steps(section, point.design.scale, point.steps)
+    if section.absolute_warmup and warmup > (1 - section.decay) * point.steps + 1e-9:
+        decay = f" and a decay over {section.decay:.0%} of them" if section.decay else ""
+        raise UserError(
+            f"pretrain.optimizer: {point.id} has {point.steps:,} steps, too few for a warm-up of {warmup:,.6g}{decay}: "
+            "its learning rate would never reach the peak; shorten the warm-up or train longer"
+        )
 
 
 def _point(
