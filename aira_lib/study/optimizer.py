@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from aira_lib.section import Section
+from aira_lib.section import Distinct, Section
 
 T = TypeVar("T", int, float)
 
@@ -103,3 +103,21 @@ class OptimizerSection(Section):
 def at_scale(value: T | dict[str, T], scale: str) -> T:
     """The value for a scale, by its name, of a setting that may have one for each; a study is read only with all."""
     return value[scale] if isinstance(value, dict) else value
+
+
+class RateCheckSection(Section):
+    """Whether the peak learning rate is right at each scale: one design is trained with others around it as well.
+
+    At each scale that is trained, with its smallest budget and first seed; the run at the peak itself is the study's
+    own. `aira pretrain STUDY --lr-check` makes these runs, and says what they cost, before the study is paid for. A
+    study that has this section makes them with all others, and its report shows them. It is no part of the paper.
+    """
+
+    factors: Annotated[tuple[Rate, ...], Field(min_length=3), Distinct] = (1 / 3, 1.0, 3.0)
+    design: str | None = None
+
+    @model_validator(mode="after")
+    def _has_the_peak(self) -> "RateCheckSection":
+        if 1 not in self.factors:
+            raise ValueError("factors: 1, the peak itself, is not among them; add it")
+        return self

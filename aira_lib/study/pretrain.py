@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from aira_lib.device import Precision
 from aira_lib.section import Distinct, Section, Seed, Some
-from aira_lib.study.optimizer import OptimizerSection
+from aira_lib.study.optimizer import OptimizerSection, RateCheckSection
 
 
 class DataSection(Section):
@@ -65,3 +65,4 @@ class PretrainSection(Section):
     checkpoint_seconds: float = Field(60.0, gt=0)
     isotoken: IsoTokenSection | None = None
     isoflop: IsoFlopSection | None = None
+    lr_check: RateCheckSection | None = None

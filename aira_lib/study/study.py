@@ -18,7 +18,7 @@ from aira_lib.study.agent import AgentSection
 from aira_lib.study.aggregate import AggregateSection
 from aira_lib.study.evaluate import EvaluateSection
 from aira_lib.study.extrapolate import ExtrapolateSection
-from aira_lib.study.optimizer import OptimizerSection
+from aira_lib.study.optimizer import OptimizerSection, RateCheckSection
 from aira_lib.study.pretrain import PretrainSection
 from aira_lib.study.proxy import ProxySection
 from aira_lib.study.task import TaskSection
@@ -71,6 +71,7 @@ class Study(Section):
             for name in section.agents:
                 if name not in agents:
                     raise ValueError(f"aggregate {section.name!r}: unknown agent {name!r}{nearest(name, agents)}")
+        _require_baseline(self.pretrain.lr_check, self.extrapolate.baselines, self.trainable_scales())
         _require_values(self.pretrain.optimizer, self.trainable_scales(), known)
         for name in self.trainable_scales():
             if name in self.scales:
@@ -101,6 +102,18 @@ def _require_values(optimizer: OptimizerSection, trained: Sequence[str], known: 
                 raise ValueError(f"{place}: unknown scale {name!r}{nearest(name, known)}")
         if missing := [name for name in trained if name not in values]:
             raise ValueError(f"{place} has no value for scale {missing[0]!r}, which is trained; give it one")
+
+
+def _require_baseline(check: RateCheckSection | None, baselines: Sequence[str], trained: Sequence[str]) -> None:
+    """Refuse a check of learning rates that would have nothing to train; finds are not known before the searches."""
+    if check is None:
+        return
+    if not trained:
+        raise ValueError("pretrain.lr_check: nothing is trained; add pretrain.isotoken or pretrain.isoflop")
+    if not baselines:
+        raise ValueError("pretrain.lr_check trains a baseline, and there is none; name one in extrapolate.baselines")
+    if check.design is not None and check.design not in baselines:
+        raise ValueError(f"pretrain.lr_check.design: no baseline {check.design!r}{nearest(check.design, baselines)}")
 
 
 def _require_trainable(scale: Scale) -> None:
