@@ -22,7 +22,7 @@ _OFFSET, _ORDER = 0, 1
 
 
 class TokenSource(Protocol):
-    """The training tokens of a corpus, one long row."""
+    """The tokens of a split of a corpus, one long row of documents."""
 
     @property
     def n_tokens(self) -> int:
@@ -32,19 +32,21 @@ class TokenSource(Protocol):
     def vocab_size(self) -> int:
         """Ids are below it."""
 
+    @property
+    def end(self) -> int:
+        """The token that ends every document, and belongs to it."""
+
+    @property
+    def bounds(self) -> NDArray[np.int64]:
+        """The place after the last token of each document, ascending, int64 [documents]; found when it is asked for."""
+
     def windows(self, places: NDArray[np.int64], length: int) -> NDArray[Any]:
         """The `length` tokens from each place [n] on, integers [n, length]."""
 
-    def documents(self, places: NDArray[np.int64], length: int) -> NDArray[np.int32]:
-        """Of each token of such windows, the index of its document within the window, from 0: int32 [n, length].
 
-        What ends a document belongs to it.
-        """
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ArraySource:
-    """Tokens in an array [tokens], in memory or mapped, of documents that each end with the token `end`."""
+    """Tokens in an array [tokens], in memory or mapped; see `TokenSource`."""
 
     tokens: NDArray[Any]
     vocab_size: int
@@ -55,14 +57,14 @@ class ArraySource:
         """How many there are."""
         return len(self.tokens)
 
+    @property
+    def bounds(self) -> NDArray[np.int64]:
+        """See `TokenSource`; tokens behind the last end are no document."""
+        return np.flatnonzero(self.tokens == self.end) + 1
+
     def windows(self, places: NDArray[np.int64], length: int) -> NDArray[Any]:
         """See `TokenSource`."""
         return rows_of(self.tokens, places, length)
-
-    def documents(self, places: NDArray[np.int64], length: int) -> NDArray[np.int32]:
-        """See `TokenSource`."""
-        ends = self.windows(places, length) == self.end
-        return np.asarray(np.cumsum(ends, axis=1, dtype=np.int32) - ends, dtype=np.int32)
 
 
 def rows_of(tokens: NDArray[Any], places: NDArray[np.int64], length: int) -> NDArray[Any]:
@@ -120,16 +122,16 @@ class Batches:
         """Rows `start` to `stop` (excluded; None: to the last) of the batch of a step, which is counted from 0."""
         places = self._places(step, start, self.rows_per_step if stop is None else stop)
         tokens = self.source.windows(places, self.seq_len + 1)
-        masked = self.packing == "masked"
-        return Batch(
-            inputs=tokens[:, :-1].astype(np.int64),
-            targets=tokens[:, 1:].astype(np.int64),
-            documents=self.source.documents(places, self.seq_len) if masked else None,
-        )
+        inputs, targets = tokens[:, :-1].astype(np.int64), tokens[:, 1:].astype(np.int64)
+        return Batch(inputs, targets, self._documents(inputs) if self.packing == "masked" else None)
 
     def epochs(self, steps: int) -> float:
         """How often so many steps read each window."""
         return steps * self.rows_per_step / self.windows
+
+    def _documents(self, inputs: NDArray[np.int64]) -> NDArray[np.int32]:
+        ends = inputs == self.source.end
+        return np.asarray(np.cumsum(ends, axis=1, dtype=np.int32) - ends, dtype=np.int32)
 
     def _places(self, step: int, start: int, stop: int) -> NDArray[np.int64]:
         """The first token of each of the rows, int64 [rows]."""
