@@ -240,7 +240,7 @@ add_stage(
     Stage(
         name="evaluate", help="Score the final checkpoints of all points.", per="point", reads=("pretrain",),
         leaves="scores", run="pretrain", section=_of_scores, make=_evaluate, estimate=estimates.of_scoring,
-        component="components.evaluate:evaluate", unread=("checkpoints/*/optimizer.*",),
+        component="components.evaluate:evaluate", unread=("checkpoints/*/optimizer.*", "checkpoints/*/optimizer/*"),
     )
 )  # fmt: skip
 add_stage(
