@@ -118,7 +118,7 @@ def _of_training(study: "Study", unit: Unit) -> dict[str, Any]:
     design = unit.point.design
     return {
         "data": data_identity(study.pretrain.data),
-        "pretrain": changed(study.pretrain, include={"optimizer", "micro_batch_tokens", "trainer"}),
+        "pretrain": changed(study.pretrain, include={"optimizer", "micro_batch_tokens", "trainer", "compile"}),
         "layers": design.pattern,
         "scale": changed(design.scale, exclude=_NAMES_OF_SCALES),
         "steps": unit.point.steps,
