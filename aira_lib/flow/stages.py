@@ -121,7 +121,7 @@ def _of_training(study: "Study", unit: Unit) -> dict[str, Any]:
     return {
         "data": data_identity(study.pretrain.data),
         "pretrain": {
-            **changed(study.pretrain, include={"micro_batch_tokens", "trainer"}),
+            **changed(study.pretrain, include={"micro_batch_tokens", "trainer", "compile"}),
             **({"optimizer": optimizer} if optimizer else {}),
         },
         "layers": design.pattern,

@@ -50,7 +50,10 @@ class PretrainPoint(Row):
 class TrainingRun(Row):
     """A finished pretraining run. Losses are in nats per token.
 
-    `device`, `precision` and `kernels` are what computed it; None in records that are older than these fields.
+    `device`, `precision` and `kernels` are what computed it, `trainer` and `ranks` how it was spread; None in records
+    that are older than these fields. `nonfinite` are the steps (from 0) whose loss or gradient was not finite and which
+    changed nothing: each read the batch of (`point.seed`, step). `tokens_per_second` and `mfu` (true FLOPs over the
+    peak of all devices, where it is known) are those of the process that finished the run.
     """
 
     point: PretrainPoint
@@ -63,6 +66,11 @@ class TrainingRun(Row):
     device: DeviceKind | None = None
     precision: Precision | None = None
     kernels: Kernels | None = None
+    trainer: str | None = None
+    ranks: int | None = None
+    nonfinite: tuple[int, ...] = ()
+    tokens_per_second: float | None = None
+    mfu: float | None = None
     seconds: float = 0.0
 
 

@@ -51,9 +51,13 @@ class IsoFlopSection(Section):
 class PretrainSection(Section):
     """Which points are pretrained (finds by these extrapolation methods, and all baselines) and how.
 
-    `trainer` names what trains them, one of `aira_lib.training.trainers.TRAINERS`. `micro_batch_tokens` bounds the
-    tokens of one forward pass; None takes a whole step at once. `precision` is that of the matrix products, as in
-    `ProxySection`; None is bf16 on CUDA and fp32 on a CPU. A run is scored in the precision in which it was trained.
+    `trainer` names what trains them, one of `aira_lib.training.trainers.TRAINERS`: `one-device`; or, on as many ranks
+    as the study's `resources` say, `ddp`, where each has the whole model, and `fsdp`, where each has its part.
+    `micro_batch_tokens` bounds the tokens of one forward pass of a rank; None takes all of its step at once.
+    `recompute` keeps only the inputs of layers for the backward pass: less memory, a third more time, the same result.
+    `compile` has PyTorch compile the layers but Mamba-2's; on CUDA alone. `precision` is that of the matrix products,
+    as in `ProxySection`; None is bf16 on CUDA and fp32 on a CPU. A run is scored in the precision in which it was
+    trained. After `checkpoint_seconds` at most there is another checkpoint: what an interruption loses.
     """
 
     data: DataSection = DataSection()
@@ -62,6 +66,8 @@ class PretrainSection(Section):
     trainer: str = "one-device"
     micro_batch_tokens: int | None = Field(None, ge=1)
     precision: Precision | None = None
+    recompute: bool = False
+    compile: bool = False
     checkpoint_seconds: float = Field(60.0, gt=0)
     isotoken: IsoTokenSection | None = None
     isoflop: IsoFlopSection | None = None
