@@ -28,7 +28,11 @@ _STAGES = (
     "aira_lib.pretrain.stage", "aira_lib.evaluate.stage", "aira_lib.report.stage", "aira_lib.report.content",
 )  # fmt: skip
 # What is imported before a module is run; others import what they need themselves.
-IMPORTED = {"aira_lib.cli": _SEARCH, "tests.drive_study": _STAGES}
+IMPORTED = {
+    "aira_lib.cli": _SEARCH,
+    "tests.drive_study": _STAGES,
+    "tests.aira_lib.training.rank_program": ("tests.aira_lib.training.tiny", "aira_lib.training.fsdp"),
+}
 
 
 def serve(asked: socket.socket) -> None:

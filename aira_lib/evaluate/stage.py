@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from aira_lib.architecture.pattern import parse
-from aira_lib.datasets.text.study import study_corpus
-from aira_lib.datasets.text.windows import Windows
+from aira_lib.datasets.batches import TokenSource
+from aira_lib.datasets.study import study_text
 from aira_lib.device import ready_device
 from aira_lib.errors import UserError
-from aira_lib.evaluate.windows import documents_of_targets, held_out_windows
+from aira_lib.evaluate.windows import Integers, documents_of_targets, held_out_starts
 from aira_lib.models.language_model import LanguageModel
 from aira_lib.models.precision import rounded
 from aira_lib.records import Score, TrainingRun, document_error, read_row
@@ -48,23 +48,26 @@ def _by_document(
     section: EvaluateSection, data: DataSection, run: TrainingRun, record: Path, device: torch.device
 ) -> tuple[list[float], list[int]]:
     """Of each held-out document that has scored tokens: the sum of their losses in nats, and how many they are."""
-    text, seq_len = study_corpus(data)[0].validation, run.point.design.scale.seq_len
-    losses = _losses(_trained(run, record).to(device), held_out_windows(text, seq_len, section.samples), section, run)
-    owners = documents_of_targets(text, seq_len, section.samples).ravel()
+    text, seq_len = study_text(data).validation, run.point.design.scale.seq_len
+    starts = held_out_starts(text, seq_len, section.samples)
+    losses = _losses(_trained(run, record).to(device), text, starts, section, run)
+    owners = documents_of_targets(text, starts, seq_len).ravel()
     tokens = np.bincount(owners)
     sums = np.bincount(owners, losses.double().numpy().ravel())
     return sums[tokens > 0].tolist(), tokens[tokens > 0].tolist()
 
 
-def _losses(model: LanguageModel, windows: Windows, section: EvaluateSection, run: TrainingRun) -> Tensor:
+def _losses(
+    model: LanguageModel, text: TokenSource, starts: Integers, section: EvaluateSection, run: TrainingRun
+) -> Tensor:
     """[windows, seq_len]: the loss of each target in nats, on the CPU."""
-    inputs, targets = windows
-    device, losses = next(model.parameters()).device, []
+    device, length, losses = next(model.parameters()).device, run.point.design.scale.seq_len + 1, []
     with torch.inference_mode(), rounded(device, run.precision or "fp32"):
-        for start in range(0, len(inputs), section.batch_size):
-            logits = model(torch.from_numpy(inputs[start : start + section.batch_size]).to(device)).float()
-            labels = torch.from_numpy(targets[start : start + section.batch_size]).to(device)
-            losses.append(torch.nn.functional.cross_entropy(logits.mT, labels, reduction="none").cpu())
+        for start in range(0, len(starts), section.batch_size):
+            windows = text.windows(starts[start : start + section.batch_size], length)
+            tokens = torch.from_numpy(windows.astype(np.int64)).to(device)
+            logits = model(tokens[:, :-1]).float()
+            losses.append(torch.nn.functional.cross_entropy(logits.mT, tokens[:, 1:], reduction="none").cpu())
     return torch.cat(losses)
 
 

@@ -94,8 +94,10 @@ class Attempt:
         path = self.path / name
         full = safe_name(self._record if name in self._views else self._prefix, name)
         if path.exists():
-            self._pushed[name] = _stamp(path)
+            stamp = _stamp(path)
+            self._pushed.pop(name, None)
             self._store.put(path, full)
+            self._pushed[name] = stamp
         else:
             self._store.remove(full)
             self._pushed.pop(name, None)

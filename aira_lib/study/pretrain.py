@@ -6,8 +6,7 @@ from pydantic import Field, model_validator
 
 from aira_lib.device import Precision
 from aira_lib.section import Distinct, Section, Seed, Some
-
-Decay = Annotated[float, Field(ge=0, lt=1)]
+from aira_lib.study.optimizer import OptimizerSection, RateCheckSection
 
 
 class DataSection(Section):
@@ -32,33 +31,6 @@ class DataSection(Section):
         return self
 
 
-class OptimizerSection(Section):
-    """AdamW with a warm-up, stable, decay schedule. The paper states none of it.
-
-    Warm-up, plateau and a linear decay over a fifth of the steps are those of a sister paper (Bae et al., arXiv
-    2510.04800), which gives no betas, decay or clipping: here they are what TorchTitan and lingua are run with.
-    `learning_rate` is the peak at `reference_width`; a model of another width uses lr * reference_width / d_model. The
-    sister paper's peaks, 3e-3 at 350M, 6e-4 at 1B and 3e-4 at 3B, follow no such rule.
-    """
-
-    learning_rate: float = Field(3e-3, gt=0)
-    reference_width: int = Field(64, ge=1)
-    betas: tuple[Decay, Decay] = (0.9, 0.95)
-    weight_decay: float = Field(0.1, ge=0)
-    clip: float = Field(1.0, gt=0)
-    warmup_fraction: float = Field(0.1, ge=0, le=1)
-    decay_fraction: float = Field(0.2, ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _reaches_its_peak(self) -> "OptimizerSection":
-        if self.warmup_fraction + self.decay_fraction > 1 + 1e-9:
-            raise ValueError(
-                f"warmup_fraction {self.warmup_fraction:g} and decay_fraction {self.decay_fraction:g} overlap, so the "
-                "learning rate would never reach its peak: together they must be at most 1"
-            )
-        return self
-
-
 class IsoTokenSection(Section):
     """Every design at one scale for the same number of tokens, once a seed."""
 
@@ -79,9 +51,13 @@ class IsoFlopSection(Section):
 class PretrainSection(Section):
     """Which points are pretrained (finds by these extrapolation methods, and all baselines) and how.
 
-    `trainer` names what trains them, one of `aira_lib.training.trainers.TRAINERS`. `micro_batch_tokens` bounds the
-    tokens of one forward pass; None takes a whole step at once. `precision` is that of the matrix products, as in
-    `ProxySection`; None is bf16 on CUDA and fp32 on a CPU. A run is scored in the precision in which it was trained.
+    `trainer` names what trains them, one of `aira_lib.training.trainers.TRAINERS`: `one-device`; or, on as many ranks
+    as the study's `resources` say, `ddp`, where each has the whole model, and `fsdp`, where each has its part.
+    `micro_batch_tokens` bounds the tokens of one forward pass of a rank; None takes all of its step at once.
+    `recompute` keeps only the inputs of layers for the backward pass: less memory, a third more time, the same result.
+    `compile` has PyTorch compile the layers but Mamba-2's; on CUDA alone. `precision` is that of the matrix products,
+    as in `ProxySection`; None is bf16 on CUDA and fp32 on a CPU. A run is scored in the precision in which it was
+    trained. After `checkpoint_seconds` at most there is another checkpoint: what an interruption loses.
     """
 
     data: DataSection = DataSection()
@@ -90,6 +66,9 @@ class PretrainSection(Section):
     trainer: str = "one-device"
     micro_batch_tokens: int | None = Field(None, ge=1)
     precision: Precision | None = None
+    recompute: bool = False
+    compile: bool = False
     checkpoint_seconds: float = Field(60.0, gt=0)
     isotoken: IsoTokenSection | None = None
     isoflop: IsoFlopSection | None = None
+    lr_check: RateCheckSection | None = None

@@ -51,6 +51,7 @@ class Primitive:
         ink: Of letters on that colour.
         params: Parameters of a layer without its RMSNorm.
         flops: Training FLOPs a token of a layer, forward and backward: 6 for each weight of a matrix product.
+        causal_flops: The same where nothing is computed that causality hides; None: no less than `flops`.
         module: What builds the layer.
         mixes: Whether a position's output depends on other positions.
         spellings: Other ways to write it in a pattern.
@@ -71,6 +72,7 @@ class Primitive:
     params: Callable[[Scale], int]
     flops: Callable[[Scale], int]
     module: Module
+    causal_flops: Callable[[Scale], int] | None = None
     mixes: bool = True
     spellings: tuple[str, ...] = ()
     cache_values: Callable[[Scale, int], int] = no_cache
@@ -79,6 +81,10 @@ class Primitive:
     cpu_flops_per_second: float = 9e10
     cpu_seconds_per_layer_step: float = 1.5e-3
     version: int = 1
+
+    def true_flops(self, scale: Scale) -> int:
+        """Training FLOPs a token of a layer whose kernel computes nothing that causality hides."""
+        return (self.causal_flops or self.flops)(scale)
 
     @property
     def written(self) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ WINDOW_ATTENTION = Primitive(
     ink="#1f2328",
     params=attention.params,
     flops=flops,
+    causal_flops=lambda scale: attention.causal_flops(scale, scale.attention_window),
     module="aira_lib.models.attention:WindowAttention",
     cache_values=cache_values,
     dimensions=dimensions,

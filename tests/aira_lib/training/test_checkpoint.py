@@ -100,7 +100,7 @@ def _step_of_another(folder: Path) -> None:
 
 
 def _no_files(folder: Path) -> None:
-    (folder / "manifest.json").write_text('{"step": 20, "files": []}')
+    (folder / "manifest.json").write_text('{"step": 20, "files": []}\n')
 
 
 def _older_format(folder: Path) -> None:
@@ -303,7 +303,7 @@ def test_a_manifest_that_lost_a_shard_is_damaged(tmp_path: Path) -> None:
     manifest = json.loads(path.read_text())
     for lost in range(3):
         files = [file for at, file in enumerate(manifest["files"]) if at != lost]
-        path.write_text(json.dumps({**manifest, "files": files}))
+        path.write_text(json.dumps({**manifest, "files": files}) + "\n")
         assert checkpoint.latest(machine.path, parts=("model",))[0] == 5  # type: ignore[index]
 
 
@@ -362,7 +362,7 @@ def test_a_crafted_file_runs_nothing(tmp_path: Path) -> None:
     manifest = path.with_name("manifest.json")
     entries = json.loads(manifest.read_text())
     entries["files"][-1] |= {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    manifest.write_text(json.dumps(entries))
+    manifest.write_text(json.dumps(entries) + "\n")
     with pytest.raises(pickle.UnpicklingError):
         checkpoint.latest(machine.path)
     assert not (tmp_path / "ran").exists()

@@ -1,0 +1,34 @@
+"""One piece of work at a time beside training."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Background(Generic[T]):
+    """A thread of its own, whose errors are raised where its result is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._work: Future[T] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether it works at this moment."""
+        return self._work is not None and not self._work.done()
+
+    def start(self, work: Callable[[], T]) -> None:
+        """Begin a piece of work; the one before must have been collected."""
+        assert self._work is None
+        self._work = self._thread.submit(work)
+
+    def collect(self) -> T | None:
+        """Wait for the work and give its result, once; None where there is none. Raises what it raised."""
+        work, self._work = self._work, None
+        return work.result() if work else None
+
+    def close(self) -> None:
+        """End the thread when its work is done."""
+        self._thread.shutdown()
