@@ -85,6 +85,9 @@ def _trainings(study: "Study") -> "Iterator[tuple[Scale, int, float]]":
             spent[scale.name] = min(section.isoflop.budgets)
             seeds = trained * len(section.isoflop.seeds)
             yield scale, seeds * len(section.isoflop.budgets), seeds * sum(section.isoflop.budgets)
+        for replicate in section.isoflop.replicates:
+            runs = trained * len(replicate.seeds)
+            yield scales(study, [replicate.scale])[0], runs, runs * replicate.budget
     if section.lr_check:
         others = len(section.lr_check.factors) - 1
         for scale in scales(study, list(spent)):

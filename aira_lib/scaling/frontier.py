@@ -114,7 +114,7 @@ def contrast(profiles: Profiles, reference: Profiles, noise: Noise | None) -> Co
     parts = np.column_stack([np.zeros(len(one)) if weights is None else weights, np.full(len(one), 1 / len(one))])
     margins: list[float | None] = [None] * (2 + len(one))
     if noise is not None:
-        margins = list(_margins(one, other, noise, np.hstack([parts, np.eye(len(one))])))
+        margins = _margins(one, other, noise, np.hstack([parts, np.eye(len(one))])).tolist()
     apart = tuple(map(Apart, budgets, values.tolist(), margins[2:]))
     slope = None if weights is None else float(values @ weights)
     return Contrast(apart, slope, None if weights is None else margins[0], float(values.mean()), margins[1])

@@ -138,7 +138,7 @@ LIKE_OTHERS = {
     "pretrain.data.name", "pretrain.data.paths", "pretrain.data.text_field", "pretrain.isotoken", "pretrain.isoflop",
     "pretrain.optimizer.final_fraction", "pretrain.optimizer.max_skips", "pretrain.lr_check",
     "pretrain.lr_check.factors", "pretrain.lr_check.design",
-    "pretrain.isotoken.seeds", "pretrain.isoflop.seeds", "pretrain.isoflop.rounding", "aggregate", "task.folder",
+    "pretrain.isotoken.seeds", "pretrain.isoflop.seeds", "pretrain.isoflop.replicates", "pretrain.isoflop.rounding", "aggregate", "task.folder",
     "task.validation", "task.validation_fraction", "task.folders", "proxy.stopping.eta", "proxy.stopping.rungs",
     "proxy.stopping.margin", "proxy.stopping.bars", "proxy.difficulty.vocab_size", "proxy.difficulty.seq_len",
     "proxy.difficulty.n_tokens_to_copy",

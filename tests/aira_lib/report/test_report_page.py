@@ -141,6 +141,14 @@ def test_csv_files_hold_raw_values(written: Path, inputs: ReportInputs) -> None:
     assert {"loss_sd", "difference", "params", "tokens", "pattern"} <= set(rows[0])
 
 
+def test_every_number_in_a_csv_is_one_that_programs_read(written: Path) -> None:
+    """Coefficients of parabolas were written as numpy writes them for people."""
+    for path in (written / "tables").glob("*.csv"):
+        assert "np.float64" not in path.read_text(encoding="utf-8"), path.name
+    with (written / "tables/isoflop_fits.csv").open(encoding="utf-8") as file:
+        assert all(float(row["b"]) < 0 for row in csv.DictReader(file) if row["b"])
+
+
 def test_summary_for_programs(written: Path) -> None:
     summary = json.loads((written / "summary.json").read_text(encoding="utf-8"))
     rows = summary["isotoken"]
