@@ -13,10 +13,13 @@ from aira_lib.report.headline import key_numbers
 from aira_lib.report.inputs import ReportInputs
 from aira_lib.report.isoflop import frontiers
 from aira_lib.report.pretraining_sections import isoflop_section, isotoken_section
+from aira_lib.report.rates import rate_sections
 from aira_lib.report.sizes import sizes_table
 from aira_lib.report.strips import Strip
 from aira_lib.report.summary import best_summary, selection_sentence, summary_sentences
+from aira_lib.report.throughput import throughput_table
 from aira_lib.study import Study, digest
+from aira_lib.training.rate_check import rate_checks
 
 
 def build(study: Study, inputs: ReportInputs) -> Content:
@@ -32,6 +35,7 @@ def build(study: Study, inputs: ReportInputs) -> Content:
         _design_section(inputs),
         _pattern_section(inputs),
         _scale_section(inputs),
+        *rate_sections(rate_checks(inputs.runs, inputs.scores, study.pretrain.optimizer)),
         isotoken_section(inputs, comparison),
         isoflop_section(study, inputs, comparison, found),
         *_further_sections(inputs),
@@ -161,4 +165,7 @@ def _scale_section(inputs: ReportInputs) -> Section:
 
 
 def _cost_section(inputs: ReportInputs) -> Section:
-    return Section("cost", "Cost of the study", [TableBlock(tables.cost_table(inputs.timings))], seconds=True)
+    blocks: list[Block] = [TableBlock(tables.cost_table(inputs.timings))]
+    speeds = throughput_table(inputs.runs)
+    blocks += [TableBlock(speeds)] if speeds.rows else []
+    return Section("cost", "Cost of the study", blocks, seconds=True)
