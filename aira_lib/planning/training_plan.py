@@ -40,7 +40,9 @@ H100_PEAK_FLOPS = 989e12
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One training run. `flops` are of the whole run; `pattern` is empty where only the counts are known.
+    """One training run. `flops` are those that it spends itself: of one that branches, without those of its trunk.
+
+    `steps` and `tokens` are of the whole run; `pattern` is empty where only the counts are known.
 
     `counts` are layers by primitive, as of `aira_lib.architecture.cost.count`.
     """
@@ -134,12 +136,13 @@ def study_plan(study: Study, settings: Settings, mfu: float) -> tuple[list[Plann
 
 def _of_point(point: PretrainPoint, mfu: float) -> PlannedRun:
     made = point.design
+    notes = [f"the same layers as {', '.join(point.aliases)}"] if point.aliases else []
+    notes += [f"branches from {point.trunk} at step {point.branch_step}"] if point.trunk else []
     return PlannedRun(
         protocol=point.protocol, source=made.kind, design=made.name, scale=made.scale.name, seed=point.seed,
         budget_flops=point.budget_flops, counts=made.counts,
-        steps=point.steps, tokens=point.tokens, flops_per_token=made.flops_per_token, flops=point.flops,
-        gpu_hours=gpu_hours(point.flops, mfu), pattern=made.pattern,
-        note=f"the same layers as {', '.join(point.aliases)}" if point.aliases else "",
+        steps=point.steps, tokens=point.tokens, flops_per_token=made.flops_per_token, flops=point.flops_trained,
+        gpu_hours=gpu_hours(point.flops_trained, mfu), pattern=made.pattern, note="; ".join(notes),
     )  # fmt: skip
 
 
