@@ -92,7 +92,8 @@ def _trainings(study: "Study") -> "Iterator[tuple[Scale, int, float]]":
             else:
                 yield scale, seeds * len(budgets), seeds * sum(budgets)
     if section.lr_check:
-        others = len(section.lr_check.factors) - 1
+        branched = section.isoflop is not None and section.isoflop.branch
+        others = len(section.lr_check.factors) - (not branched)  # else the run at the peak is one of those above
         for scale in scales(study, list(spent)):
             yield scale, others, others * spent[scale.name]
 

@@ -59,9 +59,14 @@ class PretrainPoint(Row):
         return self.branches if self.protocol == "trunk" else ()
 
     @property
+    def tokens_trained(self) -> int:
+        """Tokens that the run learns from itself: `tokens` without those of the trunk that it branches from."""
+        return self.tokens - self.branch_step * self.design.scale.tokens_per_step
+
+    @property
     def flops_trained(self) -> float:
-        """FLOPs that the run spends itself: `flops` without those of the trunk that it branches from."""
-        return self.flops - float(self.branch_step * self.design.scale.tokens_per_step) * self.design.flops_per_token
+        """FLOPs that the run spends itself: `flops` without those of the trunk."""
+        return float(self.tokens_trained) * self.design.flops_per_token
 
 
 class TrainingRun(Row):

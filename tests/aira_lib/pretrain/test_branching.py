@@ -80,6 +80,7 @@ def test_flops_are_counted_once() -> None:
     assert sum(point.flops_trained for point in points) == pytest.approx(steps * STEP)
     planned, _ = study_plan(study(), Settings(store="nowhere"), 0.4)
     assert sum(run.flops for run in planned) == pytest.approx(steps * STEP)
+    assert sum(run.tokens for run in planned) == steps * 128
     note = next(run.note for run in planned if run.protocol == "isoflop")
     assert note.startswith("branches from Llama-3-2@own.trunk")
     row = next(row for row in estimate(study()) if row.stage == "pretrain")
