@@ -45,7 +45,7 @@ def pretrain(section: PretrainSection, point: PretrainPoint, work: Work, ranks: 
         work.stand_in(**text.stand_in.model_dump())
     _log_choices(point, work)
     outcome = train_alone(section, point, text.batches(point.design.scale, point.seed), place, work)
-    checkpoint.prune(work.path, work.push)
+    checkpoint.prune(work.path, work.push, keep_steps=point.kept_steps)
     run = _run(section, point, finish_curve(work.path), text, outcome, ranks)
     run = run.model_copy(update={"seconds": time.monotonic() - started})
     (work.path / "run.json").write_text(run.json_line(), encoding="utf-8")

@@ -11,7 +11,7 @@ from aira_lib.report.blocks import Block, Content, FigureBlock, LinksBlock, Sect
 from aira_lib.report.comparison import compare
 from aira_lib.report.headline import key_numbers
 from aira_lib.report.inputs import ReportInputs
-from aira_lib.report.isoflop import frontiers
+from aira_lib.report.isoflop import began_alike, frontiers
 from aira_lib.report.pretraining_sections import isoflop_section, isotoken_section
 from aira_lib.report.rates import rate_sections
 from aira_lib.report.sizes import sizes_table
@@ -26,7 +26,7 @@ def build(study: Study, inputs: ReportInputs) -> Content:
     """Compute every number, table and figure of the report; the order of the inputs does not matter."""
     inputs = _ordered(study, inputs)
     comparison = compare(inputs.scores, inputs.designs, study.extrapolate.baselines)
-    found = frontiers(inputs.scores, inputs.designs)
+    found = frontiers(began_alike(inputs.scores, study.pretrain.optimizer), inputs.designs)
     agents = _agents(study, inputs)
     sections = [
         _stand_in_section(study, inputs),

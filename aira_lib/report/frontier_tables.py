@@ -54,7 +54,10 @@ def noise_sentence(noise: Noise | None) -> str:
         f"designs."
     )
     if noise.shared is None:
-        return f"{sentence} How much of it runs of one trunk share is not known: the wider of all and nothing stands."
+        return (
+            f"{sentence} Runs of one trunk share some of it, and no size has several seeds under two budgets to tell "
+            "how much: the wider of all and nothing stands."
+        )
     return f"{sentence} Runs of one trunk share {noise.shared:.0%} of its square." if noise.shared else sentence
 
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from aira_lib.records import ScaledDesign, Score
+from aira_lib.records import PretrainPoint, ScaledDesign, Score
 from aira_lib.report.entries import Entry, baseline_families, entries, family, reference_family
 from aira_lib.scaling.frontier import line_of
 from aira_lib.scaling.noise import Noise, pooled_noise
 from aira_lib.scaling.parabola import Line, Parabola
 from aira_lib.scaling.profile import Point, Profile, Run, inside
+from aira_lib.study import OptimizerSection
 
 Source = Literal["fitted minimum", "best measured"]
 
@@ -90,6 +91,23 @@ class Frontier:
         return line_of(self.profiles)
 
 
+def began_alike(scores: Sequence[Score], optimizer: OptimizerSection) -> list[Score]:
+    """Scores whose points name a trunk wherever the runs of a design and seed have their first steps in common.
+
+    With an absolute warm-up and a stable phase a run that was trained alone is to the last bit the branch of a trunk.
+    """
+    if not optimizer.absolute_warmup or optimizer.schedule != "wsd":
+        return list(scores)
+    return [
+        score.model_copy(update={"point": score.point.model_copy(update={"trunk": _trunk(score.point)})})
+        for score in scores
+    ]
+
+
+def _trunk(point: PretrainPoint) -> str:
+    return point.trunk or f"{point.design.name}.s{point.seed}"
+
+
 def frontiers(scores: Sequence[Score], designs: Sequence[ScaledDesign]) -> list[Frontier]:
     """Fit every design that was trained at equal FLOPs; baselines last, else in order of appearance."""
     found = entries(score for score in scores if score.point.protocol == "isoflop" and score.point.budget_flops)
@@ -119,8 +137,7 @@ def _budget_fit(budget: float, own: Sequence[Entry]) -> BudgetFit:
 def _point(entry: Entry) -> Point:
     design, at = entry.design, entry.scores[0].point
     runs = tuple(
-        # Records that are older than branched decays have no trunk.
-        Run(score.point.id, score.loss, getattr(score.point, "trunk", None))
+        Run(score.point.id, score.loss, score.point.trunk)
         for score in entry.scores
         if score.status == "ok" and score.loss is not None
     )

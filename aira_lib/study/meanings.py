@@ -184,6 +184,7 @@ MEANINGS: dict[str, str] = {
     "ReplicateSection.budget": "One of `budgets`.",
     "ReplicateSection.seeds": "Beside those of `isoflop.seeds`.",
     "IsoFlopSection.rounding": "Of a budget to whole steps.",
+    "IsoFlopSection.branch": "Whether one long run of a design, scale and seed serves all budgets.",
     "EvaluateSection.samples": "Sequences of the validation text; the paper has 1,000.",
     "EvaluateSection.batch_size": "Sequences scored at once.",
 }

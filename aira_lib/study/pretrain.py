@@ -52,13 +52,20 @@ class ReplicateSection(Section):
 
 
 class IsoFlopSection(Section):
-    """Every design at each scale for each training budget (FLOPs, convention of the paper's Tables 10 and 11)."""
+    """Every design at each scale for each training budget (FLOPs, convention of the paper's Tables 10 and 11).
+
+    With `branch` one long run of a design, scale and seed, its trunk, serves all budgets: it is the stable phase of the
+    largest, and the decay of each budget branches from it. That needs the schedule wsd and an absolute warm-up: then a
+    branch is, to the last bit, the run that was trained alone, and five budgets cost about three fifths. The runs of
+    one seed hang together either way, since they begin alike. The sister paper trains so; this paper does not say.
+    """
 
     scales: Annotated[tuple[str, ...], Some, Distinct]
     budgets: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Some, Distinct]
     seeds: Annotated[tuple[Seed, ...], Some, Distinct] = (0,)
     replicates: Annotated[tuple[ReplicateSection, ...], Distinct] = ()
     rounding: Literal["nearest", "floor"] = "floor"
+    branch: bool = False
 
     def seeds_of(self, scale: str, budget: float) -> tuple[int, ...]:
         """Those of one cell, the further ones last."""
@@ -106,3 +113,16 @@ class PretrainSection(Section):
     isotoken: IsoTokenSection | None = None
     isoflop: IsoFlopSection | None = None
     lr_check: RateCheckSection | None = None
+
+    @model_validator(mode="after")
+    def _branches_from_a_stable_phase(self) -> "PretrainSection":
+        if self.isoflop and self.isoflop.branch:
+            optimizer = self.optimizer
+            if optimizer.schedule != "wsd" or not 0 < optimizer.decay_fraction < 1:
+                raise ValueError("isoflop.branch needs optimizer.schedule: wsd with a decay_fraction between 0 and 1")
+            if not optimizer.absolute_warmup:
+                raise ValueError(
+                    "isoflop.branch needs an absolute warm-up, for budgets share their first steps: give "
+                    "optimizer.warmup_steps or optimizer.warmup_tokens"
+                )
+        return self

@@ -21,13 +21,14 @@ from aira_lib.report.frontier_tables import (
     noise_sentence,
 )
 from aira_lib.report.inputs import ReportInputs, SearchRun
-from aira_lib.report.isoflop import Frontier, frontiers, noise_of, reference_frontier
+from aira_lib.report.isoflop import Frontier, began_alike, frontiers, noise_of, reference_frontier
 from aira_lib.report.results import isoflop_fits_table, isoflop_points_table, isotoken_table
 from aira_lib.report.searches import dynamics, search_table, steps_table
 from aira_lib.report.summary import sampling_sentence, spread_sentence
 from aira_lib.report.tables import best_designs_table, cost_table, designs_table, patterns_table, votes_table
 from aira_lib.scaling.frontier import Contrast, contrast, slope_margin
 from aira_lib.scaling.noise import Noise
+from aira_lib.study import OptimizerSection
 from tests.aira_lib.report.made_up import BUDGETS, TRAINED, made_up_inputs, point, scale, scaled, score
 from tests.builders import node
 
@@ -324,9 +325,25 @@ def test_the_law_says_the_same_of_slopes_as_the_minima() -> None:
     assert str(laws_table(one, None, {}, noise).rows[0]["note"]).startswith("3 points of 3 sizes under 1 budgets")
 
 
+def test_trunks_reach_the_statistics_and_runs_that_began_alike_are_taken_for_branches() -> None:
+    design = scaled("f", "f", "find", ("A",), scale("nano", 64), True)
+    branched = [score(point(design, seed, budget, trunk=f"t{seed}"), 2.0 + seed / 10)
+                for seed in (0, 1) for budget in (2e13, 4e13)]  # fmt: skip
+    noise = noise_of(frontiers(branched, []))
+    assert noise is not None
+    assert (noise.degrees, noise.shared) == (1, 1.0)
+    alone = [score(point(design, seed, budget), 2.0 + seed / 10) for seed in (0, 1) for budget in (2e13, 4e13)]
+    apart = noise_of(frontiers(alone, []))
+    assert apart is not None
+    assert (apart.degrees, apart.shared) == (2, 0.0)
+    assert noise_of(frontiers(began_alike(alone, OptimizerSection(warmup_steps=10)), [])) == noise
+    for optimizer in (OptimizerSection(), OptimizerSection(warmup_steps=10, schedule="cosine")):
+        assert noise_of(frontiers(began_alike(alone, optimizer), [])) == apart
+
+
 def test_trunks_are_named_where_the_spread_is() -> None:
     assert "share 40% of its square" in noise_sentence(Noise(0.01, 4, 0.4))
-    assert "not known" in noise_sentence(Noise(0.01, 4, None))
+    assert "to tell how much" in noise_sentence(Noise(0.01, 4, None))
     assert "trunk" not in noise_sentence(Noise(0.01, 4, 0.0))
     assert "no difference is judged" in noise_sentence(None)
 
