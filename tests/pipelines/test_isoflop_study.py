@@ -49,9 +49,9 @@ def _tiny(folder: Path) -> Study:
     values["extrapolate"]["baselines"] = ["Llama 3.2", "Composer"]
     values["pretrain"]["data"] = small_text(folder / "text")
     values["pretrain"]["isoflop"] |= {
-        "scales": ["d8", "d12", "d20"],
-        "budgets": [7e7, 1e8, 1.5e8],
-        "replicates": [{"scale": "d12", "budget": 1e8, "seeds": [1, 2]}],
+        "scales": ["d6", "d10", "d16"],
+        "budgets": [4e7, 1e8, 1.5e8],
+        "replicates": [{"scale": "d10", "budget": 1e8, "seeds": [1, 2]}],
     }
     values["evaluate"] = {"samples": 8, "batch_size": 8}
     return parse_study(values, "tiny isoflop")
