@@ -44,7 +44,7 @@ def tokens_figure(curves: Mapping[str, Smooth], baselines: Sequence[str]) -> Fig
             axes.set_title("second half", loc="left")
             axes.set_xlabel("tokens" if by == "tokens" else "training FLOPs")
         panels[0].set_xscale("log")
-        si_axis(panels[0], subs=(1.0,))
+        si_axis(panels[0])
         panels[0].set_xlabel("tokens")
         panels[0].set_ylabel("training loss (nats a token)")
         handles = [Line2D([], [], **colours[label], linewidth=2) for label in curves]
@@ -69,7 +69,8 @@ def compute_figure(found: Sequence[Frontier], curves: Mapping[str, LossCurve]) -
     shades = dict(zip(scales, mpl.colormaps["viridis"](np.linspace(0.0, 0.82, len(scales))), strict=True))
     columns = min(3, len(drawn))
     rows = math.ceil(len(drawn) / columns)
-    start = 0.1 * min(float(curve.flops[-1]) for curve in every)
+    ends = [float(curve.flops[-1]) for curve in every]
+    start, end = 0.1 * min(ends), max(ends)
 
     def draw(canvas: Canvas) -> None:
         for axes, (label, lines) in zip(panels_of(canvas, len(drawn), columns), drawn.items(), strict=True):
@@ -78,7 +79,7 @@ def compute_figure(found: Sequence[Frontier], curves: Mapping[str, LossCurve]) -
                 _draw(axes, cut.flops, cut, shades[scale], "-", width=1.0)
             axes.set_title(label if len(label) <= 34 else label[:33] + "…", loc="left")
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if end < 1000 * start else (1.0,), numticks=12))
             axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: scientific(value)))
             axes.tick_params(axis="x", labelrotation=35)

@@ -81,7 +81,9 @@ def _clean(svg: str) -> str:
 
 
 def palette(labels: Sequence[str], baselines: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """A colour and a dash for every label: finds in colours, baselines in dashed greys."""
+    """A colour and a dash for every label: finds in colours, baselines in dashed greys, or the first of them alone."""
+    if set(labels) <= set(baselines):
+        baselines = labels[:1]
     finds = [label for label in labels if label not in baselines]
     greys = [label for label in labels if label in baselines]
     n, m = len(PALETTE), len(BASELINE_COLOURS)
@@ -92,11 +94,12 @@ def palette(labels: Sequence[str], baselines: Sequence[str]) -> dict[str, dict[s
     }
 
 
-def si_axis(axes: Axes, subs: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
-    """A logarithmic horizontal axis labelled 1M, 2M, 5M."""
-    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=12))
+def si_axis(axes: Axes) -> None:
+    """Label a logarithmic horizontal axis, as far as it was drawn, 1M, 2M, 5M; more than two decades 1M, 10M."""
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 200 * low else (1.0,), numticks=12))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value).replace(" ", "")))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value, giga="B").replace(" ", "")))
 
 
 def panels_of(canvas: Canvas, n: int, columns: int) -> list[Axes]:

@@ -44,7 +44,7 @@ def isoflop_figure(frontiers: Sequence[Frontier]) -> Figure | None:
             [Line2D([], [], color=shade, marker="o", markersize=4) for shade in shades]
             + [_mark("*"), _mark("o", hollow=True)],
             [f"{scientific(budget)} FLOPs" for budget in budgets] + ["fitted minimum", "best measured"],
-            loc="outside upper center", ncols=min(6, len(budgets) + 2),
+            loc="outside upper center", ncols=min(5, len(budgets) + 2),
         )  # fmt: skip
 
     return render("isoflop", WIDTH if columns > 1 else 5.4, 0.9 + 2.5 * rows, draw)
