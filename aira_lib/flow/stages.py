@@ -112,13 +112,18 @@ def _of_training(study: "Study", unit: Unit) -> dict[str, Any]:
     from aira_lib.identity import computes, versions_of
     from aira_lib.study import changed
     from aira_lib.training.precision import effective_precision
+    from aira_lib.training.schedule import optimizer_in_key, optimizer_of
     from aira_lib.training.trainers import trainer_in_key
 
     assert unit.point
     design = unit.point.design
+    optimizer = optimizer_in_key(optimizer_of(study.pretrain.optimizer, unit.point), design.scale)
     return {
         "data": data_identity(study.pretrain.data),
-        "pretrain": changed(study.pretrain, include={"optimizer", "micro_batch_tokens", "trainer", "compile"}),
+        "pretrain": {
+            **changed(study.pretrain, include={"micro_batch_tokens", "trainer", "compile"}),
+            **({"optimizer": optimizer} if optimizer else {}),
+        },
         "layers": design.pattern,
         "scale": changed(design.scale, exclude=_NAMES_OF_SCALES),
         "steps": unit.point.steps,
@@ -133,9 +138,11 @@ def _of_training(study: "Study", unit: Unit) -> dict[str, Any]:
 
 def _pretrain(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
     from aira_lib.pretrain.stage import pretrain
+    from aira_lib.training.schedule import optimizer_of
 
     assert unit.point
-    pretrain(study.pretrain, unit.point, work)
+    optimizer = optimizer_of(study.pretrain.optimizer, unit.point)
+    pretrain(study.pretrain.model_copy(update={"optimizer": optimizer}), unit.point, work)
 
 
 def _of_scores(study: "Study", unit: Unit) -> dict[str, Any]:

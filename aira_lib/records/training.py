@@ -7,6 +7,7 @@ from aira_lib.device import DeviceKind, Kernels, Precision
 from aira_lib.records.row import Row
 
 DesignKind = Literal["find", "baseline"]
+Protocol = Literal["isotoken", "isoflop", "lr-check"]
 
 
 class ScaledDesign(Row):
@@ -29,17 +30,21 @@ class ScaledDesign(Row):
 
 
 class PretrainPoint(Row):
-    """One training run to be made: a design, a budget, a seed. `aliases` are designs with the very same layers."""
+    """One training run to be made: a design, a budget, a seed. `aliases` are designs with the very same layers.
+
+    `learning_rate` is the peak where it is not the study's own, as in a check of learning rates.
+    """
 
     id: str
     design: ScaledDesign
     aliases: tuple[str, ...] = ()
-    protocol: Literal["isotoken", "isoflop"]
+    protocol: Protocol
     budget_flops: float | None
     steps: int
     tokens: int
     flops: float
     seed: int
+    learning_rate: float | None = None
 
 
 class TrainingRun(Row):

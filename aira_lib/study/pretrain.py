@@ -6,8 +6,7 @@ from pydantic import Field, model_validator
 
 from aira_lib.device import Precision
 from aira_lib.section import Distinct, Section, Seed, Some
-
-Decay = Annotated[float, Field(ge=0, lt=1)]
+from aira_lib.study.optimizer import OptimizerSection, RateCheckSection
 
 
 class DataSection(Section):
@@ -29,35 +28,6 @@ class DataSection(Section):
             raise ValueError("paths belong to name: files, and it needs at least one")
         if remote := next((path for path in self.paths if "://" in path), None):
             raise ValueError(f"paths are of files and folders here, and {remote!r} is none; copy it to this machine")
-        return self
-
-
-class OptimizerSection(Section):
-    """AdamW with a warm-up, stable, decay schedule. The paper states none of it.
-
-    Warm-up, plateau and a linear decay over a fifth of the steps are those of a sister paper (Bae et al., arXiv
-    2510.04800), which gives no betas, decay or clipping: here they are what TorchTitan and lingua are run with.
-    `learning_rate` is the peak at `reference_width`; a model of another width uses lr * reference_width / d_model. The
-    sister paper's peaks, 3e-3 at 350M, 6e-4 at 1B and 3e-4 at 3B, follow no such rule.
-    """
-
-    learning_rate: float = Field(3e-3, gt=0)
-    reference_width: int = Field(64, ge=1)
-    betas: tuple[Decay, Decay] = (0.9, 0.95)
-    weight_decay: float = Field(0.1, ge=0)
-    clip: float = Field(1.0, gt=0)
-    warmup_fraction: float = Field(0.1, ge=0, le=1)
-    decay_fraction: float = Field(0.2, ge=0, le=1)
-    on_nonfinite: Literal["stop", "skip"] = "stop"
-    max_skips: int = Field(10, ge=1)
-
-    @model_validator(mode="after")
-    def _reaches_its_peak(self) -> "OptimizerSection":
-        if self.warmup_fraction + self.decay_fraction > 1 + 1e-9:
-            raise ValueError(
-                f"warmup_fraction {self.warmup_fraction:g} and decay_fraction {self.decay_fraction:g} overlap, so the "
-                "learning rate would never reach its peak: together they must be at most 1"
-            )
         return self
 
 
@@ -101,3 +71,4 @@ class PretrainSection(Section):
     checkpoint_seconds: float = Field(60.0, gt=0)
     isotoken: IsoTokenSection | None = None
     isoflop: IsoFlopSection | None = None
+    lr_check: RateCheckSection | None = None

@@ -118,8 +118,12 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "pretrain.optimizer.betas": ([0.8, 0.9], AFTER_PRETRAIN),
     "pretrain.optimizer.weight_decay": (0.2, AFTER_PRETRAIN),
     "pretrain.optimizer.clip": (0.5, AFTER_PRETRAIN),
+    "pretrain.optimizer.schedule": ("cosine", AFTER_PRETRAIN),
     "pretrain.optimizer.warmup_fraction": (0.2, AFTER_PRETRAIN),
+    "pretrain.optimizer.warmup_steps": (2, AFTER_PRETRAIN),
+    "pretrain.optimizer.warmup_tokens": ({"nano": 2048}, AFTER_PRETRAIN),
     "pretrain.optimizer.decay_fraction": (0.3, AFTER_PRETRAIN),
+    "pretrain.optimizer.on_nonfinite": ("skip", AFTER_PRETRAIN),
     "pretrain.methods": (["stack"], ONLY_REPORT),  # which points there are; each is what it was
     "pretrain.micro_batch_tokens": (512, AFTER_PRETRAIN),
     "pretrain.precision": ("bf16", AFTER_PRETRAIN),
@@ -132,6 +136,8 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
 LIKE_OTHERS = {
     "agents.name", "agents.one_change", "agents.tree.uct_c", "scales", "proxy.dataset", "pretrain.trainer",
     "pretrain.data.name", "pretrain.data.paths", "pretrain.data.text_field", "pretrain.isotoken", "pretrain.isoflop",
+    "pretrain.optimizer.final_fraction", "pretrain.optimizer.max_skips", "pretrain.lr_check",
+    "pretrain.lr_check.factors", "pretrain.lr_check.design",
     "pretrain.isotoken.seeds", "pretrain.isoflop.seeds", "pretrain.isoflop.rounding", "aggregate", "task.folder",
     "task.validation", "task.validation_fraction", "task.folders", "proxy.stopping.eta", "proxy.stopping.rungs",
     "proxy.stopping.margin", "proxy.stopping.bars", "proxy.difficulty.vocab_size", "proxy.difficulty.seq_len",
