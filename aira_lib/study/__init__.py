@@ -9,6 +9,7 @@ from aira_lib.study.extrapolate import ExtrapolateSection
 from aira_lib.study.language import DatasetName, LanguageData, LanguageName
 from aira_lib.study.pretrain import DataSection, IsoFlopSection, IsoTokenSection, OptimizerSection, PretrainSection
 from aira_lib.study.proxy import MAD_TASKS, MADSettings, MADTaskName, ProxySection, StoppingSection
+from aira_lib.study.resources import Resources, ResourcesAtScale
 from aira_lib.study.study import Study
 from aira_lib.study.task import DEFAULT_TASK, TaskSection
 
@@ -32,6 +33,8 @@ __all__ = [
     "OptimizerSection",
     "PretrainSection",
     "ProxySection",
+    "Resources",
+    "ResourcesAtScale",
     "Section",
     "StoppingSection",
     "Study",
