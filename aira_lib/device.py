@@ -8,6 +8,7 @@ import os
 import re
 from functools import cache
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -82,6 +83,14 @@ def _quota() -> int | None:
     except (OSError, ValueError):
         return None
     return None if time == "max" else max(1, int(time) // int(period))
+
+
+def gpus() -> tuple[str, ...]:
+    """GPUs that this process may use, each as CUDA_VISIBLE_DEVICES names it. PyTorch is not imported."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return tuple(takewhile(lambda name: name not in ("", "-1"), map(str.strip, named.split(","))))
+    return tuple(str(number) for number in range(len([*Path("/dev").glob("nvidia[0-9]*")])))
 
 
 @cache

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aira_lib.errors import UserError, nearest
 from aira_lib.flow.scales import baseline_points, baselines_at, described_names, scales
+from aira_lib.flow.stage import STAGES
 from aira_lib.store.base import safe_name
 from aira_lib.study import Study
 from aira_lib.tasks.section import family_of, task_of
@@ -36,11 +37,13 @@ def check_sections(study: Study) -> None:
     """Refuse sections that do not go together; so little work that it is asked wherever units are named.
 
     Raises:
-        UserError: no such task or trainer, a task that an agent cannot search, or sections that do not go with it.
+        UserError: no such task or trainer, a task that an agent cannot search, sections that do not go with it, or
+            resources of no stage, or of one that has no scales or is made by one process.
     """
     family = family_of(study.task)
     family.check(study.task, study.agents, study.proxy)
     check_trainer(study.pretrain)
+    _check_resources(study)
     if family.has_designs and not study.aggregate:
         raise UserError(f"study {study.name}: aggregate is empty; name at least one way to aggregate designs")
     described = [name for name in _LATER if getattr(study, name) != Study.model_fields[name].default]
@@ -122,6 +125,24 @@ def _check_model(model: str, temperature: float, key: str) -> None:
         provider_of(model).check(model, temperature)
     except UserError as error:
         raise UserError(f"{key}: {error}") from None
+
+
+def _check_resources(study: Study) -> None:
+    for name, section in study.resources.items():
+        try:
+            stage = STAGES.named(name)
+        except UserError as error:
+            raise UserError(f"resources: {error}") from None
+        if section.by_scale and stage.per != "point":
+            raise UserError(f"resources.{name}.by_scale: a unit of {name} has no scale; name its resources without one")
+        for scale in (None, *section.by_scale):
+            ranks = section.at(scale).ranks_in_all
+            if ranks > 1 and not stage.ranks:
+                with_ranks = ", ".join(each.name for each in STAGES.entries() if each.ranks)
+                raise UserError(
+                    f"resources.{name}: one process makes a unit of {name}, and {ranks} ranks are asked for; ask for "
+                    f"ranks_per_node: 1 on one node (stages of several ranks: {with_ranks})"
+                )
 
 
 def _check_data_sets(study: Study) -> None:

@@ -192,7 +192,7 @@ def _of_report(study: "Study", unit: Unit) -> dict[str, Any]:
     from aira_lib.identity import package_digest
     from aira_lib.study import changed
 
-    return {"study": changed(study), "code": package_digest("report")}
+    return {"study": changed(study, exclude={"resources"}), "code": package_digest("report")}
 
 
 def _report(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
@@ -254,7 +254,7 @@ add_stage(
     Stage(
         name="pretrain", help="Pretrain all points of the study.", per="point", reads=(), leaves="trained",
         run="pretrain", section=_of_training, make=_pretrain, estimate=estimates.of_training,
-        component="components.pretrain:pretrain", goes_on_from=_trunk,
+        component="components.pretrain:pretrain", ranks=True, goes_on_from=_trunk,
     )
 )  # fmt: skip
 add_stage(

@@ -10,6 +10,7 @@ from aira_lib.study.language import DatasetName, LanguageData, LanguageName
 from aira_lib.study.optimizer import OptimizerSection, RateCheckSection
 from aira_lib.study.pretrain import DataSection, IsoFlopSection, IsoTokenSection, PretrainSection
 from aira_lib.study.proxy import MAD_TASKS, MADSettings, MADTaskName, ProxySection, StoppingSection
+from aira_lib.study.resources import Resources, ResourcesAtScale
 from aira_lib.study.study import Study
 from aira_lib.study.task import DEFAULT_TASK, TaskSection
 
@@ -34,6 +35,8 @@ __all__ = [
     "PretrainSection",
     "ProxySection",
     "RateCheckSection",
+    "Resources",
+    "ResourcesAtScale",
     "Section",
     "StoppingSection",
     "Study",

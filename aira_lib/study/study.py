@@ -21,6 +21,7 @@ from aira_lib.study.extrapolate import ExtrapolateSection
 from aira_lib.study.optimizer import OptimizerSection, RateCheckSection
 from aira_lib.study.pretrain import PretrainSection
 from aira_lib.study.proxy import ProxySection
+from aira_lib.study.resources import Resources, ResourcesAtScale
 from aira_lib.study.task import TaskSection
 
 KINDS_OF_TOKENS = 256
@@ -40,6 +41,7 @@ class Study(Section):
     extrapolate: ExtrapolateSection = ExtrapolateSection()
     pretrain: PretrainSection = PretrainSection()
     evaluate: EvaluateSection = EvaluateSection()
+    resources: dict[str, Resources] = {}
 
     @field_validator("scales", mode="before")
     @classmethod
@@ -84,7 +86,12 @@ class Study(Section):
             names.append(("pretrain.isotoken.scale", self.pretrain.isotoken.scale))
         if self.pretrain.isoflop:
             names += [("pretrain.isoflop.scales", s) for s in self.pretrain.isoflop.scales]
+        names += [(f"resources.{stage}.by_scale", s) for stage, of in self.resources.items() for s in of.by_scale]
         return names
+
+    def resources_of(self, stage: str, scale: str | None = None) -> ResourcesAtScale:
+        """What one unit of a stage gets, at a scale where it has one."""
+        return self.resources.get(stage, Resources()).at(scale)
 
     def trainable_scales(self) -> tuple[str, ...]:
         """Names of the scales that are pretrained, in the order of the spec, each once."""

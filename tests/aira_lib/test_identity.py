@@ -21,7 +21,7 @@ from aira_lib.flow.units import units_of
 from aira_lib.identity import PIECES, VERSIONS
 from aira_lib.pretrain.points import pretraining_points
 from aira_lib.records import PretrainPoint
-from aira_lib.study import Study
+from aira_lib.study import ResourcesAtScale, Study
 from aira_lib.study.reading import parse_study
 from aira_lib.tasks import further
 from aira_lib.tasks.airs.packages import installed
@@ -130,6 +130,18 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "pretrain.checkpoint_seconds": (7.0, ONLY_REPORT),
     "evaluate.samples": (9, AFTER_EVALUATE),
     "evaluate.batch_size": (2, ONLY_REPORT),
+    **{
+        f"resources.pretrain.{key}": (value, NEITHER)
+        for key, value in (
+            ("nodes", 2),
+            ("ranks_per_node", 2),
+            ("gpus_per_node", 8),
+            ("cores", 3),
+            ("memory_gib", 1.5),
+            ("deadline_hours", 3.0),
+            ("by_scale", {"nano": {"ranks_per_node": 2}}),
+        )
+    },
 }
 
 # Settings of which one of their kind stands above, and those that another test changes.
@@ -152,6 +164,8 @@ LIKE_OTHERS = {
     *(f"proxy.language.{name}" for name in (
         "paths", "test_paths", "text_field", "tokenizer", "vocab_size", "seq_len", "train_examples", "test_examples")),
     *(f"scales.{name}" for name in Scale.model_fields),
+    "resources", "resources.by_scale", *(f"resources.by_scale.{name}" for name in ResourcesAtScale.model_fields),
+    *(f"resources.{name}" for name in ResourcesAtScale.model_fields),
 }  # fmt: skip
 
 
