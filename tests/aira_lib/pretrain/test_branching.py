@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aira_lib.errors import SpecError
-from aira_lib.flow.run import Made, run_stage
+from aira_lib.flow.run import Made, fetch, run_stage
 from aira_lib.flow.scales import baseline_points
 from aira_lib.flow.units import unit_of_point, units_of
 from aira_lib.planning.estimate import estimate
@@ -147,6 +147,22 @@ def test_a_branch_is_to_the_last_bit_the_run_that_was_trained_alone(data: dict[s
     assert sorted(path.name for path in trunk.iterdir()) == ["step_00000008", "step_00000013", "step_00000020"]
     again, _ = made(branched, baseline_points(branched)[0], tmp_path / "branched")
     assert again.reused
+
+
+def test_a_branch_goes_on_from_a_trunk_that_another_machine_made(
+    store_uri: str, data: dict[str, Any], tmp_path: Path
+) -> None:
+    of = study(data, budgets=(BUDGETS[10], BUDGETS[25]))
+    trunk, first, _ = baseline_points(of)
+    here, there = (Settings(store=store_uri, scratch=tmp_path / name) for name in ("here", "there"))
+    run_stage(of, unit_of_point("pretrain", of, trunk), there)
+    made_here = run_stage(of, unit_of_point("pretrain", of, first), here)
+    folder = fetch(made_here.uri, here).path
+    assert read_columns(folder / "loss.parquet")["step"] == list(range(1, 11))
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["step_00000010"]
+    # A store that is a folder is read where it lies.
+    fetched = {path.parent.name for path in (tmp_path / "here").rglob("checkpoints/*/*.pt") if "trunk" in str(path)}
+    assert fetched == ({"step_00000008"} if store_uri.startswith("s3") else set())
 
 
 def test_a_trunk_and_a_branch_that_were_interrupted_end_the_same(
