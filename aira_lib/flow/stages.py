@@ -138,11 +138,13 @@ def _of_training(study: "Study", unit: Unit) -> dict[str, Any]:
 
 def _pretrain(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
     from aira_lib.pretrain.stage import pretrain
+    from aira_lib.study import Resources
     from aira_lib.training.schedule import optimizer_of
 
     assert unit.point
     optimizer = optimizer_of(study.pretrain.optimizer, unit.point)
-    pretrain(study.pretrain.model_copy(update={"optimizer": optimizer}), unit.point, work)
+    section = study.pretrain.model_copy(update={"optimizer": optimizer})
+    pretrain(section, unit.point, work, study.resources.get("pretrain", Resources()).at(unit.point.design.scale.name))
 
 
 def _of_scores(study: "Study", unit: Unit) -> dict[str, Any]:

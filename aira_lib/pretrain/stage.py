@@ -8,17 +8,20 @@ import torch
 from aira_lib.datasets.study import StudyText, study_text
 from aira_lib.device import device_kind, kernels, ready_device
 from aira_lib.records import PretrainPoint, TrainingRun
-from aira_lib.study import PretrainSection
+from aira_lib.study import PretrainSection, ResourcesAtScale
 from aira_lib.training import checkpoint
 from aira_lib.training.course import Outcome, train_alone
 from aira_lib.training.curve import finish_curve, tail_mean
 from aira_lib.training.precision import effective_precision
+from aira_lib.training.together import train_together
 from aira_lib.training.trainer import StepResult
 from aira_lib.training.trainers import check_ranks, check_trainer
 from aira_lib.work import Work
 
 
-def pretrain(section: PretrainSection, point: PretrainPoint, work: Work, ranks: int = 1) -> None:
+def pretrain(
+    section: PretrainSection, point: PretrainPoint, work: Work, resources: ResourcesAtScale | None = None
+) -> None:
     """Train to the end of the point's budget.
 
     Leaves `run.json` (a `TrainingRun`), `loss.parquet` (step, tokens, flops, loss, learning_rate, grad_norm) and the
@@ -28,14 +31,16 @@ def pretrain(section: PretrainSection, point: PretrainPoint, work: Work, ranks: 
         section: settings.
         point: what is trained.
         work: the workplace.
-        ranks: processes that train it together, on this machine.
+        resources: ranks that train it together, and what they get of this machine; None: this process alone.
 
     Raises:
         UserError: no such trainer, or not for so many ranks, no text, too little memory, or AIRA_DEVICE names a device
             that is not here.
+        DeadRank: a rank was killed, or fell silent; another attempt goes on from the last checkpoint.
         SystemExit: this process was told to end (SIGTERM); a checkpoint was saved.
     """
     started = time.monotonic()
+    ranks = resources.ranks_in_all if resources else 1
     check_trainer(section)
     check_ranks(section, ranks)
     place = ready_device()
@@ -44,7 +49,10 @@ def pretrain(section: PretrainSection, point: PretrainPoint, work: Work, ranks: 
     if text.stand_in:
         work.stand_in(**text.stand_in.model_dump())
     _log_choices(point, work)
-    outcome = train_alone(section, point, text.batches(point.design.scale, point.seed), place, work)
+    if resources and ranks > 1:
+        outcome = train_together(section, point, work, resources)
+    else:
+        outcome = train_alone(section, point, text.batches(point.design.scale, point.seed), place, work)
     checkpoint.prune(work.path, work.push)
     run = _run(section, point, finish_curve(work.path), text, outcome, ranks)
     run = run.model_copy(update={"seconds": time.monotonic() - started})
