@@ -17,6 +17,7 @@ from aira_lib.errors import UserError
 Packing = Literal["across", "masked"]
 """Whether attention and state pass from one document of a window to the next ("across"), or not ("masked")."""
 
+
 class TokenSource(Protocol):
     """The tokens of a split of a corpus, one long row of documents."""
 
