@@ -116,7 +116,7 @@ class StoredShards:
 
         Processes that were killed leave shards, too, so what lies there counts, not what this process fetched.
         """
-        fetched = sorted(self._cache.glob("*.bin"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        fetched = sorted(self._cache.glob("*.bin"), key=_opened_ns, reverse=True)
         for path in fetched[most:]:
             with suppress(BlockingIOError), self._locked(path.name, fcntl.LOCK_NB):
                 path.unlink(missing_ok=True)
@@ -139,7 +139,7 @@ class StoredShards:
                 f"{free / 1e9:,.1f} GB; name a larger disk in AIRA_SCRATCH, or set pretrain.data.shards_at_once"
             )
 
-    @property
+    @cached_property
     def _cache(self) -> Path:
         return scratch_folder() / "shards" / self.contents[:32]
 
@@ -188,6 +188,14 @@ class StoredShards:
             yield
         finally:
             os.close(descriptor)
+
+
+def _opened_ns(path: Path) -> int:
+    """When a fetched file was opened last; 0 where another process removes it at this moment."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _damaged(place: str, how: str) -> UserError:

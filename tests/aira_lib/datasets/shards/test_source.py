@@ -159,7 +159,7 @@ def test_fetched_shards_are_bounded_and_read_to_the_end(s3_uri: str, tmp_path: P
 
 
 def test_what_a_killed_process_left_is_trimmed(s3_uri: str, tmp_path: Path) -> None:
-    store = stored_in(s3_uri, write_shards(tmp_path / "made", SPLITS))
+    stored_in(s3_uri, write_shards(tmp_path / "made", SPLITS))
     shards = StoredShards(s3_uri)
     ShardSource(shards, "train").fetch(lambda *_: None)
     shards.trim(1)
@@ -169,7 +169,7 @@ def test_what_a_killed_process_left_is_trimmed(s3_uri: str, tmp_path: Path) -> N
 def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
     s3_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = stored_in(s3_uri, write_shards(tmp_path / "made", SPLITS))
+    stored_in(s3_uri, write_shards(tmp_path / "made", SPLITS))
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 100})())
     with pytest.raises(UserError, match="shards_at_once"):
         ShardSource(StoredShards(s3_uri), "train").fetch(lambda *_: None)
