@@ -13,7 +13,7 @@ import pytest
 
 from aira_lib import identity
 from aira_lib.architecture.primitives import PRIMITIVES
-from aira_lib.architecture.scales import Scale, scale_named
+from aira_lib.architecture.scales import RopeScaling, Scale, scale_named
 from aira_lib.evaluations.key import key_of
 from aira_lib.extrapolate.stage import describe
 from aira_lib.flow.stage import STAGES
@@ -146,6 +146,7 @@ LIKE_OTHERS = {
     *(f"proxy.language.{name}" for name in (
         "paths", "test_paths", "text_field", "tokenizer", "vocab_size", "seq_len", "train_examples", "test_examples")),
     *(f"scales.{name}" for name in Scale.model_fields),
+    *(f"scales.rope_scaling.{name}" for name in RopeScaling.model_fields),
 }  # fmt: skip
 
 

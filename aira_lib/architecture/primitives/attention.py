@@ -28,6 +28,7 @@ ATTENTION = Primitive(
     params=params,
     flops=lambda scale: flops(scale, scale.seq_len),
     module="aira_lib.models.attention:Attention",
+    documents=True,
     spellings=("mA",),
     cache_values=cache_values,
     cpu_flops_per_second=9e10,

@@ -34,6 +34,7 @@ WINDOW_ATTENTION = Primitive(
     params=attention.params,
     flops=flops,
     module="aira_lib.models.attention:WindowAttention",
+    documents=True,
     cache_values=cache_values,
     dimensions=dimensions,
     # Without a fused kernel: three times as long a step as attention at width 32, 1.5 times at width 128.
