@@ -2,10 +2,11 @@
 
 import json
 import time
+from typing import Any
 
 import torch
 
-from aira_lib.datasets.study import StudyText, study_text
+from aira_lib.datasets.study import study_text
 from aira_lib.device import device_kind, kernels, ready_device
 from aira_lib.records import PretrainPoint, TrainingRun
 from aira_lib.study import PretrainSection, ResourcesAtScale
@@ -48,13 +49,15 @@ def pretrain(
     text = study_text(section.data)
     if text.stand_in:
         work.stand_in(**text.stand_in.model_dump())
+    batches = text.batches(point.design.scale, point.seed, work.progress)
     _log_choices(point, work)
     if resources and ranks > 1:
         outcome = train_together(section, point, work, resources)
     else:
-        outcome = train_alone(section, point, text.batches(point.design.scale, point.seed), place, work)
+        outcome = train_alone(section, point, batches, place, work)
     checkpoint.prune(work.path, work.push)
-    run = _run(section, point, finish_curve(work.path), text, outcome, ranks)
+    curve = finish_curve(work.path)
+    run = _run(section, point, curve, text.read_in(batches, curve[-1].step), outcome, ranks)
     run = run.model_copy(update={"seconds": time.monotonic() - started})
     (work.path / "run.json").write_text(run.json_line(), encoding="utf-8")
 
@@ -80,7 +83,7 @@ def _log_choices(point: PretrainPoint, work: Work) -> None:
 
 
 def _run(
-    section: PretrainSection, point: PretrainPoint, curve: list[StepResult], text: StudyText, outcome: Outcome,
+    section: PretrainSection, point: PretrainPoint, curve: list[StepResult], data: dict[str, Any], outcome: Outcome,
     ranks: int,
 ) -> TrainingRun:  # fmt: skip
     last, kind = curve[-1], device_kind()
@@ -91,7 +94,7 @@ def _run(
         tokens=last.tokens,
         flops=last.flops,
         status="ok" if outcome.well else "diverged",
-        data=json.loads(json.dumps(text.provenance)),
+        data=json.loads(json.dumps(data)),
         device=kind,
         precision=effective_precision(section, kind),
         kernels="torch" if section.trainer == "fsdp" else kernels(kind),
