@@ -42,8 +42,8 @@ VERSIONS: dict[Piece, int] = {
     "archive": 3,
     "aggregate": 4,
     "extrapolate": 2,
-    "training": 2,
-    "evaluate": 3,
+    "training": 3,
+    "evaluate": 4,
 }
 PIECES: tuple[Piece, ...] = get_args(Piece)
 

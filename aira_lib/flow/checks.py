@@ -97,7 +97,7 @@ def check_here(study: Study) -> None:
 
 
 def check_text(study: Study) -> None:
-    """Refuse text files that are not here. A plan needs none, and is shown before this.
+    """Refuse text that is not here, or token shards that do not fit. A plan needs none, and is shown before this.
 
     Raises:
         UserError: one line for the first of them.
@@ -113,6 +113,17 @@ def check_text(study: Study) -> None:
             except UserError as error:
                 where = "" if path.is_absolute() else f" (it is looked for from {Path.cwd()})"
                 raise UserError(f"{key}: {error}{where}") from None
+    if study.pretrain.data.shards:
+        _check_shards(study)
+
+
+def _check_shards(study: Study) -> None:
+    from aira_lib.datasets.study import check_shards
+
+    try:
+        check_shards(study.pretrain.data, scales(study, study.trainable_scales()))
+    except UserError as error:
+        raise UserError(f"pretrain.data: {error}") from None
 
 
 def _check_model(model: str, temperature: float, key: str) -> None:
@@ -140,6 +151,8 @@ def _check_sizes(study: Study) -> None:
     baselines_at(study, described_names(study))
     baseline_points(study)
     data = study.pretrain.data
+    if data.shards:
+        return
     for scale in scales(study, study.trainable_scales()):
         for key in ("max_train_bytes", "max_validation_bytes"):
             if getattr(data, key) <= scale.seq_len:

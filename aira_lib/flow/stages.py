@@ -107,7 +107,7 @@ def _of_training(study: "Study", unit: Unit) -> dict[str, Any]:
     """All of it: the key of a training has no inputs, whichever way its design was found."""
     from aira_lib.architecture.pattern import parse
     from aira_lib.architecture.primitives import PRIMITIVES
-    from aira_lib.datasets.text.identity import data_identity
+    from aira_lib.datasets.study import data_identity
     from aira_lib.device import device_kind
     from aira_lib.identity import computes, versions_of
     from aira_lib.study import changed
@@ -139,7 +139,7 @@ def _pretrain(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> 
 
 
 def _of_scores(study: "Study", unit: Unit) -> dict[str, Any]:
-    from aira_lib.datasets.text.identity import data_identity
+    from aira_lib.datasets.study import data_identity
     from aira_lib.identity import computes, versions_of
     from aira_lib.study import changed
 

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from aira_lib.datasets.text import Corpus
-from aira_lib.datasets.text.study import study_corpus
+from aira_lib.datasets.study import study_text
 from aira_lib.device import device_kind, kernels, ready_device
 from aira_lib.records import PretrainPoint, TrainingRun
 from aira_lib.study import PretrainSection
@@ -40,10 +39,11 @@ def pretrain(section: PretrainSection, point: PretrainPoint, work: Work) -> None
     check_trainer(section)
     place = ready_device()
     torch.set_num_threads(work.threads)
-    corpus, stand_in = study_corpus(section.data)
-    if stand_in:
-        work.stand_in(**stand_in.model_dump())
-    trainer = TRAINERS.named(section.trainer)(section, point, corpus.train, place)
+    text = study_text(section.data)
+    if text.stand_in:
+        work.stand_in(**text.stand_in.model_dump())
+    batches = text.batches(point.design.scale, point.seed, work.progress)
+    trainer = TRAINERS.named(section.trainer)(section, point, batches, place)
     curve = _resume(trainer, point, work)
     _log_choices(point, work)
     saved = time.monotonic()
@@ -59,7 +59,7 @@ def pretrain(section: PretrainSection, point: PretrainPoint, work: Work) -> None
     if not diverged:
         _save(trainer, curve, work)
     checkpoint.prune(work.path, work.push)
-    _finish(section, point, curve, corpus, diverged, time.monotonic() - started, work)
+    _finish(section, point, curve, text.read_in(batches, curve[-1].step), diverged, time.monotonic() - started, work)
 
 
 def _resume(trainer: Trainer, point: PretrainPoint, work: Work) -> list[StepResult]:
@@ -106,7 +106,7 @@ def _log(result: StepResult, work: Work) -> None:
 
 
 def _finish(
-    section: PretrainSection, point: PretrainPoint, curve: list[StepResult], corpus: Corpus, diverged: bool,
+    section: PretrainSection, point: PretrainPoint, curve: list[StepResult], data: dict[str, Any], diverged: bool,
     seconds: float, work: Work,
 ) -> None:  # fmt: skip
     table: dict[str, Any] = {
@@ -121,7 +121,7 @@ def _finish(
         tokens=last.tokens,
         flops=last.flops,
         status="diverged" if diverged else "ok",
-        data=json.loads(json.dumps(corpus.provenance)),
+        data=json.loads(json.dumps(data)),
         device=kind,
         precision=effective_precision(section, kind),
         kernels=kernels(kind),

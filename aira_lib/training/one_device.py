@@ -7,12 +7,10 @@ that was interrupted goes on from its last checkpoint to the same weights.
 import math
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from aira_lib.architecture.pattern import parse
-from aira_lib.datasets.text import batches
+from aira_lib.datasets.batches import Batches
 from aira_lib.models.language_model import LanguageModel, parameter_groups
 from aira_lib.models.optimizer import EagerAdamW
 from aira_lib.models.precision import rounded
@@ -25,15 +23,15 @@ from aira_lib.training.trainer import StepResult
 
 
 class OneDeviceTrainer:
-    """A language model in training on bytes; see `aira_lib.training.trainers.Trainer`."""
+    """A language model in training; see `aira_lib.training.trainers.Trainer`."""
 
-    def __init__(self, section: PretrainSection, point: PretrainPoint, data: NDArray[np.uint8], device: str) -> None:
+    def __init__(self, section: PretrainSection, point: PretrainPoint, data: Batches, device: str) -> None:
         """Build the model from the point's seed.
 
         Args:
             section: data and optimizer settings.
             point: design, steps and seed.
-            data: [n_tokens] training text.
+            data: the batches of each step.
             device: a torch device such as "cpu" or "cuda:1".
         """
         self.section, self.point, self.data = section, point, data
@@ -84,11 +82,11 @@ class OneDeviceTrainer:
     def _backward(self) -> float:
         """Accumulate the gradient of the step's mean loss over micro-batches."""
         rows = self.scale.tokens_per_step // self.scale.seq_len
-        inputs, targets = batches(self.data, self.scale.seq_len, rows, self.step, self.point.seed)
         per_pass = max(1, (self.section.micro_batch_tokens or self.scale.tokens_per_step) // self.scale.seq_len)
         total = torch.zeros((), device=self.device)
         for start in range(0, rows, per_pass):
-            x, y = (torch.from_numpy(part[start : start + per_pass]).to(self.device) for part in (inputs, targets))
+            batch = self.data.rows(self.step, start, min(start + per_pass, rows))
+            x, y = (torch.from_numpy(part).to(self.device) for part in (batch.inputs, batch.targets))
             with rounded(self.device, self.precision):
                 loss = self.model.loss(x, y) * (len(x) / rows)
             loss.backward()  # type: ignore[no-untyped-call]

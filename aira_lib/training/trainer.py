@@ -10,8 +10,7 @@ from aira_lib.study import PretrainSection
 from aira_lib.training.checkpoint import Part, Shards
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from aira_lib.datasets.batches import Batches
 
 
 @dataclass(frozen=True)
@@ -59,5 +58,5 @@ class Trainer(Protocol):
         """Go on from a saved state, whose shards were put together."""
 
 
-TrainerFactory = Callable[[PretrainSection, PretrainPoint, "NDArray[np.uint8]", str], Trainer]
-"""Makes a trainer from the section, the point, the training text [n_tokens] and a device such as "cpu" or "cuda:1"."""
+TrainerFactory = Callable[[PretrainSection, PretrainPoint, "Batches", str], Trainer]
+"""Makes a trainer from the section, the point, the batches of each step and a device such as "cpu" or "cuda:1"."""

@@ -15,8 +15,7 @@ from aira_lib.study import PretrainSection
 from aira_lib.training.trainer import Trainer, TrainerFactory
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from aira_lib.datasets.batches import Batches
 
 TRAINERS: Registry[TrainerFactory] = Registry("trainer")
 
@@ -40,7 +39,7 @@ def trainer_in_key(name: str) -> dict[str, str]:
     return {"trainer_code": f"{code} {getattr(factory, 'version', 1)}"} if code else {}
 
 
-def _one_device(section: PretrainSection, point: PretrainPoint, data: "NDArray[np.uint8]", device: str) -> Trainer:
+def _one_device(section: PretrainSection, point: PretrainPoint, data: "Batches", device: str) -> Trainer:
     from aira_lib.training.one_device import OneDeviceTrainer
 
     return OneDeviceTrainer(section, point, data, device)
