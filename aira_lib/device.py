@@ -64,9 +64,14 @@ def device_kind() -> DeviceKind:
     return "cpu" if device() == "cpu" else "cuda"
 
 
+def plain_kernels() -> bool:
+    """Whether AIRA_KERNELS asks for PyTorch's own kernels."""
+    return os.environ.get(KERNELS_VARIABLE) == "plain"
+
+
 def kernels(kind: DeviceKind) -> Kernels:
     """Which kernels compute the slow parts of models on a kind of device; AIRA_KERNELS=plain asks for PyTorch's own."""
-    if os.environ.get(KERNELS_VARIABLE) == "plain":
+    if plain_kernels():
         return "torch"
     if kind == "cpu":
         return "fused" if find_spec("numba") else "torch"

@@ -213,7 +213,9 @@ def _gpu_scan(kernel: Kernel, device: torch.device) -> str:
     if device.type != "cuda":
         raise UserError(f"kernel {kernel!r} runs on CUDA, not on {device.type}: use kernel 'auto' or 'torch'")
     if problem := import_problem(CUDA_SCANS[kernel]):
+        if problem.missing and kernel == "fla":
+            raise MissingDependency(f"kernel {kernel!r}", "gpu")
         if problem.missing:
-            raise MissingDependency(f"kernel {kernel!r}", "gpu" if kernel == "fla" else "gpu-nvcc")
+            raise MissingDependency(f"kernel {kernel!r}", "gpu-nvcc")
         raise UserError(f"kernel {kernel!r} cannot be imported ({problem.words}): use kernel 'auto' or 'torch'")
     return kernel

@@ -189,3 +189,19 @@ def test_sums_and_counts_weigh_micro_batches_by_their_tokens(at_once: int, monke
     assert each.shape == targets.shape
     assert not each.requires_grad
     assert each.sum().item() / 65 == pytest.approx(total.item(), abs=1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_the_350m_scales_loss_stays_below_a_gigabyte_on_a_gpu() -> None:
+    """Above what there is anyway: features, head, and the gradients of both."""
+    scale = scale_named("350M", 3)
+    weight = torch.randn(scale.vocab_size, scale.d_model, device="cuda", requires_grad=True)
+    features = torch.randn(4 * scale.seq_len, scale.d_model, device="cuda", dtype=torch.bfloat16, requires_grad=True)
+    targets = torch.randint(0, scale.vocab_size, (len(features),), device="cuda")
+    gradients = weight.nbytes + features.nbytes
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    with torch.autocast("cuda", torch.bfloat16):
+        loss_sum(features, weight, None, targets).backward()
+    assert torch.cuda.max_memory_allocated() - before - gradients < 1e9
