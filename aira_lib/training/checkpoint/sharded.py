@@ -100,7 +100,7 @@ class ShardedCheckpoints:
         self._collect()
         copy: dict[str, Part] = {}
         self._talk.together(lambda: copy.update(self._staged(state)))
-        self._background.start(partial(self._write, step, copy))
+        self._background.start(partial(self._write, step, copy, asynchronous))
         return asynchronous or (self._collect() and self._flush())
 
     def latest(self, state: Mapping[str, Shards]) -> tuple[int, dict[str, Part]] | None:
@@ -123,7 +123,7 @@ class ShardedCheckpoints:
             folder = folder_of(self.workspace, step)
             problem = next((each for each in self._talk.gather(self._problem(folder, step, parts)) if each), None)
             if problem is None:
-                self._talk.together(lambda: self._load(folder, parts))  # noqa: B023  # called here
+                self._talk.together(lambda: self._load(folder, parts), folder)  # noqa: B023  # called here
                 return step, parts
             if self._first:
                 tell_unusable(folder, problem)
@@ -175,8 +175,8 @@ class ShardedCheckpoints:
 
     # --- in the thread -----------------------------------------------------------------------------------------------
 
-    def _write(self, step: int, parts: Mapping[str, Part]) -> bool:
-        """Write a checkpoint together; False where the state is not finite on some rank."""
+    def _write(self, step: int, parts: Mapping[str, Part], push: bool) -> bool:
+        """Write a checkpoint together, and push it on demand; False where the state is not finite on some rank."""
         folder = folder_of(self.workspace, step)
         found = self._work.together(lambda: self._prepare(step, parts))
         bad = next((place for place in found if place), None)
@@ -185,7 +185,7 @@ class ShardedCheckpoints:
                 tell_not_finite(step, bad)
             return False
         try:
-            files = self._work.together(lambda: self._write_parts(folder, parts))
+            files = self._work.together(lambda: self._write_parts(folder, parts), folder)
         except Exception:
             if self._first:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -193,7 +193,8 @@ class ShardedCheckpoints:
         if self._first:
             finish(self.workspace, self._pushing, step, [file for each in files for file in each])
             drop_old(self.workspace, self._pushing, self._keep, self._keep_steps)
-            self._pushing.flush_or_put_off()
+            if push:
+                self._pushing.flush_or_put_off()
         return True
 
     def _prepare(self, step: int, parts: Mapping[str, Part]) -> str | None:
