@@ -5,7 +5,7 @@ write the manifest and push the files. A rank that fails tells so at once, so th
 """
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -41,8 +41,8 @@ SILENCE = 600.0
 class ShardedCheckpoints:
     """The checkpoints of a run of several ranks: `aira_lib.training.checkpoint.Checkpoints`, but collective.
 
-    All ranks call each method at the same step; where clocks or signals decide, `any_rank` makes them agree. What goes
-    wrong on one rank is raised on all. Without torch.distributed the process is the only rank.
+    All ranks call each method at the same step, whatever their clocks say; what goes wrong on one is raised on all.
+    Without torch.distributed the process is the only rank.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class ShardedCheckpoints:
         push: Push = lambda name: None,
         keep: int = 2,
         keep_steps: Collection[int] = (),
+        beside: Sequence[str] = (),
         patience: float = PATIENCE,
         silence: float = SILENCE,
     ) -> None:
@@ -61,11 +62,13 @@ class ShardedCheckpoints:
             push: of rank 0, which pushes the files of all; that of others is not called.
             keep: how many of the newest checkpoints stay, 1 or more.
             keep_steps: steps whose checkpoints stay in any case.
+            beside: files of the workspace, such as the loss curve, that are pushed before each manifest.
             patience: seconds without any success after which a push is put off.
             silence: seconds for which a rank waits for another.
         """
         self.workspace = workspace
         self._keep, self._keep_steps = keep, frozenset(keep_steps)
+        self._beside = tuple(beside)
         self._pushing = Pushing(push, patience)
         self._background: Background[bool] = Background("checkpoint")
         self._talk, self._work = Ranks(silence), Ranks(silence)  # of the caller's thread, and of the one that writes
@@ -131,10 +134,6 @@ class ShardedCheckpoints:
             tell_none_left(self.workspace)
         return None
 
-    def any_rank(self, flag: bool) -> bool:
-        """Whether a rank says so: each asks with its own flag, all hear the same."""
-        return any(self._talk.gather(flag))
-
     def wait(self) -> None:
         """Return when all that was saved is in the store.
 
@@ -191,7 +190,7 @@ class ShardedCheckpoints:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         if self._first:
-            finish(self.workspace, self._pushing, step, [file for each in files for file in each])
+            finish(self.workspace, self._pushing, step, [file for each in files for file in each], self._beside)
             drop_old(self.workspace, self._pushing, self._keep, self._keep_steps)
             if push:
                 self._pushing.flush_or_put_off()

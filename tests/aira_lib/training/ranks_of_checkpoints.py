@@ -102,9 +102,7 @@ def trained(folder: Path, rank: int) -> Any:
             if step + 1 == SAVED:
                 begun = checkpoints.save(SAVED, training.state())
                 early = training.weights()
-        flags = checkpoints.any_rank(rank == 1), checkpoints.any_rank(False)
-    return {"losses": losses, "early": early, "weights": training.weights(), "pushed": pushed, "begun": begun,
-            "flags": flags}  # fmt: skip
+    return {"losses": losses, "early": early, "weights": training.weights(), "pushed": pushed, "begun": begun}
 
 
 def resumed(folder: Path, rank: int) -> Any:

@@ -265,6 +265,22 @@ def test_a_store_that_is_away_at_the_end_is_an_error(kind: Any, tmp_path: Path, 
     assert saved_value(tmp_path) == (2, 2.0)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_goes_with_a_checkpoint_is_in_the_store_before_its_manifest(
+    kind: Any, tmp_path: Path, clock: list[float]
+) -> None:
+    mirror = Mirror(tmp_path, lambda: False)
+    with kind(tmp_path, mirror, beside=["loss.curve"]) as checkpoints:
+        for step in range(1, 4):
+            with (tmp_path / "loss.curve").open("a") as curve:
+                curve.write(f"{step}\n")
+            before = len(mirror.whole)
+            checkpoints.save(step, state(float(step)), asynchronous=False)
+            assert mirror.files["loss.curve"].split()[-1] == str(step).encode()
+            assert f"step_{step:08d}" not in mirror.whole[before]  # the curve went first
+    assert mirror.files == files(tmp_path)
+
+
 def test_a_file_that_was_to_be_copied_and_is_gone_is_not_copied(tmp_path: Path, clock: list[float]) -> None:
     done: list[str] = []
     away = True
