@@ -1,16 +1,21 @@
 """A damaged checkpoint is named and not loaded, whichever byte it is; and nothing of one runs."""
 
 import hashlib
+import itertools
 import json
+import os
 import pickle
 import random
+import shutil
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from aira_lib.flow.stage import STAGES
 from aira_lib.training import checkpoint
 from aira_lib.training.checkpoint import Checkpoints, dcp
 from aira_lib.training.checkpoint.ranks import RankFailed
@@ -193,3 +198,61 @@ def test_a_checkpoint_of_one_process_is_no_sharded_one(tmp_path: Path, caplog: p
     checkpoint.save(tmp_path, lambda name: None, 20, state(20))
     assert ShardedCheckpoints(tmp_path).latest(empty()) is None
     assert "'model' was written by one process alone" in caplog.text
+
+
+class _Killed(BaseException):
+    """As if the process had ended at this moment: what follows on the disk does not happen either."""
+
+
+@pytest.mark.parametrize("kind", [Checkpoints, ShardedCheckpoints])
+def test_a_process_that_ends_at_any_moment_leaves_a_whole_checkpoint(
+    kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[int] = []
+    for moment in itertools.count():
+        workspace = tmp_path / str(moment)
+        kind(workspace, keep=1).save(10, state(10), asynchronous=False)
+        with monkeypatch.context() as patch:
+            _end_at(moment, patch)
+            try:
+                kind(workspace, keep=1).save(20, state(20), asynchronous=False)
+                ended = False
+            except BaseException:
+                ended = True
+        step, found = checkpoint.latest(workspace)  # type: ignore[misc]
+        assert found["model"]["w"].tolist() == [float(step)] * 3
+        left.append(step)
+        if not ended:
+            break
+    assert set(left) == {10, 20}
+    assert left == sorted(left)
+    assert len(left) > 5
+
+
+def _end_at(moment: int, patch: pytest.MonkeyPatch) -> None:
+    """Let all operations on files from the given one on fail."""
+    done = itertools.count()
+
+    def counted(real: Any) -> Any:
+        def operation(*arguments: Any, **options: Any) -> Any:
+            if next(done) >= moment:
+                raise _Killed
+            return real(*arguments, **options)
+
+        return operation
+
+    for owner, name in ((os, "replace"), (os, "fsync"), (os, "unlink"), (os, "rename"), (shutil, "rmtree")):
+        patch.setattr(owner, name, counted(getattr(owner, name)))
+    for name in ("mkdir", "unlink", "rename"):
+        patch.setattr(Path, name, counted(getattr(Path, name)))
+
+
+def test_scoring_fetches_no_optimizer_whoever_wrote_it(tmp_path: Path) -> None:
+    unread = STAGES.named("evaluate").unread
+    for kind in (Checkpoints, ShardedCheckpoints):
+        kind(tmp_path / kind.__name__).save(20, state(20), asynchronous=False)
+        workspace = tmp_path / kind.__name__
+        names = [path.relative_to(workspace).as_posix() for path in workspace.rglob("*") if path.is_file()]
+        fetched = {name for name in names if not any(fnmatchcase(name, pattern) for pattern in unread)}
+        assert {name for name in names if "optimizer" not in name} == fetched
+        assert len(fetched) < len(names)
