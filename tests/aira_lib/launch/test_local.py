@@ -237,6 +237,22 @@ def test_jobs_wait_for_gpus_and_see_only_their_own(
         local.cancel(name)
 
 
+def test_folders_of_jobs_that_ended_long_ago_are_removed_and_no_others(local: LocalLauncher, tmp_path: Path) -> None:
+    local.submit(python("", "ended"))
+    local.submit(python(SLEEPS, "runs"))
+    pid_in_log(local, "runs")
+    local.wait("ended")
+    strange = tmp_path / "jobs" / "strange"
+    strange.mkdir()
+    for name in ("ended", "runs", "strange"):
+        os.utime(tmp_path / "jobs" / name, (0, 0))
+    local.submit(python("", "next"))
+    assert [job.name for job in local.jobs()] == ["next", "runs"]
+    assert strange.exists()
+    local.cancel("runs")
+    local.wait("next")
+
+
 def test_the_launcher_of_this_machine_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRA_SCRATCH", str(tmp_path))
     launcher = LAUNCHERS.named("local")()
