@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aira_lib.errors import UserError
 from aira_lib.foreign import harmless
 
 if TYPE_CHECKING:
@@ -55,18 +54,17 @@ def _study_name(text: str) -> str:
 @app.command()
 def show(name: Name, launcher: By = "local") -> None:
     """Show one job: its command, how it is, why it failed, where its files are."""
-    from aira_lib.launch.local import LocalLauncher
-
     jobs = _launcher(launcher)
-    job = next((job for job in jobs.jobs() if job.name == name), None)
-    if job is None:
-        next(iter(jobs.logs(name)), None)  # refuses it with the nearest name
-        raise UserError(f"there is no job {name!r}")
+    place = jobs.place(name)  # refuses a name that no job has
+    job = next(job for job in jobs.jobs() if job.name == name)
     status = jobs.status(name)
-    facts = {"job": job.name, "of": f"{job.study} {job.unit}".strip(), "ranks": _ranks(job.nodes, job.ranks_per_node)}
-    facts["state"] = _said(status)
-    if isinstance(jobs, LocalLauncher):
-        facts["files"] = str(jobs.place(name))
+    facts = {
+        "job": job.name,
+        "of": f"{job.study} {job.unit}".strip(),
+        "ranks": _ranks(job.nodes, job.ranks_per_node),
+        "state": _said(status),
+        "files": place,
+    }
     for key, value in facts.items():
         print(harmless(f"{key + ':':8} {value}"))
     print(harmless(jobs.dryrun(job)))

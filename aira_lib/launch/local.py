@@ -131,13 +131,9 @@ class LocalLauncher:
             time.sleep(_PAUSE)
         return status
 
-    def place(self, name: str) -> Path:
-        """The folder of a job.
-
-        Raises:
-            UserError: there is no such job.
-        """
-        return self._known(name).path
+    def place(self, name: str) -> str:
+        """See `Launcher`: its folder."""
+        return str(self._known(name).path)
 
     def _forget_old(self) -> None:
         for path in self._root.iterdir() if self._root.is_dir() else ():
