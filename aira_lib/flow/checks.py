@@ -3,6 +3,7 @@
 Whatever a stage would refuse hours later belongs here, as far as no result is needed to know it.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 from aira_lib.architecture.primitives import PRIMITIVES
@@ -99,6 +100,30 @@ def check_here(study: Study) -> None:
             tried_templates(agent, family_of(study.task).has_designs)
         except UserError as error:
             raise UserError(f"agents.{number}.{error}") from None
+
+
+def check_resources(study: Study, stages: Collection[str] | None = None) -> None:
+    """Refuse machines that this one is not: several of them, or more GPUs. A plan needs none, and is shown before this.
+
+    Args:
+        study: whose resources.
+        stages: those that are to be run; None: all.
+
+    Raises:
+        UserError: one line for the first of them.
+    """
+    from aira_lib.launch.gpus import check_gpus
+
+    for name in study.resources:
+        if stages is not None and name not in stages:
+            continue
+        scales = study.trainable_scales() if STAGES.named(name).per == "point" else (None,)
+        for scale in scales:
+            got = study.resources_of(name, scale)
+            place = f"resources.{name}" + (f" at scale {scale}" if scale else "")
+            if (got.nodes or 1) > 1:
+                raise UserError(f"{place}: {got.nodes} nodes, and this is one machine; ask for nodes: 1 to run it here")
+            check_gpus(got.gpus_per_node or 0, place)
 
 
 def check_text(study: Study) -> None:
