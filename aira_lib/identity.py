@@ -36,7 +36,7 @@ Piece = Literal[
 VERSIONS: dict[Piece, int] = {
     "mad": 1,
     "text": 1,
-    "models": 1,
+    "models": 2,
     "proxy": 3,
     "search": 3,
     "archive": 3,

@@ -3,8 +3,10 @@
 Whatever a stage would refuse hours later belongs here, as far as no result is needed to know it.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.errors import UserError, nearest
 from aira_lib.flow.scales import baseline_points, baselines_at, described_names, scales
 from aira_lib.flow.stage import STAGES
@@ -31,6 +33,7 @@ def check_study(study: Study) -> None:
     if family_of(study.task).has_designs:
         _check_data_sets(study)
         _check_sizes(study)
+        _check_packing(study)
 
 
 def check_sections(study: Study) -> None:
@@ -99,8 +102,32 @@ def check_here(study: Study) -> None:
             raise UserError(f"agents.{number}.{error}") from None
 
 
+def check_resources(study: Study, stages: Collection[str] | None = None) -> None:
+    """Refuse machines that this one is not: several of them, or more GPUs. A plan needs none, and is shown before this.
+
+    Args:
+        study: whose resources.
+        stages: those that are to be run; None: all.
+
+    Raises:
+        UserError: one line for the first of them.
+    """
+    from aira_lib.launch.gpus import check_gpus
+
+    for name in study.resources:
+        if stages is not None and name not in stages:
+            continue
+        scales = study.trainable_scales() if STAGES.named(name).per == "point" else (None,)
+        for scale in scales:
+            got = study.resources_of(name, scale)
+            place = f"resources.{name}" + (f" at scale {scale}" if scale else "")
+            if (got.nodes or 1) > 1:
+                raise UserError(f"{place}: {got.nodes} nodes, and this is one machine; ask for nodes: 1 to run it here")
+            check_gpus(got.gpus_per_node or 0, place)
+
+
 def check_text(study: Study) -> None:
-    """Refuse text files that are not here. A plan needs none, and is shown before this.
+    """Refuse text that is not here, or token shards that do not fit. A plan needs none, and is shown before this.
 
     Raises:
         UserError: one line for the first of them.
@@ -116,6 +143,17 @@ def check_text(study: Study) -> None:
             except UserError as error:
                 where = "" if path.is_absolute() else f" (it is looked for from {Path.cwd()})"
                 raise UserError(f"{key}: {error}{where}") from None
+    if study.pretrain.data.shards:
+        _check_shards(study)
+
+
+def _check_shards(study: Study) -> None:
+    from aira_lib.datasets.study import check_shards
+
+    try:
+        check_shards(study.pretrain.data, scales(study, study.trainable_scales()))
+    except UserError as error:
+        raise UserError(f"pretrain.data: {error}") from None
 
 
 def _check_model(model: str, temperature: float, key: str) -> None:
@@ -156,11 +194,22 @@ def _check_data_sets(study: Study) -> None:
                 )
 
 
+def _check_packing(study: Study) -> None:
+    """Refuse masked documents where designs may have a layer that cannot keep them apart."""
+    if study.pretrain.data.packing == "masked" and study.trainable_scales():
+        try:
+            PRIMITIVES.require_documents(task_of(study.task).primitives)
+        except UserError as error:
+            raise UserError(f"pretrain.data.packing is masked, and {error}") from None
+
+
 def _check_sizes(study: Study) -> None:
     """Refuse scales that no depth meets, budgets that do not pay for a step, and text shorter than a window."""
     baselines_at(study, described_names(study))
     baseline_points(study)
     data = study.pretrain.data
+    if data.shards:
+        return
     for scale in scales(study, study.trainable_scales()):
         for key in ("max_train_bytes", "max_validation_bytes"):
             if getattr(data, key) <= scale.seq_len:

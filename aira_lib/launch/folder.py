@@ -78,10 +78,10 @@ class JobFolder:
     def lock(self) -> int | None:
         """Take the lock and return its descriptor, which children may inherit; None: something of the job is alive."""
         with disk_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
             for _ in range(20):  # `locked` holds it for a moment
+                self.path.mkdir(parents=True, exist_ok=True)
                 descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-                if _try(descriptor, fcntl.LOCK_EX):
+                if _try(descriptor, fcntl.LOCK_EX) and _is(self.path / "lock", descriptor):
                     return descriptor
                 os.close(descriptor)
                 time.sleep(0.01)
@@ -96,6 +96,15 @@ class JobFolder:
         try:
             return not _try(descriptor, fcntl.LOCK_SH)
         finally:
+            os.close(descriptor)
+
+    def forget(self, seconds: float) -> None:
+        """Remove the folder of a job that ended so long ago, or never began."""
+        if not self.job() or time.time() - self.path.stat().st_mtime < seconds:
+            return
+        descriptor = self.lock()
+        if descriptor is not None:
+            shutil.rmtree(self.path, ignore_errors=True)
             os.close(descriptor)
 
     def begin(self, job: Job) -> None:
@@ -131,6 +140,14 @@ def _try(descriptor: int, how: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is(path: Path, descriptor: int) -> bool:
+    """Whether a file is still the one that was opened: the folder of an old job may have been removed since."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _read(path: Path, what: type[T]) -> T | None:

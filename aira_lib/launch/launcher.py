@@ -73,6 +73,13 @@ class Launcher(Protocol):
     def status(self, name: str) -> Status:
         """How the job of a name is."""
 
+    def place(self, name: str) -> str:
+        """Where a person finds a job's files or objects.
+
+        Raises:
+            UserError: there is no such job.
+        """
+
     def logs(self, name: str, follow: bool = False) -> Iterator[str]:
         """Lines that its ranks printed.
 

@@ -19,6 +19,9 @@ from aira_lib.launch.job import Job
 from aira_lib.launch.launcher import Failure, How, Status
 from aira_lib.launch.torchrun import PORT, command_of, command_of_node, variables_of
 
+KEPT_SECONDS = 30 * 86_400.0
+"""That the folder of a job is kept after its end."""
+
 _PAUSE = 0.1
 _supervisors: list["subprocess.Popen[bytes]"] = []  # of this process, which has to ask how they ended
 
@@ -51,6 +54,7 @@ class LocalLauncher:
                 "run shows on each"
             )
         check_gpus(job.gpus_per_node, f"job {job.name}")
+        self._forget_old()
         folder = self._folder(job.name)
         lock = folder.lock()
         if lock is None:
@@ -127,13 +131,14 @@ class LocalLauncher:
             time.sleep(_PAUSE)
         return status
 
-    def place(self, name: str) -> Path:
-        """The folder of a job.
+    def place(self, name: str) -> str:
+        """See `Launcher`: its folder."""
+        return str(self._known(name).path)
 
-        Raises:
-            UserError: there is no such job.
-        """
-        return self._known(name).path
+    def _forget_old(self) -> None:
+        for path in self._root.iterdir() if self._root.is_dir() else ():
+            with suppress(FileNotFoundError):  # another process did
+                JobFolder(path).forget(KEPT_SECONDS)
 
     def _folder(self, name: str) -> JobFolder:
         return JobFolder(self._root / name)

@@ -25,7 +25,7 @@ from aira_lib.study.resources import Resources, ResourcesAtScale
 from aira_lib.study.task import TaskSection
 
 KINDS_OF_TOKENS = 256
-"""Of text in pretraining, whose tokens are bytes."""
+"""Of text in pretraining, where its tokens are bytes."""
 
 
 class Study(Section):
@@ -77,7 +77,8 @@ class Study(Section):
         _require_values(self.pretrain.optimizer, self.trainable_scales(), known)
         for name in self.trainable_scales():
             if name in self.scales:
-                _require_trainable(self.scales[name])
+                # What kinds of tokens shards have is known where they are (see `aira_lib.flow.checks`).
+                _require_trainable(self.scales[name], 2 if self.pretrain.data.shards else KINDS_OF_TOKENS)
         return self
 
     def _scale_names(self) -> list[tuple[str, str]]:
@@ -123,8 +124,8 @@ def _require_baseline(check: RateCheckSection | None, baselines: Sequence[str], 
         raise ValueError(f"pretrain.lr_check.design: no baseline {check.design!r}{nearest(check.design, baselines)}")
 
 
-def _require_trainable(scale: Scale) -> None:
+def _require_trainable(scale: Scale, tokens: int) -> None:
     try:
-        scale.require_trainable(KINDS_OF_TOKENS)
+        scale.require_trainable(tokens)
     except ValueError as error:
         raise ValueError(f"scales.{scale.name}, which is to be trained: {error}") from None

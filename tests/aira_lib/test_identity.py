@@ -13,7 +13,7 @@ import pytest
 
 from aira_lib import identity
 from aira_lib.architecture.primitives import PRIMITIVES
-from aira_lib.architecture.scales import Scale, scale_named
+from aira_lib.architecture.scales import RopeScaling, Scale, scale_named
 from aira_lib.evaluations.key import key_of
 from aira_lib.extrapolate.stage import describe
 from aira_lib.flow.stage import STAGES
@@ -113,6 +113,7 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "extrapolate.baselines": (["Composer"], AFTER_EXTRAPOLATE),
     "pretrain.data.max_train_bytes": (50_000, AFTER_PRETRAIN),
     "pretrain.data.max_validation_bytes": (9_000, AFTER_PRETRAIN),
+    "pretrain.data.packing": ("masked", AFTER_PRETRAIN),
     "pretrain.optimizer.learning_rate": (1e-3, AFTER_PRETRAIN),
     "pretrain.optimizer.reference_width": (8, AFTER_PRETRAIN),
     "pretrain.optimizer.betas": ([0.8, 0.9], AFTER_PRETRAIN),
@@ -147,7 +148,8 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
 # Settings of which one of their kind stands above, and those that another test changes.
 LIKE_OTHERS = {
     "agents.name", "agents.one_change", "agents.tree.uct_c", "scales", "proxy.dataset", "pretrain.trainer",
-    "pretrain.data.name", "pretrain.data.paths", "pretrain.data.text_field", "pretrain.isotoken", "pretrain.isoflop",
+    "pretrain.data.name", "pretrain.data.paths", "pretrain.data.text_field", "pretrain.data.shards",
+    "pretrain.data.tokenizer", "pretrain.data.shards_at_once", "pretrain.isotoken", "pretrain.isoflop",
     "pretrain.optimizer.final_fraction", "pretrain.optimizer.max_skips", "pretrain.lr_check",
     "pretrain.lr_check.factors", "pretrain.lr_check.design", "pretrain.isoflop.branch",
     "pretrain.isotoken.seeds", "pretrain.isoflop.seeds", "pretrain.isoflop.rounding", "aggregate", "task.folder",
@@ -166,6 +168,7 @@ LIKE_OTHERS = {
     *(f"scales.{name}" for name in Scale.model_fields),
     "resources", "resources.by_scale", *(f"resources.by_scale.{name}" for name in ResourcesAtScale.model_fields),
     *(f"resources.{name}" for name in ResourcesAtScale.model_fields),
+    *(f"scales.rope_scaling.{name}" for name in RopeScaling.model_fields),
 }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def pid_in_log(local: LocalLauncher, name: str = "job") -> int:
 
 
 def supervisor(local: LocalLauncher, name: str = "job") -> int:
-    process = JobFolder(local.place(name)).process()
+    process = JobFolder(Path(local.place(name))).process()
     assert process
     return process.pid
 
@@ -55,7 +55,7 @@ def test_what_runs_is_adopted_and_followed_to_its_end(local: LocalLauncher, tmp_
     local.submit(job)
     lines = local.logs("job", follow=True)
     assert next(lines) == "one"
-    again = LocalLauncher(local.place("job").parent)
+    again = LocalLauncher(Path(local.place("job")).parent)
     assert again.submit(job) == "adopted"
     assert again.status("job").state == "running"
     gate.touch()
@@ -160,7 +160,7 @@ def test_sigterm_from_elsewhere_is_no_cancellation(local: LocalLauncher) -> None
 def test_a_number_of_a_process_that_is_used_again_is_not_believed(local: LocalLauncher) -> None:
     local.submit(python("raise SystemExit(75)"))
     local.wait("job")
-    folder = local.place("job")
+    folder = Path(local.place("job"))
     (folder / "end.json").unlink()
     (folder / "process.json").write_text(f'{{"pid": {os.getpid()}, "begun": 1.0}}')
     assert local.status("job").state == "failed"
@@ -204,7 +204,7 @@ def test_values_of_variables_that_are_passed_on_are_kept_and_shown_nowhere(
     local.submit(job)
     local.wait("job")
     assert list(local.logs("job")) == ["9"]
-    assert not [path for path in local.place("job").rglob("*") if path.is_file() and b"hush" in path.read_bytes()]
+    assert not [path for path in Path(local.place("job")).rglob("*") if path.is_file() and b"hush" in path.read_bytes()]
 
 
 def test_what_one_machine_cannot_do_is_refused(local: LocalLauncher, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,12 +229,28 @@ def test_jobs_wait_for_gpus_and_see_only_their_own(
     local.submit(python(shows, "one", gpus_per_node=1))
     assert until(lambda: list(local.logs("one"))) == ["5"]
     local.submit(python(shows, "next", gpus_per_node=1))
-    until(lambda: JobFolder(local.place("next")).process())
+    until(lambda: JobFolder(Path(local.place("next"))).process())
     assert local.status("next").state == "waiting"
     local.cancel("one")
     assert until(lambda: list(local.logs("next"))) == ["5"]
     for name in ("two", "next"):
         local.cancel(name)
+
+
+def test_folders_of_jobs_that_ended_long_ago_are_removed_and_no_others(local: LocalLauncher, tmp_path: Path) -> None:
+    local.submit(python("", "ended"))
+    local.submit(python(SLEEPS, "runs"))
+    pid_in_log(local, "runs")
+    local.wait("ended")
+    strange = tmp_path / "jobs" / "strange"
+    strange.mkdir()
+    for name in ("ended", "runs", "strange"):
+        os.utime(tmp_path / "jobs" / name, (0, 0))
+    local.submit(python("", "next"))
+    assert [job.name for job in local.jobs()] == ["next", "runs"]
+    assert strange.exists()
+    local.cancel("runs")
+    local.wait("next")
 
 
 def test_the_launcher_of_this_machine_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ RANK = "import os, sys, time; rank = int(os.environ['RANK']); print('pid', os.ge
 
 def pids(local: LocalLauncher, count: int) -> list[int]:
     """Numbers of the ranks' processes, as soon as all have said theirs."""
-    said = until(lambda: found if len(found := [x for x in local.logs("job") if "pid" in x]) == count else None)
+    said = until(lambda: found if len(found := [x for x in local.logs("job") if "]:pid" in x]) == count else None)
     return [int(line.split()[1]) for line in said]
 
 
@@ -27,8 +27,8 @@ def test_ranks_are_started_and_what_they_print_is_kept(tmp_path: Path) -> None:
     local = LocalLauncher(tmp_path)
     local.submit(python(RANK, ranks_per_node=2))
     assert local.wait("job").state == "succeeded"
-    assert sorted(line.split()[-1] for line in local.logs("job") if "pid" in line) == ["0", "1"]
-    apart = [path for path in JobFolder(local.place("job")).ranks.rglob("stdout.log") if path.read_text()]
+    assert sorted(line.split()[-1] for line in local.logs("job") if "]:pid" in line) == ["0", "1"]
+    apart = [path for path in JobFolder(Path(local.place("job"))).ranks.rglob("stdout.log") if path.read_text()]
     assert sorted(path.parent.name for path in apart) == ["0", "1"]
 
 
@@ -61,7 +61,7 @@ def test_no_rank_outlives_whoever_looks_after_it(tmp_path: Path) -> None:
     for kill_torchrun in (False, True):
         local.submit(python(f"{RANK}time.sleep(600)", ranks_per_node=2))
         ranks = pids(local, 2)
-        process = JobFolder(local.place("job")).process()
+        process = JobFolder(Path(local.place("job"))).process()
         assert process
         torchrun = int(subprocess.check_output(["ps", "-o", "ppid=", "-p", str(ranks[0])]))
         os.kill(torchrun if kill_torchrun else process.pid, signal.SIGKILL)

@@ -10,6 +10,7 @@ import pytest
 from aira_lib.errors import SpecError
 from aira_lib.flow.run import Made, fetch, run_stage
 from aira_lib.flow.scales import baseline_points
+from aira_lib.flow.stage import STAGES
 from aira_lib.flow.units import unit_of_point, units_of
 from aira_lib.planning.estimate import estimate
 from aira_lib.planning.training_plan import study_plan
@@ -18,10 +19,10 @@ from aira_lib.pretrain.points import rate_check_points
 from aira_lib.records import PretrainPoint, Score, TrainingRun, read_columns, read_row
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store
-from aira_lib.study import RateCheckSection, Study
+from aira_lib.study import PretrainSection, RateCheckSection, Study
 from aira_lib.training.one_device import OneDeviceTrainer
 from aira_lib.training.trainer import StepResult
-from tests.builders import TINY_STUDY, small_text, tiny_study
+from tests.builders import TINY_STUDY, small_text, tiny_study, work_in
 
 pytestmark = pytest.mark.usefixtures("plain_kernels")
 
@@ -189,6 +190,22 @@ def test_a_trunk_and_a_branch_that_were_interrupted_end_the_same(
         made(of, by_steps(of)[25], tmp_path / "cut")
     monkeypatch.setattr(OneDeviceTrainer, "run", original)
     assert results(made(of, by_steps(of)[25], tmp_path / "cut")[1]) == results(whole)
+
+
+def test_the_settings_of_each_run_can_be_read_again_by_its_ranks(
+    data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_again(section: PretrainSection, point: PretrainPoint, *_: Any) -> None:
+        seen.append(point.protocol)
+        assert PretrainSection.model_validate_json(section.model_dump_json()) == section
+        assert PretrainPoint.model_validate_json(point.model_dump_json()) == point
+
+    seen = list[str]()
+    monkeypatch.setattr("aira_lib.pretrain.stage.pretrain", read_again)
+    of = study(data)
+    for point in baseline_points(of):
+        STAGES.named("pretrain").make(of, unit_of_point("pretrain", of, point), [], work_in(tmp_path / point.id))
+    assert seen == ["trunk", "isoflop", "isoflop", "isoflop"]
 
 
 def test_where_the_trunk_diverged_its_branches_diverge(data: dict[str, Any], tmp_path: Path) -> None:
