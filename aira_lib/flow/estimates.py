@@ -91,6 +91,9 @@ def _trainings(study: "Study") -> "Iterator[tuple[Scale, int, float]]":
                 yield scale, seeds * len(budgets), seeds * decay * sum(budgets)
             else:
                 yield scale, seeds * len(budgets), seeds * sum(budgets)
+        for replicate in section.isoflop.replicates:
+            runs = trained * len(replicate.seeds)
+            yield scales(study, [replicate.scale])[0], runs, runs * replicate.budget
     if section.lr_check:
         branched = section.isoflop is not None and section.isoflop.branch
         others = len(section.lr_check.factors) - (not branched)  # else the run at the peak is one of those above

@@ -82,7 +82,7 @@ def _isoflop(section: IsoFlopSection, entrants: Sequence[Entrant]) -> Iterator[P
                         f"pretrain.isoflop: a budget of {budget:.3g} FLOPs does not pay for one step of {design.name} "
                         f"({step:.3g} FLOPs); raise it or drop the scale"
                     )
-                for seed in section.seeds:
+                for seed in section.seeds_of(scale, budget):
                     yield _point(design, aliases, "isoflop", budget, steps, seed)
 
 

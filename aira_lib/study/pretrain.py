@@ -60,6 +60,18 @@ class IsoTokenSection(Section):
     seeds: Annotated[tuple[Seed, ...], Some, Distinct] = (0, 1)
 
 
+class ReplicateSection(Section):
+    """Further seeds of one scale under one budget: what differs between them is the spread that intervals rest on.
+
+    A few such cells tell it for the whole matrix. It is taken to be the same at all sizes, budgets and designs: choose
+    cells that lie apart.
+    """
+
+    scale: str
+    budget: float = Field(gt=0)
+    seeds: Annotated[tuple[Seed, ...], Some, Distinct]
+
+
 class IsoFlopSection(Section):
     """Every design at each scale for each training budget (FLOPs, convention of the paper's Tables 10 and 11).
 
@@ -72,8 +84,30 @@ class IsoFlopSection(Section):
     scales: Annotated[tuple[str, ...], Some, Distinct]
     budgets: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Some, Distinct]
     seeds: Annotated[tuple[Seed, ...], Some, Distinct] = (0,)
+    replicates: Annotated[tuple[ReplicateSection, ...], Distinct] = ()
     rounding: Literal["nearest", "floor"] = "floor"
     branch: bool = False
+
+    def seeds_of(self, scale: str, budget: float) -> tuple[int, ...]:
+        """Those of one cell, the further ones last."""
+        more = [each.seeds for each in self.replicates if (each.scale, each.budget) == (scale, budget)]
+        return (*self.seeds, *(seed for seeds in more for seed in seeds))
+
+    @model_validator(mode="after")
+    def _replicates_cells_of_its_own(self) -> "IsoFlopSection":
+        for each in self.replicates:
+            if each.scale not in self.scales or each.budget not in self.budgets:
+                raise ValueError(
+                    f"replicates: scale {each.scale!r} under {each.budget:g} FLOPs is not trained; name one of scales "
+                    "and one of budgets"
+                )
+            seeds = self.seeds_of(each.scale, each.budget)
+            if len(set(seeds)) < len(seeds):
+                raise ValueError(
+                    f"replicates: scale {each.scale!r} under {each.budget:g} FLOPs has a seed twice; they are further "
+                    "seeds, beside those of isoflop.seeds"
+                )
+        return self
 
 
 class PretrainSection(Section):
