@@ -1,24 +1,21 @@
 """What a training step reads: windows of a corpus in an order that is a pure function of seed and step.
 
-An epoch cuts the corpus into windows that share no target, beginning at an offset that is drawn for each epoch, and
-gives each of them once, in an order of its own (`aira_lib.datasets.permutation`). Row `r` of step `s` is the window at
-place `s * rows_per_step + r` of that order, whoever asks for it: ranks take rows, a resumed run goes on at its step.
+Row `r` of step `s` is the window of turn `s * rows_per_step + r` (see `aira_lib.datasets.order`), whoever asks for it:
+ranks take rows of the batch of all, and a resumed run goes on at its step.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aira_lib.datasets.permutation import Permutation
+from aira_lib.datasets.order import WindowOrder
 from aira_lib.errors import UserError
 
 Packing = Literal["across", "masked"]
 """Whether attention and state pass from one document of a window to the next ("across"), or not ("masked")."""
-
-_OFFSET, _ORDER = 0, 1
 
 
 class TokenSource(Protocol):
@@ -27,6 +24,10 @@ class TokenSource(Protocol):
     @property
     def n_tokens(self) -> int:
         """How many there are."""
+
+    @property
+    def pieces(self) -> tuple[int, ...]:
+        """The tokens of each of its pieces, in order: what is fetched as one, and may be in memory alone."""
 
     @property
     def vocab_size(self) -> int:
@@ -43,6 +44,9 @@ class TokenSource(Protocol):
     def windows(self, places: NDArray[np.int64], length: int) -> NDArray[Any]:
         """The `length` tokens from each place [n] on, integers [n, length]."""
 
+    def ahead(self, pieces: Sequence[int]) -> None:
+        """Begin to fetch pieces that will be asked for soon, where they lie elsewhere."""
+
 
 @dataclass(frozen=True, eq=False)
 class ArraySource:
@@ -58,6 +62,11 @@ class ArraySource:
         return len(self.tokens)
 
     @property
+    def pieces(self) -> tuple[int, ...]:
+        """One."""
+        return (len(self.tokens),)
+
+    @property
     def bounds(self) -> NDArray[np.int64]:
         """See `TokenSource`; tokens behind the last end are no document."""
         return np.flatnonzero(self.tokens == self.end) + 1
@@ -65,6 +74,9 @@ class ArraySource:
     def windows(self, places: NDArray[np.int64], length: int) -> NDArray[Any]:
         """See `TokenSource`."""
         return rows_of(self.tokens, places, length)
+
+    def ahead(self, pieces: Sequence[int]) -> None:
+        """It is here."""
 
 
 def rows_of(tokens: NDArray[Any], places: NDArray[np.int64], length: int) -> NDArray[Any]:
@@ -97,58 +109,60 @@ class Batches:
         rows_per_step: windows of a step, over all ranks.
         seed: of the order.
         packing: see `Packing`.
-        windows: windows of an epoch; less than 2 * seq_len tokens are not in them, other ones in each epoch.
+        at_once: see `WindowOrder`.
+        order: of the windows.
     """
 
     def __init__(
-        self, source: TokenSource, seq_len: int, rows_per_step: int, seed: int, packing: Packing = "across"
+        self,
+        source: TokenSource,
+        seq_len: int,
+        rows_per_step: int,
+        seed: int,
+        packing: Packing = "across",
+        at_once: int | None = None,
     ) -> None:
         """Take the corpus as it is; nothing is read yet.
 
         Raises:
-            UserError: it is shorter than a window and the token after it.
+            UserError: there is no window in it.
         """
-        if source.n_tokens <= seq_len:
+        self.source, self.seq_len, self.rows_per_step, self.seed = source, seq_len, rows_per_step, seed
+        self.packing, self.at_once = packing, at_once
+        self.order = WindowOrder(source.pieces, seq_len, seed, at_once)
+        self._fetched: list[int] = []
+        if not self.order.windows:
             raise UserError(
                 f"the text has {source.n_tokens:,} tokens, too few for windows of seq_len {seq_len:,}; "
                 "give it more text or lower seq_len"
             )
-        self.source, self.seq_len, self.rows_per_step, self.seed, self.packing = (
-            source, seq_len, rows_per_step, seed, packing
-        )  # fmt: skip
-        self.windows = max(1, (source.n_tokens - seq_len) // seq_len)
 
     def rows(self, step: int, start: int = 0, stop: int | None = None) -> Batch:
         """Rows `start` to `stop` (excluded; None: to the last) of the batch of a step, which is counted from 0."""
-        places = self._places(step, start, self.rows_per_step if stop is None else stop)
-        tokens = self.source.windows(places, self.seq_len + 1)
+        first = step * self.rows_per_step
+        if self.at_once:
+            self._ahead(first)
+        turns = first + np.arange(start, self.rows_per_step if stop is None else stop, dtype=np.int64)
+        tokens = self.source.windows(self.order.places(turns), self.seq_len + 1)
         inputs, targets = tokens[:, :-1].astype(np.int64), tokens[:, 1:].astype(np.int64)
-        return Batch(inputs, targets, self._documents(inputs) if self.packing == "masked" else None)
+        return Batch(inputs, targets, documents_of(inputs, self.source.end) if self.packing == "masked" else None)
 
     def epochs(self, steps: int) -> float:
         """How often so many steps read each window."""
-        return steps * self.rows_per_step / self.windows
+        return steps * self.rows_per_step / self.order.windows
 
-    def _documents(self, inputs: NDArray[np.int64]) -> NDArray[np.int32]:
-        ends = inputs == self.source.end
-        return np.asarray(np.cumsum(ends, axis=1, dtype=np.int32) - ends, dtype=np.int32)
-
-    def _places(self, step: int, start: int, stop: int) -> NDArray[np.int64]:
-        """The first token of each of the rows, int64 [rows]."""
-        wanted = step * self.rows_per_step + np.arange(start, stop)
-        epochs, turns = np.divmod(wanted, self.windows)
-        places = np.empty_like(wanted)
-        for epoch in np.unique(epochs).tolist():
-            of = epochs == epoch
-            places[of] = self._offset(epoch) + self.seq_len * _order(self.windows, self.seed, epoch)(turns[of])
-        return places
-
-    def _offset(self, epoch: int) -> int:
-        """Where the first window of an epoch begins."""
-        free = min(self.seq_len, self.source.n_tokens - self.windows * self.seq_len)
-        return int(np.random.SeedSequence([self.seed, epoch, _OFFSET]).generate_state(1, np.uint64)[0] % free)
+    def _ahead(self, turn: int) -> None:
+        """Have the pieces of the next group fetched while those of this one are read."""
+        pieces = self.order.group(turn, 1)
+        if pieces != self._fetched:
+            self._fetched = pieces
+            self.source.ahead(pieces)
 
 
-@lru_cache(maxsize=8)
-def _order(windows: int, seed: int, epoch: int) -> Permutation:
-    return Permutation(windows, seed, epoch, _ORDER)
+def documents_of(tokens: NDArray[np.integer[Any]], end: int) -> NDArray[np.int32]:
+    """Of each token of windows [rows, tokens], the index of its document within the row, from 0, int32.
+
+    `end` is the token that ends a document, and belongs to it.
+    """
+    ends = tokens == end
+    return np.asarray(np.cumsum(ends, axis=1, dtype=np.int32) - ends, dtype=np.int32)

@@ -108,7 +108,7 @@ def _of_training(study: "Study", unit: Unit) -> dict[str, Any]:
     """All of it: the key of a training has no inputs, whichever way its design was found."""
     from aira_lib.architecture.pattern import parse
     from aira_lib.architecture.primitives import PRIMITIVES
-    from aira_lib.datasets.text.identity import data_identity
+    from aira_lib.datasets.study import data_identity
     from aira_lib.device import device_kind
     from aira_lib.identity import computes, versions_of
     from aira_lib.study import changed
@@ -157,23 +157,27 @@ def _trunk(point: "PretrainPoint") -> "PretrainPoint | None":
 def _pretrain(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
     from aira_lib.pretrain.branching import begin_at_branch
     from aira_lib.pretrain.stage import pretrain
+    from aira_lib.study import Resources
     from aira_lib.training.schedule import optimizer_of
 
     assert unit.point
     if inputs:
         begin_at_branch(unit.point, inputs[0].path, work)
     optimizer = optimizer_of(study.pretrain.optimizer, unit.point)
-    pretrain(study.pretrain.model_copy(update={"optimizer": optimizer}), unit.point, work)
+    # Which points there are is settled, and a run's own schedule need not be one that a study could have.
+    settled = {"isotoken": None, "isoflop": None, "lr_check": None}
+    section = study.pretrain.model_copy(update={"optimizer": optimizer, **settled})
+    pretrain(section, unit.point, work, study.resources.get("pretrain", Resources()).at(unit.point.design.scale.name))
 
 
 def _of_scores(study: "Study", unit: Unit) -> dict[str, Any]:
-    from aira_lib.datasets.text.identity import data_identity
+    from aira_lib.datasets.study import scored_identity
     from aira_lib.identity import computes, versions_of
     from aira_lib.study import changed
 
     return {
         "evaluate": changed(study.evaluate, exclude={"batch_size"}),
-        "data": data_identity(study.pretrain.data),
+        "data": scored_identity(study.pretrain.data),
         "code": versions_of("text", "models", "evaluate"),
         "computes": computes(),
     }
@@ -192,7 +196,7 @@ def _of_report(study: "Study", unit: Unit) -> dict[str, Any]:
     from aira_lib.identity import package_digest
     from aira_lib.study import changed
 
-    return {"study": changed(study), "code": package_digest("report")}
+    return {"study": changed(study, exclude={"resources"}), "code": package_digest("report")}
 
 
 def _report(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
@@ -254,7 +258,7 @@ add_stage(
     Stage(
         name="pretrain", help="Pretrain all points of the study.", per="point", reads=(), leaves="trained",
         run="pretrain", section=_of_training, make=_pretrain, estimate=estimates.of_training,
-        component="components.pretrain:pretrain", goes_on_from=_trunk,
+        component="components.pretrain:pretrain", ranks=True, goes_on_from=_trunk,
     )
 )  # fmt: skip
 add_stage(

@@ -2,23 +2,27 @@
 
 import json
 import time
+from typing import Any
 
 import torch
 
-from aira_lib.datasets.study import StudyText, study_text
+from aira_lib.datasets.study import study_text
 from aira_lib.device import device_kind, kernels, ready_device
 from aira_lib.records import PretrainPoint, TrainingRun
-from aira_lib.study import PretrainSection
+from aira_lib.study import PretrainSection, ResourcesAtScale
 from aira_lib.training import checkpoint
 from aira_lib.training.course import Outcome, train_alone
 from aira_lib.training.curve import finish_curve, tail_mean
 from aira_lib.training.precision import effective_precision
+from aira_lib.training.together import train_together
 from aira_lib.training.trainer import StepResult
 from aira_lib.training.trainers import check_ranks, check_trainer
 from aira_lib.work import Work
 
 
-def pretrain(section: PretrainSection, point: PretrainPoint, work: Work, ranks: int = 1) -> None:
+def pretrain(
+    section: PretrainSection, point: PretrainPoint, work: Work, resources: ResourcesAtScale | None = None
+) -> None:
     """Train to the end of the point's budget.
 
     Leaves `run.json` (a `TrainingRun`), `loss.parquet` (step, tokens, flops, loss, learning_rate, grad_norm) and the
@@ -28,14 +32,16 @@ def pretrain(section: PretrainSection, point: PretrainPoint, work: Work, ranks: 
         section: settings.
         point: what is trained.
         work: the workplace.
-        ranks: processes that train it together, on this machine.
+        resources: ranks that train it together, and what they get of this machine; None: this process alone.
 
     Raises:
         UserError: no such trainer, or not for so many ranks, no text, too little memory, or AIRA_DEVICE names a device
             that is not here.
+        DeadRank: a rank was killed, or fell silent; another attempt goes on from the last checkpoint.
         SystemExit: this process was told to end (SIGTERM); a checkpoint was saved.
     """
     started = time.monotonic()
+    ranks = resources.ranks_in_all if resources else 1
     check_trainer(section)
     check_ranks(section, ranks)
     place = ready_device()
@@ -43,10 +49,15 @@ def pretrain(section: PretrainSection, point: PretrainPoint, work: Work, ranks: 
     text = study_text(section.data)
     if text.stand_in:
         work.stand_in(**text.stand_in.model_dump())
+    batches = text.batches(point.design.scale, point.seed, work.progress)
     _log_choices(point, work)
-    outcome = train_alone(section, point, text.batches(point.design.scale, point.seed), place, work)
+    if resources and ranks > 1:
+        outcome = train_together(section, point, work, resources)
+    else:
+        outcome = train_alone(section, point, batches, place, work)
     checkpoint.prune(work.path, work.push, keep_steps=point.kept_steps)
-    run = _run(section, point, finish_curve(work.path), text, outcome, ranks)
+    curve = finish_curve(work.path)
+    run = _run(section, point, curve, text.read_in(batches, curve[-1].step), outcome, ranks)
     run = run.model_copy(update={"seconds": time.monotonic() - started})
     (work.path / "run.json").write_text(run.json_line(), encoding="utf-8")
 
@@ -72,7 +83,7 @@ def _log_choices(point: PretrainPoint, work: Work) -> None:
 
 
 def _run(
-    section: PretrainSection, point: PretrainPoint, curve: list[StepResult], text: StudyText, outcome: Outcome,
+    section: PretrainSection, point: PretrainPoint, curve: list[StepResult], data: dict[str, Any], outcome: Outcome,
     ranks: int,
 ) -> TrainingRun:  # fmt: skip
     last, kind = curve[-1], device_kind()
@@ -83,7 +94,7 @@ def _run(
         tokens=last.tokens,
         flops=last.flops,
         status="ok" if outcome.well else "diverged",
-        data=json.loads(json.dumps(text.provenance)),
+        data=json.loads(json.dumps(data)),
         device=kind,
         precision=effective_precision(section, kind),
         kernels="torch" if section.trainer == "fsdp" else kernels(kind),

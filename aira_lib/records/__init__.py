@@ -31,13 +31,14 @@ from aira_lib.records.row import (
     read_rows,
     write_rows,
 )
-from aira_lib.records.training import DesignKind, PretrainPoint, ScaledDesign, Score, TrainingRun
+from aira_lib.records.training import BytesBy, DesignKind, PretrainPoint, ScaledDesign, Score, TrainingRun
 
 __all__ = [
     "PAGE",
     "Accuracies",
     "ArchiveRow",
     "BasePattern",
+    "BytesBy",
     "DesignKind",
     "Estimate",
     "Evaluation",

@@ -96,8 +96,15 @@ class TrainingRun(Row):
     seconds: float = 0.0
 
 
+BytesBy = Literal["tokens", "tokenizer", "average"]
+
+
 class Score(Row):
     """What was measured on a final checkpoint. `bits_per_byte` does not depend on the tokenizer.
+
+    The `text_bytes` that the scored tokens stand for are counted in one of three ways, as `bytes_by` says: each token
+    is a byte (the ends of documents, too); by the tokenizer, exactly; or by how many bytes of the held-out text there
+    are on average to a token. None in records that are older than these fields, whose tokens were bytes.
 
     `document_sums` are the losses of each held-out document in nats, added up over its scored tokens, of which it has
     `document_tokens`; empty in records that are older than these fields. `loss_stderr` is the standard error of `loss`
@@ -111,6 +118,8 @@ class Score(Row):
     bits_per_byte: float | None
     samples: int
     tokens: int
+    text_bytes: float | None = None
+    bytes_by: BytesBy | None = None
     document_sums: tuple[float, ...] = ()
     document_tokens: tuple[int, ...] = ()
     seconds: float = 0.0

@@ -10,6 +10,7 @@ from aira_lib.study.language import DatasetName, LanguageData, LanguageName
 from aira_lib.study.optimizer import OptimizerSection, RateCheckSection
 from aira_lib.study.pretrain import DataSection, IsoFlopSection, IsoTokenSection, PretrainSection, ReplicateSection
 from aira_lib.study.proxy import MAD_TASKS, MADSettings, MADTaskName, ProxySection, StoppingSection
+from aira_lib.study.resources import Resources, ResourcesAtScale
 from aira_lib.study.study import Study
 from aira_lib.study.task import DEFAULT_TASK, TaskSection
 
@@ -35,6 +36,8 @@ __all__ = [
     "ProxySection",
     "RateCheckSection",
     "ReplicateSection",
+    "Resources",
+    "ResourcesAtScale",
     "Section",
     "StoppingSection",
     "Study",

@@ -10,17 +10,27 @@ from aira_lib.study.optimizer import OptimizerSection, RateCheckSection
 
 
 class DataSection(Section):
-    """The text that language models are pretrained on; its tokens are bytes.
+    """The text that language models are pretrained on.
 
     `files` reads JSON lines, Parquet and plain text (see `aira_lib.datasets.text.files`) from `paths`; `python-stdlib`
-    is the text that every Python carries, a stand-in for web text.
+    is the text that every Python carries, a stand-in for web text. Both are read into memory, and their tokens are
+    bytes. `shards` reads text of any size that `aira data prepare` has turned into tokens.
+
+    Each window of the training text is read once an epoch, in an order drawn by the seed of a run. `packing` says
+    whether attention and state pass over the ends of documents within a window ("across", as the paper has it) or not
+    ("masked"). `shards_at_once` is for disks smaller than the corpus: an epoch takes so many shards at a time, in an
+    order of its own, and permutes the windows of those; of fetched shards three times as many are kept.
     """
 
-    name: Literal["python-stdlib", "files"] = "python-stdlib"
+    name: Literal["python-stdlib", "files", "shards"] = "python-stdlib"
     paths: Annotated[tuple[str, ...], Distinct] = ()
     text_field: str = "text"
     max_train_bytes: int = Field(4_000_000, ge=10_000)
     max_validation_bytes: int = Field(1_000_000, ge=1_000)
+    shards: str = ""
+    tokenizer: str = ""
+    shards_at_once: int | None = Field(None, ge=1)
+    packing: Literal["across", "masked"] = "across"
 
     @model_validator(mode="after")
     def _paths_for_files(self) -> "DataSection":
@@ -28,6 +38,17 @@ class DataSection(Section):
             raise ValueError("paths belong to name: files, and it needs at least one")
         if remote := next((path for path in self.paths if "://" in path), None):
             raise ValueError(f"paths are of files and folders here, and {remote!r} is none; copy it to this machine")
+        return self
+
+    @model_validator(mode="after")
+    def _place_of_shards(self) -> "DataSection":
+        if (self.name == "shards") != bool(self.shards):
+            raise ValueError("shards names the folder or s3:// place of name: shards, which needs it")
+        of_shards, of_text = ("tokenizer", "shards_at_once"), ("text_field", "max_train_bytes", "max_validation_bytes")
+        foreign = of_text if self.shards else of_shards
+        defaults = type(self).model_fields
+        if given := next((key for key in foreign if getattr(self, key) != defaults[key].default), None):
+            raise ValueError(f"{given} says nothing of name: {self.name}; leave it out")
         return self
 
 

@@ -21,10 +21,11 @@ from aira_lib.study.extrapolate import ExtrapolateSection
 from aira_lib.study.optimizer import OptimizerSection, RateCheckSection
 from aira_lib.study.pretrain import PretrainSection
 from aira_lib.study.proxy import ProxySection
+from aira_lib.study.resources import Resources, ResourcesAtScale
 from aira_lib.study.task import TaskSection
 
 KINDS_OF_TOKENS = 256
-"""Of text in pretraining, whose tokens are bytes."""
+"""Of text in pretraining, where its tokens are bytes."""
 
 
 class Study(Section):
@@ -40,6 +41,7 @@ class Study(Section):
     extrapolate: ExtrapolateSection = ExtrapolateSection()
     pretrain: PretrainSection = PretrainSection()
     evaluate: EvaluateSection = EvaluateSection()
+    resources: dict[str, Resources] = {}
 
     @field_validator("scales", mode="before")
     @classmethod
@@ -75,7 +77,8 @@ class Study(Section):
         _require_values(self.pretrain.optimizer, self.trainable_scales(), known)
         for name in self.trainable_scales():
             if name in self.scales:
-                _require_trainable(self.scales[name])
+                # What kinds of tokens shards have is known where they are (see `aira_lib.flow.checks`).
+                _require_trainable(self.scales[name], 2 if self.pretrain.data.shards else KINDS_OF_TOKENS)
         return self
 
     def _scale_names(self) -> list[tuple[str, str]]:
@@ -84,7 +87,12 @@ class Study(Section):
             names.append(("pretrain.isotoken.scale", self.pretrain.isotoken.scale))
         if self.pretrain.isoflop:
             names += [("pretrain.isoflop.scales", s) for s in self.pretrain.isoflop.scales]
+        names += [(f"resources.{stage}.by_scale", s) for stage, of in self.resources.items() for s in of.by_scale]
         return names
+
+    def resources_of(self, stage: str, scale: str | None = None) -> ResourcesAtScale:
+        """What one unit of a stage gets, at a scale where it has one."""
+        return self.resources.get(stage, Resources()).at(scale)
 
     def trainable_scales(self) -> tuple[str, ...]:
         """Names of the scales that are pretrained, in the order of the spec, each once."""
@@ -116,8 +124,8 @@ def _require_baseline(check: RateCheckSection | None, baselines: Sequence[str], 
         raise ValueError(f"pretrain.lr_check.design: no baseline {check.design!r}{nearest(check.design, baselines)}")
 
 
-def _require_trainable(scale: Scale) -> None:
+def _require_trainable(scale: Scale, tokens: int) -> None:
     try:
-        scale.require_trainable(KINDS_OF_TOKENS)
+        scale.require_trainable(tokens)
     except ValueError as error:
         raise ValueError(f"scales.{scale.name}, which is to be trained: {error}") from None

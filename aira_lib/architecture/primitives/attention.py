@@ -37,6 +37,7 @@ ATTENTION = Primitive(
     flops=lambda scale: flops(scale, scale.seq_len),
     causal_flops=lambda scale: causal_flops(scale, scale.seq_len),
     module="aira_lib.models.attention:Attention",
+    documents=True,
     spellings=("mA",),
     cache_values=cache_values,
     cpu_flops_per_second=9e10,

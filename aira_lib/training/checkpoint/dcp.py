@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import torch
 from torch.distributed.checkpoint._nested_dict import unflatten_state_dict
 from torch.distributed.checkpoint._traverse import set_element
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.metadata import STORAGE_TYPES, BytesStorageMetadata, Metadata, StorageMeta
@@ -88,8 +89,12 @@ def read_part(folder: Path) -> Part:
         else torch.empty(stored.size, dtype=stored.properties.dtype)
         for name, stored in metadata.state_dict_metadata.items()
     }
-    with _quiet():
-        load(flat, storage_reader=_Reader(folder), planner=_Planner(flatten_state_dict=False), no_dist=True)
+    try:
+        with _quiet():
+            load(flat, storage_reader=_Reader(folder), planner=_Planner(flatten_state_dict=False), no_dist=True)
+    except CheckpointException as error:  # no `Exception`
+        ((reason, _),) = error.failures.values()
+        raise reason from None
     return unflatten_state_dict(flat, metadata.planner_data)
 
 

@@ -112,11 +112,11 @@ def verify(folder: Path, files: Iterable[PartFile]) -> None:
             size = (folder / file.name).stat().st_size
             found = file_entry(folder / file.name, file.name) if size == file.bytes else None
         except (FileNotFoundError, NotADirectoryError):
-            raise Unusable(f"{file.name} is missing") from None
+            raise Unusable(f"{file.name}, which {MANIFEST} lists, is missing") from None
         except OSError as error:
             raise Unusable(f"{file.name} cannot be read ({error.strerror})") from None
         if found is None or found.sha256 != file.sha256:
-            raise Unusable(f"{file.name} differs from its manifest")
+            raise Unusable(f"{file.name} differs from what {MANIFEST} says")
 
 
 def names_by_part(files: Mapping[str, Iterable[PartFile]]) -> dict[str, list[str]]:

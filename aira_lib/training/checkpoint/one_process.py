@@ -1,6 +1,6 @@
 """Checkpoints of one process, written while training goes on."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -27,6 +27,7 @@ class Checkpoints:
         push: Push = lambda name: None,
         keep: int = 2,
         keep_steps: Collection[int] = (),
+        beside: Sequence[str] = (),
         patience: float = PATIENCE,
     ) -> None:
         """Nothing is read or written yet.
@@ -36,10 +37,12 @@ class Checkpoints:
             push: makes the store's copy of a file equal to the workspace's (`Attempt.push`); called by the thread.
             keep: how many of the newest checkpoints stay, 1 or more.
             keep_steps: steps whose checkpoints stay in any case, such as those from which other runs branch.
+            beside: files of the workspace, such as the loss curve, that are pushed before each manifest.
             patience: seconds without any success after which a push is put off.
         """
         self.workspace = workspace
         self._keep, self._keep_steps = keep, frozenset(keep_steps)
+        self._beside = tuple(beside)
         self._pushing = Pushing(push, patience)
         self._background: Background[bool] = Background("checkpoint")
 
@@ -76,10 +79,6 @@ class Checkpoints:
         """Load the newest checkpoint that is whole; see `aira_lib.training.checkpoint.latest`."""
         return latest(self.workspace, parts)
 
-    def any_rank(self, flag: bool) -> bool:
-        """Whether a rank says so; there is one."""
-        return flag
-
     def wait(self) -> None:
         """Return when all that was saved is in the store.
 
@@ -108,7 +107,7 @@ class Checkpoints:
             return False
         with beginning(self.workspace, self._pushing, step) as folder:
             files = [file for part, shards in state.items() for file in write_part(folder, part, shards)]
-        finish(self.workspace, self._pushing, step, files)
+        finish(self.workspace, self._pushing, step, files, self._beside)
         drop_old(self.workspace, self._pushing, self._keep, self._keep_steps)
         return True
 

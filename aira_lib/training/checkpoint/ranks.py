@@ -54,15 +54,19 @@ class Ranks:
         try:
             dist.all_gather_object(values, value, group=self.group)
         except RuntimeError as error:
-            reason = (str(error).splitlines() or ["?"])[0]
+            reason = (str(error).splitlines() or ["?"])[0].rpartition("] ")[2]  # not the line of C++ that says it
             raise SilentRank(
                 f"rank {self.rank} of {self.world}: another rank ended, or was silent for {self._seconds:g} s "
                 f"({reason}); see that rank's output, then run the same command again"
             ) from error
         return values
 
-    def together(self, work: Callable[[], T]) -> list[T]:
+    def together(self, work: Callable[[], T], place: object = "the disk") -> list[T]:
         """Let every rank work, then hear of all: each rank's value, by rank, on every rank.
+
+        Args:
+            work: what this rank does.
+            place: the folder to name where a disk refuses.
 
         Raises:
             Exception: what the work raised on this rank.
@@ -74,10 +78,10 @@ class Ranks:
         try:
             value = work()
         except CheckpointException as error:  # no `Exception`
-            problem = _of_library(error)
+            problem = _of_library(error, place)
         except Exception as error:
             problem = error
-        answers = self.gather((value, problem and _in_words(problem)))
+        answers = self.gather((value, problem and _in_words(problem, place)))
         if problem:
             raise problem
         for rank, (_, words) in enumerate(answers):
@@ -86,14 +90,14 @@ class Ranks:
         return [cast(T, each) for each, _ in answers]
 
 
-def _of_library(error: CheckpointException) -> RankFailed:
+def _of_library(error: CheckpointException, place: object) -> RankFailed:
     """What torch.distributed.checkpoint says that ranks met, which it tells all ranks, as the line of the first."""
     rank, (reason, _) = min(error.failures.items(), key=lambda item: item[0])
-    return RankFailed(f"rank {rank}: {_in_words(reason)}")
+    return RankFailed(f"rank {rank}: {_in_words(reason, place)}")
 
 
-def _in_words(error: BaseException) -> str:
-    if isinstance(error, OSError) and (mendable := from_os_error(error)):
+def _in_words(error: BaseException, place: object) -> str:
+    if isinstance(error, OSError) and (mendable := from_os_error(error, place)):
         error = mendable
-    text = (str(error).splitlines() or [""])[0]
+    text = (str(error).splitlines() or [type(error).__name__])[0]
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"

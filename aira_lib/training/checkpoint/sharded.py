@@ -5,7 +5,7 @@ write the manifest and push the files. A rank that fails tells so at once, so th
 """
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -41,8 +41,8 @@ SILENCE = 600.0
 class ShardedCheckpoints:
     """The checkpoints of a run of several ranks: `aira_lib.training.checkpoint.Checkpoints`, but collective.
 
-    All ranks call each method at the same step; where clocks or signals decide, `any_rank` makes them agree. What goes
-    wrong on one rank is raised on all. Without torch.distributed the process is the only rank.
+    All ranks call each method at the same step, whatever their clocks say; what goes wrong on one is raised on all.
+    Without torch.distributed the process is the only rank.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class ShardedCheckpoints:
         push: Push = lambda name: None,
         keep: int = 2,
         keep_steps: Collection[int] = (),
+        beside: Sequence[str] = (),
         patience: float = PATIENCE,
         silence: float = SILENCE,
     ) -> None:
@@ -61,11 +62,13 @@ class ShardedCheckpoints:
             push: of rank 0, which pushes the files of all; that of others is not called.
             keep: how many of the newest checkpoints stay, 1 or more.
             keep_steps: steps whose checkpoints stay in any case.
+            beside: files of the workspace, such as the loss curve, that are pushed before each manifest.
             patience: seconds without any success after which a push is put off.
             silence: seconds for which a rank waits for another.
         """
         self.workspace = workspace
         self._keep, self._keep_steps = keep, frozenset(keep_steps)
+        self._beside = tuple(beside)
         self._pushing = Pushing(push, patience)
         self._background: Background[bool] = Background("checkpoint")
         self._talk, self._work = Ranks(silence), Ranks(silence)  # of the caller's thread, and of the one that writes
@@ -100,7 +103,7 @@ class ShardedCheckpoints:
         self._collect()
         copy: dict[str, Part] = {}
         self._talk.together(lambda: copy.update(self._staged(state)))
-        self._background.start(partial(self._write, step, copy))
+        self._background.start(partial(self._write, step, copy, asynchronous))
         return asynchronous or (self._collect() and self._flush())
 
     def latest(self, state: Mapping[str, Shards]) -> tuple[int, dict[str, Part]] | None:
@@ -123,17 +126,13 @@ class ShardedCheckpoints:
             folder = folder_of(self.workspace, step)
             problem = next((each for each in self._talk.gather(self._problem(folder, step, parts)) if each), None)
             if problem is None:
-                self._talk.together(lambda: self._load(folder, parts))  # noqa: B023  # called here
+                self._talk.together(lambda: self._load(folder, parts), folder)  # noqa: B023  # called here
                 return step, parts
             if self._first:
                 tell_unusable(folder, problem)
         if steps and self._first:
             tell_none_left(self.workspace)
         return None
-
-    def any_rank(self, flag: bool) -> bool:
-        """Whether a rank says so: each asks with its own flag, all hear the same."""
-        return any(self._talk.gather(flag))
 
     def wait(self) -> None:
         """Return when all that was saved is in the store.
@@ -175,8 +174,8 @@ class ShardedCheckpoints:
 
     # --- in the thread -----------------------------------------------------------------------------------------------
 
-    def _write(self, step: int, parts: Mapping[str, Part]) -> bool:
-        """Write a checkpoint together; False where the state is not finite on some rank."""
+    def _write(self, step: int, parts: Mapping[str, Part], push: bool) -> bool:
+        """Write a checkpoint together, and push it on demand; False where the state is not finite on some rank."""
         folder = folder_of(self.workspace, step)
         found = self._work.together(lambda: self._prepare(step, parts))
         bad = next((place for place in found if place), None)
@@ -185,15 +184,16 @@ class ShardedCheckpoints:
                 tell_not_finite(step, bad)
             return False
         try:
-            files = self._work.together(lambda: self._write_parts(folder, parts))
+            files = self._work.together(lambda: self._write_parts(folder, parts), folder)
         except Exception:
             if self._first:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         if self._first:
-            finish(self.workspace, self._pushing, step, [file for each in files for file in each])
+            finish(self.workspace, self._pushing, step, [file for each in files for file in each], self._beside)
             drop_old(self.workspace, self._pushing, self._keep, self._keep_steps)
-            self._pushing.flush_or_put_off()
+            if push:
+                self._pushing.flush_or_put_off()
         return True
 
     def _prepare(self, step: int, parts: Mapping[str, Part]) -> str | None:

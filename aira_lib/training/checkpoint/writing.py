@@ -34,16 +34,24 @@ def beginning(workspace: Path, pushing: Pushing, step: int) -> Iterator[Path]:
         raise
 
 
-def finish(workspace: Path, pushing: Pushing, step: int, files: Sequence[PartFile]) -> None:
+def finish(workspace: Path, pushing: Pushing, step: int, files: Sequence[PartFile], beside: Sequence[str]) -> None:
     """Write the manifest, let all be pushed, the manifest last, and remove the checkpoints of later steps.
 
     Those could not be resumed from: the run has gone on before them.
+
+    Args:
+        workspace: the record's workspace.
+        pushing: what the store does not have yet.
+        step: of the checkpoint.
+        files: all of its files.
+        beside: names of files of the workspace without which it is of no use.
 
     Raises:
         StoreError: the disk refuses.
     """
     folder = folder_of(workspace, step)
     write_file(folder / MANIFEST, CheckpointManifest(step=step, files=tuple(files)).json_line().encode())
+    pushing.copy(beside)
     pushing.copy(name_in_store(folder, name) for name in (*(file.name for file in files), MANIFEST))
     drop_later(workspace, pushing, step)
 

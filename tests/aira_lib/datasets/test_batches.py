@@ -20,12 +20,12 @@ def counted(n):
 def test_an_epoch_has_each_window_once(seq_len, rows, extra, seed, data):
     batches = Batches(counted(seq_len + extra), seq_len, rows, seed)
     epoch = data.draw(st.integers(0, 3))
-    first, last = epoch * batches.windows, (epoch + 1) * batches.windows
+    first, last = epoch * batches.order.windows, (epoch + 1) * batches.order.windows
     starts = np.concatenate([batches.rows(step).inputs[:, 0] for step in range(first // rows, -(-last // rows))])
-    starts = np.sort(starts[first % rows :][: batches.windows])
-    assert np.array_equal(np.diff(starts), np.full(batches.windows - 1, seq_len))
+    starts = np.sort(starts[first % rows :][: batches.order.windows])
+    assert np.array_equal(np.diff(starts), np.full(batches.order.windows - 1, seq_len))
     assert starts[0] < seq_len
-    unread = batches.source.n_tokens - 1 - batches.windows * seq_len
+    unread = batches.source.n_tokens - 1 - batches.order.windows * seq_len
     assert 0 <= unread < 2 * seq_len
 
 
@@ -60,9 +60,9 @@ def test_seeds_and_epochs_have_orders_and_cuts_of_their_own():
 def test_a_window_is_seen_again_only_when_all_were_seen():
     """Where windows are drawn with replacement, a third of the corpus is not seen after an epoch."""
     batches = Batches(counted(10_001), 10, 37, 8)
-    read = np.concatenate([batches.rows(step).inputs.ravel() for step in range(batches.windows // 37)])
+    read = np.concatenate([batches.rows(step).inputs.ravel() for step in range(batches.order.windows // 37)])
     assert len(np.unique(read)) == len(read)
-    assert batches.epochs(batches.windows) == pytest.approx(37)
+    assert batches.epochs(batches.order.windows) == pytest.approx(37)
 
 
 def test_a_corpus_of_one_window_is_read_again_and_again():

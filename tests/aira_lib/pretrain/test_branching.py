@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from aira_lib.errors import SpecError
-from aira_lib.flow.run import Made, run_stage
+from aira_lib.flow.run import Made, fetch, run_stage
 from aira_lib.flow.scales import baseline_points
+from aira_lib.flow.stage import STAGES
 from aira_lib.flow.units import unit_of_point, units_of
 from aira_lib.planning.estimate import estimate
 from aira_lib.planning.training_plan import study_plan
@@ -18,10 +19,10 @@ from aira_lib.pretrain.points import rate_check_points
 from aira_lib.records import PretrainPoint, Score, TrainingRun, read_columns, read_row
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store
-from aira_lib.study import RateCheckSection, Study
+from aira_lib.study import PretrainSection, RateCheckSection, Study
 from aira_lib.training.one_device import OneDeviceTrainer
 from aira_lib.training.trainer import StepResult
-from tests.builders import TINY_STUDY, small_text, tiny_study
+from tests.builders import TINY_STUDY, small_text, tiny_study, work_in
 
 pytestmark = pytest.mark.usefixtures("plain_kernels")
 
@@ -149,6 +150,22 @@ def test_a_branch_is_to_the_last_bit_the_run_that_was_trained_alone(data: dict[s
     assert again.reused
 
 
+def test_a_branch_goes_on_from_a_trunk_that_another_machine_made(
+    store_uri: str, data: dict[str, Any], tmp_path: Path
+) -> None:
+    of = study(data, budgets=(BUDGETS[10], BUDGETS[25]))
+    trunk, first, _ = baseline_points(of)
+    here, there = (Settings(store=store_uri, scratch=tmp_path / name) for name in ("here", "there"))
+    run_stage(of, unit_of_point("pretrain", of, trunk), there)
+    made_here = run_stage(of, unit_of_point("pretrain", of, first), here)
+    folder = fetch(made_here.uri, here).path
+    assert read_columns(folder / "loss.parquet")["step"] == list(range(1, 11))
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["step_00000010"]
+    # A store that is a folder is read where it lies.
+    fetched = {path.parent.name for path in (tmp_path / "here").rglob("checkpoints/*/*.pt") if "trunk" in str(path)}
+    assert fetched == ({"step_00000008"} if store_uri.startswith("s3") else set())
+
+
 def test_a_trunk_and_a_branch_that_were_interrupted_end_the_same(
     data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +190,22 @@ def test_a_trunk_and_a_branch_that_were_interrupted_end_the_same(
         made(of, by_steps(of)[25], tmp_path / "cut")
     monkeypatch.setattr(OneDeviceTrainer, "run", original)
     assert results(made(of, by_steps(of)[25], tmp_path / "cut")[1]) == results(whole)
+
+
+def test_the_settings_of_each_run_can_be_read_again_by_its_ranks(
+    data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_again(section: PretrainSection, point: PretrainPoint, *_: Any) -> None:
+        seen.append(point.protocol)
+        assert PretrainSection.model_validate_json(section.model_dump_json()) == section
+        assert PretrainPoint.model_validate_json(point.model_dump_json()) == point
+
+    seen = list[str]()
+    monkeypatch.setattr("aira_lib.pretrain.stage.pretrain", read_again)
+    of = study(data)
+    for point in baseline_points(of):
+        STAGES.named("pretrain").make(of, unit_of_point("pretrain", of, point), [], work_in(tmp_path / point.id))
+    assert seen == ["trunk", "isoflop", "isoflop", "isoflop"]
 
 
 def test_where_the_trunk_diverged_its_branches_diverge(data: dict[str, Any], tmp_path: Path) -> None:
