@@ -152,7 +152,7 @@ def noise_of(found: Sequence[Frontier], others: Sequence[Entry] = ()) -> Noise |
         others: designs at equal tokens, which tell it else.
     """
     equal_flops = [point for frontier in found for profile in frontier.profiles for point in profile.points]
-    return pooled_noise(equal_flops) or pooled_noise(_point(entry) for entry in others if entry.losses)
+    return pooled_noise(equal_flops, [_point(entry) for entry in others if entry.losses])
 
 
 def reference_frontier(found: Sequence[Frontier], wanted: Sequence[str]) -> Frontier | None:

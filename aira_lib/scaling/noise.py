@@ -7,8 +7,8 @@ trunks over budgets vary by trunk + own / budgets, and what is left in a run by 
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,8 +47,19 @@ class _Sums:
         return self.squares / self.degrees if self.degrees else 0.0
 
 
-def pooled_noise(points: Iterable[Point]) -> Noise | None:
-    """The noise pooled over all replicated points; None where no point has two seeds."""
+def pooled_noise(points: Sequence[Point], others: Sequence[Point] = ()) -> Noise | None:
+    """The noise pooled over all replicated points; None where no point has two seeds.
+
+    Args:
+        points: whose noise it is.
+        others: of the same kind of runs, which tell it where none of the points has two seeds.
+    """
+    noise = _pooled(points) or _pooled(others)
+    trunks = any(run.trunk is not None for point in points for run in point.runs)
+    return replace(noise, shared=noise.shared if trunks else 0.0) if noise else None
+
+
+def _pooled(points: Sequence[Point]) -> Noise | None:
     alone, groups = _Sums(), defaultdict(list)
     for point in {tuple(run.name for run in point.runs): point for point in points}.values():
         trunks = tuple(run.trunk for run in point.runs)
@@ -58,7 +69,7 @@ def pooled_noise(points: Iterable[Point]) -> Noise | None:
             losses = [run.loss for run in point.runs]
             alone.add(float(np.var(losses, ddof=1)) * (len(losses) - 1), len(losses) - 1)
     if not groups:
-        return Noise(math.sqrt(alone.mean), alone.degrees, shared=0.0) if alone.degrees else None
+        return Noise(math.sqrt(alone.mean), alone.degrees) if alone.degrees else None
     trunk, own, degrees = _components(list(groups.values()))
     variance = (alone.squares + (trunk + own) * degrees) / (alone.degrees + degrees)
     shared = trunk / (trunk + own) if trunk + own > 0 else 0.0

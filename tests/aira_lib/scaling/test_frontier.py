@@ -16,7 +16,7 @@ from aira_lib.scaling.refusal import refusal, too_few
 
 
 def noise_of(*designs: list[Profile]) -> Noise:
-    noise = pooled_noise(point for profiles in designs for profile in profiles for point in profile.points)
+    noise = pooled_noise([point for profiles in designs for profile in profiles for point in profile.points])
     assert noise is not None
     return noise
 
@@ -115,7 +115,7 @@ def test_noise_is_pooled_over_replicates() -> None:
     noise = noise_of(profiles)
     assert (len(losses), noise.degrees, noise.shared) == (4, 8, 0.0)
     assert noise.sd == pytest.approx(math.sqrt(np.mean([np.var(each, ddof=1) for each in losses])))
-    assert pooled_noise(p for each in study(REFERENCE, "r", random, 0.005, replicated=0) for p in each.points) is None
+    assert pooled_noise([p for each in study(REFERENCE, "r", random, 0.005, replicated=0) for p in each.points]) is None
 
 
 def test_noise_of_trunks_is_told_from_that_of_decays() -> None:
@@ -127,6 +127,18 @@ def test_noise_of_trunks_is_told_from_that_of_decays() -> None:
     assert np.mean(shared) == pytest.approx(0.6 * 0.005**2, rel=0.1)
     assert {noise.degrees for noise in made} == {8}
     assert noise_of(study(REFERENCE, "r", random, 0.005, trunk=0.6, replicated=1)).shared is None
+
+
+def test_what_a_trunk_shares_is_unknown_where_no_replicate_has_one() -> None:
+    """Single runs of trunks, and further seeds that were trained alone or for equal tokens."""
+    random = np.random.default_rng(9)
+    branched = [p for each in study(REFERENCE, "r", random, 0.005, trunk=0.6, replicated=0) for p in each.points]
+    alone = [p for each in study(REFERENCE, "q", random, 0.005, replicated=4) for p in each.points]
+    for noise in (pooled_noise([*branched, *alone]), pooled_noise(branched, alone)):
+        assert noise is not None
+        assert (noise.degrees, noise.shared, noise.shares) == (8, None, (0.0, 1.0))
+    assert pooled_noise(alone, branched) == replace(pooled_noise([*branched, *alone]) or Noise(0, 0), shared=0.0)
+    assert pooled_noise(branched) is None
 
 
 def test_a_censored_design_is_refused_in_words() -> None:
