@@ -71,7 +71,7 @@ class Checkpoints:
         self._background.collect()
         copy = snapshot(state)
         if not asynchronous:
-            return self._write(step, copy) and self._flush()
+            return self._write(step, copy) and self._pushing.flush()
         self._background.start(lambda: self._write(step, copy) and self._pushing.flush_or_put_off())
         return True
 
@@ -87,7 +87,7 @@ class Checkpoints:
             StoreError: disk or store refuse.
         """
         self._background.collect()
-        self._flush()
+        self._pushing.flush()
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -109,10 +109,6 @@ class Checkpoints:
             files = [file for part, shards in state.items() for file in write_part(folder, part, shards)]
         finish(self.workspace, self._pushing, step, files, self._beside)
         drop_old(self.workspace, self._pushing, self._keep, self._keep_steps)
-        return True
-
-    def _flush(self) -> bool:
-        self._pushing.flush()
         return True
 
 

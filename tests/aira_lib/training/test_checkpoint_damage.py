@@ -18,7 +18,7 @@ import torch
 from aira_lib.flow.stage import STAGES
 from aira_lib.training import checkpoint
 from aira_lib.training.checkpoint import Checkpoints, dcp
-from aira_lib.training.checkpoint.ranks import RankFailed
+from aira_lib.training.checkpoint.group import RankFailed
 from aira_lib.training.checkpoint.sharded import ShardedCheckpoints
 
 NEWEST = "checkpoints/step_00000020"

@@ -22,7 +22,7 @@ class RankFailed(StoreError):
     """A rank could not do its part of a checkpoint."""
 
 
-class Ranks:
+class RankGroup:
     """A process group of its own on the CPU, with a limit to waiting.
 
     Training's group cannot serve: its collectives would mix with those of a thread. Groups are made together: all
