@@ -8,15 +8,19 @@ import os
 import re
 from functools import cache
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
-from typing import Literal
+from pkgutil import resolve_name
+from typing import Literal, NamedTuple
 
 from aira_lib.errors import UserError
+from aira_lib.foreign import in_a_line
 
 DEVICE_VARIABLE = "AIRA_DEVICE"
 KERNELS_VARIABLE = "AIRA_KERNELS"
 DeviceKind = Literal["cpu", "cuda"]
-Kernels = Literal["torch", "fused", "mamba-ssm"]
+Kernels = Literal["torch", "fused", "fla", "mamba-ssm"]
+"""Of layers: PyTorch's own; the fused CPU kernels; on CUDA the scan of fla-core, or of mamba-ssm."""
 Precision = Literal["bf16", "fp32"]
 """Of matrix products; weights and sums are fp32."""
 
@@ -60,13 +64,54 @@ def device_kind() -> DeviceKind:
     return "cpu" if device() == "cpu" else "cuda"
 
 
+def plain_kernels() -> bool:
+    """Whether AIRA_KERNELS asks for PyTorch's own kernels."""
+    return os.environ.get(KERNELS_VARIABLE) == "plain"
+
+
 def kernels(kind: DeviceKind) -> Kernels:
     """Which kernels compute the slow parts of models on a kind of device; AIRA_KERNELS=plain asks for PyTorch's own."""
-    if os.environ.get(KERNELS_VARIABLE) == "plain":
+    if plain_kernels():
         return "torch"
     if kind == "cpu":
         return "fused" if find_spec("numba") else "torch"
-    return "mamba-ssm" if find_spec("mamba_ssm") else "torch"
+    return next((name for name, target in CUDA_SCANS.items() if import_problem(target) is None), "torch")
+
+
+CUDA_SCANS: dict[Literal["fla", "mamba-ssm"], str] = {
+    "fla": "fla.ops.simple_gla:chunk_simple_gla",
+    "mamba-ssm": "mamba_ssm.ops.triton.ssd_combined:mamba_chunk_scan_combined",
+}
+"""What computes the scan of Mamba-2 on CUDA, the preferred first: the function that is imported for it."""
+
+
+class ImportProblem(NamedTuple):
+    """Why something cannot be imported.
+
+    Attributes:
+        missing: whether its package is simply not installed.
+        words: the reason, on a line.
+    """
+
+    missing: bool
+    words: str
+
+
+@cache
+def import_problem(target: str) -> ImportProblem | None:
+    """Try the import of ``package.module:function``; None where it works.
+
+    That a package is found says little: compiled parts are absent, or made for another PyTorch or driver, and say so
+    with errors of all kinds when they are imported.
+    """
+    try:
+        resolve_name(target)
+    except Exception as error:
+        package = target.partition(".")[0]
+        if isinstance(error, ModuleNotFoundError) and error.name == package:
+            return ImportProblem(True, "not installed")
+        return ImportProblem(False, in_a_line(f"{type(error).__name__}: {error}", 200))
+    return None
 
 
 def cores() -> int:
@@ -82,6 +127,14 @@ def _quota() -> int | None:
     except (OSError, ValueError):
         return None
     return None if time == "max" else max(1, int(time) // int(period))
+
+
+def gpus() -> tuple[str, ...]:
+    """GPUs that this process may use, each as CUDA_VISIBLE_DEVICES names it. PyTorch is not imported."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return tuple(takewhile(lambda name: name not in ("", "-1"), map(str.strip, named.split(","))))
+    return tuple(str(number) for number in range(len([*Path("/dev").glob("nvidia[0-9]*")])))
 
 
 @cache

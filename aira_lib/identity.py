@@ -36,14 +36,14 @@ Piece = Literal[
 VERSIONS: dict[Piece, int] = {
     "mad": 1,
     "text": 1,
-    "models": 1,
+    "models": 2,
     "proxy": 3,
     "search": 3,
     "archive": 3,
     "aggregate": 4,
     "extrapolate": 2,
-    "training": 2,
-    "evaluate": 3,
+    "training": 3,
+    "evaluate": 4,
 }
 PIECES: tuple[Piece, ...] = get_args(Piece)
 

@@ -10,6 +10,8 @@ from aira_lib.architecture.scales import Scale
 class RunningMean(nn.Module):
     """The mean of all positions so far, times a matrix."""
 
+    output_projection = "out"
+
     def __init__(self, scale: Scale, kernel: str = "auto") -> None:
         super().__init__()
         self.out = nn.Linear(scale.d_model, scale.d_model, bias=False)

@@ -6,7 +6,10 @@ from typing import Any
 
 import torch
 
-TIMES = {"seconds", "training_seconds", "created", "timings", "attempt", "evaluations_trained", "evaluations_found"}
+TIMES = {
+    "seconds", "training_seconds", "tokens_per_second", "mfu", "created", "timings", "attempt", "evaluations_trained",
+    "evaluations_found",
+}  # fmt: skip
 
 
 def record_tree(root: Path) -> dict[str, Any]:

@@ -27,8 +27,18 @@ _STAGES = (
     *_SEARCH, "aira_lib.flow.entry", "aira_lib.archive.stage", "aira_lib.aggregate.stage", "aira_lib.extrapolate.stage",
     "aira_lib.pretrain.stage", "aira_lib.evaluate.stage", "aira_lib.report.stage", "aira_lib.report.content",
 )  # fmt: skip
+_RANKS = ("aira_lib.training.course", "aira_lib.training.checkpoint.sharded", "aira_lib.training.fsdp")
 # What is imported before a module is run; others import what they need themselves.
-IMPORTED = {"aira_lib.cli": _SEARCH, "tests.drive_study": _STAGES}
+IMPORTED = {
+    "aira_lib.cli": _SEARCH,
+    "tests.drive_study": _STAGES,
+    "aira_lib.training.rank": (
+        "aira_lib.training.course",
+        "aira_lib.training.checkpoint.sharded",
+        "aira_lib.training.fsdp",
+    ),
+    "tests.aira_lib.training.rank_program": ("tests.aira_lib.training.tiny", "aira_lib.training.fsdp"),
+}
 
 
 def serve(asked: socket.socket) -> None:

@@ -75,6 +75,15 @@ def flops_per_token(layers: Iterable[str], scale: Scale) -> int:
     return _total(layers, lambda primitive: primitive.flops(scale))
 
 
+def true_flops_per_token(layers: Iterable[str], scale: Scale) -> int:
+    """Training FLOPs a token that a device must do: of the layers without what causality hides, and of the head.
+
+    What the share of a device's peak (MFU) is counted by. Elementwise work and what is computed twice are no part of
+    it; of Mamba-2 the recurrence counts, whatever its chunks compute.
+    """
+    return _total(layers, lambda primitive: primitive.true_flops(scale)) + 6 * scale.vocab_size * scale.d_model
+
+
 def flops_per_step(layers: Iterable[str], scale: Scale) -> int:
     """Training FLOPs a step: the paper's (7), tokens a step times FLOPs a token."""
     return scale.tokens_per_step * flops_per_token(layers, scale)

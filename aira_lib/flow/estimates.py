@@ -1,5 +1,6 @@
 """What each stage will take, by assumption: FLOPs as the paper counts them, seconds of one core; nothing measured."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from aira_lib.flow.stage import Estimate
@@ -59,23 +60,35 @@ def designs(study: "Study") -> int:
 
 def _pretraining(study: "Study") -> tuple[int, float, float]:
     """Training runs, the FLOPs of training them, and of scoring them."""
+    points, training, scoring = 0, 0.0, 0.0
+    for scale, runs, flops in _trainings(study):
+        points += runs
+        training += flops
+        scoring += runs * study.evaluate.samples * scale.seq_len * _typical_flops(scale) / 3
+    return points, training, scoring
+
+
+def _trainings(study: "Study") -> "Iterator[tuple[Scale, int, float]]":
+    """At each scale and for each purpose: training runs, and the FLOPs of training all of them."""
     from aira_lib.flow.scales import scales
 
-    section, samples = study.pretrain, study.evaluate.samples
+    section = study.pretrain
     trained = len(study.aggregate) * len(section.methods) + len(study.extrapolate.baselines)
-    points, training, scoring = 0, 0.0, 0.0
+    spent: dict[str, float] = {}  # by one run with the smallest budget
     if section.isotoken:
         scale = scales(study, [section.isotoken.scale])[0]
-        points = trained * len(section.isotoken.seeds)
-        training = points * section.isotoken.tokens * _typical_flops(scale)
-        scoring = points * samples * scale.seq_len * _typical_flops(scale) / 3
+        spent[scale.name] = section.isotoken.tokens * _typical_flops(scale)
+        runs = trained * len(section.isotoken.seeds)
+        yield scale, runs, runs * spent[scale.name]
     if section.isoflop:
         for scale in scales(study, section.isoflop.scales):
-            runs = trained * len(section.isoflop.seeds) * len(section.isoflop.budgets)
-            points += runs
-            training += trained * len(section.isoflop.seeds) * sum(section.isoflop.budgets)
-            scoring += runs * samples * scale.seq_len * _typical_flops(scale) / 3
-    return points, training, scoring
+            spent[scale.name] = min(section.isoflop.budgets)
+            seeds = trained * len(section.isoflop.seeds)
+            yield scale, seeds * len(section.isoflop.budgets), seeds * sum(section.isoflop.budgets)
+    if section.lr_check:
+        others = len(section.lr_check.factors) - 1
+        for scale in scales(study, list(spent)):
+            yield scale, others, others * spent[scale.name]
 
 
 def _typical_flops(scale: "Scale") -> float:

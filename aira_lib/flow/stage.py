@@ -100,6 +100,7 @@ class Stage:
             that is imported within components, too, where Kubeflow lets none be defined.
         run: The stage whose tracking run its log goes to: itself, another one per point, or "" the study's.
         unread: Patterns of files of its inputs that it does not read: they are not fetched.
+        ranks: Whether several processes can make a unit together (see `aira_lib.study.resources`).
         table: Rows for the report, of the records of a stage that the report does not know by itself.
     """
 
@@ -114,6 +115,7 @@ class Stage:
     component: str
     run: str = ""
     unread: tuple[str, ...] = ()
+    ranks: bool = False
     table: Callable[[Sequence[Input]], list[dict[str, Any]]] | None = None
 
 

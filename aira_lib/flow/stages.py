@@ -107,18 +107,23 @@ def _of_training(study: "Study", unit: Unit) -> dict[str, Any]:
     """All of it: the key of a training has no inputs, whichever way its design was found."""
     from aira_lib.architecture.pattern import parse
     from aira_lib.architecture.primitives import PRIMITIVES
-    from aira_lib.datasets.text.identity import data_identity
+    from aira_lib.datasets.study import data_identity
     from aira_lib.device import device_kind
     from aira_lib.identity import computes, versions_of
     from aira_lib.study import changed
     from aira_lib.training.precision import effective_precision
+    from aira_lib.training.schedule import optimizer_in_key, optimizer_of
     from aira_lib.training.trainers import trainer_in_key
 
     assert unit.point
     design = unit.point.design
+    optimizer = optimizer_in_key(optimizer_of(study.pretrain.optimizer, unit.point), design.scale)
     return {
         "data": data_identity(study.pretrain.data),
-        "pretrain": changed(study.pretrain, include={"optimizer", "micro_batch_tokens", "trainer"}),
+        "pretrain": {
+            **changed(study.pretrain, include={"micro_batch_tokens", "trainer", "compile"}),
+            **({"optimizer": optimizer} if optimizer else {}),
+        },
         "layers": design.pattern,
         "scale": changed(design.scale, exclude=_NAMES_OF_SCALES),
         "steps": unit.point.steps,
@@ -133,19 +138,23 @@ def _of_training(study: "Study", unit: Unit) -> dict[str, Any]:
 
 def _pretrain(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
     from aira_lib.pretrain.stage import pretrain
+    from aira_lib.study import Resources
+    from aira_lib.training.schedule import optimizer_of
 
     assert unit.point
-    pretrain(study.pretrain, unit.point, work)
+    optimizer = optimizer_of(study.pretrain.optimizer, unit.point)
+    section = study.pretrain.model_copy(update={"optimizer": optimizer})
+    pretrain(section, unit.point, work, study.resources.get("pretrain", Resources()).at(unit.point.design.scale.name))
 
 
 def _of_scores(study: "Study", unit: Unit) -> dict[str, Any]:
-    from aira_lib.datasets.text.identity import data_identity
+    from aira_lib.datasets.study import scored_identity
     from aira_lib.identity import computes, versions_of
     from aira_lib.study import changed
 
     return {
         "evaluate": changed(study.evaluate, exclude={"batch_size"}),
-        "data": data_identity(study.pretrain.data),
+        "data": scored_identity(study.pretrain.data),
         "code": versions_of("text", "models", "evaluate"),
         "computes": computes(),
     }
@@ -164,7 +173,7 @@ def _of_report(study: "Study", unit: Unit) -> dict[str, Any]:
     from aira_lib.identity import package_digest
     from aira_lib.study import changed
 
-    return {"study": changed(study), "code": package_digest("report")}
+    return {"study": changed(study, exclude={"resources"}), "code": package_digest("report")}
 
 
 def _report(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
@@ -226,7 +235,7 @@ add_stage(
     Stage(
         name="pretrain", help="Pretrain all points of the study.", per="point", reads=(), leaves="trained",
         run="pretrain", section=_of_training, make=_pretrain, estimate=estimates.of_training,
-        component="components.pretrain:pretrain",
+        component="components.pretrain:pretrain", ranks=True,
     )
 )  # fmt: skip
 add_stage(

@@ -27,6 +27,7 @@ from aira_lib.local.outlook import Outlook, most_of, sizes_of
 from aira_lib.local.pipelines import pipeline_command
 from aira_lib.local.rates import rates_here
 from aira_lib.planning.estimate import StageEstimate, estimate, estimate_searches
+from aira_lib.planning.resources import points_at_once
 from aira_lib.settings import Settings, lifeline
 from aira_lib.store import RecordFolder, open_store
 from aira_lib.study import Study, canonical_json, digest, flat
@@ -219,7 +220,8 @@ def say_waiting(run: LocalRun, logs: int) -> None:
 
 def _command(run: LocalRun) -> list[str]:
     arguments = ["--study", str(run.folder / "study.json"), "--store", open_store(run.settings.store).uri]
-    arguments += ["--parallelism", str(run.workers), "--output", str(run.folder / "kfp")]
+    arguments += ["--parallelism", str(run.workers), "--points-at-once", str(points_at_once(run.study, run.workers))]
+    arguments += ["--output", str(run.folder / "kfp")]
     return [*pipeline_command(), "run", *arguments]
 
 

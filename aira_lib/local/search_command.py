@@ -8,7 +8,7 @@ from pathlib import Path
 from aira_lib.console import Console, duration, result_console
 from aira_lib.device import cores
 from aira_lib.errors import UserError
-from aira_lib.flow.checks import check_here, check_study, check_text
+from aira_lib.flow.checks import check_here, check_resources, check_study, check_text
 from aira_lib.flow.units import search_unit_named
 from aira_lib.local.run import LocalRun, check_writable
 from aira_lib.local.search_outlook import show_outlook
@@ -76,7 +76,10 @@ def search_command(
     if dry_run:
         show_outlook(console, run)
     check_pending(study, settings)
-    return 0 if dry_run else _search(console, run)
+    if dry_run:
+        return 0
+    check_resources(study, ["search"])
+    return _search(console, run)
 
 
 def _study_of_file(path: str, options: SearchOptions) -> Study:

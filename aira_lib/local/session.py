@@ -18,7 +18,7 @@ from rich.table import Table
 from aira_lib.console import Console, duration
 from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, StoreError, UserError
-from aira_lib.flow.checks import check_here, check_study, check_text, need_designs
+from aira_lib.flow.checks import check_here, check_resources, check_study, check_text, need_designs
 from aira_lib.flow.finished import finished_units, units_to_make, whole_study
 from aira_lib.flow.run import run_stage
 from aira_lib.flow.units import search_units
@@ -27,6 +27,7 @@ from aira_lib.local.pipelines import pipeline_command
 from aira_lib.local.run import LocalRun, PipelineFailed, carry_waiting, check_writable, outlook_of, run_locally
 from aira_lib.local.trust import check_pending
 from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, estimate
+from aira_lib.planning.resources import resource_lines
 from aira_lib.records import PAGE
 from aira_lib.search.page import with_report
 from aira_lib.settings import Settings
@@ -55,6 +56,7 @@ def run_study(
     check_pending(study, settings)
     if dry_run:
         return 0
+    check_resources(study)
     _need("kfp", "running a study", "kfp")
     _need("matplotlib", "the report", "report")
     started = time.monotonic()
@@ -99,6 +101,8 @@ def show_plan(console: Console, study: Study, settings: Settings, workers: int) 
         flops = f"{row.flops:.1e}" if row.flops else ""
         table.add_row(row.stage, str(row.units), row.what, flops, duration(row.seconds))
     console.print(table)
+    for line in resource_lines(study):
+        console.print(f"A unit of {line}", highlight=False, soft_wrap=True)
     finished = finished_units(study, settings, search_units(study))
     outlook = outlook_of(LocalRun(study, settings, workers, None))
     wall = outlook.seconds_left([Progress(unit.stage, unit.name, status="reused") for unit in finished])
@@ -162,6 +166,7 @@ def run_one_stage(stage: str, study: Study, name: str | None, settings: Settings
     """
     if settings.tracking:
         check_address(settings.tracking)
+    check_resources(study, [stage])
     console = Console()
     for unit, inputs in units_to_make(stage, study, name, settings):
         started = time.monotonic()

@@ -1,11 +1,11 @@
 """The causal language model: embedding, residual layers named by a design, final norm, head."""
 
+from collections.abc import Sequence
 from functools import cache
 from pkgutil import resolve_name
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -13,10 +13,13 @@ from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.architecture.primitives.primitive import Module
 from aira_lib.architecture.scales import Scale
 from aira_lib.errors import UserError
-from aira_lib.models import fused
+from aira_lib.models import fused, loss
+from aira_lib.models.loss import IGNORE, token_loss
+from aira_lib.models.masks import Documents
 from aira_lib.models.scan import Kernel
 
-IGNORE = -100
+__all__ = ["IGNORE", "Backbone", "LanguageModel", "RMSNorm", "init_weights", "parameter_groups", "token_loss"]
+
 NORM_EPS = 1e-5
 
 
@@ -29,7 +32,7 @@ class RMSNorm(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last axis of x."""
-        if not fused.usable(x, self.kernel):
+        if not fused.usable(x, self.kernel) or self.weight.dtype != torch.float32:
             return super().forward(x.to(self.weight.dtype))  # PyTorch warns of two types, and takes a slower way
         from aira_lib.models.fused.norm import rms_norm
 
@@ -49,17 +52,42 @@ class ResidualLayer(nn.Module):
     """x + mixer(RMSNorm(x)): one symbol of a design, such as A, is one such layer.
 
     Raises:
-        UserError: there is no such primitive, or its module cannot be imported.
+        UserError: there is no such primitive, its module cannot be imported, or does not name its output projection.
     """
 
     def __init__(self, primitive: str, scale: Scale, kernel: Kernel) -> None:
         super().__init__()
+        self.primitive = PRIMITIVES.named(primitive)
         self.norm = RMSNorm(scale.d_model, kernel)
-        self.mixer: nn.Module = _builder(primitive, PRIMITIVES.named(primitive).module)(scale, kernel=kernel)
+        self.mixer: nn.Module = _builder(primitive, self.primitive.module)(scale, kernel=kernel)
+        self.output_projection = _output_projection(primitive, self.mixer)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [batch, length, d_model] to the same shape."""
-        return x + self.mixer(self.norm(x))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, documents: Documents | None = None) -> Tensor:
+        """Map [batch, length, d_model] to the same shape; nothing passes from one document to another."""
+        if documents is None or not self.primitive.mixes:
+            return x + self.mixer(self.norm(x))  # type: ignore[no-any-return]
+        PRIMITIVES.require_documents((self.primitive.symbol,))
+        return x + self.mixer(self.norm(x), documents=documents)  # type: ignore[no-any-return]
+
+    def extend(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The same for the next positions of a sequence; the mixer's state is None at the beginning."""
+        if not self.primitive.mixes:
+            return self(x), None
+        if not hasattr(self.mixer, "extend"):
+            raise UserError(f"primitive {self.primitive.symbol!r} cannot decode: its module has no method `extend`")
+        mixed, state = self.mixer.extend(self.norm(x), state)  # type: ignore[operator]
+        return x + mixed, state
+
+
+def _output_projection(symbol: str, mixer: nn.Module) -> str | None:
+    """The name of a mixer's output projection, None where it has none."""
+    name: Any = getattr(mixer, "output_projection", 0)
+    if name is None or isinstance(dict(mixer.named_modules()).get(name), nn.Linear):
+        return name  # type: ignore[no-any-return]
+    raise UserError(
+        f"primitive {symbol!r}: its module names no output projection; give it `output_projection`, the name of its "
+        "last Linear, whose initial weights shrink with depth, or None"
+    )
 
 
 class Backbone(nn.Module):
@@ -68,7 +96,7 @@ class Backbone(nn.Module):
     Args:
         layers: primitives such as "A" and "Mb", first layer first.
         scale: dimensions.
-        kernel: "torch" for plain PyTorch; else fused kernels where they are installed (see also `Mamba2`).
+        kernel: "auto" is the fastest that is here; "torch" is plain PyTorch, which FSDP needs (see `scan.Kernel`).
         init_std: standard deviation of all weight matrices; None is d_model**-0.5 (the paper states none). Output
             projections get init_std / sqrt(layers), as GPT-2's do by the number of residual branches. Meta's lingua
             has d_model**-0.5 as well, but cut off at three deviations, d_ff**-0.5 for a projection that comes from a
@@ -94,12 +122,32 @@ class Backbone(nn.Module):
         self.norm: nn.Module = RMSNorm(scale.d_model, kernel) if final_norm else nn.Identity()
         init_weights(self, init_std or scale.d_model**-0.5, len(layers))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Map token ids [batch, length] to features [batch, length, d_model]."""
-        x = self.embedding(tokens)
+    def forward(self, tokens: Tensor, documents: Tensor | None = None) -> Tensor:
+        """Map token ids [batch, length] to features [batch, length, d_model].
+
+        Args:
+            tokens: packed rows, where documents are given.
+            documents: which document each position belongs to [batch, length], between which nothing passes; None: all
+                of a row is one.
+
+        Raises:
+            UserError: a layer cannot keep documents apart.
+        """
+        x, apart = self.embedding(tokens), None if documents is None else Documents(documents)
         for layer in self.layers:
-            x = checkpoint(layer, x, use_reentrant=False) if self.recompute and self.training else layer(x)
+            if self.recompute and self.training:
+                x = checkpoint(layer, x, apart, use_reentrant=False)
+            else:
+                x = layer(x, apart)
         return self.norm(x)  # type: ignore[no-any-return]
+
+    def extend(self, tokens: Tensor, states: Sequence[Any]) -> tuple[Tensor, list[Any]]:
+        """Features of the next tokens [batch, new] of a sequence, and the layers' next states."""
+        x, following = self.embedding(tokens), []
+        for layer, state in zip(self.layers, states, strict=True):
+            x, state = layer.extend(x, state)  # type: ignore[operator]
+            following.append(state)
+        return self.norm(x), following
 
 
 def init_weights(module: nn.Module, std: float, n_layers: int) -> None:
@@ -107,9 +155,12 @@ def init_weights(module: nn.Module, std: float, n_layers: int) -> None:
 
     Only Linear and Embedding: Mamba-2's convolution, A_log, D and dt_bias keep their own initial values.
     """
-    for name, part in module.named_modules():
+    layers = (part for part in module.modules() if isinstance(part, ResidualLayer))
+    projections = {id(each.mixer.get_submodule(each.output_projection)) for each in layers if each.output_projection}
+    for part in module.modules():
         if isinstance(part, nn.Linear | nn.Embedding):
-            nn.init.normal_(part.weight, std=std / n_layers**0.5 if name.endswith("mixer.out") and n_layers else std)
+            shrinks = id(part) in projections and n_layers
+            nn.init.normal_(part.weight, std=std / n_layers**0.5 if shrinks else std)
         if isinstance(part, nn.Linear) and part.bias is not None:
             nn.init.zeros_(part.bias)
 
@@ -138,19 +189,40 @@ class LanguageModel(nn.Module):
         if scale.tie_embeddings:
             self.head.weight = self.backbone.embedding.weight
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Map token ids [batch, length] to logits [batch, length, vocab]; logits at t see tokens up to t."""
-        return self.head(self.backbone(tokens))  # type: ignore[no-any-return]
+    def forward(self, tokens: Tensor, documents: Tensor | None = None) -> Tensor:
+        """Map token ids [batch, length] to logits [batch, length, vocab]; logits at t see tokens up to t.
 
-    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        Documents are as of `Backbone.forward`, here and below.
+        """
+        return self.head(self.backbone(tokens, documents))  # type: ignore[no-any-return]
+
+    def loss(self, tokens: Tensor, targets: Tensor, documents: Tensor | None = None) -> Tensor:
         """Mean cross-entropy in nats over the targets [batch, length] that are not `IGNORE`."""
-        return token_loss(self(tokens), targets)
+        if loss.fits(targets, self.head.out_features):
+            return token_loss(self(tokens, documents), targets)
+        total, count = self.loss_sum(tokens, targets, documents)
+        return total / count
 
+    def loss_sum(self, tokens: Tensor, targets: Tensor, documents: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The sum of the cross-entropies in nats, and the number of targets that are not `IGNORE`.
 
-def token_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy in nats of logits [batch, length, vocab], in fp32, where targets are not `IGNORE`."""
-    logits = logits if logits.dtype == torch.float64 else logits.float()
-    return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORE)
+        For a mean over several micro-batches, or several devices, of unlike numbers of targets. Where logits would be
+        many they are made in chunks (`aira_lib.models.loss`). A head that FSDP shards is whole within forward passes
+        alone: call it through one, or register it by `torch.distributed.fsdp.register_fsdp_forward_method`.
+        """
+        features, count = self.backbone(tokens, documents), (targets != IGNORE).sum()
+        if loss.fits(targets, self.head.out_features):
+            return token_loss(self.head(features), targets, "sum"), count
+        return loss.loss_sum(features, self.head.weight, self.head.bias, targets), count
+
+    def token_losses(self, tokens: Tensor, targets: Tensor, documents: Tensor | None = None) -> Tensor:
+        """The cross-entropy in nats of each target [batch, length], 0 where it is `IGNORE`; logits are made in chunks.
+
+        No gradient.
+        """
+        with torch.no_grad():
+            features = self.backbone(tokens, documents)
+        return loss.token_losses(features, self.head.weight, self.head.bias, targets)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:

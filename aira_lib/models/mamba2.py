@@ -6,7 +6,8 @@ convolution, A, D and dt; those of the two projections are drawn by the model ar
 """
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,8 @@ from torch.autograd.function import once_differentiable
 
 from aira_lib.architecture.scales import Scale
 from aira_lib.models import fused
-from aira_lib.models.scan import Kernel, ssd, ssd_step
+from aira_lib.models.masks import Documents
+from aira_lib.models.scan import Kernel, ssd, ssd_chunked, ssd_step
 
 DT_RANGE = (1e-3, 0.1)
 DT_FLOOR = 1e-4
@@ -23,8 +25,24 @@ A_RANGE = (1.0, 16.0)
 NORM_EPS = 1e-5
 
 
+class MambaState(NamedTuple):
+    """What decoding keeps of a Mamba-2 mixer.
+
+    Attributes:
+        window: the convolution's last inputs [batch, d_conv - 1, d_ssm + 2 groups d_state].
+        memory: the scan's state [batch, heads, head_dim, d_state], fp32 at least.
+    """
+
+    window: Tensor
+    memory: Tensor
+
+
 class Mamba2(nn.Module):
     """A Mamba-2 mixer.
+
+    A_log, D and dt_bias stay in fp32 whatever the model is turned to, and what they enter is computed in it: decays
+    multiply over the whole sequence. FSDP's mixed precision, which hands forward passes rounded copies of all
+    parameters, rounds these too; autocast over fp32 parameters does not.
 
     Parameters: d (2 d_ssm + 2 G N + H) for `in_proj`, (d_ssm + 2 G N)(d_conv + 1) for the convolution and its bias,
     3 H for A_log, D and dt_bias, d_ssm for the norm, d_ssm d for `out`.
@@ -32,10 +50,11 @@ class Mamba2(nn.Module):
     Args:
         scale: dimensions.
         chunk: chunk length of the scan; shorter sequences are one chunk. None: 32 on a CPU (measured), 256
-            elsewhere (mamba-ssm).
-        kernel: "torch", "mamba-ssm" (CUDA, extra `gpu`), or "auto": mamba-ssm where it can run, and on a CPU the fused
-            kernels of the extra `fast`.
+            elsewhere (mamba-ssm; fla-core has its own).
+        kernel: what computes it, see `aira_lib.models.scan.Kernel`.
     """
+
+    output_projection: ClassVar[str] = "out"
 
     def __init__(self, scale: Scale, chunk: int | None = None, kernel: Kernel = "auto") -> None:
         super().__init__()
@@ -63,19 +82,52 @@ class Mamba2(nn.Module):
         dt = torch.empty_like(self.dt_bias).uniform_(low, high).exp().clamp(min=DT_FLOOR)
         self.dt_bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # softplus of this is dt
 
-    def forward(self, u: Tensor) -> Tensor:
-        """Mix [batch, length, d_model] over positions; position t sees positions up to t."""
-        if (mixed := self._fused(u)) is not None:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or convert the module, but for the types of A_log, D and dt_bias below fp32."""
+        wide = [self.A_log, self.D, self.dt_bias]
+        kept = {id(each) for each in wide} | {id(each.grad) for each in wide}
+
+        def but_for_them(tensor: Tensor) -> Tensor:
+            made = fn(tensor)
+            return tensor.to(made.device) if id(tensor) in kept and made.element_size() < 4 else made
+
+        return super()._apply(but_for_them, recurse)  # type: ignore[no-any-return, no-untyped-call]
+
+    def forward(self, u: Tensor, documents: Documents | None = None) -> Tensor:
+        """Mix [batch, length, d_model] over positions; position t sees those up to t, of its own document if given."""
+        if documents is None and (mixed := self._fused(u)) is not None:
             return self.out(mixed)  # type: ignore[no-any-return]
         z, xbc, dt = self._project(u)
-        x, B, C = self._split(F.silu(causal_conv(xbc, self.conv_weight, self.conv_bias)))
-        chunk = self.chunk or (32 if u.device.type == "cpu" else 256)
-        y = ssd(x, self._dt(dt), -self.A_log.exp(), B, C, chunk, self.kernel)
+        if documents is None:
+            convolved = causal_conv(xbc, self.conv_weight, self.conv_bias)
+        else:
+            convolved = conv_within(xbc, self.conv_weight, self.conv_bias, documents)
+        x, B, C = self._split(F.silu(convolved))
+        starts = None if documents is None else documents.starts
+        y = ssd(x, self._dt(dt), self._decay(), B, C, self._chunk(u), self.kernel, starts)
         return self._finish(y, x, z)
+
+    def extend(self, u: Tensor, state: MambaState | None) -> tuple[Tensor, MambaState]:
+        """Go on with the next positions [batch, new, d_model] of a sequence, from its state; None at its beginning.
+
+        The state's size does not grow.
+        """
+        before = self.conv_weight.shape[1] - 1
+        z, xbc, dt = self._project(u)
+        inputs = F.pad(xbc, (0, 0, before, 0)) if state is None else torch.cat((state.window, xbc), dim=1)
+        convolved = causal_conv(inputs, self.conv_weight, self.conv_bias)[:, before:]
+        x, B, C = (each.to(wide_type(each)) for each in self._split(F.silu(convolved)))
+        dt, A, memory = self._dt(dt), self._decay(), None if state is None else state.memory
+        if memory is not None and u.shape[1] == 1:
+            y, memory = ssd_step(x[:, 0], dt[:, 0], A, B[:, 0], C[:, 0], memory)
+            y = y.unsqueeze(1)
+        else:
+            y, memory = ssd_chunked(x, dt, A, B, C, self._chunk(u), memory)
+        return self._finish(y, x, z), MambaState(inputs[:, inputs.shape[1] - before :], memory)
 
     def _fused(self, u: Tensor) -> Tensor | None:
         """What the output projection takes, by the fused CPU kernels; None where they do not apply."""
-        if not fused.usable(u, self.kernel) or self.chunk is not None:
+        if not fused.usable(u, self.kernel) or self.chunk is not None or self.conv_weight.dtype != torch.float32:
             return None
         from aira_lib.models.fused import mamba2
 
@@ -85,23 +137,9 @@ class Mamba2(nn.Module):
         if not fused.finite(self.A_log, self.dt_bias, projected[..., -self.heads :]):
             return None
         return mamba2.mix(
-            projected, self.conv_weight, self.conv_bias, self.dt_bias, -self.A_log.exp(), self.D,
+            projected, self.conv_weight, self.conv_bias, self.dt_bias, self._decay(), self.D,
             self.norm_weight, self.groups, NORM_EPS,
         )  # fmt: skip
-
-    def empty_state(self, batch: int) -> tuple[Tensor, Tensor]:
-        """The state before the first token: the convolution's last inputs and the scan's state."""
-        window = self.conv_weight.new_zeros(batch, self.conv_weight.shape[1] - 1, self.d_xbc)
-        return window, self.A_log.new_zeros(batch, self.heads, self.head_dim, self.d_state)
-
-    def step(self, u: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Decode one token: [batch, d_model] and a state give the output and the next state."""
-        z, xbc, dt = self._project(u)
-        window = torch.cat((state[0], xbc.unsqueeze(1)), dim=1)
-        conv = torch.einsum("bkc,ck->bc", window, self.conv_weight) + self.conv_bias
-        x, B, C = self._split(F.silu(conv))
-        y, scan_state = ssd_step(x, self._dt(dt), -self.A_log.exp(), B, C, state[1])
-        return self._finish(y, x, z), (window[:, 1:], scan_state)
 
     def _project(self, u: Tensor) -> tuple[Tensor, ...]:
         return torch.split(self.in_proj(u), [self.d_ssm, self.d_xbc, self.heads], dim=-1)
@@ -115,14 +153,37 @@ class Mamba2(nn.Module):
         )
 
     def _dt(self, raw: Tensor) -> Tensor:
-        return F.softplus(raw + self.dt_bias)
+        return F.softplus(raw + self.dt_bias.to(wide_type(self.dt_bias)))
+
+    def _decay(self) -> Tensor:
+        """A [heads]."""
+        return -self.A_log.to(wide_type(self.A_log)).exp()
+
+    def _chunk(self, u: Tensor) -> int:
+        return self.chunk or (32 if u.device.type == "cpu" else 256)
 
     def _finish(self, y: Tensor, x: Tensor, z: Tensor) -> Tensor:
         """The skip D x, the gate, the norm within each group (gate before norm), the output projection."""
-        gated = (y + self.D.unsqueeze(-1) * x).flatten(-2) * F.silu(z)
+        skip = self.D.to(wide_type(self.D)).unsqueeze(-1)
+        gated = (y + skip * x).flatten(-2) * F.silu(z)
         group = self.d_ssm // self.groups
         normed = F.rms_norm(gated.view(*gated.shape[:-1], self.groups, group), (group,), eps=NORM_EPS).flatten(-2)
-        return self.out(normed * self.norm_weight)  # type: ignore[no-any-return]
+        return self.out((normed * self.norm_weight).to(self.out.weight.dtype))  # type: ignore[no-any-return]
+
+
+def wide_type(x: Tensor) -> torch.dtype:
+    """The type to compute recurrences of x in: fp64 where x has it, else fp32."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
+def conv_within(x: Tensor, weight: Tensor, bias: Tensor, documents: Documents) -> Tensor:
+    """`causal_conv` in which a position sees positions of its own document alone."""
+    width, own = weight.shape[1], documents.starts.cumsum(1)
+    y = bias + weight[:, -1] * x
+    for back in range(1, min(width, x.shape[1])):
+        foreign = (own[:, back:] != own[:, :-back]).unsqueeze(-1)
+        y = y + F.pad(x[:, :-back].masked_fill(foreign, 0) * weight[:, width - 1 - back], (0, 0, back, 0))
+    return y
 
 
 def causal_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """The two feed-forward blocks: SwiGLU (language models) and two-layer ReLU (the paper's MAD designs). No biases."""
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -9,6 +11,8 @@ from aira_lib.models.scan import Kernel
 
 class SwiGLU(nn.Module):
     """down(silu(gate(x)) * up(x)); gate and up are one fused projection. Parameters: 3 d_model d_ff."""
+
+    output_projection: ClassVar[str] = "out"
 
     def __init__(self, scale: Scale) -> None:
         super().__init__()
@@ -23,6 +27,8 @@ class SwiGLU(nn.Module):
 
 class ReLUMLP(nn.Module):
     """out(relu(up(x))). Parameters: 2 d_model d_ff."""
+
+    output_projection: ClassVar[str] = "out"
 
     def __init__(self, scale: Scale) -> None:
         super().__init__()

@@ -9,7 +9,8 @@ from aira_lib.architecture.pattern import parse
 from aira_lib.errors import UserError
 from aira_lib.naming import exact, slug
 from aira_lib.records import PretrainPoint, ScaledDesign
-from aira_lib.study import IsoFlopSection, IsoTokenSection, PretrainSection
+from aira_lib.study import IsoFlopSection, IsoTokenSection, OptimizerSection, PretrainSection, RateCheckSection
+from aira_lib.training.schedule import peak_rate, warmup_steps
 
 Entrant = tuple[ScaledDesign, tuple[str, ...]]
 
@@ -20,7 +21,7 @@ def pretraining_points(section: PretrainSection, designs: Sequence[ScaledDesign]
     Designs of one scale that have the very same layers are trained once; the point names the others as aliases.
 
     Raises:
-        UserError: a FLOP budget that does not pay for one step.
+        UserError: a FLOP budget that does not pay for one step, or a run that ends before its warm-up and decay do.
     """
     entrants = _entrants(section, designs)
     points: list[PretrainPoint] = []
@@ -28,6 +29,27 @@ def pretraining_points(section: PretrainSection, designs: Sequence[ScaledDesign]
         points += _isotoken(section.isotoken, entrants)
     if section.isoflop:
         points += _isoflop(section.isoflop, entrants)
+    known = {point.id for point in points}
+    points += [point for point in _rate_check(section, designs, entrants) if point.id not in known]
+    for point in points:
+        _require_peak(section.optimizer, point)
+    return points
+
+
+def rate_check_points(
+    section: PretrainSection, check: RateCheckSection, designs: Sequence[ScaledDesign]
+) -> list[PretrainPoint]:
+    """The training runs of a check of learning rates, scale by scale in the order of their rates.
+
+    The run at the peak is the study's own with the smallest budget and the first seed.
+
+    Raises:
+        UserError: see `pretraining_points`.
+    """
+    checked = section.model_copy(update={"lr_check": check})
+    points = _rate_check(checked, designs, _entrants(checked, designs))
+    for point in points:
+        _require_peak(section.optimizer, point)
     return points
 
 
@@ -60,6 +82,51 @@ def _isoflop(section: IsoFlopSection, entrants: Sequence[Entrant]) -> Iterator[P
                     )
                 for seed in section.seeds:
                     yield _point(design, aliases, "isoflop", budget, steps, seed)
+
+
+def _rate_check(
+    section: PretrainSection, designs: Sequence[ScaledDesign], entrants: Sequence[Entrant]
+) -> list[PretrainPoint]:
+    """The points of the section's check of learning rates, those at the peak included."""
+    if section.lr_check is None:
+        return []
+    baseline = section.lr_check.design or next((d.base for d in designs if d.kind == "baseline"), None)
+    return [
+        own if factor == 1 else _at_rate(own, float(f"{factor * peak_rate(section.optimizer, own.design.scale):.6g}"))
+        for own in _smallest(section, baseline, entrants)
+        for factor in sorted(section.lr_check.factors)
+    ]
+
+
+def _smallest(section: PretrainSection, baseline: str | None, entrants: Sequence[Entrant]) -> Iterator[PretrainPoint]:
+    """Of each scale, the run of one baseline with the smallest budget and the first seed."""
+    for entrant in entrants:
+        design, aliases = entrant
+        if f"{baseline}@{design.scale.name}" not in (design.name, *aliases):
+            continue
+        if section.isoflop and design.scale.name in section.isoflop.scales:
+            smallest = {"scales": (design.scale.name,), "budgets": (min(section.isoflop.budgets),)}
+            yield next(_isoflop(section.isoflop.model_copy(update=smallest), [entrant]))
+        elif section.isotoken and design.scale.name == section.isotoken.scale:
+            yield next(_isotoken(section.isotoken, [entrant]))
+
+
+def _at_rate(point: PretrainPoint, rate: float) -> PretrainPoint:
+    """The very run with another peak of the learning rate."""
+    spent = exact(point.budget_flops) if point.budget_flops else f"{point.tokens}t"
+    name = f"{slug(point.design.name)}.lr-check.{spent}.lr{exact(rate)}.s{point.seed}"
+    return point.model_copy(update={"id": name, "protocol": "lr-check", "learning_rate": rate})
+
+
+def _require_peak(section: OptimizerSection, point: PretrainPoint) -> None:
+    """Refuse an absolute warm-up that a run has no room for; shares of a run are refused where the study is read."""
+    warmup = warmup_steps(section, point.design.scale, point.steps)
+    if section.absolute_warmup and warmup > (1 - section.decay) * point.steps + 1e-9:
+        decay = f" and a decay over {section.decay:.0%} of them" if section.decay else ""
+        raise UserError(
+            f"pretrain.optimizer: {point.id} has {point.steps:,} steps, too few for a warm-up of {warmup:,.6g}{decay}: "
+            "its learning rate would never reach the peak; shorten the warm-up or train longer"
+        )
 
 
 def _point(

@@ -1,82 +1,65 @@
-"""Pretrain one point: train, log, checkpoint through the store, resume, and leave the loss curve."""
+"""Pretrain one point: train on one device or on several ranks, resume, and leave the loss curve."""
 
 import json
-import math
 import time
-from operator import attrgetter
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
-from aira_lib.datasets.text import Corpus
-from aira_lib.datasets.text.study import study_corpus
+from aira_lib.datasets.study import study_text
 from aira_lib.device import device_kind, kernels, ready_device
 from aira_lib.records import PretrainPoint, TrainingRun
-from aira_lib.study import PretrainSection
+from aira_lib.study import PretrainSection, ResourcesAtScale
 from aira_lib.training import checkpoint
+from aira_lib.training.course import Outcome, train_alone
+from aira_lib.training.curve import finish_curve, tail_mean
 from aira_lib.training.precision import effective_precision
-from aira_lib.training.trainer import StepResult, Trainer
-from aira_lib.training.trainers import TRAINERS, check_trainer
+from aira_lib.training.together import train_together
+from aira_lib.training.trainer import StepResult
+from aira_lib.training.trainers import check_ranks, check_trainer
 from aira_lib.work import Work
 
-LOG_EVERY = 10
-CURVE = "curve"
-"""The part of a checkpoint that is the stage's own: the results of all steps so far."""
-_row = attrgetter(*StepResult.__dataclass_fields__)
 
-
-def pretrain(section: PretrainSection, point: PretrainPoint, work: Work) -> None:
+def pretrain(
+    section: PretrainSection, point: PretrainPoint, work: Work, resources: ResourcesAtScale | None = None
+) -> None:
     """Train to the end of the point's budget.
 
     Leaves `run.json` (a `TrainingRun`), `loss.parquet` (step, tokens, flops, loss, learning_rate, grad_norm) and the
     final checkpoint. An interrupted run goes on from its newest whole checkpoint.
 
+    Args:
+        section: settings.
+        point: what is trained.
+        work: the workplace.
+        resources: ranks that train it together, and what they get of this machine; None: this process alone.
+
     Raises:
-        UserError: no such trainer, no text, or AIRA_DEVICE names a device that is not here.
+        UserError: no such trainer, or not for so many ranks, no text, too little memory, or AIRA_DEVICE names a device
+            that is not here.
+        DeadRank: a rank was killed, or fell silent; another attempt goes on from the last checkpoint.
+        SystemExit: this process was told to end (SIGTERM); a checkpoint was saved.
     """
     started = time.monotonic()
+    ranks = resources.ranks_in_all if resources else 1
     check_trainer(section)
+    check_ranks(section, ranks)
     place = ready_device()
     torch.set_num_threads(work.threads)
-    corpus, stand_in = study_corpus(section.data)
-    if stand_in:
-        work.stand_in(**stand_in.model_dump())
-    trainer = TRAINERS.named(section.trainer)(section, point, corpus.train, place)
-    curve = _resume(trainer, point, work)
+    text = study_text(section.data)
+    if text.stand_in:
+        work.stand_in(**text.stand_in.model_dump())
+    batches = text.batches(point.design.scale, point.seed, work.progress)
     _log_choices(point, work)
-    saved = time.monotonic()
-    for result in trainer.run():
-        curve.append(result)
-        if time.monotonic() - saved > section.checkpoint_seconds and trainer.step < point.steps:
-            _save(trainer, curve, work)
-            saved = time.monotonic()
-        if result.step % LOG_EVERY == 0 or result.step == point.steps:
-            _log(result, work)
-            work.progress(result.step, point.steps, f"loss {result.loss:.3f}")
-    diverged = not curve[-1].finite
-    if not diverged:
-        _save(trainer, curve, work)
+    if resources and ranks > 1:
+        outcome = train_together(section, point, work, resources)
+    else:
+        outcome = train_alone(section, point, batches, place, work)
     checkpoint.prune(work.path, work.push)
-    _finish(section, point, curve, corpus, diverged, time.monotonic() - started, work)
-
-
-def _resume(trainer: Trainer, point: PretrainPoint, work: Work) -> list[StepResult]:
-    newest = checkpoint.latest(work.path)
-    if newest is None:
-        return []
-    step, state = newest
-    curve = state.pop(CURVE)["rows"]
-    trainer.load(step, state)
-    work.progress(step, point.steps, "resumed")
-    return [StepResult(int(row[0]), int(row[1]), *row[2:]) for row in curve.tolist()]
-
-
-def _save(trainer: Trainer, curve: list[StepResult], work: Work) -> None:
-    # As a tensor, for a long run has hundreds of thousands of rows; fp64 holds its whole numbers exactly.
-    rows = torch.tensor([_row(result) for result in curve], dtype=torch.float64)
-    checkpoint.save(work.path, work.push, trainer.step, {**trainer.state(), CURVE: [{"rows": rows}]})
+    curve = finish_curve(work.path)
+    run = _run(section, point, curve, text.read_in(batches, curve[-1].step), outcome, ranks)
+    run = run.model_copy(update={"seconds": time.monotonic() - started})
+    (work.path / "run.json").write_text(run.json_line(), encoding="utf-8")
 
 
 def _log_choices(point: PretrainPoint, work: Work) -> None:
@@ -99,38 +82,25 @@ def _log_choices(point: PretrainPoint, work: Work) -> None:
     )
 
 
-def _log(result: StepResult, work: Work) -> None:
-    values = {"loss": result.loss, "learning_rate": result.learning_rate, "grad_norm": result.grad_norm}
-    finite = {name: value for name, value in values.items() if math.isfinite(value)}
-    work.log.metrics({**finite, "tokens": float(result.tokens), "flops": result.flops}, step=result.step)
-
-
-def _finish(
-    section: PretrainSection, point: PretrainPoint, curve: list[StepResult], corpus: Corpus, diverged: bool,
-    seconds: float, work: Work,
-) -> None:  # fmt: skip
-    table: dict[str, Any] = {
-        name: [getattr(result, name) for result in curve] for name in StepResult.__dataclass_fields__
-    }
-    pq.write_table(pa.table(table), work.path / "loss.parquet")
+def _run(
+    section: PretrainSection, point: PretrainPoint, curve: list[StepResult], data: dict[str, Any], outcome: Outcome,
+    ranks: int,
+) -> TrainingRun:  # fmt: skip
     last, kind = curve[-1], device_kind()
-    run = TrainingRun(
+    return TrainingRun(
         point=point,
-        final_train_loss=None if diverged else _tail_mean(curve),
+        final_train_loss=tail_mean(curve) if outcome.well else None,
         steps=last.step,
         tokens=last.tokens,
         flops=last.flops,
-        status="diverged" if diverged else "ok",
-        data=json.loads(json.dumps(corpus.provenance)),
+        status="ok" if outcome.well else "diverged",
+        data=json.loads(json.dumps(data)),
         device=kind,
         precision=effective_precision(section, kind),
-        kernels=kernels(kind),
-        seconds=seconds,
+        kernels="torch" if section.trainer == "fsdp" else kernels(kind),
+        trainer=section.trainer,
+        ranks=ranks,
+        nonfinite=tuple(result.step - 1 for result in curve if not result.finite),
+        tokens_per_second=outcome.tokens_per_second,
+        mfu=outcome.mfu,
     )
-    (work.path / "run.json").write_text(run.json_line(), encoding="utf-8")
-
-
-def _tail_mean(curve: list[StepResult]) -> float:
-    """Mean loss of the last twentieth of the steps: one step's loss is noisy."""
-    tail = curve[-max(1, len(curve) // 20) :]
-    return sum(result.loss for result in tail) / len(tail)

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from aira_lib.architecture.pattern import Layers
-from aira_lib.models import fused
+from aira_lib.device import plain_kernels
 from aira_lib.proxy.cost import scored_scales, seconds_by_task, seconds_estimate
 from aira_lib.proxy.course import Name, Scores, Stepped, TrainingFailed
 from aira_lib.records import FailureCause
@@ -119,7 +119,7 @@ class _Worker:
 
 def _served(threads: int) -> tuple[int, bool]:
     """What a process was started for and does not change: a training has to be the same here and there."""
-    return threads, fused.plain()
+    return threads, plain_kernels()
 
 
 _alive: dict[int, _Worker] = {}

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aira_lib.datasets.mad import Examples
-from aira_lib.device import Precision
-from aira_lib.models import fused
+from aira_lib.device import Precision, plain_kernels
 from aira_lib.models.language_model import parameter_groups
 from aira_lib.models.mad_model import MADModel
 from aira_lib.models.optimizer import EagerAdamW
@@ -97,7 +96,7 @@ def _step(model: MADModel, examples: Examples, section: ProxySection, device: to
         optimizer.step()
         return loss.detach()
 
-    return GraphedStep(step) if device.type == "cuda" and not fused.plain() else step
+    return GraphedStep(step) if device.type == "cuda" and not plain_kernels() else step
 
 
 def _mean_loss(step: Step, batches: Sequence[Tensor]) -> Tensor:

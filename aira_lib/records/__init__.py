@@ -1,9 +1,10 @@
 """The records that stages exchange: the only shared types, plain data on disk, versioned.
 
 A record is a folder in the store whose `manifest.json` is written last: without it the record does not exist.
-Everything in a record but the fields named `seconds`, `training_seconds`, `created`, `attempt`, `evaluations_trained`
-and `evaluations_found` and the file `track.jsonl` is a function of the study alone: an interrupted and resumed run
-leaves the same bytes as an uninterrupted one.
+Everything in a record but the fields named `seconds`, `training_seconds`, `tokens_per_second`, `mfu`, `created`,
+`attempt`, `evaluations_trained` and `evaluations_found` and the file `track.jsonl` is a function of the study alone,
+and, in its last digits, of the number of ranks that trained: an interrupted and resumed run leaves the same bytes as an
+uninterrupted one.
 """
 
 from aira_lib.records.archive import (
@@ -30,13 +31,14 @@ from aira_lib.records.row import (
     read_rows,
     write_rows,
 )
-from aira_lib.records.training import DesignKind, PretrainPoint, ScaledDesign, Score, TrainingRun
+from aira_lib.records.training import BytesBy, DesignKind, PretrainPoint, ScaledDesign, Score, TrainingRun
 
 __all__ = [
     "PAGE",
     "Accuracies",
     "ArchiveRow",
     "BasePattern",
+    "BytesBy",
     "DesignKind",
     "Estimate",
     "Evaluation",

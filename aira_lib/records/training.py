@@ -7,6 +7,7 @@ from aira_lib.device import DeviceKind, Kernels, Precision
 from aira_lib.records.row import Row
 
 DesignKind = Literal["find", "baseline"]
+Protocol = Literal["isotoken", "isoflop", "lr-check"]
 
 
 class ScaledDesign(Row):
@@ -29,23 +30,30 @@ class ScaledDesign(Row):
 
 
 class PretrainPoint(Row):
-    """One training run to be made: a design, a budget, a seed. `aliases` are designs with the very same layers."""
+    """One training run to be made: a design, a budget, a seed. `aliases` are designs with the very same layers.
+
+    `learning_rate` is the peak where it is not the study's own, as in a check of learning rates.
+    """
 
     id: str
     design: ScaledDesign
     aliases: tuple[str, ...] = ()
-    protocol: Literal["isotoken", "isoflop"]
+    protocol: Protocol
     budget_flops: float | None
     steps: int
     tokens: int
     flops: float
     seed: int
+    learning_rate: float | None = None
 
 
 class TrainingRun(Row):
     """A finished pretraining run. Losses are in nats per token.
 
-    `device`, `precision` and `kernels` are what computed it; None in records that are older than these fields.
+    `device`, `precision` and `kernels` are what computed it, `trainer` and `ranks` how it was spread; None in records
+    that are older than these fields. `nonfinite` are the steps (from 0) whose loss or gradient was not finite and which
+    changed nothing: each read the batch of (`point.seed`, step). `tokens_per_second` and `mfu` (true FLOPs over the
+    peak of all devices, where it is known) are those of the process that finished the run.
     """
 
     point: PretrainPoint
@@ -58,11 +66,23 @@ class TrainingRun(Row):
     device: DeviceKind | None = None
     precision: Precision | None = None
     kernels: Kernels | None = None
+    trainer: str | None = None
+    ranks: int | None = None
+    nonfinite: tuple[int, ...] = ()
+    tokens_per_second: float | None = None
+    mfu: float | None = None
     seconds: float = 0.0
+
+
+BytesBy = Literal["tokens", "tokenizer", "average"]
 
 
 class Score(Row):
     """What was measured on a final checkpoint. `bits_per_byte` does not depend on the tokenizer.
+
+    The `text_bytes` that the scored tokens stand for are counted in one of three ways, as `bytes_by` says: each token
+    is a byte (the ends of documents, too); by the tokenizer, exactly; or by how many bytes of the held-out text there
+    are on average to a token. None in records that are older than these fields, whose tokens were bytes.
 
     `document_sums` are the losses of each held-out document in nats, added up over its scored tokens, of which it has
     `document_tokens`; empty in records that are older than these fields. `loss_stderr` is the standard error of `loss`
@@ -76,6 +96,8 @@ class Score(Row):
     bits_per_byte: float | None
     samples: int
     tokens: int
+    text_bytes: float | None = None
+    bytes_by: BytesBy | None = None
     document_sums: tuple[float, ...] = ()
     document_tokens: tuple[int, ...] = ()
     seconds: float = 0.0

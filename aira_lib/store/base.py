@@ -115,6 +115,9 @@ class Store(Protocol):
     def age(self, name: str) -> float | None:
         """Return the seconds since a name was written; None where it is absent."""
 
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Return the bytes of each name in a folder, or of the one name; nothing is read for it."""
+
     def remove(self, name: str) -> None:
         """Remove a name or a whole folder, manifests first; removing nothing is fine."""
 

@@ -91,9 +91,16 @@ class FileStore:
 
     def tags(self, prefix: str = "") -> dict[str, str]:
         """Return size and times of change of each file."""
-        names = [prefix] if prefix and self.exists(prefix) else self.list(prefix)
-        found = {name: self._path(name).stat() for name in names}
+        found = self._found(prefix)
         return {name: f"{at.st_size} {at.st_ino} {at.st_mtime_ns} {at.st_ctime_ns}" for name, at in found.items()}
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Return the size of each file."""
+        return {name: at.st_size for name, at in self._found(prefix).items()}
+
+    def _found(self, prefix: str) -> dict[str, os.stat_result]:
+        names = [prefix] if prefix and self.exists(prefix) else self.list(prefix)
+        return {name: self._path(name).stat() for name in names}
 
     def exists(self, name: str) -> bool:
         """Say whether a name is a file."""

@@ -160,20 +160,28 @@ class S3Store:
 
     def tags(self, prefix: str = "") -> dict[str, str]:
         """Return the ETag of each object in a folder, or of the one object."""
-        start = self._key(prefix) if prefix else self.prefix
-        found = dict(self._listed(start))
+        return {name: tag for name, (tag, _) in self._found(prefix).items()}
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Return the size of each object in a folder, or of the one object."""
+        return {name: size for name, (_, size) in self._found(prefix).items()}
+
+    def _found(self, prefix: str) -> dict[str, tuple[str, int]]:
+        """Tag and size of each object in a folder, or of the one object."""
+        found = dict(self._listed(self._key(prefix) if prefix else self.prefix))
         return {
-            name: tag for name, tag in found.items() if not prefix or name == prefix or name.startswith(f"{prefix}/")
+            name: what for name, what in found.items() if not prefix or name == prefix or name.startswith(f"{prefix}/")
         }
 
-    def _listed(self, start: str) -> Iterator[tuple[str, str]]:
+    def _listed(self, start: str) -> Iterator[tuple[str, tuple[str, int]]]:
         skip = len(self.prefix) + 1 if self.prefix else 0
         with self._refusals(start[skip:].rstrip("/")):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=start, PaginationConfig={"PageSize": PAGE}
             )
-            found = [(item["Key"], item["ETag"]) for page in pages for item in page.get("Contents", [])]
-        return ((key[skip:], tag) for key, tag in found if not key.endswith("/"))
+            found = [item for page in pages for item in page.get("Contents", [])]
+        named = ((item["Key"][skip:], item) for item in found if not item["Key"].endswith("/"))
+        return ((name, (item["ETag"], item["Size"])) for name, item in named)
 
     def exists(self, name: str) -> bool:
         """Say whether an object exists."""

@@ -7,8 +7,10 @@ from aira_lib.study.digests import canonical_json, changed, digest, flat
 from aira_lib.study.evaluate import EvaluateSection
 from aira_lib.study.extrapolate import ExtrapolateSection
 from aira_lib.study.language import DatasetName, LanguageData, LanguageName
-from aira_lib.study.pretrain import DataSection, IsoFlopSection, IsoTokenSection, OptimizerSection, PretrainSection
+from aira_lib.study.optimizer import OptimizerSection, RateCheckSection
+from aira_lib.study.pretrain import DataSection, IsoFlopSection, IsoTokenSection, PretrainSection
 from aira_lib.study.proxy import MAD_TASKS, MADSettings, MADTaskName, ProxySection, StoppingSection
+from aira_lib.study.resources import Resources, ResourcesAtScale
 from aira_lib.study.study import Study
 from aira_lib.study.task import DEFAULT_TASK, TaskSection
 
@@ -32,6 +34,9 @@ __all__ = [
     "OptimizerSection",
     "PretrainSection",
     "ProxySection",
+    "RateCheckSection",
+    "Resources",
+    "ResourcesAtScale",
     "Section",
     "StoppingSection",
     "Study",

@@ -76,23 +76,27 @@ def _bounds(metadata: Iterable[Any]) -> list[str]:
             if getattr(each, key, None) is not None]  # fmt: skip
 
 
-def _type(annotation: Any) -> str:
+def _type(annotation: Any, each: str = "each ") -> str:
+    """What a value is, in words; bounds of the values of a list say that they are of `each`."""
     inner = get_args(annotation)
     match get_origin(annotation):
         case origin if origin is Annotated:
-            return ", ".join([_type(inner[0]), *(f"each {bound}" for bound in _bounds(inner[1:]))])
+            return ", ".join([_type(inner[0], each), *(f"{each}{bound}" for bound in _bounds(inner[1:]))])
         case None:
             return _WORDS.get(annotation, "section")
         case origin if origin is Literal:
             return " or ".join(f"`{value}`" for value in inner)
         case origin if origin in (Union, types.UnionType):
-            return " or ".join(map(_type, inner))
+            return " or ".join(_type(one, "") for one in inner)
         case origin if origin is tuple:
             several = inner[-1] is Ellipsis
             each = "sections" if _model_in(inner[0]) else _type(inner[0])
             return f"list of {each}" if several else f"list of {len(inner)}: {each}"
         case origin if origin is dict:
-            return f"sections by {'name' if inner[0] is str else _type(inner[0])}"
+            what = (
+                "sections" if _model_in(inner[1]) else _type(inner[1]) if each else "one"
+            )  # of a union, like the others
+            return f"{what} by {'name' if inner[0] is str else _type(inner[0])}"
     return _type(inner[0])
 
 

@@ -6,22 +6,31 @@ from pydantic import Field, model_validator
 
 from aira_lib.device import Precision
 from aira_lib.section import Distinct, Section, Seed, Some
-
-Decay = Annotated[float, Field(ge=0, lt=1)]
+from aira_lib.study.optimizer import OptimizerSection, RateCheckSection
 
 
 class DataSection(Section):
-    """The text that language models are pretrained on; its tokens are bytes.
+    """The text that language models are pretrained on.
 
     `files` reads JSON lines, Parquet and plain text (see `aira_lib.datasets.text.files`) from `paths`; `python-stdlib`
-    is the text that every Python carries, a stand-in for web text.
+    is the text that every Python carries, a stand-in for web text. Both are read into memory, and their tokens are
+    bytes. `shards` reads text of any size that `aira data prepare` has turned into tokens.
+
+    Each window of the training text is read once an epoch, in an order drawn by the seed of a run. `packing` says
+    whether attention and state pass over the ends of documents within a window ("across", as the paper has it) or not
+    ("masked"). `shards_at_once` is for disks smaller than the corpus: an epoch takes so many shards at a time, in an
+    order of its own, and permutes the windows of those; of fetched shards three times as many are kept.
     """
 
-    name: Literal["python-stdlib", "files"] = "python-stdlib"
+    name: Literal["python-stdlib", "files", "shards"] = "python-stdlib"
     paths: Annotated[tuple[str, ...], Distinct] = ()
     text_field: str = "text"
     max_train_bytes: int = Field(4_000_000, ge=10_000)
     max_validation_bytes: int = Field(1_000_000, ge=1_000)
+    shards: str = ""
+    tokenizer: str = ""
+    shards_at_once: int | None = Field(None, ge=1)
+    packing: Literal["across", "masked"] = "across"
 
     @model_validator(mode="after")
     def _paths_for_files(self) -> "DataSection":
@@ -31,31 +40,15 @@ class DataSection(Section):
             raise ValueError(f"paths are of files and folders here, and {remote!r} is none; copy it to this machine")
         return self
 
-
-class OptimizerSection(Section):
-    """AdamW with a warm-up, stable, decay schedule. The paper states none of it.
-
-    Warm-up, plateau and a linear decay over a fifth of the steps are those of a sister paper (Bae et al., arXiv
-    2510.04800), which gives no betas, decay or clipping: here they are what TorchTitan and lingua are run with.
-    `learning_rate` is the peak at `reference_width`; a model of another width uses lr * reference_width / d_model. The
-    sister paper's peaks, 3e-3 at 350M, 6e-4 at 1B and 3e-4 at 3B, follow no such rule.
-    """
-
-    learning_rate: float = Field(3e-3, gt=0)
-    reference_width: int = Field(64, ge=1)
-    betas: tuple[Decay, Decay] = (0.9, 0.95)
-    weight_decay: float = Field(0.1, ge=0)
-    clip: float = Field(1.0, gt=0)
-    warmup_fraction: float = Field(0.1, ge=0, le=1)
-    decay_fraction: float = Field(0.2, ge=0, le=1)
-
     @model_validator(mode="after")
-    def _reaches_its_peak(self) -> "OptimizerSection":
-        if self.warmup_fraction + self.decay_fraction > 1 + 1e-9:
-            raise ValueError(
-                f"warmup_fraction {self.warmup_fraction:g} and decay_fraction {self.decay_fraction:g} overlap, so the "
-                "learning rate would never reach its peak: together they must be at most 1"
-            )
+    def _place_of_shards(self) -> "DataSection":
+        if (self.name == "shards") != bool(self.shards):
+            raise ValueError("shards names the folder or s3:// place of name: shards, which needs it")
+        of_shards, of_text = ("tokenizer", "shards_at_once"), ("text_field", "max_train_bytes", "max_validation_bytes")
+        foreign = of_text if self.shards else of_shards
+        defaults = type(self).model_fields
+        if given := next((key for key in foreign if getattr(self, key) != defaults[key].default), None):
+            raise ValueError(f"{given} says nothing of name: {self.name}; leave it out")
         return self
 
 
@@ -79,9 +72,13 @@ class IsoFlopSection(Section):
 class PretrainSection(Section):
     """Which points are pretrained (finds by these extrapolation methods, and all baselines) and how.
 
-    `trainer` names what trains them, one of `aira_lib.training.trainers.TRAINERS`. `micro_batch_tokens` bounds the
-    tokens of one forward pass; None takes a whole step at once. `precision` is that of the matrix products, as in
-    `ProxySection`; None is bf16 on CUDA and fp32 on a CPU. A run is scored in the precision in which it was trained.
+    `trainer` names what trains them, one of `aira_lib.training.trainers.TRAINERS`: `one-device`; or, on as many ranks
+    as the study's `resources` say, `ddp`, where each has the whole model, and `fsdp`, where each has its part.
+    `micro_batch_tokens` bounds the tokens of one forward pass of a rank; None takes all of its step at once.
+    `recompute` keeps only the inputs of layers for the backward pass: less memory, a third more time, the same result.
+    `compile` has PyTorch compile the layers but Mamba-2's; on CUDA alone. `precision` is that of the matrix products,
+    as in `ProxySection`; None is bf16 on CUDA and fp32 on a CPU. A run is scored in the precision in which it was
+    trained. After `checkpoint_seconds` at most there is another checkpoint: what an interruption loses.
     """
 
     data: DataSection = DataSection()
@@ -90,6 +87,9 @@ class PretrainSection(Section):
     trainer: str = "one-device"
     micro_batch_tokens: int | None = Field(None, ge=1)
     precision: Precision | None = None
+    recompute: bool = False
+    compile: bool = False
     checkpoint_seconds: float = Field(60.0, gt=0)
     isotoken: IsoTokenSection | None = None
     isoflop: IsoFlopSection | None = None
+    lr_check: RateCheckSection | None = None

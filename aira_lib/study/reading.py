@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from aira_lib.errors import SpecError, closest, nearest
 from aira_lib.section import LARGEST
 from aira_lib.study import Study
+from aira_lib.study.optimizer import BY_SCALE, ONE_VALUE
 
 LONGEST_STUDY = 1_000_000
 """Characters of a file; the longest of our own has some thousand."""
@@ -137,7 +138,7 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def _in_words(problem: Any) -> str:
-    place = ".".join(map(_part, problem["loc"])) or "the study"
+    place = ".".join(_part(part) for part in problem["loc"] if part not in (ONE_VALUE, BY_SCALE)) or "the study"
     match problem["type"]:
         case "extra_forbidden":
             return f"unknown key {place!r}{nearest(str(problem['loc'][-1]), _keys_at(problem['loc'][:-1]))}"

@@ -5,7 +5,7 @@ study has a digest; every record carries the digest of what made it. Where a stu
 and where its results are kept do not change the results, so they are not part of it (see `aira_lib.settings`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
@@ -18,12 +18,14 @@ from aira_lib.study.agent import AgentSection
 from aira_lib.study.aggregate import AggregateSection
 from aira_lib.study.evaluate import EvaluateSection
 from aira_lib.study.extrapolate import ExtrapolateSection
+from aira_lib.study.optimizer import OptimizerSection, RateCheckSection
 from aira_lib.study.pretrain import PretrainSection
 from aira_lib.study.proxy import ProxySection
+from aira_lib.study.resources import Resources, ResourcesAtScale
 from aira_lib.study.task import TaskSection
 
 KINDS_OF_TOKENS = 256
-"""Of text in pretraining, whose tokens are bytes."""
+"""Of text in pretraining, where its tokens are bytes."""
 
 
 class Study(Section):
@@ -39,6 +41,7 @@ class Study(Section):
     extrapolate: ExtrapolateSection = ExtrapolateSection()
     pretrain: PretrainSection = PretrainSection()
     evaluate: EvaluateSection = EvaluateSection()
+    resources: dict[str, Resources] = {}
 
     @field_validator("scales", mode="before")
     @classmethod
@@ -70,9 +73,12 @@ class Study(Section):
             for name in section.agents:
                 if name not in agents:
                     raise ValueError(f"aggregate {section.name!r}: unknown agent {name!r}{nearest(name, agents)}")
+        _require_baseline(self.pretrain.lr_check, self.extrapolate.baselines, self.trainable_scales())
+        _require_values(self.pretrain.optimizer, self.trainable_scales(), known)
         for name in self.trainable_scales():
             if name in self.scales:
-                _require_trainable(self.scales[name])
+                # What kinds of tokens shards have is known where they are (see `aira_lib.flow.checks`).
+                _require_trainable(self.scales[name], 2 if self.pretrain.data.shards else KINDS_OF_TOKENS)
         return self
 
     def _scale_names(self) -> list[tuple[str, str]]:
@@ -81,7 +87,12 @@ class Study(Section):
             names.append(("pretrain.isotoken.scale", self.pretrain.isotoken.scale))
         if self.pretrain.isoflop:
             names += [("pretrain.isoflop.scales", s) for s in self.pretrain.isoflop.scales]
+        names += [(f"resources.{stage}.by_scale", s) for stage, of in self.resources.items() for s in of.by_scale]
         return names
+
+    def resources_of(self, stage: str, scale: str | None = None) -> ResourcesAtScale:
+        """What one unit of a stage gets, at a scale where it has one."""
+        return self.resources.get(stage, Resources()).at(scale)
 
     def trainable_scales(self) -> tuple[str, ...]:
         """Names of the scales that are pretrained, in the order of the spec, each once."""
@@ -90,8 +101,31 @@ class Study(Section):
         return tuple(dict.fromkeys((*isoflop, *isotoken)))
 
 
-def _require_trainable(scale: Scale) -> None:
+def _require_values(optimizer: OptimizerSection, trained: Sequence[str], known: Collection[str]) -> None:
+    """Refuse settings with a value for each scale that leave out one that is trained, or name one that is not there."""
+    for setting, values in optimizer.by_scale().items():
+        place = f"pretrain.optimizer.{setting}"
+        for name in values:
+            if name not in known:
+                raise ValueError(f"{place}: unknown scale {name!r}{nearest(name, known)}")
+        if missing := [name for name in trained if name not in values]:
+            raise ValueError(f"{place} has no value for scale {missing[0]!r}, which is trained; give it one")
+
+
+def _require_baseline(check: RateCheckSection | None, baselines: Sequence[str], trained: Sequence[str]) -> None:
+    """Refuse a check of learning rates that would have nothing to train; finds are not known before the searches."""
+    if check is None:
+        return
+    if not trained:
+        raise ValueError("pretrain.lr_check: nothing is trained; add pretrain.isotoken or pretrain.isoflop")
+    if not baselines:
+        raise ValueError("pretrain.lr_check trains a baseline, and there is none; name one in extrapolate.baselines")
+    if check.design is not None and check.design not in baselines:
+        raise ValueError(f"pretrain.lr_check.design: no baseline {check.design!r}{nearest(check.design, baselines)}")
+
+
+def _require_trainable(scale: Scale, tokens: int) -> None:
     try:
-        scale.require_trainable(KINDS_OF_TOKENS)
+        scale.require_trainable(tokens)
     except ValueError as error:
         raise ValueError(f"scales.{scale.name}, which is to be trained: {error}") from None

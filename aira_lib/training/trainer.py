@@ -1,4 +1,4 @@
-"""What a trainer of language models is. The stage around it reads the text, logs, saves checkpoints and resumes."""
+"""What a trainer of language models is. What is around it reads the text, logs, saves checkpoints and resumes."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -10,8 +10,7 @@ from aira_lib.study import PretrainSection
 from aira_lib.training.checkpoint import Part, Shards
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from aira_lib.datasets.batches import Batches
 
 
 @dataclass(frozen=True)
@@ -45,13 +44,13 @@ class Trainer(Protocol):
     def run(self) -> Iterator[StepResult]:
         """Train on to the point's last step, giving each step's result.
 
-        A result whose loss or gradient is not finite is the last one given; the weights are then those before its step.
+        Where loss or gradient are not finite, on any rank, the step changes nothing: weights and moments stay those
+        before it, and the next step goes on with the next batch. Who asks for results decides whether it does.
         """
 
     def state(self) -> Mapping[str, Shards]:
         """Everything that a resumed run needs besides the step, by part: `model`, and what else this trainer has.
 
-        A part `curve` is the stage's own.
         The shards of `model` together are the state dictionary of the point's `LanguageModel`, by which it is scored.
         """
 
@@ -59,5 +58,5 @@ class Trainer(Protocol):
         """Go on from a saved state, whose shards were put together."""
 
 
-TrainerFactory = Callable[[PretrainSection, PretrainPoint, "NDArray[np.uint8]", str], Trainer]
-"""Makes a trainer from the section, the point, the training text [n_tokens] and a device such as "cpu" or "cuda:1"."""
+TrainerFactory = Callable[[PretrainSection, PretrainPoint, "Batches", str], Trainer]
+"""Makes a trainer from the section, the point, the batches of steps and a device such as "cpu" or "cuda:1"."""

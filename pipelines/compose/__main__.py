@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--study", type=Path, required=True, help="file with the study as JSON")
     parser.add_argument("--store", default="runs", help="folder, file:// or s3:// where records are kept")
     parser.add_argument("--parallelism", type=int, default=2, help="searches or pretraining points at once")
+    parser.add_argument("--points-at-once", type=int, help="of pretraining points, where they take more than others")
     parser.add_argument("--kubernetes", action="store_true", help="compile to Kubernetes objects")
     parser.add_argument("--output", type=Path, required=True, help="pipeline root (run) or YAML file (compile)")
     args = parser.parse_args()
@@ -37,7 +38,9 @@ def main() -> None:
         runner = local.SubprocessRunner(use_venv=False)
         local.init(runner, pipeline_root=str(args.output), raise_on_error=True)
         trains = bool(Study.model_validate_json(study).trainable_scales())
-        compose_pipeline(args.parallelism, trains=trains)(study=study, store=args.store)
+        compose_pipeline(args.parallelism, trains=trains, points_at_once=args.points_at_once)(
+            study=study, store=args.store
+        )
 
 
 def _as_manifests(pipeline: BaseComponent, output: Path) -> None:

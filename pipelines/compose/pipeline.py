@@ -23,7 +23,11 @@ FURTHER = "further"
 
 
 def compose_pipeline(
-    parallelism: int, store: str = "runs", study: str | None = None, trains: bool = True
+    parallelism: int,
+    store: str = "runs",
+    study: str | None = None,
+    trains: bool = True,
+    points_at_once: int | None = None,
 ) -> Callable[..., Any]:
     """Build the pipeline.
 
@@ -33,6 +37,7 @@ def compose_pipeline(
         study: default for the pipeline's parameter of that name (JSON text); None makes it required.
         trains: whether to pretrain; kfp.local cannot collect what a loop over nothing gives, so a study on this
             machine that pretrains nothing is run without that loop.
+        points_at_once: how many pretraining points run at once, where these take more of a machine than searches do.
     """
 
     def compose(study: str, store: str = store) -> str:
@@ -45,7 +50,7 @@ def compose_pipeline(
         Returns:
             URI of the report's record.
         """
-        return _Flow(study, store, parallelism, trains).report()  # type: ignore[no-any-return]
+        return _Flow(study, store, parallelism, points_at_once or parallelism, trains).report()  # type: ignore[no-any-return]
 
     if study is not None:
         compose.__defaults__ = (study, store)
@@ -59,9 +64,9 @@ class _Flow:
     It is made anew for each reader: kfp changes a list that it collects.
     """
 
-    def __init__(self, study: Any, store: Any, parallelism: int, trains: bool) -> None:
+    def __init__(self, study: Any, store: Any, searches_at_once: int, points_at_once: int, trains: bool) -> None:
         self._given = {"study": study, "store": store}
-        self._parallelism, self._trains = parallelism, trains
+        self._searches_at_once, self._points_at_once, self._trains = searches_at_once, points_at_once, trains
         self.left: dict[str, Callable[[], Any]] = {}
 
     def report(self) -> Any:
@@ -75,7 +80,7 @@ class _Flow:
                     self.left[stage.name] = self._output(self._task(stage, self._read(stage, self.left)))
                 case "search":
                     names = _ready(list_searches(study=self._given["study"])).output
-                    self._loop([each for each in order if each.per == "search"], names, "unit")
+                    self._loop([each for each in order if each.per == "search"], names, "unit", self._searches_at_once)
                 case "point":
                     self._points([each for each in order if each.per == "point"])
         return self.left[REPORT]()
@@ -86,12 +91,12 @@ class _Flow:
             return
         points = _ready(list_points(**self._given, designs=self.left[POINTS]()))
         # A point names its record of designs: kfp.local gives every outside output in a loop the loop's item.
-        self._loop(stages, points.output, "point")
+        self._loop(stages, points.output, "point", self._points_at_once)
 
-    def _loop(self, stages: Sequence[Stage], items: Any, parameter: str) -> None:
+    def _loop(self, stages: Sequence[Stage], items: Any, parameter: str, at_once: int) -> None:
         """Tasks of stages that have one for each item, each after those in the loop that it reads."""
         made: dict[str, Callable[[], Any]] = {}
-        with dsl.ParallelFor(items, parallelism=self._parallelism) as item:
+        with dsl.ParallelFor(items, parallelism=at_once) as item:
             for stage in stages:
                 made[stage.name] = self._output(self._task(stage, {parameter: item, **self._read(stage, made)}))
         self.left |= {name: partial(_collected, output) for name, output in made.items()}

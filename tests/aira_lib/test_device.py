@@ -1,6 +1,9 @@
 """One answer to: which device, which kernels, how many cores."""
 
+import importlib
 import os
+import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -27,6 +30,71 @@ def test_plain_kernels_are_those_of_pytorch(monkeypatch):
     assert device.kernels("cpu") == "fused"  # numba is part of the test environment
     monkeypatch.setenv("AIRA_KERNELS", "plain")
     assert device.kernels("cpu") == device.kernels("cuda") == "torch"
+
+
+@pytest.fixture
+def packages(tmp_path, monkeypatch):
+    """Writes packages of kernels, which are found from then on; forgets them and what was learnt of them afterwards."""
+    monkeypatch.delenv("AIRA_KERNELS", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+
+    def write(module, text):
+        path = tmp_path / f"{module.replace('.', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in path.relative_to(tmp_path).parents:
+            (tmp_path / folder / "__init__.py").touch()
+        path.write_text(text)
+        device.import_problem.cache_clear()
+        importlib.invalidate_caches()
+
+    device.import_problem.cache_clear()
+    yield write
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+    device.import_problem.cache_clear()
+
+
+FLA, MAMBA = "fla.ops.simple_gla", "mamba_ssm.ops.triton.ssd_combined"
+SCAN = {FLA: "def chunk_simple_gla(): ...", MAMBA: "def mamba_chunk_scan_combined(): ..."}
+
+
+def test_the_scan_on_cuda_is_the_first_that_can_be_imported(packages, monkeypatch):
+    assert device.kernels("cuda") == "torch"
+    packages(MAMBA, SCAN[MAMBA])
+    assert device.kernels("cuda") == "mamba-ssm"
+    packages(FLA, SCAN[FLA])
+    assert device.kernels("cuda") == "fla"
+    assert device.kernels("cpu") == "fused"
+    monkeypatch.setenv("AIRA_KERNELS", "plain")
+    assert device.kernels("cuda") == "torch"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import selective_scan_cuda", "ModuleNotFoundError: No module named 'selective_scan_cuda'"),
+        ("raise RuntimeError('0 active drivers ([]).\\nThere should only be one.')", "RuntimeError: 0 active drivers"),
+        ("raise OSError('libcudart.so.12: cannot open shared object file')", "OSError: libcudart.so.12: cannot open"),
+        ("something_else = 1", "AttributeError: "),
+        ("from", "SyntaxError: "),
+    ],
+)
+def test_a_package_that_is_found_and_cannot_be_imported_is_passed_over_with_a_reason(packages, text, words):
+    """`find_spec` finds it: only the import tells."""
+    packages(FLA, text)
+    assert find_spec("fla") is not None
+    assert device.kernels("cuda") == "torch"
+    problem = device.import_problem(device.CUDA_SCANS["fla"])
+    assert not problem.missing
+    assert problem.words.startswith(words)
+    assert "\n" not in problem.words
+    packages(MAMBA, SCAN[MAMBA])
+    assert device.kernels("cuda") == "mamba-ssm"
+
+
+def test_what_is_not_installed_is_said_so(packages):
+    assert device.import_problem("fla.ops:f") == (True, "not installed")
 
 
 @pytest.mark.parametrize(("quota", "most"), [("max 100000", None), ("150000 100000", 1), ("50000 100000", 1)])

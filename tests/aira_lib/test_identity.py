@@ -13,7 +13,7 @@ import pytest
 
 from aira_lib import identity
 from aira_lib.architecture.primitives import PRIMITIVES
-from aira_lib.architecture.scales import Scale, scale_named
+from aira_lib.architecture.scales import RopeScaling, Scale, scale_named
 from aira_lib.evaluations.key import key_of
 from aira_lib.extrapolate.stage import describe
 from aira_lib.flow.stage import STAGES
@@ -21,7 +21,7 @@ from aira_lib.flow.units import units_of
 from aira_lib.identity import PIECES, VERSIONS
 from aira_lib.pretrain.points import pretraining_points
 from aira_lib.records import PretrainPoint
-from aira_lib.study import Study
+from aira_lib.study import ResourcesAtScale, Study
 from aira_lib.study.reading import parse_study
 from aira_lib.tasks import further
 from aira_lib.tasks.airs.packages import installed
@@ -113,25 +113,45 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "extrapolate.baselines": (["Composer"], AFTER_EXTRAPOLATE),
     "pretrain.data.max_train_bytes": (50_000, AFTER_PRETRAIN),
     "pretrain.data.max_validation_bytes": (9_000, AFTER_PRETRAIN),
+    "pretrain.data.packing": ("masked", AFTER_PRETRAIN),
     "pretrain.optimizer.learning_rate": (1e-3, AFTER_PRETRAIN),
     "pretrain.optimizer.reference_width": (8, AFTER_PRETRAIN),
     "pretrain.optimizer.betas": ([0.8, 0.9], AFTER_PRETRAIN),
     "pretrain.optimizer.weight_decay": (0.2, AFTER_PRETRAIN),
     "pretrain.optimizer.clip": (0.5, AFTER_PRETRAIN),
+    "pretrain.optimizer.schedule": ("cosine", AFTER_PRETRAIN),
     "pretrain.optimizer.warmup_fraction": (0.2, AFTER_PRETRAIN),
+    "pretrain.optimizer.warmup_steps": (2, AFTER_PRETRAIN),
+    "pretrain.optimizer.warmup_tokens": ({"nano": 2048}, AFTER_PRETRAIN),
     "pretrain.optimizer.decay_fraction": (0.3, AFTER_PRETRAIN),
+    "pretrain.optimizer.on_nonfinite": ("skip", AFTER_PRETRAIN),
     "pretrain.methods": (["stack"], ONLY_REPORT),  # which points there are; each is what it was
     "pretrain.micro_batch_tokens": (512, AFTER_PRETRAIN),
     "pretrain.precision": ("bf16", AFTER_PRETRAIN),
     "pretrain.checkpoint_seconds": (7.0, ONLY_REPORT),
     "evaluate.samples": (9, AFTER_EVALUATE),
     "evaluate.batch_size": (2, ONLY_REPORT),
+    **{
+        f"resources.pretrain.{key}": (value, NEITHER)
+        for key, value in (
+            ("nodes", 2),
+            ("ranks_per_node", 2),
+            ("gpus_per_node", 8),
+            ("cores", 3),
+            ("memory_gib", 1.5),
+            ("deadline_hours", 3.0),
+            ("by_scale", {"nano": {"ranks_per_node": 2}}),
+        )
+    },
 }
 
 # Settings of which one of their kind stands above, and those that another test changes.
 LIKE_OTHERS = {
     "agents.name", "agents.one_change", "agents.tree.uct_c", "scales", "proxy.dataset", "pretrain.trainer",
-    "pretrain.data.name", "pretrain.data.paths", "pretrain.data.text_field", "pretrain.isotoken", "pretrain.isoflop",
+    "pretrain.data.name", "pretrain.data.paths", "pretrain.data.text_field", "pretrain.data.shards",
+    "pretrain.data.tokenizer", "pretrain.data.shards_at_once", "pretrain.isotoken", "pretrain.isoflop",
+    "pretrain.optimizer.final_fraction", "pretrain.optimizer.max_skips", "pretrain.lr_check",
+    "pretrain.lr_check.factors", "pretrain.lr_check.design",
     "pretrain.isotoken.seeds", "pretrain.isoflop.seeds", "pretrain.isoflop.rounding", "aggregate", "task.folder",
     "task.validation", "task.validation_fraction", "task.folders", "proxy.stopping.eta", "proxy.stopping.rungs",
     "proxy.stopping.margin", "proxy.stopping.bars", "proxy.difficulty.vocab_size", "proxy.difficulty.seq_len",
@@ -146,6 +166,9 @@ LIKE_OTHERS = {
     *(f"proxy.language.{name}" for name in (
         "paths", "test_paths", "text_field", "tokenizer", "vocab_size", "seq_len", "train_examples", "test_examples")),
     *(f"scales.{name}" for name in Scale.model_fields),
+    "resources", "resources.by_scale", *(f"resources.by_scale.{name}" for name in ResourcesAtScale.model_fields),
+    *(f"resources.{name}" for name in ResourcesAtScale.model_fields),
+    *(f"scales.rope_scaling.{name}" for name in RopeScaling.model_fields),
 }  # fmt: skip
 
 

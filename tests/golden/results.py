@@ -87,7 +87,7 @@ def _mad() -> Any:
 
 
 def _text() -> Any:
-    from aira_lib.datasets.text import batches, python_stdlib_corpus, text_files_corpus
+    from aira_lib.datasets.text import python_stdlib_corpus, text_files_corpus
     from aira_lib.proxy.text import text_data
 
     with tempfile.TemporaryDirectory() as name:
@@ -100,7 +100,6 @@ def _text() -> Any:
     return {
         "corpora": [_sha(corpus.train, corpus.validation) for corpus in corpora],
         "stories": _sha(stories.train.inputs, stories.validation.targets, stories.test.inputs),
-        "windows": _sha(*batches(corpora[1].train, 16, 3, 2, 5)),
     }
 
 
@@ -274,10 +273,13 @@ def _trained() -> tuple[Study, "tempfile.TemporaryDirectory[str]"]:
 
 
 def _training() -> Any:
+    from aira_lib.datasets.batches import ArraySource, Batches
     from aira_lib.records import read_columns
 
+    batches = Batches(ArraySource(np.arange(999), 999, 0), 16, 5, 2)
     columns = read_columns(Path(_trained()[1].name) / "run" / "loss.parquet")
-    return {name: columns[name] for name in ("step", "tokens", "flops", "loss", "learning_rate")}
+    curve = {name: columns[name] for name in ("step", "tokens", "flops", "loss", "learning_rate")}
+    return {**curve, "windows": [batches.rows(step).inputs[:, 0].tolist() for step in (0, 20)]}
 
 
 def _evaluate() -> Any:

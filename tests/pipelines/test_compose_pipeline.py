@@ -35,3 +35,11 @@ def test_all_tasks_have_the_plugins_with_which_a_pipeline_was_compiled(
     assert not any(environments())
     monkeypatch.setenv("AIRA_PLUGINS", "json.tool")
     assert all(each == {"AIRA_PLUGINS": "json.tool"} for each in environments())
+
+
+def test_fewer_points_than_searches_may_run_at_once(tmp_path: Path) -> None:
+    """A point of several ranks takes several cores."""
+    compiler.Compiler().compile(compose_pipeline(6, points_at_once=2), str(tmp_path / "x.yaml"))
+    tasks = next(yaml.safe_load_all((tmp_path / "x.yaml").read_text()))["root"]["dag"]["tasks"]
+    limits = [task["iteratorPolicy"]["parallelismLimit"] for task in tasks.values() if "iteratorPolicy" in task]
+    assert sorted(limits) == [2, 6]

@@ -14,6 +14,14 @@ def flops(scale: Scale, seen: int) -> int:
     return 6 * params(scale) + 12 * seen * scale.q_dim
 
 
+def causal_flops(scale: Scale, window: int) -> int:
+    """As `flops`, where position t of S sees min(t, window) positions: with no window (S + 1) / 2 in the mean."""
+    length = scale.seq_len
+    window = min(window, length)
+    seen = window * (window + 1) // 2 + (length - window) * window  # over all positions of a sequence
+    return 6 * params(scale) + round(12 * seen * scale.q_dim / length)
+
+
 def cache_values(scale: Scale, held: int) -> int:
     """Keys and values of `held` positions."""
     return 2 * scale.kv_dim * held
@@ -27,7 +35,9 @@ ATTENTION = Primitive(
     ink="#ffffff",
     params=params,
     flops=lambda scale: flops(scale, scale.seq_len),
+    causal_flops=lambda scale: causal_flops(scale, scale.seq_len),
     module="aira_lib.models.attention:Attention",
+    documents=True,
     spellings=("mA",),
     cache_values=cache_values,
     cpu_flops_per_second=9e10,

@@ -35,6 +35,7 @@ MAMBA2 = Primitive(
     params=params,
     flops=flops,
     module="aira_lib.models.mamba2:Mamba2",
+    documents=True,
     state_values=state_values,
     dimensions=lambda scale: f"Mamba-2 state {scale.d_state}, expansion {scale.d_ssm // scale.d_model}",
     cpu_flops_per_second=9e10,

@@ -21,7 +21,10 @@ PAPER_PRIMITIVES = ("A", "M", "Mb")
 Module = str | Callable[..., Any]
 """``"package.module:Class"``, or a callable. Called with a Scale and `kernel` ("auto" or "torch", see
 `aira_lib.models.scan`), it returns an nn.Module that maps [batch, length, d_model] to the same shape; no position may
-see a later one. A Linear named `out` is its output projection, whose initial weights shrink with depth."""
+see a later one. Its attribute `output_projection` names its last Linear, whose initial weights shrink with depth, or is
+None. For masked documents see `Primitive.documents`. For decoding, a module that mixes positions has a method `extend`:
+of the next positions [batch, new, d_model] and its own state, None at the beginning, it returns their outputs and the
+next state."""
 
 
 def nothing(scale: Scale) -> int:
@@ -51,8 +54,11 @@ class Primitive:
         ink: Of letters on that colour.
         params: Parameters of a layer without its RMSNorm.
         flops: Training FLOPs a token of a layer, forward and backward: 6 for each weight of a matrix product.
+        causal_flops: The same where nothing is computed that causality hides; None: no less than `flops`.
         module: What builds the layer.
         mixes: Whether a position's output depends on other positions.
+        documents: Whether its module's forward pass takes `documents` (`aira_lib.models.masks.Documents`), between
+            which nothing may pass. What does not mix needs none.
         spellings: Other ways to write it in a pattern.
         cache_values: Keys and values that a layer holds at inference, of a Scale and the tokens of one sequence.
         state_values: What a layer holds of one sequence whatever its length.
@@ -71,7 +77,9 @@ class Primitive:
     params: Callable[[Scale], int]
     flops: Callable[[Scale], int]
     module: Module
+    causal_flops: Callable[[Scale], int] | None = None
     mixes: bool = True
+    documents: bool = False
     spellings: tuple[str, ...] = ()
     cache_values: Callable[[Scale, int], int] = no_cache
     state_values: Callable[[Scale], int] = nothing
@@ -79,6 +87,10 @@ class Primitive:
     cpu_flops_per_second: float = 9e10
     cpu_seconds_per_layer_step: float = 1.5e-3
     version: int = 1
+
+    def true_flops(self, scale: Scale) -> int:
+        """Training FLOPs a token of a layer whose kernel computes nothing that causality hides."""
+        return (self.causal_flops or self.flops)(scale)
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -111,6 +123,19 @@ class Primitives(Registry[Primitive]):
         """The paper's three and those among `symbols` (others are ignored), in the order of the registry."""
         shown = {*PAPER_PRIMITIVES, *symbols}
         return tuple(symbol for symbol in self if symbol in shown)
+
+    def require_documents(self, symbols: Iterable[str]) -> None:
+        """Refuse layers that cannot keep packed documents apart.
+
+        Raises:
+            UserError: the first such primitive among the symbols.
+        """
+        for primitive in map(self.named, symbols):
+            if primitive.mixes and not primitive.documents:
+                raise UserError(
+                    f"primitive {primitive.symbol!r} does not keep documents apart: let them attend across, leave it "
+                    "out, or have its module take `documents` and say so by Primitive(documents=True)"
+                )
 
     def in_key(self, symbols: Iterable[str]) -> dict[str, dict[str, int | str]]:
         """What a key holds of the code of some symbols: versions that are not the first, and whose a layer is.

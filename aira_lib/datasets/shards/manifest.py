@@ -2,9 +2,12 @@
 
 ::
 
-    train-00000.bin  train-00000.idx  train-00001.bin  …  validation-00000.bin  …  manifest.json
+    train-00000-000.bin  train-00000-000.idx  train-00000-001.bin  …  validation-00000-000.bin  …
+    tokenizer.json  manifest.json
 
-A split is the concatenation of its shards in the order of the manifest. Every document ends with the token `end`.
+Shards that are made here are named by split, part of the inputs, and number; those of other tools as they are. Beside
+them lies the tokenizer, unless tokens are bytes. A split is the concatenation of its shards in the order of the
+manifest. Every document ends with the token `end`.
 """
 
 from typing import Literal

@@ -29,9 +29,9 @@ class Corpus:
     provenance: dict[str, Any]
 
 
-def goes_to_validation(digest: bytes) -> bool:
-    """Whether the document with this hash (of at least 8 bytes) is held out: one in ten."""
-    return int.from_bytes(digest[:8], "big") % VALIDATION_ONE_IN == 0
+def goes_to_validation(digest: bytes, one_in: int = VALIDATION_ONE_IN) -> bool:
+    """Whether the document with this hash (of at least 8 bytes) is held out: one in ten, or in as many as are given."""
+    return int.from_bytes(digest[:8], "big") % one_in == 0
 
 
 class Part:

@@ -5,7 +5,7 @@
 | `.jsonl`, `.json`, `.ndjson`, also with `.gz` or `.zst` (C4, Dolma, DCLM-Baseline) | the text field of a line |
 | `.parquet` (DCLM-Baseline, FineWeb on Hugging Face) | the text column of a row |
 | `.txt` whose first line is a JSON string (BabiStories as published) | a line |
-| `.txt`, `.md` | a file |
+| `.txt`, `.md`, also with `.gz` or `.zst` | a file |
 
 Files are read in the order given, those of a folder by name, and no further than the byte limits need. A document is
 held out by a hash of its content, so equal documents never fall on both sides; equal documents are taken once. Near
@@ -16,7 +16,10 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from aira_lib.datasets.text.corpus import SEPARATOR, Corpus, Part, corpus_of, goes_to_validation
 from aira_lib.errors import UserError
@@ -26,6 +29,27 @@ _PLAIN = (".txt", ".md")
 _COMPRESSED = (".gz", ".zst")
 _BATCH_ROWS = 256
 _LONGEST_FIRST_LINE = 1 << 20
+_BUFFER = 1 << 16
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a file.
+
+    Attributes:
+        file: any of the known kinds.
+        start: of files of lines that are not compressed the first byte, of Parquet the first row group, else 0.
+        stop: the first one behind the part; None is the end. A line belongs to the part in which it begins.
+    """
+
+    file: Path
+    start: int = 0
+    stop: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of the file."""
+        return self.start == 0 and self.stop is None
 
 
 def text_files_corpus(
@@ -91,7 +115,7 @@ def text_files(path: Path, must_exist: bool = True) -> list[Path]:
 
 def _unread(path: Path) -> bool:
     """Whether a file of this name would be read, but not compressed."""
-    return kind_of(path) not in ("", *_LINES)
+    return kind_of(path) not in ("", *_LINES, *_PLAIN)
 
 
 def kind_of(path: Path) -> str:
@@ -99,12 +123,18 @@ def kind_of(path: Path) -> str:
     suffixes = [suffix for suffix in path.suffixes if suffix not in _COMPRESSED]
     kind = suffixes[-1] if suffixes else ""
     if path.suffix in _COMPRESSED:
-        return kind if kind in _LINES else ""
+        return kind if kind in (*_LINES, *_PLAIN) else ""
     return kind if kind in (*_LINES, *_PLAIN, ".parquet") else ""
 
 
+def holds_lines(path: Path) -> bool:
+    """Whether a file can be read from any byte on: JSON lines that are not compressed."""
+    return path.suffix in _LINES
+
+
 def _known_kinds() -> str:
-    return ", ".join((*_LINES, *(f"{_LINES[0]}{suffix}" for suffix in _COMPRESSED), ".parquet", *_PLAIN))
+    packed = (f"{kind}{suffix}" for kind in (_LINES[0], _PLAIN[0]) for suffix in _COMPRESSED)
+    return ", ".join((*_LINES, *_PLAIN, ".parquet", *packed))
 
 
 def documents_of(files: Sequence[Path], text_field: str = "text") -> Iterator[str]:
@@ -114,56 +144,114 @@ def documents_of(files: Sequence[Path], text_field: str = "text") -> Iterator[st
         UserError: a file cannot be read as what its name says.
     """
     for file in files:
-        for text in _texts(file, text_field):
-            # A lone surrogate, which JSON can spell, is no text; the separator must not occur.
-            document = text.encode("utf-8", "replace").decode().replace(chr(SEPARATOR), "")
-            if document.strip():
-                yield document
+        for document, _ in documents_in(Span(file), text_field):
+            yield document
 
 
-def _texts(file: Path, text_field: str) -> Iterator[str]:
-    kind = kind_of(file)
+def documents_in(span: Span, text_field: str = "text", longest: int | None = None) -> Iterator[tuple[str, int]]:
+    """The documents of a part of a file, as `documents_of`, each with the bytes of the file that were read till then.
+
+    Args:
+        span: the part.
+        text_field: the field or column that holds the text.
+        longest: characters after which a plain file ends a document at the next end of a line; None: it is one.
+
+    Raises:
+        UserError: the file cannot be read as what its name says.
+    """
+    for text, read in _texts(span, text_field, longest):
+        document = clean(text)
+        if document.strip():
+            yield document, read
+
+
+def clean(text: str) -> str:
+    """A text as a document: a lone surrogate, which JSON can spell, is no text; `SEPARATOR` must not occur."""
+    return text.encode("utf-8", "replace").decode().replace(chr(SEPARATOR), "")
+
+
+def _texts(span: Span, text_field: str, longest: int | None) -> Iterator[tuple[str, int]]:
+    kind = kind_of(span.file)
     if kind == ".parquet":
-        return _parquet_texts(file, text_field)
-    if kind == ".txt" and _begins_with_json_string(file):
-        return _line_texts(file, None)
+        return _parquet_texts(span, text_field)
+    if kind == ".txt" and _begins_with_json_string(span.file):
+        return _line_texts(span, None)
     if kind in _LINES:
-        return _line_texts(file, text_field)
+        return _line_texts(span, text_field)
     if kind:
-        return _plain_text(file)
-    raise UserError(f"{file}: not a known kind of text file; known: {_known_kinds()}")
+        return _plain_texts(span.file, longest)
+    raise UserError(f"{span.file}: not a known kind of text file; known: {_known_kinds()}")
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[tuple[IO[bytes], Any]]:
+    """The file as it lies on the disk, and the stream of what it holds once it is unpacked."""
+    import pyarrow as pa
+
+    with file.open("rb", buffering=0) as raw:
+        codec = {".gz": "gzip", ".zst": "zstd"}.get(file.suffix)
+        stream = pa.CompressedInputStream(pa.PythonFile(raw, "r"), codec) if codec else raw
+        yield raw, io.BufferedReader(stream, _BUFFER)
 
 
 def _begins_with_json_string(file: Path) -> bool:
-    with file.open("rb") as opened:
-        line = opened.readline(_LONGEST_FIRST_LINE)
     try:
+        with _opened(file) as (_, stream):
+            line = stream.readline(_LONGEST_FIRST_LINE)
         return line.startswith(b'"') and isinstance(json.loads(line), str)
-    except ValueError:
+    except (ValueError, OSError):
         return False
 
 
-def _plain_text(file: Path) -> Iterator[str]:
+def _plain_texts(file: Path, longest: int | None) -> Iterator[tuple[str, int]]:
     try:
-        yield file.read_text(encoding="utf-8")
+        with _opened(file) as (raw, stream):
+            text = io.TextIOWrapper(stream, encoding="utf-8")
+            if longest is None:
+                yield text.read(), raw.tell()
+                return
+            while piece := text.read(longest):
+                yield piece + text.readline(longest), raw.tell()
     except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not UTF-8 text (byte {error.start}); convert it or leave it out") from None
+        place = f" (byte {error.start})" if longest is None else ""
+        raise UserError(f"{file}: not UTF-8 text{place}; convert it or leave it out") from None
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from None
 
 
-def _line_texts(file: Path, text_field: str | None) -> Iterator[str]:
+def _line_texts(span: Span, text_field: str | None) -> Iterator[tuple[str, int]]:
     """The texts of lines of JSON: of a field, or (None) the lines' values themselves."""
-    import pyarrow as pa
-
-    number = 0
+    number, read, file, packed = 0, 0, span.file, span.file.suffix in _COMPRESSED
     try:
-        with pa.input_stream(str(file), compression="detect") as stream:
-            for line in io.BufferedReader(stream):
+        with _opened(file) as (raw, stream):
+            for line in stream if span.whole else _lines_from(stream, span):
                 number += 1
+                read += len(line)
                 if line.strip():
-                    yield _text_of(json.loads(line), text_field)
+                    yield _text_of(json.loads(line), text_field), raw.tell() if packed else read
     except (ValueError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{file}:{max(1, number)}: not a line of JSON with text ({reason})") from None
+        place = _lines_before(span) + max(1, number)
+        raise UserError(f"{file}:{place}: not a line of JSON with text ({reason})") from None
+
+
+def _lines_from(stream: IO[bytes], span: Span) -> Iterator[bytes]:
+    """The lines that begin in a part of a file."""
+    at = span.start
+    if at:
+        stream.seek(at - 1)
+        at += len(stream.readline()) - 1
+    while (span.stop is None or at < span.stop) and (line := stream.readline()):
+        at += len(line)
+        yield line
+
+
+def _lines_before(span: Span) -> int:
+    """The lines that begin before a part of a file: counted for a message alone."""
+    if not span.start:
+        return 0
+    with _opened(span.file) as (_, stream):
+        return sum(1 for _ in _lines_from(stream, Span(span.file, 0, span.start)))
 
 
 def _text_of(record: object, text_field: str | None) -> str:
@@ -175,16 +263,22 @@ def _text_of(record: object, text_field: str | None) -> str:
     return text
 
 
-def _parquet_texts(file: Path, text_field: str) -> Iterator[str]:
+def _parquet_texts(span: Span, text_field: str) -> Iterator[tuple[str, int]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    file = span.file
     try:
         with pq.ParquetFile(file) as table:
             names = table.schema_arrow.names
             if text_field not in names:
                 raise UserError(f"{file}: no column {text_field!r}; columns: {', '.join(names)}")
-            for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=[text_field]):
-                yield from (text for text in batch.column(0).to_pylist() if isinstance(text, str))
+            groups = list(range(table.num_row_groups)[span.start : span.stop])
+            a_row = file.stat().st_size / max(1, table.metadata.num_rows)
+            rows = 0
+            for batch in table.iter_batches(batch_size=_BATCH_ROWS, row_groups=groups, columns=[text_field]):
+                rows += batch.num_rows
+                read = int(rows * a_row)
+                yield from ((text, read) for text in batch.column(0).to_pylist() if isinstance(text, str))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{file}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None

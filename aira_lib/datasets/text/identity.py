@@ -14,7 +14,7 @@ from aira_lib.datasets.text.files import kind_of, text_files
 from aira_lib.datasets.text.sources import hub_parts, objects
 from aira_lib.datasets.text.stdlib import source_files
 from aira_lib.errors import MissingDependency, UserError
-from aira_lib.study import DataSection, LanguageData
+from aira_lib.study import LanguageData
 
 
 def text_contents(paths: Sequence[str]) -> list[list[str]]:
@@ -26,18 +26,6 @@ def text_contents(paths: Sequence[str]) -> list[list[str]]:
         UserError: nothing is there.
     """
     return [each for path in paths for each in _contents(path)]
-
-
-def data_identity(section: DataSection) -> dict[str, Any]:
-    """What determines the text of pretraining.
-
-    Raises:
-        UserError: there are no such files.
-    """
-    limits = {"train_bytes": section.max_train_bytes, "validation_bytes": section.max_validation_bytes}
-    if section.name == "python-stdlib":
-        return {**limits, "text": stdlib_identity()}
-    return {**limits, "text": text_contents(section.paths), "text_field": section.text_field}
 
 
 def language_identity(name: str, data: LanguageData, seed: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from aira_lib.datasets.text.files import documents_of, text_files
 from aira_lib.errors import MissingDependency, UserError
@@ -29,7 +30,7 @@ def documents(paths: Sequence[str], text_field: str = "text") -> Iterator[str]:
         if path.startswith("s3://"):
             yield from _from_s3(path, text_field)
         elif path.startswith("hf://"):
-            yield from _from_hub(path, text_field)
+            yield from hub_documents(path, text_field, 0, 1)
         else:
             yield from documents_of(text_files(Path(path).expanduser()), text_field)
 
@@ -72,17 +73,44 @@ def hub_parts(uri: str) -> tuple[str, str | None, str]:
     return named["name"], named["config"], named["split"] or "train"
 
 
-def _from_hub(uri: str, text_field: str) -> Iterator[str]:
+def hub_parts_at_once(uri: str) -> int:
+    """Into how many parts a Hugging Face data set divides, which can be read side by side.
+
+    Raises:
+        UserError: there is none of that name.
+        MissingDependency: the package `datasets` is not installed.
+    """
+    return int(getattr(_hub_rows(uri), "num_shards", 1))
+
+
+def hub_documents(uri: str, text_field: str, part: int, parts: int) -> Iterator[str]:
+    """The texts of one of the parts of a Hugging Face data set, in order, as they are.
+
+    Raises:
+        UserError: it cannot be read, or has no such column.
+        MissingDependency: the package `datasets` is not installed.
+    """
+    rows = _hub_rows(uri)
+    try:
+        for row in rows if parts == 1 else rows.shard(num_shards=parts, index=part):
+            if not isinstance(row.get(text_field), str):
+                raise UserError(f"{uri}: no text in column {text_field!r}; columns: {', '.join(row)}")
+            yield row[text_field]
+    except (OSError, ValueError) as error:
+        raise _unreadable(uri, error) from None
+
+
+def _hub_rows(uri: str) -> Any:
     name, config, split = hub_parts(uri)
     try:
         load_dataset = import_module("datasets").load_dataset
     except ModuleNotFoundError:
         raise MissingDependency(f"reading {uri}", "eval") from None
     try:
-        rows = load_dataset(name, config, split=split, streaming=True)
-        for row in rows:
-            if not isinstance(row.get(text_field), str):
-                raise UserError(f"{uri}: no text in column {text_field!r}; columns: {', '.join(row)}")
-            yield row[text_field]
+        return load_dataset(name, config, split=split, streaming=True)
     except (OSError, ValueError) as error:
-        raise UserError(f"{uri}: cannot be read ({(str(error).splitlines() or ['no reason given'])[0]})") from None
+        raise _unreadable(uri, error) from None
+
+
+def _unreadable(uri: str, error: Exception) -> UserError:
+    return UserError(f"{uri}: cannot be read ({(str(error).splitlines() or ['no reason given'])[0]})")

@@ -72,36 +72,46 @@ class Words:
 
 
 class Trained:
-    """A trained tokenizer (of the package `tokenizers`), such as GPT-2's: a tokenizer.json file, or by name."""
+    """A trained tokenizer (of the package `tokenizers`), such as GPT-2's: a tokenizer.json file, or by name.
+
+    Attributes:
+        loaded: the package's tokenizer; it neither cuts nor fills up what it encodes, whatever its file says.
+        end: the id that ends a document: that of a known name, or one more than the tokenizer has.
+        size: number of ids, the end's included.
+    """
 
     def __init__(self, name: str) -> None:
-        self._tokenizer = _loaded(name)
-        ends = [found for token in _ENDS if (found := self._tokenizer.token_to_id(token)) is not None]
-        size: int = self._tokenizer.get_vocab_size()
+        self.loaded = _loaded(name)
+        ends = [found for token in _ENDS if (found := self.loaded.token_to_id(token)) is not None]
+        # Ids may have gaps: what is free begins behind the highest.
+        size = 1 + max(self.loaded.get_vocab().values(), default=-1)
         self.end: int = ends[0] if ends else size
-        self._size = size if ends else size + 1
+        self.size = size if ends else size + 1
 
     def encode(self, document: str) -> Ids:
         """The tokenizer's ids, without special tokens."""
-        return np.array(self._tokenizer.encode(document, add_special_tokens=False).ids, dtype=np.int64)
+        return np.array(self.loaded.encode(document, add_special_tokens=False).ids, dtype=np.int64)
 
     def vocabulary(self, train: Ids) -> tuple[Ids | None, list[str] | None, int]:
         """The tokenizer's own, with a mark for the end if it has none."""
-        return None, None, self._size
+        return None, None, self.size
 
 
 def _loaded(name: str) -> Any:
     try:
         from tokenizers import Tokenizer as Loader
     except ModuleNotFoundError:
-        raise MissingDependency(f"tokenizer {name!r}", "eval") from None
+        raise MissingDependency(f"tokenizer {name!r}", "data") from None
     try:
-        return Loader.from_file(name) if Path(name).is_file() else Loader.from_pretrained(name)
+        loaded = Loader.from_file(name) if Path(name).is_file() else Loader.from_pretrained(name)
     except Exception as error:  # the package raises plain Exception
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise UserError(
             f"tokenizer {name!r} is not bytes, words or a tokenizer.json file, nor on Hugging Face ({reason})"
         ) from None
+    loaded.no_truncation()
+    loaded.no_padding()
+    return loaded
 
 
 def tokenizer_named(name: str, vocab_size: int) -> Tokenizer:

@@ -15,11 +15,6 @@ from torch import Tensor
 from aira_lib.device import KERNELS_VARIABLE, kernels
 
 
-def plain() -> bool:
-    """Whether AIRA_KERNELS asks for plain PyTorch."""
-    return os.environ.get(KERNELS_VARIABLE) == "plain"
-
-
 def installed() -> bool:
     """Whether the kernels can be compiled here: numba is installed and AIRA_KERNELS is not "plain"."""
     return _installed(os.environ.get(KERNELS_VARIABLE))

@@ -33,6 +33,7 @@ COMMANDS = (
     "pattern",
     "design",
     "models",
+    "jobs",
 )
 
 

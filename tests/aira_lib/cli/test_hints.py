@@ -37,7 +37,7 @@ def asked_for() -> set[str]:
 def test_every_hint_names_extras_that_there_are() -> None:
     extras = {*PROJECT["optional-dependencies"]}
     named = {each for hint in asked_for() for each in hint.split(",")}
-    assert {"agents", "kfp", "report", "smollm", "tracking", "gpu", "eval"} <= named <= extras
+    assert {"agents", "kfp", "report", "smollm", "tracking", "gpu", "gpu-nvcc", "eval"} <= named <= extras
     assert {*EXTRAS} - {"core"} <= extras
 
 

@@ -32,6 +32,7 @@ COMMANDS = (
     "proxy fidelity --designs 3 --large 2x --dry-run",
     "store stats",
     "store query",
+    "jobs list",
 )
 # All in one process, so that the test takes as long as they do; what the first imports, the last has still.
 RUN = """

@@ -18,8 +18,8 @@ def test_text_that_would_be_passed_over_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("words")
     (tmp_path / "notes.tar.gz").write_text("no text")
     assert [file.name for file in text_files(tmp_path)] == ["a.txt"]
-    (tmp_path / "b.txt.zst").write_text("packed")
-    with pytest.raises(UserError, match=r"b.txt.zst: not read compressed; unpack it"):
+    (tmp_path / "b.parquet.zst").write_text("packed")
+    with pytest.raises(UserError, match=r"b.parquet.zst: not read compressed; unpack it"):
         text_files(tmp_path)
 
 

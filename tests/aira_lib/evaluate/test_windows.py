@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from aira_lib.datasets.batches import ArraySource
 from aira_lib.errors import UserError
-from aira_lib.evaluate.windows import documents_of_targets, held_out_windows
+from aira_lib.evaluate.windows import documents_of_targets, held_out_starts
 from aira_lib.records import document_error
 
 
@@ -20,14 +21,22 @@ def text_of(sizes: list[int]) -> np.ndarray:
     )
 
 
+def windows_of(data: np.ndarray, seq_len: int, samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Inputs, targets and the documents of targets, [windows, seq_len] each."""
+    text = ArraySource(data, 256, 0)
+    starts = held_out_starts(text, seq_len, samples)
+    windows = text.windows(starts, seq_len + 1)
+    return windows[:, :-1], windows[:, 1:], documents_of_targets(text, starts, seq_len)
+
+
 @given(st.integers(2, 400), st.integers(1, 50), st.integers(1, 60))
 def test_no_token_is_scored_twice(tokens: int, seq_len: int, samples: int) -> None:
     data = np.arange(tokens, dtype=np.uint16)
     if tokens <= seq_len:
         with pytest.raises(UserError, match="too few"):
-            held_out_windows(data, seq_len, samples)
+            windows_of(data, seq_len, samples)
         return
-    inputs, targets = held_out_windows(data, seq_len, samples)
+    inputs, targets, _ = windows_of(data, seq_len, samples)
     assert inputs.shape == (min(samples, (tokens - 1) // seq_len), seq_len)
     assert np.array_equal(targets, inputs + 1)
     assert np.array_equal(inputs, np.sort(inputs.ravel()).reshape(inputs.shape))
@@ -39,8 +48,7 @@ def test_targets_know_their_documents(sizes: list[int], seq_len: int, samples: i
     data = text_of(sizes)
     if len(data) <= seq_len:
         return
-    targets = held_out_windows(data, seq_len, samples)[1]
-    owners = documents_of_targets(data, seq_len, samples)
+    _, targets, owners = windows_of(data, seq_len, samples)
     assert owners.shape == targets.shape
     assert np.array_equal(targets[targets > 0], owners[targets > 0] % 255 + 1)
 
@@ -48,14 +56,13 @@ def test_targets_know_their_documents(sizes: list[int], seq_len: int, samples: i
 def test_a_document_has_a_second_window_when_all_have_a_first() -> None:
     data = text_of([400, 31, 79, 2000])  # with separators 401, 32, 80, 2001
     for samples, expected in ((4, [1, 1, 1, 1]), (7, [2, 2, 2, 1]), (300, [50, 4, 10, 236])):
-        owners = documents_of_targets(data, 8, samples)[:, 0]
+        owners = windows_of(data, 8, samples)[2][:, 0]
         assert np.bincount(owners).tolist() == expected
 
 
 def test_windows_longer_than_documents_spread_over_the_text() -> None:
-    starts = held_out_windows(text_of([9] * 1000), 50, 20)[0]
-    assert len(starts) == 20
-    owners = documents_of_targets(text_of([9] * 1000), 50, 20)[:, 0]
+    owners = windows_of(text_of([9] * 1000), 50, 20)[2][:, 0]
+    assert len(owners) == 20
     assert np.diff(owners).min() >= 45
     assert np.diff(owners).max() <= 55
 

@@ -1,13 +1,18 @@
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 from aira_lib.architecture.cost import exact_params
+from aira_lib.architecture.primitives import PRIMITIVES
+from aira_lib.architecture.primitives.attention import ATTENTION
 from aira_lib.architecture.scales import Scale
+from aira_lib.errors import UserError
 from aira_lib.models.language_model import IGNORE, LanguageModel, parameter_groups
 from aira_lib.models.mamba2 import Mamba2
 
@@ -77,6 +82,45 @@ def test_initial_values() -> None:
         if isinstance(module, Mamba2):
             assert nn.functional.softplus(module.dt_bias).max() <= 0.1001
             assert module.A_log.min() >= 0
+
+
+class Theirs(nn.Module):
+    """A mixer whose output projection is called as its author likes, beside a Linear named `out` that is none."""
+
+    output_projection: str | None = "last.down"
+
+    def __init__(self, scale: Scale, kernel: str) -> None:
+        super().__init__()
+        self.out = nn.Linear(scale.d_model, 400)
+        self.last = nn.ModuleDict({"down": nn.Linear(400, scale.d_model)})
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last["down"](self.out(x))  # type: ignore[no-any-return]
+
+
+def theirs(monkeypatch: pytest.MonkeyPatch, module: Callable[..., nn.Module]) -> LanguageModel:
+    monkeypatch.setitem(PRIMITIVES._entries, "Qx", replace(ATTENTION, symbol="Qx", spellings=(), module=module))
+    torch.manual_seed(0)
+    return LanguageModel(("A", "Qx", "M", "Qx"), scale(d_model=200), init_std=1.0)
+
+
+def test_a_mixer_names_its_output_projection(monkeypatch: pytest.MonkeyPatch) -> None:
+    mixer = theirs(monkeypatch, Theirs).backbone.layers[1].mixer
+    assert mixer.out.weight.std().item() == pytest.approx(1.0, rel=0.05)
+    assert mixer.last["down"].weight.std().item() == pytest.approx(0.5, rel=0.05)
+    monkeypatch.setattr(Theirs, "output_projection", None)
+    mixer = theirs(monkeypatch, Theirs).backbone.layers[1].mixer
+    assert mixer.last["down"].weight.std().item() == pytest.approx(1.0, rel=0.05)
+
+
+@pytest.mark.parametrize("named", ["down", "last", 3, ""])
+def test_a_mixer_that_names_none_is_one_line(monkeypatch: pytest.MonkeyPatch, named: object) -> None:
+    monkeypatch.setattr(Theirs, "output_projection", named)
+    line = "primitive 'Qx': its module names no output projection; give it `output_projection`, the name of"
+    with pytest.raises(UserError, match=line):
+        theirs(monkeypatch, Theirs)
+    with pytest.raises(UserError, match=line):
+        theirs(monkeypatch, lambda scale, kernel: nn.Identity())
 
 
 def test_recomputing_activations_changes_nothing() -> None:

@@ -5,7 +5,9 @@ import torch
 from torch import Tensor
 
 from aira_lib.architecture.scales import Scale
-from aira_lib.models.attention import Attention, WindowAttention, attend, attend_in_blocks, band, rotary_table, rotate
+from aira_lib.models.attention import Attention, WindowAttention, attend, attend_in_blocks
+from aira_lib.models.masks import band
+from aira_lib.models.rotary import rotary_table, rotate
 
 
 def scale(**changes: object) -> Scale:

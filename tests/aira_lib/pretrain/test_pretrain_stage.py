@@ -11,10 +11,11 @@ import torch
 
 from aira_lib.architecture.pattern import parse
 from aira_lib.architecture.scales import scale_named
-from aira_lib.datasets.text.study import study_corpus
+from aira_lib.datasets.batches import ArraySource, Batches
+from aira_lib.datasets.study import study_text
 from aira_lib.errors import UserError
 from aira_lib.evaluate.stage import evaluate
-from aira_lib.evaluate.windows import documents_of_targets, held_out_windows
+from aira_lib.evaluate.windows import documents_of_targets, held_out_starts
 from aira_lib.extrapolate.stage import describe
 from aira_lib.models.language_model import LanguageModel
 from aira_lib.pretrain.points import pretraining_points
@@ -44,8 +45,9 @@ def _section(**changes: object) -> PretrainSection:
     return PretrainSection.model_validate({"data": DATA.model_dump(), **changes})
 
 
-def _text() -> np.ndarray:
-    return np.frombuffer(Path(json.__file__).read_bytes(), dtype=np.uint8)
+def _text() -> Batches:
+    text = np.frombuffer(Path(json.__file__).read_bytes(), dtype=np.uint8)
+    return Batches(ArraySource(text, 256, 0), NANO.seq_len, NANO.tokens_per_step // NANO.seq_len, seed=3)
 
 
 def test_loss_falls_from_that_of_a_guess_with_unit_logits() -> None:
@@ -91,9 +93,8 @@ def test_the_stage_survives_a_kill_between_checkpoints(tmp_path: Path, monkeypat
     monkeypatch.setattr(OneDeviceTrainer, "run", original)
     pretrain(section, _point(), work_in(tmp_path / "cut"))
     assert (tmp_path / "cut/loss.parquet").read_bytes() == (tmp_path / "whole/loss.parquet").read_bytes()
-    runs = [
-        read_row(tmp_path / f"{n}/run.json", TrainingRun).model_copy(update={"seconds": 0}) for n in ("cut", "whole")
-    ]
+    times = {"seconds": 0, "tokens_per_second": None, "mfu": None}
+    runs = [read_row(tmp_path / f"{n}/run.json", TrainingRun).model_copy(update=times) for n in ("cut", "whole")]
     assert runs[0] == runs[1]
     assert read_columns(tmp_path / "cut/loss.parquet")["step"] == list(range(1, 13))
 
@@ -116,9 +117,9 @@ def _reference_losses(record: Path, precision: str, samples: int) -> list[np.nda
     assert found is not None
     model = LanguageModel(parse("A-M-Mb"), NANO)
     model.load_state_dict(found[1]["model"])
-    inputs, targets = held_out_windows(study_corpus(DATA)[0].validation, NANO.seq_len, samples)
-    losses = []
-    for row, labels in zip(inputs, targets, strict=True):
+    text, losses = study_text(DATA).validation, []
+    windows = text.windows(held_out_starts(text, NANO.seq_len, samples), NANO.seq_len + 1).astype(np.int64)
+    for row, labels in zip(windows[:, :-1], windows[:, 1:], strict=True):
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             logits = model(torch.from_numpy(row)[None])[0]
         of_labels = torch.log_softmax(logits.double(), -1)[torch.arange(len(labels)), torch.from_numpy(labels)]
@@ -147,7 +148,8 @@ def test_the_error_of_a_score_is_that_of_its_documents(tmp_path: Path) -> None:
     evaluate(EvaluateSection(samples=40), DATA, tmp_path / "run", work_in(tmp_path / "score"))
     score = read_row(tmp_path / "score/score.json", Score)
     losses = np.stack(_reference_losses(tmp_path / "run", "fp32", 40))
-    owners = documents_of_targets(study_corpus(DATA)[0].validation, NANO.seq_len, 40)
+    text = study_text(DATA).validation
+    owners = documents_of_targets(text, held_out_starts(text, NANO.seq_len, 40), NANO.seq_len)
     groups = [losses[owners == owner] for owner in np.unique(owners)]
     assert score.document_tokens == tuple(map(len, groups))
     assert score.document_sums == pytest.approx([group.sum() for group in groups], rel=1e-4)

@@ -49,7 +49,7 @@ def test_a_search_refuses_before_its_first_step(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.usefixtures("no_cuda")
 def test_pretraining_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aira_lib.pretrain.stage.study_corpus", _never)
+    monkeypatch.setattr("aira_lib.pretrain.stage.study_text", _never)
     chosen = study("one-device")
     with pytest.raises(UserError, match=LINE):
         pretrain(chosen.pretrain, point_of(chosen), work_in(tmp_path / "run"))

@@ -52,7 +52,7 @@ def test_a_trainer_from_outside_trains_and_is_scored(tmp_path: Path, monkeypatch
     assert curve["loss"][-1] < curve["loss"][0]
     assert read_row(record / "run.json", TrainingRun).status == "ok"
     names = sorted(path.name for path in record.rglob("*.pt"))
-    assert names == ["curve.00000-of-00001.pt", "model.00000-of-00002.pt", "model.00001-of-00002.pt"]
+    assert names == ["model.00000-of-00002.pt", "model.00001-of-00002.pt"]
     scored = run_stage(chosen, unit_of_point("evaluate", chosen, point), settings, [made.uri])
     score = read_row(fetch(scored.uri, settings).path / "score.json", Score)
     assert score.loss == pytest.approx(curve["loss"][-1], rel=0.2)

@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from aira_lib.architecture.pattern import parse
-from aira_lib.datasets.text import batches
+from aira_lib.datasets.batches import Batches
 from aira_lib.models.language_model import LanguageModel
 from aira_lib.records import PretrainPoint
 from aira_lib.study import PretrainSection
@@ -20,7 +18,7 @@ RATE = 0.05
 
 
 class ToyTrainer:
-    def __init__(self, section: PretrainSection, point: PretrainPoint, data: NDArray[np.uint8], device: str) -> None:
+    def __init__(self, section: PretrainSection, point: PretrainPoint, data: Batches, device: str) -> None:
         self.point, self.data, self.device, self.step = point, data, device, 0
         torch.manual_seed(point.seed)
         self.model = LanguageModel(parse(point.design.pattern), point.design.scale).to(device)
@@ -28,9 +26,8 @@ class ToyTrainer:
     def run(self) -> Iterator[StepResult]:
         scale = self.point.design.scale
         while self.step < self.point.steps:
-            rows = scale.tokens_per_step // scale.seq_len
-            windows = batches(self.data, scale.seq_len, rows, self.step, self.point.seed)
-            loss = self.model.loss(*(torch.from_numpy(part).to(self.device) for part in windows))
+            batch = self.data.rows(self.step)
+            loss = self.model.loss(*(torch.from_numpy(part).to(self.device) for part in (batch.inputs, batch.targets)))
             gradients = torch.autograd.grad(loss, list(self.model.parameters()))
             with torch.no_grad():
                 for weight, gradient in zip(self.model.parameters(), gradients, strict=True):

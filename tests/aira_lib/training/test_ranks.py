@@ -1,0 +1,108 @@
+"""Several ranks train what one device trains: the same losses and weights, but for the order of fp32 sums."""
+
+import json
+import math
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from aira_lib.errors import UserError
+from aira_lib.training.ranks import Ranks
+from tests import warm_start
+from tests.aira_lib.training.rank_program import trained
+
+SPECS: list[dict[str, Any]] = [
+    {"trainer": "ddp", "steps": 50},
+    {"trainer": "fsdp", "steps": 50},
+    {"trainer": "ddp", "steps": 20, "changes": {"micro_batch_tokens": 32, "recompute": True}},
+    {"trainer": "fsdp", "steps": 20, "changes": {"micro_batch_tokens": 64}},
+    {"trainer": "ddp", "steps": 4, "spoil": 2},
+    {"trainer": "fsdp", "steps": 4, "spoil": 2},
+    {"trainer": "fsdp", "steps": 6, "changes": {"precision": "bf16"}},
+    {"trainer": "ddp", "steps": 6, "changes": {"precision": "bf16"}},
+]
+
+
+def in_ranks(count: int, folder: Path) -> list[dict[str, Any]]:
+    """What each of `SPECS` gives on so many ranks."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "AIRA_KERNELS": "plain"}
+    program, out = "tests.aira_lib.training.rank_program", folder / f"{count}.json"
+    arguments = [str(out), *map(json.dumps, SPECS)]
+    ranks = [
+        warm_start.start(program, *arguments, env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        for rank in range(count)
+    ]
+    said = [rank.communicate(300)[1] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0] * count, said
+    found: list[dict[str, Any]] = json.loads(out.read_text())
+    return found
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def group(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return in_ranks(request.param, tmp_path_factory.mktemp("ranks"))
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[int, dict[str, Any]]:
+    """What one device makes of so many steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRA_KERNELS", "plain")
+        return {steps: trained({"trainer": "one-device", "steps": steps}) for steps in (20, 50)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(4))
+def test_ranks_train_what_one_device_trains(
+    group: list[dict[str, Any]], alone: dict[int, dict[str, Any]], number: int
+) -> None:
+    ours, right = group[number], alone[SPECS[number]["steps"]]
+    np.testing.assert_allclose(ours["loss"], right["loss"], atol=1e-5, rtol=0)
+    np.testing.assert_allclose(ours["norm"], right["norm"], rtol=1e-3)
+    assert right["loss"][-1] < right["loss"][0] - 0.5
+    for name, value in right["weights"].items():
+        np.testing.assert_allclose(ours["weights"][name], value, atol=2e-5, rtol=0, err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [4, 5])
+def test_an_infinite_gradient_on_one_rank_changes_nothing_on_any(group: list[dict[str, Any]], number: int) -> None:
+    assert [math.isfinite(norm) for norm in group[number]["norm"]] == [True, True, False, True]
+    assert all(map(math.isfinite, group[number]["loss"]))
+    assert all(np.isfinite(value).all() for value in group[number]["weights"].values())
+
+
+@pytest.mark.slow
+def test_shards_in_bf16_are_what_autocast_makes_of_fp32_weights(group: list[dict[str, Any]]) -> None:
+    np.testing.assert_allclose(group[6]["loss"], group[7]["loss"], atol=1e-4, rtol=0)
+    assert not np.allclose(group[6]["loss"], group[0]["loss"][:6], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("rows", [5, 8, 64])
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_shares_cover_a_step_and_differ_by_a_row_at_most(rows: int, count: int) -> None:
+    shares = [Ranks(rank, count, torch.device("cpu")).share(rows) for rank in range(count)]
+    assert [row for start, stop in shares for row in range(start, stop)] == list(range(rows))
+    sizes = {stop - start for start, stop in shares}
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) == Ranks(0, count, torch.device("cpu")).largest_share(rows)
+
+
+def test_more_ranks_than_windows_are_refused() -> None:
+    with pytest.raises(UserError, match=r"6 ranks share the 5 windows of a step.*take 5 ranks at most"):
+        Ranks(0, 6, torch.device("cpu")).share(5)
+
+
+@pytest.mark.parametrize("trainer", ["ddp", "fsdp"])
+def test_one_rank_alone_trains_as_one_device(trainer: str, plain_kernels: None) -> None:
+    tiny_run = {"steps": 5, "changes": {"micro_batch_tokens": 64}}
+    losses = {name: trained({"trainer": name, **tiny_run})["loss"] for name in ("one-device", trainer)}
+    np.testing.assert_allclose(losses[trainer], losses["one-device"], atol=1e-6, rtol=0)
