@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch.distributed.checkpoint.api import CheckpointException
 
 from aira_lib.errors import StoreError, UserError, from_os_error
+from aira_lib.launch.launcher import RETRY
 
 T = TypeVar("T")
 
@@ -15,7 +16,7 @@ T = TypeVar("T")
 class SilentRank(UserError):
     """A rank is dead or does not answer: this job is over, and may be started again."""
 
-    exit_code = 75  # EX_TEMPFAIL
+    exit_code = RETRY
 
 
 class RankFailed(StoreError):

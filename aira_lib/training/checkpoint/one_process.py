@@ -110,9 +110,3 @@ class Checkpoints:
         finish(self.workspace, self._pushing, step, files, self._beside)
         drop_old(self.workspace, self._pushing, self._keep, self._keep_steps)
         return True
-
-
-def save(workspace: Path, push: Push, step: int, state: Mapping[str, Shards], keep: int = 2) -> bool:
-    """Save the state of a step and return when it is in the store; see `Checkpoints`."""
-    with Checkpoints(workspace, push, keep) as checkpoints:
-        return checkpoints.save(step, state, asynchronous=False)
