@@ -38,7 +38,7 @@ class RankGroup:
         """
         self.group: dist.ProcessGroup | None = None
         self.rank, self.world = 0, 1
-        self._seconds = seconds
+        self.seconds = seconds
         if dist.is_available() and dist.is_initialized():
             self.group = dist.new_group(backend="gloo", timeout=timedelta(seconds=seconds))
             self.rank, self.world = dist.get_rank(), dist.get_world_size()
@@ -57,7 +57,7 @@ class RankGroup:
         except RuntimeError as error:
             reason = (str(error).splitlines() or ["?"])[0].rpartition("] ")[2]  # not the line of C++ that says it
             raise SilentRank(
-                f"rank {self.rank} of {self.world}: another rank ended, or was silent for {self._seconds:g} s "
+                f"rank {self.rank} of {self.world}: another rank ended, or was silent for {self.seconds:g} s "
                 f"({reason}); see that rank's output, then run the same command again"
             ) from error
         return values

@@ -165,7 +165,7 @@ class ShardedCheckpoints:
         """Whether the save of all ranks was good, which may take its time: only a rank that says nothing is silent."""
         pause = 0.01
         while not all(self._talk.gather(self._background.done_within(pause))):
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, LONGEST_PAUSE, self._talk.seconds / 8)
         return all(self._talk.together(self._background.collect))
 
     def _flush(self) -> bool:
