@@ -8,11 +8,13 @@ import pytest
 import yaml
 
 from aira_lib.errors import UserError
-from aira_lib.flow.run import run_stage
+from aira_lib.flow.scales import baselines_at
 from aira_lib.flow.units import units_of
 from aira_lib.launch.local import LocalLauncher
 from aira_lib.local.commands import commands_of
+from aira_lib.records import Manifest, write_rows
 from aira_lib.settings import Settings
+from aira_lib.store import RecordFolder, open_store
 from aira_lib.study import Study
 from tests.aira_lib.cli.in_process import aira
 from tests.builders import TINY_STUDY, tiny_study
@@ -22,25 +24,29 @@ POINT = "Llama-3-2@nano.isotoken.8192t.s0"
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A store in which a study's designs have been made, of searches that try one design."""
+    """A store with the record of a study's designs, as if searches had found none but the baseline."""
     folder = tmp_path_factory.mktemp("store")
     settings = Settings(store=str(folder / "runs"), scratch=folder / "scratch", evaluations="none")
-    study, made = studied(), []
-    for stage in ("search", "archive", "aggregate", "extrapolate"):
-        made = [run_stage(study, unit, settings, made).uri for unit in units_of(stage, study)]
+    study = studied()
+    (unit,) = units_of("extrapolate", study)
+    with RecordFolder(open_store(settings.store), unit.folder(study)).claim(settings.scratch) as attempt:
+        assert attempt
+        write_rows(attempt.path / "designs.jsonl", baselines_at(study, study.trainable_scales()))
+        attempt.commit(
+            Manifest(stage=unit.stage, unit=unit.name, key=unit.key, study=study.name, spec_digest="", section={})
+        )
     return settings
 
 
 def studied(**resources: object) -> Study:
-    one = [{"scaffold": "one-shot", "model": "offline", "seeds": 1}]
-    return tiny_study(agents=one, **({"resources": {"pretrain": resources}} if resources else {}))
+    return tiny_study(**({"resources": {"pretrain": resources}} if resources else {}))
 
 
 def lines(settings: Settings, study: Study, unit: str = POINT) -> list[str]:
     return list(commands_of(Path("a study.yaml"), study, unit, settings, LocalLauncher(settings.scratch / "jobs")))
 
 
-def test_one_process_needs_one_command(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_process_needs_one_command(settings: Settings) -> None:
     (line,) = lines(settings, studied())
     assert shlex.split(line)[:5] == ["aira", "pretrain", "a study.yaml", "--unit", POINT]
 
