@@ -114,6 +114,8 @@ def _error(failure: Failure | None, point: PretrainPoint) -> Exception:
         return DeadRank(f"{point.id}: its ranks were cancelled; run the same command again")
     if failure.exit_code == UserError.exit_code and failure.lines:
         return UserError(failure.lines[-1].removeprefix("aira: "))
+    if failure.exit_code is None and not failure.retryable:  # no rank's doing: a deadline, or nothing could be started
+        return UserError(f"{point.id}: {failure.reason}; see resources.pretrain")
     last = " | ".join(line for line in failure.lines[-5:] if line.strip())
     if failure.retryable:
         said = f" (its last lines: {last})" if last else ""
