@@ -11,9 +11,9 @@ from aira_lib.errors import UserError, nearest
 from aira_lib.flow.scales import baseline_points, baselines_at, described_names, scales
 from aira_lib.flow.stage import STAGES
 from aira_lib.store.base import safe_name
-from aira_lib.study import Study
+from aira_lib.study import Resources, Study
 from aira_lib.tasks.section import family_of, task_of
-from aira_lib.training.trainers import check_trainer
+from aira_lib.training.trainers import check_ranks, check_trainer, check_windows
 
 _LATER = ("aggregate", "scales", "extrapolate", "pretrain", "evaluate")
 """Sections of a study that only say what becomes of designs."""
@@ -34,6 +34,7 @@ def check_study(study: Study) -> None:
         _check_data_sets(study)
         _check_sizes(study)
         _check_packing(study)
+        _check_ranks(study)
 
 
 def check_sections(study: Study) -> None:
@@ -181,6 +182,18 @@ def _check_resources(study: Study) -> None:
                     f"resources.{name}: one process makes a unit of {name}, and {ranks} ranks are asked for; ask for "
                     f"ranks_per_node: 1 on one node (stages of several ranks: {with_ranks})"
                 )
+
+
+def _check_ranks(study: Study) -> None:
+    """Refuse ranks that cannot train together what is trained at each scale."""
+    resources = study.resources.get("pretrain", Resources())
+    for scale in scales(study, study.trainable_scales()):
+        ranks = resources.at(scale.name).ranks_in_all
+        check_ranks(study.pretrain, ranks)
+        try:
+            check_windows(ranks, scale.tokens_per_step // scale.seq_len)
+        except UserError as error:
+            raise UserError(f"resources.pretrain, scale {scale.name}: {error}") from None
 
 
 def _check_data_sets(study: Study) -> None:

@@ -42,9 +42,7 @@ class Objective(nn.Module):
 
     def forward(self, tokens: Tensor, targets: Tensor, documents: Tensor | None) -> Tensor:
         """Mean loss in nats of targets [rows, seq_len]; see `LanguageModel.loss`."""
-        if documents is None:
-            return self.model.loss(tokens, targets)
-        return self.model.loss(tokens, targets, documents)  # type: ignore[call-arg]
+        return self.model.loss(tokens, targets, documents)
 
 
 @dataclass(frozen=True)

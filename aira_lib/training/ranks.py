@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-from aira_lib.errors import UserError
+from aira_lib.training.trainers import check_windows
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,7 @@ class Ranks:
         Raises:
             UserError: there is not a row for each rank.
         """
-        if rows < self.count:
-            raise UserError(
-                f"{self.count} ranks share the {rows} windows of a step, which is less than one each; "
-                f"take {rows} ranks at most, or raise the scale's tokens_per_step"
-            )
+        check_windows(self.count, rows)
         return rows * self.rank // self.count, rows * (self.rank + 1) // self.count
 
     def largest_share(self, rows: int) -> int:

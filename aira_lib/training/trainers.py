@@ -42,6 +42,19 @@ def trainer_in_key(name: str) -> dict[str, str]:
     return {"trainer_code": f"{code} {getattr(factory, 'version', 1)}"} if code else {}
 
 
+def check_windows(ranks: int, rows: int) -> None:
+    """Refuse more ranks than a step has windows.
+
+    Raises:
+        UserError: there is not a window for each.
+    """
+    if rows < ranks:
+        raise UserError(
+            f"{ranks} ranks share the {rows} windows of a step, which is less than one each; take {rows} ranks at "
+            "most, or raise the scale's tokens_per_step"
+        )
+
+
 def is_for_several(name: str) -> bool:
     """Whether several ranks can train together with a trainer. Its checkpoints are then those of ranks, even of one."""
     return bool(getattr(TRAINERS.named(name), "several_ranks", False))

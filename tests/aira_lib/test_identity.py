@@ -129,6 +129,8 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "pretrain.micro_batch_tokens": (512, AFTER_PRETRAIN),
     "pretrain.precision": ("bf16", AFTER_PRETRAIN),
     "pretrain.checkpoint_seconds": (7.0, ONLY_REPORT),
+    "pretrain.recompute": (True, ONLY_REPORT),  # the same bits
+    "pretrain.compile": (True, AFTER_PRETRAIN),
     "evaluate.samples": (9, AFTER_EVALUATE),
     "evaluate.batch_size": (2, ONLY_REPORT),
     **{

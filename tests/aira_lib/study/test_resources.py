@@ -10,7 +10,7 @@ from aira_lib.flow.checks import check_resources, check_sections
 from aira_lib.planning.resources import points_at_once, resource_lines
 from aira_lib.study import Resources, ResourcesAtScale, Study, canonical_json
 from tests.aira_lib.cli.in_process import aira
-from tests.builders import tiny_study
+from tests.builders import TINY_STUDY, tiny_study
 
 
 def test_a_scale_says_only_what_is_otherwise() -> None:
@@ -66,7 +66,7 @@ def test_what_this_machine_is_not_is_refused_before_anything_starts(
     resources: dict[str, Any], line: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    study = tiny_study(resources={"pretrain": resources})
+    study = tiny_study(pretrain={**TINY_STUDY["pretrain"], "trainer": "ddp"}, resources={"pretrain": resources})
     with pytest.raises(UserError, match=line):
         check_resources(study)
     check_resources(study, ["search"])
@@ -86,7 +86,7 @@ def test_a_scale_that_is_not_trained_asks_nothing_of_this_machine() -> None:
 def test_the_plan_shows_what_is_asked_for_wherever_that_is(tmp_path: Path) -> None:
     """A plan of what a cluster has is shown by a machine without a GPU."""
     resources = {"pretrain": {"gpus_per_node": 8, "deadline_hours": 12, "by_scale": {"nano": {"nodes": 2, "cores": 4}}}}
-    study = tiny_study(resources=resources)
+    study = tiny_study(pretrain={**TINY_STUDY["pretrain"], "trainer": "ddp"}, resources=resources)
     lines = [
         "pretrain: 8 ranks, 8 GPUs, 12 h at most",
         "pretrain at nano: 2 nodes, 8 ranks a node, 8 GPUs a node, 4 cores a node, 12 h at most",

@@ -82,7 +82,9 @@ def test_an_infinite_gradient_on_one_rank_changes_nothing_on_any(group: list[dic
 
 @pytest.mark.slow
 def test_shards_in_bf16_are_what_autocast_makes_of_fp32_weights(group: list[dict[str, Any]]) -> None:
-    np.testing.assert_allclose(group[6]["loss"], group[7]["loss"], atol=1e-4, rtol=0)
+    np.testing.assert_allclose(group[6]["loss"][:2], group[7]["loss"][:2], atol=2e-5, rtol=0)
+    # Weights that differ by an fp32 rounding are now and then rounded to other bf16 numbers.
+    np.testing.assert_allclose(group[6]["loss"], group[7]["loss"], atol=3e-3, rtol=0)
     assert not np.allclose(group[6]["loss"], group[0]["loss"][:6], atol=1e-4, rtol=0)
 
 

@@ -13,6 +13,7 @@ import yaml
 from aira_lib.device import DeviceKind
 from aira_lib.errors import UserError
 from aira_lib.extrapolate.stage import describe
+from aira_lib.flow.checks import check_study
 from aira_lib.flow.entry import run_text
 from aira_lib.flow.run import fetch, run_stage
 from aira_lib.flow.scales import scales
@@ -144,3 +145,20 @@ def test_a_key_says_whose_trainer_it_is_and_its_version(monkeypatch: pytest.Monk
     second = trainer_in_key("toy")
     monkeypatch.setitem(TRAINERS._entries, "toy", type("Mine", (), {"__module__": "yours.trainers"}))
     assert len({str(each) for each in (first, second, trainer_in_key("toy"))}) == 3
+
+
+@pytest.mark.parametrize(
+    ("trainer", "resources", "line"),
+    [
+        ("one-device", {"ranks_per_node": 2}, "'one-device' trains on one rank, and resources give it 2; valid for"),
+        ("ddp", {"by_scale": {"nano": {"ranks_per_node": 99}}},
+         "resources.pretrain, scale nano: 99 ranks share the 16 windows of a step, which is less than one each; take"),
+    ],
+)  # fmt: skip
+def test_ranks_that_cannot_train_together_are_refused_when_a_study_is_read(
+    trainer: str, resources: dict[str, Any], line: str
+) -> None:
+    changes: dict[str, Any] = {"pretrain": {**TINY_STUDY["pretrain"], "trainer": trainer}}
+    with pytest.raises(UserError, match=line):
+        check_study(tiny_study(**changes, resources={"pretrain": resources}))
+    check_study(tiny_study(**changes, resources={"pretrain": {"ranks_per_node": 1 if trainer == "one-device" else 3}}))
