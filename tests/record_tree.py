@@ -24,7 +24,7 @@ def record_tree(root: Path) -> dict[str, Any]:
         for name in names:
             path = folder / name
             if (
-                name not in {"track.jsonl", "tables/cost.csv"}
+                name not in {"track.jsonl", "tables/cost.csv", "tables/throughput.csv"}
                 and not name.startswith("report.")
                 and not name.endswith("/manifest.json")
             ):

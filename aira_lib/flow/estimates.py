@@ -81,12 +81,22 @@ def _trainings(study: "Study") -> "Iterator[tuple[Scale, int, float]]":
         runs = trained * len(section.isotoken.seeds)
         yield scale, runs, runs * spent[scale.name]
     if section.isoflop:
+        budgets = section.isoflop.budgets
         for scale in scales(study, section.isoflop.scales):
-            spent[scale.name] = min(section.isoflop.budgets)
+            spent[scale.name] = min(budgets)
             seeds = trained * len(section.isoflop.seeds)
-            yield scale, seeds * len(section.isoflop.budgets), seeds * sum(section.isoflop.budgets)
+            if section.isoflop.branch and len(budgets) > 1:
+                decay = section.optimizer.decay
+                yield scale, seeds, seeds * (1 - decay) * max(budgets)
+                yield scale, seeds * len(budgets), seeds * decay * sum(budgets)
+            else:
+                yield scale, seeds * len(budgets), seeds * sum(budgets)
+        for replicate in section.isoflop.replicates:
+            runs = trained * len(replicate.seeds)
+            yield scales(study, [replicate.scale])[0], runs, runs * replicate.budget
     if section.lr_check:
-        others = len(section.lr_check.factors) - 1
+        branched = section.isoflop is not None and section.isoflop.branch
+        others = len(section.lr_check.factors) - (not branched)  # else the run at the peak is one of those above
         for scale in scales(study, list(spent)):
             yield scale, others, others * spent[scale.name]
 

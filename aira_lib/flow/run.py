@@ -6,12 +6,12 @@ with the manifest last.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from aira_lib.errors import UserError, from_os_error
 from aira_lib.flow.stage import STAGES, Input, Unit
-from aira_lib.flow.units import run_of
+from aira_lib.flow.units import run_of, unit_before
 from aira_lib.flow.versions import code_version, versions
 from aira_lib.records import PAGE, Manifest, StandIn
 from aira_lib.settings import Settings
@@ -55,7 +55,10 @@ def run_stage(
     folder = RecordFolder(store, unit.folder(study))
     progress = ProgressFile(settings.progress, unit.stage, unit.name)
     try:
-        made = folder.manifest() is None and _claim(study, unit, settings, folder, progress, inputs, say)
+        made = False
+        if folder.manifest() is None:
+            inputs = [*inputs, *_made_before(study, unit, settings, progress, say)]
+            made = _claim(study, unit, settings, folder, progress, inputs, say)
     except UserError as error:
         progress.fail(str(error), mendable=True)
         raise
@@ -68,6 +71,18 @@ def run_stage(
         raise
     progress.finish("done" if made else "reused")
     return Made(folder.uri, reused=not made)
+
+
+def _made_before(
+    study: Study, unit: Unit, settings: Settings, progress: ProgressFile, say: Callable[[str], None]
+) -> list[str]:
+    """The URI of the record that the unit goes on from, which is made, or waited for, first; none where it has none."""
+    before = unit_before(unit, study)
+    if before is None:
+        return []
+    progress.update(0, 0, f"first {before.name}")
+    # Whoever makes that as a unit of its own tells of its progress.
+    return [run_stage(study, before, replace(settings, progress=None), (), say).uri]
 
 
 def _claim(
@@ -88,11 +103,20 @@ def _claim(
         try:
             with folder.claim(settings.scratch, (PAGE,), waiting) as attempt:
                 if attempt:
-                    unread = STAGES.named(unit.stage).unread
-                    _make(study, unit, settings, attempt, progress, [fetch(i, settings, unread) for i in inputs])
+                    records = [fetch(uri, settings, _unread(unit)) for uri in inputs]
+                    _make(study, unit, settings, attempt, progress, records)
                 return attempt is not None
         except LostClaim:
             say(f"{unit.stage} {unit.name}: another process has taken over, perhaps since this one had stood still")
+
+
+def _unread(unit: Unit) -> list[str]:
+    """Patterns of the files of its inputs that a unit does not read."""
+    from aira_lib.pretrain.branching import not_read
+
+    row, point = STAGES.named(unit.stage), unit.point
+    reads_trunk = point and (row.goes_on_from or point.protocol == "trunk")
+    return [*row.unread, *(not_read(point) if point and reads_trunk else [])]
 
 
 def fetch(uri: str, settings: Settings, unread: Sequence[str] = ()) -> Input:

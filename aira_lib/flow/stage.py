@@ -100,6 +100,8 @@ class Stage:
             that is imported within components, too, where Kubeflow lets none be defined.
         run: The stage whose tracking run its log goes to: itself, another one per point, or "" the study's.
         unread: Patterns of files of its inputs that it does not read: they are not fetched.
+        goes_on_from: Of a stage per point: another point whose record of this very stage a point's unit goes on from.
+            That is made, or waited for, first. It is in no key: the unit's record is the same without it.
         ranks: Whether several processes can make a unit together (see `aira_lib.study.resources`).
         table: Rows for the report, of the records of a stage that the report does not know by itself.
     """
@@ -115,6 +117,7 @@ class Stage:
     component: str
     run: str = ""
     unread: tuple[str, ...] = ()
+    goes_on_from: "Callable[[PretrainPoint], PretrainPoint | None] | None" = None
     ranks: bool = False
     table: Callable[[Sequence[Input]], list[dict[str, Any]]] | None = None
 

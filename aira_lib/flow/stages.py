@@ -7,6 +7,7 @@ from aira_lib.flow import estimates
 from aira_lib.flow.stage import ALL, Input, Stage, Unit, add_stage, stages_in_order
 
 if TYPE_CHECKING:
+    from aira_lib.records import PretrainPoint
     from aira_lib.study import Study
     from aira_lib.work import Work
 
@@ -128,6 +129,7 @@ def _of_training(study: "Study", unit: Unit) -> dict[str, Any]:
         "scale": changed(design.scale, exclude=_NAMES_OF_SCALES),
         "steps": unit.point.steps,
         "seed": unit.point.seed,
+        **_branching(unit.point),
         "code": versions_of("text", "models", "training"),
         "computes": computes(),
         "precision": effective_precision(study.pretrain, device_kind()),
@@ -136,14 +138,35 @@ def _of_training(study: "Study", unit: Unit) -> dict[str, Any]:
     }
 
 
+def _branching(point: "PretrainPoint") -> dict[str, Any]:
+    """What a key says of trunks: which checkpoints one keeps, and that a run branches, but not from where in the store.
+
+    A branch is the run that was trained alone: with further budgets a study has another trunk, and the same branches.
+    """
+    if point.protocol == "trunk":
+        return {"branches": list(point.branches)}
+    return {"branch_step": point.branch_step} if point.trunk else {}
+
+
+def _trunk(point: "PretrainPoint") -> "PretrainPoint | None":
+    from aira_lib.pretrain.branching import trunk_of
+
+    return trunk_of(point)
+
+
 def _pretrain(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
+    from aira_lib.pretrain.branching import begin_at_branch
     from aira_lib.pretrain.stage import pretrain
     from aira_lib.study import Resources
     from aira_lib.training.schedule import optimizer_of
 
     assert unit.point
+    if inputs:
+        begin_at_branch(unit.point, inputs[0].path, work)
     optimizer = optimizer_of(study.pretrain.optimizer, unit.point)
-    section = study.pretrain.model_copy(update={"optimizer": optimizer})
+    # Which points there are is settled, and a run's own schedule need not be one that a study could have.
+    settled = {"isotoken": None, "isoflop": None, "lr_check": None}
+    section = study.pretrain.model_copy(update={"optimizer": optimizer, **settled})
     pretrain(section, unit.point, work, study.resources.get("pretrain", Resources()).at(unit.point.design.scale.name))
 
 
@@ -235,7 +258,7 @@ add_stage(
     Stage(
         name="pretrain", help="Pretrain all points of the study.", per="point", reads=(), leaves="trained",
         run="pretrain", section=_of_training, make=_pretrain, estimate=estimates.of_training,
-        component="components.pretrain:pretrain", ranks=True,
+        component="components.pretrain:pretrain", ranks=True, goes_on_from=_trunk,
     )
 )  # fmt: skip
 add_stage(

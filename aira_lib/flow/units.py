@@ -74,6 +74,13 @@ def inputs_of(unit: Unit, study: Study, points: Points) -> list[Unit]:
     return [each for other in stages_read(STAGES.named(unit.stage)) for each in _read_by(unit, other, study, points)]
 
 
+def unit_before(unit: Unit, study: Study) -> Unit | None:
+    """The unit of the same stage whose record a unit goes on from, such as the trunk of a branch."""
+    of = STAGES.named(unit.stage).goes_on_from
+    before = of(unit.point) if of and unit.point else None
+    return unit_of_point(unit.stage, study, before) if before else None
+
+
 def search_units(study: Study) -> list[Unit]:
     """One unit for every agent and seed."""
     return units_of("search", study)

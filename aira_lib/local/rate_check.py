@@ -50,10 +50,15 @@ def check_rates(
     check = _section(study, factors, design)
     points = rate_check_points(study.pretrain, check, baselines_at(study, study.trainable_scales()))
     console = Console()
-    _show_plan(console, study, settings, points)
+    _show_plan(console, study, points)
+    check_text(study)
+    there = finished_units(study, settings, [unit_of_point("pretrain", study, point) for point in points])
+    console.print(
+        f"{len(there)} of these {len(points)} runs are finished in {place_of(open_store(settings.store).uri)}.",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
     if dry_run:
         return
-    check_text(study)
     if settings.tracking:
         check_address(settings.tracking)
     for found in rate_checks(*_made(console, study, settings, points), study.pretrain.optimizer):
@@ -79,27 +84,21 @@ def _section(study: Study, factors: Sequence[float] | None, design: str | None) 
     return checked
 
 
-def _show_plan(console: Console, study: Study, settings: Settings, points: Sequence[PretrainPoint]) -> None:
-    units = [unit_of_point("pretrain", study, point) for point in points]
-    there = {unit.name for unit in finished_units(study, settings, units)}
+def _show_plan(console: Console, study: Study, points: Sequence[PretrainPoint]) -> None:
+    """Print the runs and what all of them cost; a plan needs no text."""
     table = Table(title=f"Learning rates of study {study.name}", title_justify="left")
-    for column in ("scale", "design", "peak", "steps", "tokens", "FLOPs", ""):
-        table.add_column(column, justify="left" if column in ("scale", "design", "") else "right")
+    for column in ("scale", "design", "peak", "steps", "tokens", "FLOPs"):
+        table.add_column(column, justify="left" if column in ("scale", "design") else "right")
     for point in points:
         rate = point.learning_rate or peak_rate(study.pretrain.optimizer, point.design.scale)
-        row = (f"{rate:.6g}", f"{point.steps:,}", f"{point.tokens:.3g}", f"{point.flops:.2g}")
-        known = "finished" if point.id in there else ""
-        table.add_row(point.design.scale.name, point.design.name, *row, known)
+        numbers = (f"{rate:.6g}", f"{point.steps:,}", f"{point.tokens:.3g}", f"{point.flops:.2g}")
+        table.add_row(point.design.scale.name, point.design.name, *numbers)
     console.print(table)
-    left = sum(point.flops for point in points if point.id not in there)
-    time_left = f"{duration(left / estimates.CPU_FLOPS_PER_SECOND)} of one core"
-    if left > WORTH_A_GPU:
-        time_left = f"{left / GPU_FLOPS_PER_SECOND / 3600:,.2g} GPU hours at {GPU_FLOPS_PER_SECOND:.0e} FLOP/s"
-    console.print(
-        f"{len(there)} of {len(points)} runs are finished in {place_of(open_store(settings.store).uri)}. The rest: "
-        f"{left:.2g} FLOPs, about {time_left} (estimated, not measured).",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    flops = sum(point.flops for point in points)
+    time_for_all = f"{duration(flops / estimates.CPU_FLOPS_PER_SECOND)} of one core"
+    if flops > WORTH_A_GPU:
+        time_for_all = f"{flops / GPU_FLOPS_PER_SECOND / 3600:,.0f} GPU hours at {GPU_FLOPS_PER_SECOND:.0e} FLOP/s"
+    console.print(f"All {len(points)}: {flops:.2g} FLOPs, about {time_for_all} (estimated).", highlight=False)
 
 
 def _made(

@@ -40,7 +40,9 @@ H100_PEAK_FLOPS = 989e12
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One training run. `flops` are of the whole run; `pattern` is empty where only the counts are known.
+    """One training run. `pattern` is empty where only the counts are known.
+
+    `steps` are of the whole run, `tokens` and `flops` what it spends itself: of a branch, without those of its trunk.
 
     `counts` are layers by primitive, as of `aira_lib.architecture.cost.count`.
     """
@@ -134,12 +136,13 @@ def study_plan(study: Study, settings: Settings, mfu: float) -> tuple[list[Plann
 
 def _of_point(point: PretrainPoint, mfu: float) -> PlannedRun:
     made = point.design
+    notes = [f"the same layers as {', '.join(point.aliases)}"] if point.aliases else []
+    notes += [f"branches from {point.trunk} at step {point.branch_step}"] if point.trunk else []
     return PlannedRun(
         protocol=point.protocol, source=made.kind, design=made.name, scale=made.scale.name, seed=point.seed,
         budget_flops=point.budget_flops, counts=made.counts,
-        steps=point.steps, tokens=point.tokens, flops_per_token=made.flops_per_token, flops=point.flops,
-        gpu_hours=gpu_hours(point.flops, mfu), pattern=made.pattern,
-        note=f"the same layers as {', '.join(point.aliases)}" if point.aliases else "",
+        steps=point.steps, tokens=point.tokens_trained, flops_per_token=made.flops_per_token, flops=point.flops_trained,
+        gpu_hours=gpu_hours(point.flops_trained, mfu), pattern=made.pattern, note="; ".join(notes),
     )  # fmt: skip
 
 
@@ -152,7 +155,7 @@ def show_plans(console: Console, name: str, runs: Sequence[PlannedRun], mfu: flo
         table.add_column(column, justify="left" if column in columns[:4] else "right", overflow="fold")
     groups: dict[tuple[str, str, str, str], list[PlannedRun]] = {}
     for run in runs:
-        budget = exact(run.budget_flops) if run.budget_flops else "tokens"
+        budget = exact(run.budget_flops) if run.budget_flops else "all" if run.protocol == "trunk" else "tokens"
         groups.setdefault((run.protocol, run.source, run.scale, budget), []).append(run)
     for key, group in groups.items():
         table.add_row(*key, *_totals(group))

@@ -8,6 +8,7 @@ from aira_lib.architecture.cost import steps_for_budget
 from aira_lib.architecture.pattern import parse
 from aira_lib.errors import UserError
 from aira_lib.naming import exact, slug
+from aira_lib.pretrain.branching import with_trunks
 from aira_lib.records import PretrainPoint, ScaledDesign
 from aira_lib.study import IsoFlopSection, IsoTokenSection, OptimizerSection, PretrainSection, RateCheckSection
 from aira_lib.training.schedule import peak_rate, warmup_steps
@@ -16,7 +17,7 @@ Entrant = tuple[ScaledDesign, tuple[str, ...]]
 
 
 def pretraining_points(section: PretrainSection, designs: Sequence[ScaledDesign]) -> list[PretrainPoint]:
-    """All training runs of a study, in a fixed order, the equal-token ones first.
+    """All training runs of a study, in a fixed order, the equal-token ones first, trunks before their branches.
 
     Designs of one scale that have the very same layers are trained once; the point names the others as aliases.
 
@@ -28,7 +29,8 @@ def pretraining_points(section: PretrainSection, designs: Sequence[ScaledDesign]
     if section.isotoken:
         points += _isotoken(section.isotoken, entrants)
     if section.isoflop:
-        points += _isoflop(section.isoflop, entrants)
+        equal_flops = list(_isoflop(section.isoflop, entrants))
+        points += with_trunks(section.optimizer, equal_flops) if section.isoflop.branch else equal_flops
     known = {point.id for point in points}
     points += [point for point in _rate_check(section, designs, entrants) if point.id not in known]
     for point in points:
@@ -41,7 +43,7 @@ def rate_check_points(
 ) -> list[PretrainPoint]:
     """The training runs of a check of learning rates, scale by scale in the order of their rates.
 
-    The run at the peak is the study's own with the smallest budget and the first seed.
+    The run at the peak is the study's own with the smallest budget and the first seed, unless that branches.
 
     Raises:
         UserError: see `pretraining_points`.
@@ -80,7 +82,7 @@ def _isoflop(section: IsoFlopSection, entrants: Sequence[Entrant]) -> Iterator[P
                         f"pretrain.isoflop: a budget of {budget:.3g} FLOPs does not pay for one step of {design.name} "
                         f"({step:.3g} FLOPs); raise it or drop the scale"
                     )
-                for seed in section.seeds:
+                for seed in section.seeds_of(scale, budget):
                     yield _point(design, aliases, "isoflop", budget, steps, seed)
 
 
@@ -91,11 +93,15 @@ def _rate_check(
     if section.lr_check is None:
         return []
     baseline = section.lr_check.design or next((d.base for d in designs if d.kind == "baseline"), None)
-    return [
-        own if factor == 1 else _at_rate(own, float(f"{factor * peak_rate(section.optimizer, own.design.scale):.6g}"))
-        for own in _smallest(section, baseline, entrants)
-        for factor in sorted(section.lr_check.factors)
-    ]
+    branched = section.isoflop is not None and section.isoflop.branch
+    points = []
+    for own in _smallest(section, baseline, entrants):
+        peak = peak_rate(section.optimizer, own.design.scale)
+        # A study with trunks has no run with the smallest budget that could be made before those with the largest.
+        rates = {factor: float(f"{factor * peak:.6g}") for factor in section.lr_check.factors} | {1: peak}
+        of_check = {factor: _at_rate(own, rate) for factor, rate in rates.items()} | ({} if branched else {1: own})
+        points += [of_check[factor] for factor in sorted(of_check)]
+    return points
 
 
 def _smallest(section: PretrainSection, baseline: str | None, entrants: Sequence[Entrant]) -> Iterator[PretrainPoint]:
@@ -121,6 +127,8 @@ def _at_rate(point: PretrainPoint, rate: float) -> PretrainPoint:
 def _require_peak(section: OptimizerSection, point: PretrainPoint) -> None:
     """Refuse an absolute warm-up that a run has no room for; shares of a run are refused where the study is read."""
     warmup = warmup_steps(section, point.design.scale, point.steps)
+    if point.protocol == "trunk":  # it serves runs that decay
+        return
     if section.absolute_warmup and warmup > (1 - section.decay) * point.steps + 1e-9:
         decay = f" and a decay over {section.decay:.0%} of them" if section.decay else ""
         raise UserError(

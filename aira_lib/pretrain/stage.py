@@ -55,7 +55,7 @@ def pretrain(
         outcome = train_together(section, point, work, resources)
     else:
         outcome = train_alone(section, point, batches, place, work)
-    checkpoint.prune(work.path, work.push)
+    checkpoint.prune(work.path, work.push, keep_steps=point.kept_steps)
     curve = finish_curve(work.path)
     run = _run(section, point, curve, text.read_in(batches, curve[-1].step), outcome, ranks)
     run = run.model_copy(update={"seconds": time.monotonic() - started})

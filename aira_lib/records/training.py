@@ -7,7 +7,7 @@ from aira_lib.device import DeviceKind, Kernels, Precision
 from aira_lib.records.row import Row
 
 DesignKind = Literal["find", "baseline"]
-Protocol = Literal["isotoken", "isoflop", "lr-check"]
+Protocol = Literal["isotoken", "isoflop", "lr-check", "trunk"]
 
 
 class ScaledDesign(Row):
@@ -33,6 +33,10 @@ class PretrainPoint(Row):
     """One training run to be made: a design, a budget, a seed. `aliases` are designs with the very same layers.
 
     `learning_rate` is the peak where it is not the study's own, as in a check of learning rates.
+
+    A run of the protocol `trunk` is what several budgets of a design, scale and seed have in common: it keeps a
+    checkpoint at each of the steps `branches`. A run that goes on from one of them names the `trunk` and the
+    `branch_step`, and `branches` as well: runs of one trunk began alike, so their losses vary together.
     """
 
     id: str
@@ -45,6 +49,24 @@ class PretrainPoint(Row):
     flops: float
     seed: int
     learning_rate: float | None = None
+    trunk: str | None = None
+    branch_step: int = 0
+    branches: tuple[int, ...] = ()
+
+    @property
+    def kept_steps(self) -> tuple[int, ...]:
+        """Finished steps whose checkpoints stay in the record, for other runs to branch from."""
+        return self.branches if self.protocol == "trunk" else ()
+
+    @property
+    def tokens_trained(self) -> int:
+        """Tokens that the run learns from itself: `tokens` without those of the trunk that it branches from."""
+        return self.tokens - self.branch_step * self.design.scale.tokens_per_step
+
+    @property
+    def flops_trained(self) -> float:
+        """FLOPs that the run spends itself: `flops` without those of the trunk."""
+        return float(self.tokens_trained) * self.design.flops_per_token
 
 
 class TrainingRun(Row):

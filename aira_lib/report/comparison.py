@@ -14,6 +14,7 @@ from typing import Literal
 
 from aira_lib.records import ScaledDesign, Score, document_error
 from aira_lib.report.entries import Entry, baseline_families, entries, family, pooled_deviation, reference_family
+from aira_lib.scaling.noise import t95
 
 Verdict = Literal["reference", "lower", "higher", "within the spread", "spread unknown", "diverged", "no reference"]
 
@@ -109,16 +110,3 @@ def compare(scores: Iterable[Score], designs: Sequence[ScaledDesign], wanted: Se
     reference = next((e for e in found if name in [family(n) for n in e.names]), None)
     pooled, degrees = pooled_deviation(found) or (None, 0)
     return Comparison(tuple(found), baselines, reference, pooled, degrees)
-
-
-def t95(degrees: float) -> float:
-    """Two-sided 95 % quantile of Student's t.
-
-    Raises:
-        ValueError: fewer than one degree of freedom.
-    """
-    if degrees < 1:
-        raise ValueError("Student's t needs at least one degree of freedom")
-    from scipy.special import stdtrit  # late: most reports compare single seeds
-
-    return float(stdtrit(degrees, 0.975))

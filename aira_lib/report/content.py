@@ -1,37 +1,32 @@
 """What the page says: every section, computed from the inputs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.records import Score
-from aira_lib.report import figures, results, searches, tables
+from aira_lib.report import figures, searches, tables
 from aira_lib.report.agents import RANDOM, Agents, agents_compared, agents_figure, agents_table, curves_table
 from aira_lib.report.blocks import Block, Content, FigureBlock, LinksBlock, Section, TableBlock, TextBlock
-from aira_lib.report.comparison import Comparison, compare
-from aira_lib.report.drawing import Figure
+from aira_lib.report.comparison import compare
 from aira_lib.report.headline import key_numbers
-from aira_lib.report.inputs import LossCurve, ReportInputs
-from aira_lib.report.isoflop import Frontier, frontiers, reference_frontier
-from aira_lib.report.refit import noise_of
+from aira_lib.report.inputs import ReportInputs
+from aira_lib.report.isoflop import began_alike, frontiers
+from aira_lib.report.pretraining_sections import isoflop_section, isotoken_section
+from aira_lib.report.rates import rate_sections
 from aira_lib.report.sizes import sizes_table
 from aira_lib.report.strips import Strip
-from aira_lib.report.summary import (
-    best_summary,
-    divergence_sentences,
-    sampling_sentence,
-    selection_sentence,
-    spread_sentence,
-    summary_sentences,
-)
+from aira_lib.report.summary import best_summary, selection_sentence, summary_sentences
+from aira_lib.report.throughput import throughput_table
 from aira_lib.study import Study, digest
+from aira_lib.training.rate_check import rate_checks
 
 
 def build(study: Study, inputs: ReportInputs) -> Content:
     """Compute every number, table and figure of the report; the order of the inputs does not matter."""
     inputs = _ordered(study, inputs)
     comparison = compare(inputs.scores, inputs.designs, study.extrapolate.baselines)
-    found = frontiers(inputs.scores, inputs.designs)
+    found = frontiers(began_alike(inputs.scores, study.pretrain.optimizer), inputs.designs)
     agents = _agents(study, inputs)
     sections = [
         _stand_in_section(study, inputs),
@@ -40,8 +35,9 @@ def build(study: Study, inputs: ReportInputs) -> Content:
         _design_section(inputs),
         _pattern_section(inputs),
         _scale_section(inputs),
-        _isotoken_section(inputs, comparison),
-        _isoflop_section(study, inputs, comparison, found),
+        *rate_sections(rate_checks(inputs.runs, inputs.scores, study.pretrain.optimizer)),
+        isotoken_section(inputs, comparison),
+        isoflop_section(study, inputs, comparison, found),
         *_further_sections(inputs),
         _cost_section(inputs),
     ]
@@ -168,79 +164,8 @@ def _scale_section(inputs: ReportInputs) -> Section:
     return Section("scales", "Designs at scale", blocks)
 
 
-def _isotoken_section(inputs: ReportInputs, comparison: Comparison) -> Section:
-    blocks: list[Block] = [TableBlock(results.isotoken_table(comparison))]
-    if comparison.entries:
-        texts = [spread_sentence(comparison), sampling_sentence(comparison), *divergence_sentences(inputs, "isotoken")]
-        blocks += [TextBlock(text) for text in texts if text]
-        caption = (
-            "Training loss against tokens at equal tokens, one line a seed, in means of equal blocks of steps; right, "
-            "the second half. Legend in the order of held-out loss; greys are baselines."
-        )
-        blocks.append(
-            FigureBlock(_curves(inputs, comparison), caption, "No loss curve was recorded for the equal-token runs.")
-        )
-    return Section("isotoken", "Equal tokens", blocks)
-
-
-def _curves(inputs: ReportInputs, comparison: Comparison) -> Figure | None:
-    groups: dict[str, list[LossCurve]] = {}
-    for entry in comparison.entries:
-        ids = [score.point.id for score in entry.scores]
-        groups[results.label(entry)] = [inputs.curves[point_id] for point_id in ids if point_id in inputs.curves]
-    baselines = [results.label(entry) for entry in comparison.entries if comparison.is_baseline(entry)]
-    return figures.curves_figure(groups, baselines)
-
-
-def _isoflop_section(study: Study, inputs: ReportInputs, comparison: Comparison, found: Sequence[Frontier]) -> Section:
-    if not found:
-        return Section("isoflop", "Equal compute", [TextBlock("No design was trained at equal FLOPs.")])
-    reference = reference_frontier(found, study.extrapolate.baselines)
-    noise = noise_of(found, comparison)
-    blocks: list[Block] = [
-        TextBlock(_fit_sentence(found)),
-        *(TextBlock(text) for text in divergence_sentences(inputs, "isoflop")),
-        FigureBlock(
-            figures.isoflop_figure(found),
-            "Held-out loss against model size under equal training FLOPs, with a parabola in log₁₀ of the "
-            "non-embedding parameters for every budget. A star is the fitted minimum; a ring is the best measured "
-            "size, where there is no minimum within the range. Bars: standard deviation over seeds.",
-            "Every run at equal FLOPs diverged, so there is nothing to draw.",
-        ),
-        TableBlock(results.isoflop_fits_table(found), folded=True),
-        FigureBlock(
-            figures.frontier_figure(found, noise),
-            "Frontier: lowest loss against training budget, both logarithmic. A line goes through fitted minima alone; "
-            "a slope has its 95 % margin.",
-            "A frontier needs at least two budgets with a loss.",
-        ),
-        TableBlock(results.frontier_table(found, reference, noise)),
-        TableBlock(results.isoflop_points_table(found), folded=True),
-    ]
-    return Section("isoflop", "Equal compute", blocks)
-
-
-def _fit_sentence(found: Sequence[Frontier]) -> str:
-    fits = [fit for frontier in found for fit in frontier.fits]
-    parabolas = [fit.parabola for fit in fits if fit.parabola]
-    exact, inside = sum(p.exact for p in parabolas), sum(p.inside for p in parabolas)
-    if not parabolas:
-        return (
-            "No design has three sizes with a loss under one budget, so no parabola was fitted: optima are the best "
-            "measured sizes."
-        )
-    text = f"{len(parabolas)} of {len(fits)} pairs of design and budget have the three sizes that a parabola needs. "
-    if exact:
-        count = "All of them have" if exact == len(parabolas) else f"{exact} of them have"
-        text += f"{count} just three points: such a fit passes through them exactly and says nothing of its own error. "
-    outside = len(parabolas) - inside
-    if outside:
-        text += (
-            f"For {outside} the minimum lies outside the range of sizes or does not exist; the best measured size "
-            "stands in its place and is marked."
-        )
-    return text.strip()
-
-
 def _cost_section(inputs: ReportInputs) -> Section:
-    return Section("cost", "Cost of the study", [TableBlock(tables.cost_table(inputs.timings))], seconds=True)
+    blocks: list[Block] = [TableBlock(tables.cost_table(inputs.timings))]
+    speeds = throughput_table(inputs.runs)
+    blocks += [TableBlock(speeds)] if speeds.rows else []
+    return Section("cost", "Cost of the study", blocks, seconds=True)

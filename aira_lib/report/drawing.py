@@ -5,6 +5,7 @@ studies and agents: mathematics in text is switched off, and a leading underscor
 """
 
 import io
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -91,11 +92,21 @@ def palette(labels: Sequence[str], baselines: Sequence[str]) -> dict[str, dict[s
     }
 
 
-def si_axis(axes: Axes) -> None:
+def si_axis(axes: Axes, subs: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
     """A logarithmic horizontal axis labelled 1M, 2M, 5M."""
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=12))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value).replace(" ", "")))
+
+
+def panels_of(canvas: Canvas, n: int, columns: int) -> list[Axes]:
+    """So many panels with common axes in rows, each column labelled under its lowest one."""
+    grid = canvas.subplots(math.ceil(n / columns), columns, sharex=True, sharey=True, squeeze=False)
+    for axes in grid.flat[n:]:
+        axes.set_axis_off()
+    for axes in grid.flat[max(0, n - columns) : n]:
+        axes.tick_params(axis="x", labelbottom=True)
+    return list(grid.flat[:n])
 
 
 def safe_label(label: str) -> str:

@@ -21,7 +21,8 @@ from aira_lib.records import (
     read_row,
     read_rows,
 )
-from aira_lib.report.inputs import LossCurve, ReportInputs, SearchRun
+from aira_lib.report.inputs import ReportInputs, SearchRun
+from aira_lib.report.loss_curves import decimated
 from aira_lib.study import Study
 from aira_lib.tasks.section import task_of
 
@@ -63,7 +64,10 @@ def gather(
         patterns=[row for _, path in by_stage["aggregate"] for row in read_rows(path / "patterns.jsonl", BasePattern)],
         designs=[row for _, path in by_stage["extrapolate"] for row in read_rows(path / "designs.jsonl", ScaledDesign)],
         runs=[run.model_copy(update=wanted.get(unit)) for unit, run in runs],
-        curves={manifest.unit: _curve(path) for manifest, path in by_stage["pretrain"]},
+        curves={
+            unit: decimated(read_columns(path / "loss.parquet"), run.point.steps)
+            for (unit, run), (_, path) in zip(runs, by_stage["pretrain"], strict=True)
+        },
         scores=[score.model_copy(update=wanted.get(unit)) for unit, score in scores],
         stand_ins=stand_ins,
         versions=versions,
@@ -78,8 +82,3 @@ def _search(study: Study, manifest: Manifest, path: Path) -> SearchRun:
     nodes = read_rows(path / "journal.jsonl", Node)
     page = f"{_STUDY}/{quote(f'{manifest.stage}/{manifest.unit}-{manifest.key[:12]}/{PAGE}')}"
     return SearchRun(name, int(seed), nodes, agent.steps, task_of(study.task).lower_is_better, page)
-
-
-def _curve(path: Path) -> LossCurve:
-    columns = read_columns(path / "loss.parquet")
-    return LossCurve(columns["step"], columns["tokens"], columns["loss"])

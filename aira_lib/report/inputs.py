@@ -22,11 +22,16 @@ class SearchRun(NamedTuple):
 
 
 class LossCurve(NamedTuple):
-    """The training loss of one point: three sequences of equal length; loss in nats per token."""
+    """The training loss of one point, in nats per token, in sequences of equal length; no `flops`: not known.
+
+    Each entry is a mean over `window` steps, of which `step` is the last.
+    """
 
     step: Sequence[int]
-    tokens: Sequence[int]
+    tokens: Sequence[float]
     loss: Sequence[float]
+    flops: Sequence[float] = ()
+    window: int = 1
 
 
 @dataclass(frozen=True)

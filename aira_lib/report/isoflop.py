@@ -1,13 +1,17 @@
 """The equal-compute analysis: for every design and budget the size that was best, and the frontier over budgets."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
-from aira_lib.records import ScaledDesign, Score
+from aira_lib.records import PretrainPoint, ScaledDesign, Score
 from aira_lib.report.entries import Entry, baseline_families, entries, family, reference_family
-from aira_lib.report.fit import Line, Parabola, fit_line, fit_parabola
+from aira_lib.scaling.frontier import line_of
+from aira_lib.scaling.noise import Noise, pooled_noise
+from aira_lib.scaling.parabola import Line, Parabola
+from aira_lib.scaling.profile import Point, Profile, Run, inside
+from aira_lib.study import OptimizerSection
 
 Source = Literal["fitted minimum", "best measured"]
 
@@ -23,11 +27,15 @@ class Optimum:
 
 @dataclass(frozen=True)
 class BudgetFit:
-    """The sizes of one design under one budget, smallest first; no parabola with fewer than three sizes."""
+    """The sizes of one design under one budget, smallest first; `profile` has those with a loss."""
 
     budget: float
     entries: tuple[Entry, ...]
-    parabola: Parabola | None
+
+    @cached_property
+    def profile(self) -> Profile:
+        """What the statistics read."""
+        return Profile(self.budget, tuple(_point(entry) for entry in self.measured))
 
     @property
     def measured(self) -> tuple[Entry, ...]:
@@ -35,39 +43,27 @@ class BudgetFit:
         return tuple(entry for entry in self.entries if entry.mean is not None)
 
     @property
-    def lowest(self) -> float:
-        """The loss of the optimum.
-
-        Raises:
-            ValueError: there is none.
-        """
-        if self.optimum is None:
-            raise ValueError(f"nothing was measured under {self.budget:g} FLOPs")
-        return self.optimum.loss
+    def parabola(self) -> Parabola | None:
+        """Through all sizes with a loss; None with fewer than three."""
+        return self.profile.parabola
 
     @property
     def optimum(self) -> Optimum | None:
         """The parabola's minimum where it lies within the measured sizes, else the best measured size."""
         fit = self.parabola
-        if fit and fit.inside and fit.minimum_n is not None and fit.minimum_loss is not None and fit.minimum_loss > 0:
-            return Optimum(fit.minimum_n, fit.minimum_loss, "fitted minimum")
+        if self.profile.place == "inside" and fit is not None and fit.minimum_n is not None:
+            return Optimum(fit.minimum_n, self.profile.lowest, "fitted minimum")
         best = min(((e.mean, e.design.params_non_embedding) for e in self.entries if e.mean is not None), default=None)
         return Optimum(float(best[1]), best[0], "best measured") if best else None
 
 
 @dataclass(frozen=True)
 class Frontier:
-    """One design over all budgets.
-
-    `line` fits log10 loss against log10 FLOPs through the fitted minima; None with fewer than two. The best measured
-    size is no minimum: where the best lies beyond the sizes, its loss is too high, more so under some budgets, and a
-    line through it would have another slope.
-    """
+    """One design over all budgets, under its name and those of designs that have its layers at every size."""
 
     names: tuple[str, ...]
     baseline: bool
     fits: tuple[BudgetFit, ...]
-    line: Line | None
 
     @property
     def label(self) -> str:
@@ -79,10 +75,37 @@ class Frontier:
         """(budget, optimum) of the budgets that have one."""
         return [(fit.budget, fit.optimum) for fit in self.fits if fit.optimum is not None]
 
+    @cached_property
+    def profiles(self) -> tuple[Profile, ...]:
+        """By rising budget, of the budgets that have a loss."""
+        return tuple(fit.profile for fit in self.fits if fit.measured)
+
     @property
-    def minima(self) -> dict[float, BudgetFit]:
-        """By budget, rising, the fits whose minimum lies within the measured sizes."""
-        return {f.budget: f for f in self.fits if f.optimum is not None and f.optimum.source == "fitted minimum"}
+    def minima(self) -> tuple[float, ...]:
+        """The budgets whose minimum lies within the measured sizes, rising."""
+        return tuple(inside(self.profiles))
+
+    @cached_property
+    def line(self) -> Line | None:
+        """Of log10 loss against log10 FLOPs through the fitted minima alone; None with too few."""
+        return line_of(self.profiles)
+
+
+def began_alike(scores: Sequence[Score], optimizer: OptimizerSection) -> list[Score]:
+    """Scores whose points name a trunk wherever the runs of a design and seed have their first steps in common.
+
+    With an absolute warm-up and a stable phase a run that was trained alone is to the last bit the branch of a trunk.
+    """
+    if not optimizer.absolute_warmup or optimizer.schedule != "wsd":
+        return list(scores)
+    return [
+        score.model_copy(update={"point": score.point.model_copy(update={"trunk": _trunk(score.point)})})
+        for score in scores
+    ]
+
+
+def _trunk(point: PretrainPoint) -> str:
+    return point.trunk or f"{point.design.name}.s{point.seed}"
 
 
 def frontiers(scores: Sequence[Score], designs: Sequence[ScaledDesign]) -> list[Frontier]:
@@ -104,26 +127,41 @@ def frontiers(scores: Sequence[Score], designs: Sequence[ScaledDesign]) -> list[
 def _frontier(names: list[str], own: Sequence[Entry], baselines: set[str]) -> Frontier:
     budgets = sorted({entry.scores[0].point.budget_flops or 0.0 for entry in own})
     fits = tuple(_budget_fit(b, [e for e in own if e.scores[0].point.budget_flops == b]) for b in budgets)
-    frontier = Frontier(tuple(names), any(name in baselines for name in names), fits, None)
-    if len(frontier.minima) < 2:
-        return frontier
-    lowest = [math.log10(fit.lowest) for fit in frontier.minima.values()]
-    return replace(frontier, line=fit_line([math.log10(budget) for budget in frontier.minima], lowest))
+    return Frontier(tuple(names), any(name in baselines for name in names), fits)
 
 
 def _budget_fit(budget: float, own: Sequence[Entry]) -> BudgetFit:
-    ordered = tuple(sorted(own, key=lambda entry: (entry.design.params_non_embedding, entry.design.name)))
-    points = [(e.design.params_non_embedding, e.mean) for e in ordered if e.mean is not None]
-    parabola = None
-    if len({n for n, _ in points}) >= 3:
-        parabola = fit_parabola([math.log10(n) for n, _ in points], [loss for _, loss in points])
-    return BudgetFit(budget, ordered, parabola)
+    return BudgetFit(budget, tuple(sorted(own, key=lambda e: (e.design.params_non_embedding, e.design.name))))
+
+
+def _point(entry: Entry) -> Point:
+    design, at = entry.design, entry.scores[0].point
+    runs = tuple(
+        Run(score.point.id, score.loss, score.point.trunk)
+        for score in entry.scores
+        if score.status == "ok" and score.loss is not None
+    )
+    return Point(float(design.params_non_embedding), float(at.tokens), float(design.flops_per_token), runs)
+
+
+def noise_of(found: Sequence[Frontier], others: Sequence[Entry] = ()) -> Noise | None:
+    """The noise of a study's runs; None where no design has two seeds.
+
+    Args:
+        found: designs at equal FLOPs; where some have several seeds, these tell it.
+        others: designs at equal tokens, which tell it else.
+    """
+    equal_flops = [point for frontier in found for profile in frontier.profiles for point in profile.points]
+    return pooled_noise(equal_flops) or pooled_noise(_point(entry) for entry in others if entry.losses)
 
 
 def reference_frontier(found: Sequence[Frontier], wanted: Sequence[str]) -> Frontier | None:
-    """The baseline that slopes and losses are compared with: the first of the study's list that has a line."""
-    fitted = [frontier for frontier in found if frontier.line is not None]
-    families = [name for frontier in fitted for name in frontier.names]
-    baselines = {name for frontier in fitted if frontier.baseline for name in frontier.names}
-    name = reference_family(wanted, families, baselines)
-    return next((frontier for frontier in fitted if name in frontier.names), None)
+    """The baseline that slopes and losses are compared with: the first of the study's list that has a line.
+
+    Where none has a line, the first that has a minimum: losses can still be compared.
+    """
+    chosen = [frontier for frontier in found if frontier.baseline and frontier.line is not None]
+    chosen = chosen or [frontier for frontier in found if frontier.baseline and frontier.minima]
+    families = [name for frontier in chosen for name in frontier.names]
+    name = reference_family(wanted, families, set(families))
+    return next((frontier for frontier in chosen if name in frontier.names), None)

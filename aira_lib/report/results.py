@@ -1,4 +1,4 @@
-"""Scores to table rows: equal tokens with the spread over seeds, equal FLOPs with fits and frontier."""
+"""Scores to table rows: equal tokens with the spread over seeds, equal FLOPs with the fit of each budget."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,6 @@ from aira_lib.report.columns import Column, Row, Table, prefix
 from aira_lib.report.comparison import Comparison
 from aira_lib.report.entries import Entry, family
 from aira_lib.report.isoflop import BudgetFit, Frontier
-from aira_lib.report.refit import Noise, contrast, slope_margin
 from aira_lib.report.strips import Strip
 
 VERDICTS = {
@@ -164,66 +163,6 @@ def fit_note(fit: BudgetFit) -> str:
         return "best measured: fewer than three sizes, no parabola"
     if fit.parabola.minimum_n is None:
         return "best measured: the parabola does not open upwards"
-    if not fit.parabola.inside:
-        return "best measured: minimum outside the range"
+    if fit.profile.place != "inside":
+        return f"best measured: minimum {fit.profile.place} the sizes"
     return "fitted minimum" + (", exact through three points" if fit.parabola.exact else "")
-
-
-def frontier_table(found: Sequence[Frontier], reference: Frontier | None, noise: Noise | None) -> Table:
-    """The line of every design's frontier, and how it differs from the reference's, with 95 % margins."""
-    columns = [
-        Column("design", "Design", style="name"),
-        Column("budgets", "Budgets", spec="d"),
-        Column("fitted", "Of them fitted", "minima", spec="d"),
-        Column("slope", "Slope", "log₁₀ loss a decade", spec=".4f", spread="slope_margin"),
-        Column("common", "Common budgets", spec="d"),
-        Column("slope_difference", "Slope", "to baseline", spec="+.4f", spread="slope_difference_margin"),
-        Column("verdict", "Verdict", style="text"),
-        Column("offset", "Loss at the centre", "to baseline, %", spec="+.2f", per=0.01, spread="offset_margin"),
-        Column("loss_at_largest", "At the largest budget", "nats a token", spec=".4f"),
-    ]
-    rows = [_frontier_row(frontier, reference, noise) for frontier in found]
-    caption = (
-        "Frontier: log₁₀ of the lowest loss against log₁₀ of the budget, a line by least squares through fitted minima "
-        "alone. Lower is better. Differences are those at the budgets where both designs have a minimum; the centre is "
-        "the geometric mean of those. " + _noise_sentence(noise)
-    )
-    return Table("frontier", caption, columns, rows, "No design was trained at equal FLOPs.", marked="baseline")
-
-
-def _noise_sentence(noise: Noise | None) -> str:
-    if noise is None:
-        return "No design has two seeds anywhere: the spread is unknown, and no difference is judged."
-    return (
-        f"± is the 95 % margin: everything is fitted again to losses drawn with the standard deviation over seeds "
-        f"({noise.sd:.4f} nats a token, {noise.degrees} degrees of freedom)."
-    )
-
-
-NO_LINE = "no line: fewer than two fitted minima"
-
-
-def _frontier_row(frontier: Frontier, reference: Frontier | None, noise: Noise | None) -> Row:
-    line = frontier.line
-    compared = contrast(frontier, reference, noise) if reference is not None and frontier is not reference else None
-    said = compared.verdict if compared else "reference" if frontier is reference else "no baseline to compare with"
-    return {
-        "design": frontier.label,
-        "budgets": len(frontier.optima),
-        "fitted": sum(optimum.source == "fitted minimum" for _, optimum in frontier.optima),
-        "slope": line.slope if line else None,
-        "slope_margin": slope_margin(frontier, noise),
-        "common": compared.budgets if compared else None,
-        "slope_difference": compared.slope if compared else None,
-        "slope_difference_margin": compared.slope_margin if compared else None,
-        "verdict": said if line else NO_LINE,
-        "offset": _share(compared.offset) if compared else None,
-        "offset_margin": _share(compared.offset_margin) if compared else None,
-        "loss_at_largest": frontier.optima[-1][1].loss if frontier.optima else None,
-        "baseline": frontier.baseline,
-    }
-
-
-def _share(log10_ratio: float | None) -> float | None:
-    """A ratio's excess over 1, of its logarithm."""
-    return None if log10_ratio is None else float(10.0**log10_ratio - 1)

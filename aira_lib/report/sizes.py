@@ -6,7 +6,7 @@ from aira_lib.datasets.language import TITLES, stand_in
 from aira_lib.proxy.cost import sample_counts
 from aira_lib.report.columns import Column, Row, Table, scientific
 from aira_lib.report.inputs import ReportInputs
-from aira_lib.study import ProxySection, Study
+from aira_lib.study import IsoFlopSection, ProxySection, Study
 from aira_lib.study.language import PAPER_TEST_EXAMPLES, PAPER_TRAIN_EXAMPLES
 from aira_lib.tasks import TASKS, proxy_for
 
@@ -93,10 +93,15 @@ def _here(study: Study, inputs: ReportInputs) -> dict[str, str]:
         "equal tokens, tokens a run": f"{isotoken.tokens:,}" if isotoken else absent,
         "equal tokens, scale": isotoken.scale if isotoken else absent,
         "equal tokens, seeds": str(len(isotoken.seeds)) if isotoken else absent,
-        "equal FLOPs, budgets": ", ".join(map(scientific, isoflop.budgets)) if isoflop else absent,
+        "equal FLOPs, budgets": _budgets(isoflop) if isoflop else absent,
         "equal FLOPs, scales": ", ".join(isoflop.scales) if isoflop else absent,
         "held-out samples": f"at most {study.evaluate.samples:,}",
     }
+
+
+def _budgets(section: IsoFlopSection) -> str:
+    branched = "; their decays branch from one run" if section.branch else ""
+    return ", ".join(map(scientific, section.budgets)) + branched
 
 
 def _distinct(values: Sequence[str]) -> str:

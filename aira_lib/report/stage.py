@@ -21,8 +21,8 @@ def report(study: Study, inputs: ReportInputs, work: Work) -> None:
     """Write the report of a study into the workplace.
 
     Leaves `report.html` (one file, opens offline), `report.md`, `figures/*.svg` and `*.png`, `tables/*.csv` and
-    `summary.json`. Equal inputs give equal bytes; only the cost of the study differs, which stands in `cost.csv`,
-    under `seconds` in `summary.json` and between the comments `seconds` and `/seconds` on the pages.
+    `summary.json`. Equal inputs give equal bytes; only the cost of the study differs, which stands in `cost.csv` and
+    `throughput.csv`, under `seconds` in `summary.json` and between the comments `seconds` and `/seconds` on the pages.
 
     Args:
         study: the study.
@@ -90,7 +90,7 @@ def _write_tables(content: "Content", folder: Path) -> list[Path]:
 
 def _summary(content: "Content", inputs: ReportInputs) -> str:
     tables = {table.name: _plain(table) for table in content.tables()}
-    kept = ("searches", "agents", "patterns", "isotoken", "isoflop_fits", "frontier", "stand_ins")
+    kept = ("searches", "agents", "patterns", "isotoken", "isoflop_fits", "frontier", "frontier_laws", "stand_ins")
     summary = {
         "study": content.study.name,
         "spec_digest": content.digest,

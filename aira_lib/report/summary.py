@@ -7,11 +7,11 @@ from aira_lib.report.columns import format_number, scientific
 from aira_lib.report.comparison import Comparison
 from aira_lib.report.entries import Entry, family
 from aira_lib.report.inputs import ReportInputs
-from aira_lib.report.isoflop import Frontier
-from aira_lib.report.refit import Noise, noise_of
+from aira_lib.report.isoflop import Frontier, noise_of
 from aira_lib.report.results import label
 from aira_lib.report.searches import by_agent, is_valid, measure
 from aira_lib.report.tables import best_archive_rows
+from aira_lib.scaling.noise import Noise
 from aira_lib.study import Study
 
 FEW_DOCUMENTS = 30
@@ -22,7 +22,7 @@ def summary_sentences(inputs: ReportInputs, comparison: Comparison, found: Seque
     return [
         *_search_sentences(inputs),
         *_isotoken_sentences(inputs, comparison),
-        *_isoflop_sentences(found, noise_of(found, comparison)),
+        *_isoflop_sentences(found, noise_of(found, comparison.entries)),
     ]
 
 

@@ -8,7 +8,7 @@ from aira_lib.study.evaluate import EvaluateSection
 from aira_lib.study.extrapolate import ExtrapolateSection
 from aira_lib.study.language import DatasetName, LanguageData, LanguageName
 from aira_lib.study.optimizer import OptimizerSection, RateCheckSection
-from aira_lib.study.pretrain import DataSection, IsoFlopSection, IsoTokenSection, PretrainSection
+from aira_lib.study.pretrain import DataSection, IsoFlopSection, IsoTokenSection, PretrainSection, ReplicateSection
 from aira_lib.study.proxy import MAD_TASKS, MADSettings, MADTaskName, ProxySection, StoppingSection
 from aira_lib.study.resources import Resources, ResourcesAtScale
 from aira_lib.study.study import Study
@@ -35,6 +35,7 @@ __all__ = [
     "PretrainSection",
     "ProxySection",
     "RateCheckSection",
+    "ReplicateSection",
     "Resources",
     "ResourcesAtScale",
     "Section",

@@ -60,13 +60,54 @@ class IsoTokenSection(Section):
     seeds: Annotated[tuple[Seed, ...], Some, Distinct] = (0, 1)
 
 
+class ReplicateSection(Section):
+    """Further seeds of one scale under one budget: what differs between them is the spread that intervals rest on.
+
+    A few such cells tell it for the whole matrix. It is taken to be the same at all sizes, budgets and designs: choose
+    cells that lie apart.
+    """
+
+    scale: str
+    budget: float = Field(gt=0)
+    seeds: Annotated[tuple[Seed, ...], Some, Distinct]
+
+
 class IsoFlopSection(Section):
-    """Every design at each scale for each training budget (FLOPs, convention of the paper's Tables 10 and 11)."""
+    """Every design at each scale for each training budget (FLOPs, convention of the paper's Tables 10 and 11).
+
+    With `branch` one long run of a design, scale and seed, its trunk, serves all budgets: it is the stable phase of the
+    largest, and the decay of each budget branches from it. That needs the schedule wsd and an absolute warm-up: then a
+    branch is, to the last bit, the run that was trained alone, and five budgets cost about three fifths. The runs of
+    one seed hang together either way, since they begin alike. The sister paper trains so; this paper does not say.
+    """
 
     scales: Annotated[tuple[str, ...], Some, Distinct]
     budgets: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Some, Distinct]
     seeds: Annotated[tuple[Seed, ...], Some, Distinct] = (0,)
+    replicates: Annotated[tuple[ReplicateSection, ...], Distinct] = ()
     rounding: Literal["nearest", "floor"] = "floor"
+    branch: bool = False
+
+    def seeds_of(self, scale: str, budget: float) -> tuple[int, ...]:
+        """Those of one cell, the further ones last."""
+        more = [each.seeds for each in self.replicates if (each.scale, each.budget) == (scale, budget)]
+        return (*self.seeds, *(seed for seeds in more for seed in seeds))
+
+    @model_validator(mode="after")
+    def _replicates_cells_of_its_own(self) -> "IsoFlopSection":
+        for each in self.replicates:
+            if each.scale not in self.scales or each.budget not in self.budgets:
+                raise ValueError(
+                    f"replicates: scale {each.scale!r} under {each.budget:g} FLOPs is not trained; name one of scales "
+                    "and one of budgets"
+                )
+            seeds = self.seeds_of(each.scale, each.budget)
+            if len(set(seeds)) < len(seeds):
+                raise ValueError(
+                    f"replicates: scale {each.scale!r} under {each.budget:g} FLOPs has a seed twice; they are further "
+                    "seeds, beside those of isoflop.seeds"
+                )
+        return self
 
 
 class PretrainSection(Section):
@@ -93,3 +134,16 @@ class PretrainSection(Section):
     isotoken: IsoTokenSection | None = None
     isoflop: IsoFlopSection | None = None
     lr_check: RateCheckSection | None = None
+
+    @model_validator(mode="after")
+    def _branches_from_a_stable_phase(self) -> "PretrainSection":
+        if self.isoflop and self.isoflop.branch:
+            optimizer = self.optimizer
+            if optimizer.schedule != "wsd" or not 0 < optimizer.decay_fraction < 1:
+                raise ValueError("isoflop.branch needs optimizer.schedule: wsd with a decay_fraction between 0 and 1")
+            if not optimizer.absolute_warmup:
+                raise ValueError(
+                    "isoflop.branch needs an absolute warm-up, for budgets share their first steps: give "
+                    "optimizer.warmup_steps or optimizer.warmup_tokens"
+                )
+        return self

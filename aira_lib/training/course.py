@@ -119,7 +119,9 @@ class Course:
             if stop:
                 self._save(curve, asynchronous=False)
                 raise SystemExit(EXIT_CODE)
-            if due and self._save(curve, asynchronous=True):
+            if self.trainer.step in self.point.kept_steps:
+                self._save(curve, asynchronous=False)
+            elif due and self._save(curve, asynchronous=True):
                 saved = time.monotonic()
         return True
 
@@ -162,14 +164,14 @@ def train_alone(section: PretrainSection, point: PretrainPoint, data: Batches, p
     device = torch.device(place)
     with out_of_memory_in_words(section, point.design.scale, 1):
         trainer = TRAINERS.named(section.trainer)(section, point, data, place)
-        with kept_states(section, trainer, work) as saver:
+        with kept_states(section, point, trainer, work) as saver:
             if trainer.step:
                 work.progress(trainer.step, point.steps, "resumed")
             return Course(section, point, trainer, saver, work, Ranks(0, 1, device), fastest(section, device)).run()
 
 
 @contextmanager
-def kept_states(section: PretrainSection, trainer: Trainer, work: Work) -> Iterator[Saver]:
+def kept_states(section: PretrainSection, point: PretrainPoint, trainer: Trainer, work: Work) -> Iterator[Saver]:
     """Have a trainer go on from the newest checkpoint that is whole, if there is one, and give what keeps later ones.
 
     Several ranks do it together.
@@ -177,12 +179,12 @@ def kept_states(section: PretrainSection, trainer: Trainer, work: Work) -> Itera
     if is_for_several(section.trainer):
         from aira_lib.training.checkpoint.sharded import ShardedCheckpoints  # a second of imports
 
-        with ShardedCheckpoints(work.path, work.push) as of_ranks:
+        with ShardedCheckpoints(work.path, work.push, keep_steps=point.kept_steps) as of_ranks:
             if newest := of_ranks.latest(trainer.state()):
                 trainer.load(*newest)
             yield of_ranks
         return
-    with Checkpoints(work.path, work.push) as saver:
+    with Checkpoints(work.path, work.push, keep_steps=point.kept_steps) as saver:
         if newest := saver.latest():
             trainer.load(*newest)
         yield saver

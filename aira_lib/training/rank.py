@@ -86,7 +86,7 @@ def _course(spec: RankSpec, text: StudyText, device: torch.device, work: Work) -
     data = text.batches(scale, point.seed)
     with out_of_memory_in_words(section, scale, ranks.count):
         trainer = TRAINERS.named(section.trainer)(section, point, data, str(device))
-        with kept_states(section, trainer, work) as saver:
+        with kept_states(section, point, trainer, work) as saver:
             peak = fastest(section, device, ranks.count)
             return Course(section, point, trainer, saver, work, ranks, peak).run()
 

@@ -115,7 +115,7 @@ def rate_checks(runs: Iterable[TrainingRun], scores: Iterable[Score], optimizer:
 def _alike(points: Iterable[PretrainPoint]) -> dict[tuple[str, int, int], Sequence[PretrainPoint]]:
     """Points that differ in their learning rate alone, where any of them was made to try one."""
     groups: dict[tuple[str, int, int], list[PretrainPoint]] = {}
-    for point in points:
+    for point in (point for point in points if point.protocol != "trunk"):
         groups.setdefault((point.design.name, point.steps, point.seed), []).append(point)
     return {key: each for key, each in groups.items() if any(point.protocol == "lr-check" for point in each)}
 

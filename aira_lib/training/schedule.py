@@ -63,10 +63,13 @@ def _cosine(section: OptimizerSection, step: int, steps: int, warmup: float) -> 
 
 
 def optimizer_of(section: OptimizerSection, point: PretrainPoint) -> OptimizerSection:
-    """The optimizer's settings for one training run: a point may have a peak of its own."""
-    if point.learning_rate is None:
-        return section
-    return section.model_copy(update={"learning_rate": {point.design.scale.name: point.learning_rate}})
+    """The optimizer's settings for one training run: a point may have a peak of its own, and a trunk does not decay."""
+    changes: dict[str, Any] = {}
+    if point.learning_rate is not None:
+        changes["learning_rate"] = {point.design.scale.name: point.learning_rate}
+    if point.protocol == "trunk":
+        changes["decay_fraction"] = 0.0
+    return section.model_copy(update=changes) if changes else section
 
 
 def optimizer_in_key(section: OptimizerSection, scale: Scale) -> dict[str, Any]:

@@ -153,7 +153,7 @@ LIKE_OTHERS = {
     "pretrain.data.name", "pretrain.data.paths", "pretrain.data.text_field", "pretrain.data.shards",
     "pretrain.data.tokenizer", "pretrain.data.shards_at_once", "pretrain.isotoken", "pretrain.isoflop",
     "pretrain.optimizer.final_fraction", "pretrain.optimizer.max_skips", "pretrain.lr_check",
-    "pretrain.lr_check.factors", "pretrain.lr_check.design",
+    "pretrain.lr_check.factors", "pretrain.lr_check.design", "pretrain.isoflop.branch", "pretrain.isoflop.replicates",
     "pretrain.isotoken.seeds", "pretrain.isoflop.seeds", "pretrain.isoflop.rounding", "aggregate", "task.folder",
     "task.validation", "task.validation_fraction", "task.folders", "proxy.stopping.eta", "proxy.stopping.rungs",
     "proxy.stopping.margin", "proxy.stopping.bars", "proxy.difficulty.vocab_size", "proxy.difficulty.seq_len",

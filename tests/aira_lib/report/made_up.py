@@ -106,7 +106,7 @@ def made_up_inputs(seed: int = 7) -> ReportInputs:
     ]
     scores = [*isotoken_scores(random, designs), *isoflop_scores(random, designs)]
     runs = [training_run(s) for s in scores]
-    curves = {r.point.id: curve(random, r) for r in runs if r.point.protocol == "isotoken"}
+    curves = {r.point.id: curve(random, r) for r in runs}
     timings = {"search": 161.2, "archive": 0.4, "aggregate": 0.2, "pretrain": 201.7, "evaluate": 31.0}
     return ReportInputs(
         searches, archive, patterns, designs, runs, curves, scores, STAND_INS, {"aira": "0.1.0", "torch": "2.13.0"},
@@ -231,4 +231,6 @@ def curve(random: np.random.Generator, run: TrainingRun) -> LossCurve:
     steps = np.arange(1, run.steps + 1)
     end = run.final_train_loss or 6.0
     loss = end + (5.6 - end) * np.exp(-steps / 60) + random.normal(0, 0.03, len(steps))
-    return LossCurve(steps.tolist(), (steps * 4096).tolist(), loss.tolist())
+    tokens = steps * 4096
+    flops = (1.0 * run.point.design.flops_per_token * tokens).tolist()
+    return LossCurve(steps.tolist(), tokens.tolist(), loss.tolist(), flops)

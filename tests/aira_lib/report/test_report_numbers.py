@@ -11,14 +11,24 @@ from scipy import stats
 from aira_lib.agents import best_node
 from aira_lib.records import Node, Representative, Resampling
 from aira_lib.report.columns import Column, format_number, prefix, scientific
-from aira_lib.report.comparison import Comparison, compare, t95
+from aira_lib.report.comparison import Comparison, compare
+from aira_lib.report.frontier_tables import (
+    NO_LINE,
+    contrasts,
+    differences_table,
+    frontier_table,
+    laws_table,
+    noise_sentence,
+)
 from aira_lib.report.inputs import ReportInputs, SearchRun
-from aira_lib.report.isoflop import Frontier, frontiers, reference_frontier
-from aira_lib.report.refit import Noise, contrast, noise_of, slope_margin
-from aira_lib.report.results import NO_LINE, frontier_table, isoflop_fits_table, isoflop_points_table, isotoken_table
+from aira_lib.report.isoflop import Frontier, began_alike, frontiers, noise_of, reference_frontier
+from aira_lib.report.results import isoflop_fits_table, isoflop_points_table, isotoken_table
 from aira_lib.report.searches import dynamics, search_table, steps_table
 from aira_lib.report.summary import sampling_sentence, spread_sentence
 from aira_lib.report.tables import best_designs_table, cost_table, designs_table, patterns_table, votes_table
+from aira_lib.scaling.frontier import Contrast, contrast, slope_margin
+from aira_lib.scaling.noise import Noise
+from aira_lib.study import OptimizerSection
 from tests.aira_lib.report.made_up import BUDGETS, TRAINED, made_up_inputs, point, scale, scaled, score
 from tests.builders import node
 
@@ -217,19 +227,6 @@ def test_one_seed_judges_nothing_and_divergence_is_counted() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("degrees", "published"),
-    [(1, 12.7062), (2, 4.3027), (5, 2.5706), (10, 2.2281), (11, 2.2010), (15, 2.1314), (30, 2.0423), (200, 1.9719)],
-)
-def test_student_quantile(degrees: int, published: float) -> None:
-    assert t95(degrees) == pytest.approx(published, abs=6e-5)
-
-
-def test_student_quantile_needs_a_degree_of_freedom() -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        t95(0)
-
-
 def test_isoflop_points_and_fits(inputs: ReportInputs) -> None:
     found = frontiers(inputs.scores, inputs.designs)
     points = isoflop_points_table(found).rows
@@ -245,7 +242,7 @@ def test_isoflop_points_and_fits(inputs: ReportInputs) -> None:
         assert 0.8 < float(str(row["budget_used"])) <= 1
     fits = {(row["design"], row["budget_flops"]): row for row in isoflop_fits_table(found).rows}
     assert fits["Nemotron-H", BUDGETS[-1]]["note"] == "best measured: fewer than three sizes, no parabola"
-    assert fits["AIRA-vote/stacked", BUDGETS[-1]]["note"] == "best measured: minimum outside the range"
+    assert fits["AIRA-vote/stacked", BUDGETS[-1]]["note"] == "best measured: minimum above the sizes"
     inner = fits["Llama 3.2", BUDGETS[1]]
     assert inner["note"] == "fitted minimum, exact through three points"
     assert float(str(inner["optimum_loss"])) <= min(
@@ -265,27 +262,90 @@ def test_frontier_lines_are_compared_with_the_baseline(inputs: ReportInputs) -> 
     reference = reference_frontier(found, ["Llama 3.2", "Nemotron-H"])
     assert reference is not None
     assert reference.label == "Llama 3.2"
-    rows = {row["design"]: row for row in frontier_table(found, reference, Noise(0.002, 8)).rows}
+    noise = Noise(0.002, 8, 0.0)
+    compared = contrasts(found, reference, noise)
+    rows = {row["design"]: row for row in frontier_table(found, reference, compared, noise).rows}
     of_reference = {budget: math.log10(optimum.loss) for budget, optimum in reference.optima}
     for frontier in found:
         inner = {b: math.log10(o.loss) for b, o in frontier.optima if o.source == "fitted minimum"}
         row = rows[frontier.label]
-        if len(inner) < 2:
-            assert (row["slope"], row["slope_margin"], row["verdict"]) == (None, None, NO_LINE)
+        assert row["fitted"] == len(inner)
+        if len(inner) < 3:
+            assert (row["slope"], row["slope_margin"], row["slope_difference"]) == (None, None, None)
+            assert row["verdict"] == NO_LINE
+            assert str(row["refusal"]).startswith("no slope: ")
+        else:
+            assert row["slope"] == pytest.approx(
+                stats.linregress([math.log10(b) for b in inner], list(inner.values())).slope
+            )
+        if frontier is reference:
             continue
-        assert row["slope"] == pytest.approx(
-            stats.linregress([math.log10(b) for b in inner], list(inner.values())).slope
-        )
-        if frontier is not reference:
-            apart = {budget: value - of_reference[budget] for budget, value in inner.items()}
+        apart = {budget: value - of_reference[budget] for budget, value in inner.items()}
+        assert row["common"] == len(apart)
+        assert row["offset"] == (pytest.approx(10 ** statistics.mean(apart.values()) - 1) if apart else None)
+        if len(apart) >= 3:
             line = stats.linregress([math.log10(budget) for budget in apart], list(apart.values()))
             assert row["slope_difference"] == pytest.approx(line.slope)
-            assert row["offset"] == pytest.approx(10 ** statistics.mean(apart.values()) - 1)
-            assert row["common"] == len(apart)
-    assert rows["AIRA-vote/stacked"]["verdict"] == NO_LINE  # its best sizes lie outside those measured
+    assert "optimum above the largest size at 3 of 3 budgets" in str(rows["AIRA-vote/stacked"]["refusal"])
     assert rows["Nemotron-H"]["common"] == 2  # it diverged under the third budget
+    assert "fewer than 3 sizes at 1 of 3 budgets (2e14 FLOPs)" in str(rows["Nemotron-H"]["refusal"])
     assert rows["Llama 3.2"]["slope_difference"] is None
     assert found[-1].baseline
+
+
+def test_differences_by_budget_are_those_of_the_minima(inputs: ReportInputs) -> None:
+    found = frontiers(inputs.scores, inputs.designs)
+    reference = reference_frontier(found, ["Llama 3.2"])
+    assert reference is not None
+    lowest = {(f.label, b): o.loss for f in found for b, o in f.optima if o.source == "fitted minimum"}
+    rows = differences_table(contrasts(found, reference, Noise(0.002, 8, 0.0))).rows
+    assert len(rows) == sum(b in reference.minima for f in found if f is not reference for b in f.minima)
+    for row in rows:
+        budget = float(str(row["budget_flops"]))
+        ratio = lowest[str(row["design"]), budget] / lowest["Llama 3.2", budget]
+        assert row["difference"] == pytest.approx(ratio - 1)
+        assert 0 < float(str(row["difference_margin"])) < 0.02
+
+
+def test_the_law_says_the_same_of_slopes_as_the_minima() -> None:
+    """Both estimates of a lawful study agree within their margins, and a design that has no law says so."""
+    noise = Noise(0.001, 8, 0.0)
+    found = _lawful(np.random.default_rng(1), 0.001)
+    reference = reference_frontier(found, ["Llama 3.2"])
+    compared = contrasts(found, reference, noise)
+    (find, baseline) = laws_table(found, reference, compared, noise).rows
+    (by_minima, _) = frontier_table(found, reference, compared, noise).rows
+    for key in ("slope", "slope_difference", "offset"):
+        apart = float(str(find[key])) - float(str(by_minima[key]))
+        assert abs(apart) < float(str(find[f"{key}_margin"])) + float(str(by_minima[f"{key}_margin"]))
+    expected = LAW["beta"] / (LAW["alpha"] + LAW["beta"])
+    assert abs(float(str(baseline["optimal_exponent"])) - expected) < float(str(baseline["optimal_exponent_margin"]))
+    assert "slope_difference" not in baseline
+    one = [replace(frontier, fits=frontier.fits[:1]) for frontier in found]
+    assert str(laws_table(one, None, {}, noise).rows[0]["note"]).startswith("3 points of 3 sizes under 1 budgets")
+
+
+def test_trunks_reach_the_statistics_and_runs_that_began_alike_are_taken_for_branches() -> None:
+    design = scaled("f", "f", "find", ("A",), scale("nano", 64), True)
+    branched = [score(point(design, seed, budget, trunk=f"t{seed}"), 2.0 + seed / 10)
+                for seed in (0, 1) for budget in (2e13, 4e13)]  # fmt: skip
+    noise = noise_of(frontiers(branched, []))
+    assert noise is not None
+    assert (noise.degrees, noise.shared) == (1, 1.0)
+    alone = [score(point(design, seed, budget), 2.0 + seed / 10) for seed in (0, 1) for budget in (2e13, 4e13)]
+    apart = noise_of(frontiers(alone, []))
+    assert apart is not None
+    assert (apart.degrees, apart.shared) == (2, 0.0)
+    assert noise_of(frontiers(began_alike(alone, OptimizerSection(warmup_steps=10)), [])) == noise
+    for optimizer in (OptimizerSection(), OptimizerSection(warmup_steps=10, schedule="cosine")):
+        assert noise_of(frontiers(began_alike(alone, optimizer), [])) == apart
+
+
+def test_trunks_are_named_where_the_spread_is() -> None:
+    assert "share 40% of its square" in noise_sentence(Noise(0.01, 4, 0.4))
+    assert "to tell how much" in noise_sentence(Noise(0.01, 4, None))
+    assert "trunk" not in noise_sentence(Noise(0.01, 4, 0.0))
+    assert "no difference is judged" in noise_sentence(None)
 
 
 LAW = {"alpha": 0.34, "beta": 0.28, "A": 406.0, "B": 410.0, "E": 1.69}  # Hoffmann et al. 2022, fitted
@@ -307,7 +367,7 @@ def _lawful(random: np.random.Generator, sd: float, shift: float = 1.0, seeds: i
             for size in (0.5, 1.0, 2.0):
                 design = scaled(name, name, kind, ("A",), scale(f"{budget:.0f}-{size}", 64), True)
                 n = int(best * size * shift)
-                design = design.model_copy(update={"params_non_embedding": n})
+                design = design.model_copy(update={"params_non_embedding": n, "flops_per_token": 6 * n})
                 designs.append(design)
                 for seed in range(seeds):
                     loss = _law(n, budget, better) + float(random.normal(0, sd))
@@ -315,18 +375,25 @@ def _lawful(random: np.random.Generator, sd: float, shift: float = 1.0, seeds: i
     return frontiers(scores, designs)
 
 
+def _contrast(found: list[Frontier], noise: Noise | None) -> Contrast:
+    return contrast(found[0].profiles, found[1].profiles, noise)
+
+
 def test_margins_of_slopes_and_offsets_cover() -> None:
     """150 studies with seed noise of 0.004 nats, known by eight degrees of freedom, against the law itself."""
     random = np.random.default_rng(0)
-    truth = contrast(*_lawful(random, 0.0), None)
+    truth = _contrast(_lawful(random, 0.0), None)
     assert truth.slope is not None
     assert truth.offset is not None
     covered = {"slope": 0, "offset": 0, "within noise": 0}
     for _ in range(150):
         found = _lawful(random, 0.004)
         estimated = 0.004 * math.sqrt(random.chisquare(8) / 8)
-        made = contrast(*found, Noise(estimated, 8))
+        made = _contrast(found, Noise(estimated, 8, 0.0))
+        assert made.slope is not None
         assert made.slope_margin is not None
+        assert made.offset is not None
+        assert made.offset_margin is not None
         covered["slope"] += abs(made.slope - truth.slope) <= made.slope_margin
         covered["offset"] += abs(made.offset - truth.offset) <= made.offset_margin
         covered["within noise"] += made.verdict == "within noise"
@@ -341,9 +408,9 @@ def test_no_line_through_optima_beyond_the_sizes() -> None:
     for frontier in _lawful(random, 0.0, shift=0.2):
         assert [optimum.source for _, optimum in frontier.optima] == ["best measured"] * 5
         assert frontier.line is None
-        assert slope_margin(frontier, Noise(0.01, 4)) is None
-    llama, find = _lawful(random, 0.0), _lawful(random, 0.0, shift=0.2)
-    made = contrast(find[0], llama[1], Noise(0.01, 4))
+        assert slope_margin(frontier.profiles, Noise(0.01, 4, 0.0)) is None
+    whole, censored = _lawful(random, 0.0), _lawful(random, 0.0, shift=0.2)
+    made = contrast(censored[0].profiles, whole[1].profiles, Noise(0.01, 4, 0.0))
     assert (made.budgets, made.slope, made.verdict) == (0, None, "too few common minima")
 
 
@@ -351,12 +418,12 @@ def test_noise_is_that_of_seeds() -> None:
     random = np.random.default_rng(3)
     found = _lawful(random, 0.01, seeds=3)
     losses = [entry.losses for frontier in found for fit in frontier.fits for entry in fit.entries]
-    noise = noise_of(found, compare([], [], []))
+    noise = noise_of(found)
     assert noise is not None
     assert noise.degrees == 2 * len(losses)
     assert noise.sd == pytest.approx(math.sqrt(statistics.mean(statistics.variance(each) for each in losses)))
-    assert noise_of(_lawful(random, 0.01), compare([], [], [])) is None
-    assert contrast(*_lawful(random, 0.01), None).verdict == "spread unknown"
+    assert noise_of(_lawful(random, 0.01)) is None
+    assert _contrast(_lawful(random, 0.01), None).verdict == "spread unknown"
 
 
 def test_designs_that_meet_at_one_size_only_stay_two_curves() -> None:

@@ -93,7 +93,7 @@ def test_page_is_well_formed_and_fetches_nothing(written: Path) -> None:
 
 def test_page_has_every_figure_and_table(written: Path, inputs: ReportInputs) -> None:
     text = (written / "report.html").read_text(encoding="utf-8")
-    for name in ("search", "loss_curves", "isoflop", "frontier"):
+    for name in ("search", "loss_curves", "isoflop", "frontier", "frontier_differences", "loss_curves_isoflop"):
         assert f'<figure id="figure-{name}">' in text
     words = "".join(Page(text).words)
     for pattern in inputs.patterns:
@@ -105,7 +105,8 @@ def test_page_has_every_figure_and_table(written: Path, inputs: ReportInputs) ->
 def test_figures_are_files_that_parse_and_name_no_host(written: Path) -> None:
     svgs = sorted((written / "figures").glob("*.svg"))
     assert [path.stem for path in svgs] == [
-        "agents", "best_designs", "frontier", "isoflop", "loss_curves", "patterns", "search",
+        "agents", "best_designs", "frontier", "frontier_differences", "isoflop", "loss_curves", "loss_curves_isoflop",
+        "patterns", "search",
     ]  # fmt: skip
     for path in svgs:
         text = path.read_text(encoding="utf-8")
@@ -117,7 +118,7 @@ def test_figures_are_files_that_parse_and_name_no_host(written: Path) -> None:
 def test_markdown_shows_files_that_exist_and_whole_tables(written: Path) -> None:
     lines = (written / "report.md").read_text(encoding="utf-8").splitlines()
     targets = re.findall(r"\]\((figures/[^)]+)\)", "\n".join(lines))
-    assert len(targets) == 7
+    assert len(targets) == 9
     assert all((written / target).exists() for target in targets)
     for above, line in pairwise(lines):
         if line.startswith("|") and above.startswith("|"):
@@ -138,6 +139,14 @@ def test_csv_files_hold_raw_values(written: Path, inputs: ReportInputs) -> None:
     losses = sorted(s.loss or 0 for s in inputs.scores if s.point.protocol == "isotoken")
     assert sum(float(row["loss_mean"]) for row in rows) * 2 == pytest.approx(sum(losses))
     assert {"loss_sd", "difference", "params", "tokens", "pattern"} <= set(rows[0])
+
+
+def test_every_number_in_a_csv_is_one_that_programs_read(written: Path) -> None:
+    """Coefficients of parabolas were written as numpy writes them for people."""
+    for path in (written / "tables").glob("*.csv"):
+        assert "np.float64" not in path.read_text(encoding="utf-8"), path.name
+    with (written / "tables/isoflop_fits.csv").open(encoding="utf-8") as file:
+        assert all(float(row["b"]) < 0 for row in csv.DictReader(file) if row["b"])
 
 
 def test_summary_for_programs(written: Path) -> None:

@@ -174,7 +174,7 @@ def test_the_command_trains_at_each_rate_and_the_study_goes_on_from_its_runs(tmp
     path.write_text(yaml.safe_dump({**TINY_STUDY, "pretrain": pretrain}))
     planned = aira("pretrain", str(path), "--lr-check", "--dry-run", *store)
     assert planned.code == 0, planned.err
-    assert "0 of 3 runs are finished" in planned.out
+    assert "0 of these 3 runs are finished" in planned.out
     assert not (tmp_path / "runs").exists()
     done = aira("pretrain", str(path), "--lr-check", "--lr-factors", "0.5,1,2", *store)
     assert done.code == 0, done.err
@@ -193,6 +193,16 @@ def test_the_command_trains_at_each_rate_and_the_study_goes_on_from_its_runs(tmp
     again = aira("pretrain", str(path), "--lr-check", *store)
     assert again.out.count("was there already") == 3
     assert "under pretrain" not in again.out
+
+
+def test_the_cost_of_the_papers_check_is_told_where_its_text_is_not(tmp_path: Path) -> None:
+    paper = Path(__file__).parents[3] / "pipelines/compose/paper.yaml"
+    ended = aira("pretrain", str(paper), "--lr-check", "--dry-run", "--store", str(tmp_path / "runs"))
+    # Three rates of 2e19 FLOPs at three scales, rounded down to steps.
+    assert "All 9: 1.8e+20 FLOPs, about 125 GPU hours" in ended.out
+    assert [f"{rate:g}" for rate in (1e-3, 3e-3, 9e-3, 2e-4, 6e-4, 1.8e-3, 1e-4, 3e-4, 9e-4)] == re.findall(
+        r"Nemotron-H@\w+ *│ *([\d.e-]+)", ended.out
+    )
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def fit_parabola(log_n: Sequence[float], loss: Sequence[float]) -> Parabola:
     sizes = len(np.unique(x))
     if sizes < 3:
         raise ValueError(f"a parabola needs three distinct sizes, not {sizes}")
-    middle = x.mean()
+    middle = float(x.mean())
     a, slope, level = _least_squares(x - middle, y, degree=2)
     b, c = slope - 2 * a * middle, level - slope * middle + a * middle**2
     reach = float(np.ptp(x)) / 2

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from aira_lib.report.fit import fit_line, fit_parabola
+from aira_lib.scaling.parabola import fit_line, fit_parabola
 
 numbers = st.floats(-3, 3, allow_nan=False)
 

@@ -1,0 +1,1 @@
+"""Scaling curves from runs at equal compute: minima, frontiers, their differences, a loss law, and honest intervals."""
