@@ -12,8 +12,8 @@ with the same bytes as one that was not.
 """
 
 from aira_lib.training.checkpoint.canonical import Part, Shards
-from aira_lib.training.checkpoint.one_process import Checkpoints, save
+from aira_lib.training.checkpoint.one_process import Checkpoints
 from aira_lib.training.checkpoint.reading import latest
 from aira_lib.training.checkpoint.retention import prune
 
-__all__ = ["Checkpoints", "Part", "Shards", "latest", "prune", "save"]
+__all__ = ["Checkpoints", "Part", "Shards", "latest", "prune"]

@@ -1,7 +1,7 @@
 """One piece of work at a time beside training."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -18,6 +18,10 @@ class Background(Generic[T]):
     def busy(self) -> bool:
         """Whether it works at this moment."""
         return self._work is not None and not self._work.done()
+
+    def done_within(self, seconds: float) -> bool:
+        """Wait for the work for so long; whether it is done, well or not."""
+        return self._work is None or not wait([self._work], seconds).not_done
 
     def start(self, work: Callable[[], T]) -> None:
         """Begin a piece of work; the one before must have been collected."""

@@ -71,7 +71,7 @@ class Checkpoints:
         self._background.collect()
         copy = snapshot(state)
         if not asynchronous:
-            return self._write(step, copy) and self._flush()
+            return self._write(step, copy) and self._pushing.flush()
         self._background.start(lambda: self._write(step, copy) and self._pushing.flush_or_put_off())
         return True
 
@@ -87,7 +87,7 @@ class Checkpoints:
             StoreError: disk or store refuse.
         """
         self._background.collect()
-        self._flush()
+        self._pushing.flush()
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -110,13 +110,3 @@ class Checkpoints:
         finish(self.workspace, self._pushing, step, files, self._beside)
         drop_old(self.workspace, self._pushing, self._keep, self._keep_steps)
         return True
-
-    def _flush(self) -> bool:
-        self._pushing.flush()
-        return True
-
-
-def save(workspace: Path, push: Push, step: int, state: Mapping[str, Shards], keep: int = 2) -> bool:
-    """Save the state of a step and return when it is in the store; see `Checkpoints`."""
-    with Checkpoints(workspace, push, keep) as checkpoints:
-        return checkpoints.save(step, state, asynchronous=False)

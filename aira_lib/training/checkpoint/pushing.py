@@ -54,8 +54,8 @@ class Pushing:
         self._copies.pop(name, None)
         self._removals.pop(name, None)
 
-    def flush(self) -> None:
-        """Do all that is left.
+    def flush(self) -> bool:
+        """Do all that is left; True.
 
         Raises:
             StoreError: nothing got through for `patience` seconds; what is left is done at the next call.
@@ -65,14 +65,15 @@ class Pushing:
                 name = next(iter(waiting))
                 self._insist(name)
                 del waiting[name]
+        return True
 
     def flush_or_put_off(self) -> bool:
         """`flush`, but what the store refuses is told in a warning and done at the next call; True."""
         try:
-            self.flush()
+            return self.flush()
         except StoreError as error:
             _log.warning("a checkpoint is not in the store yet: %s; it is pushed with the next one", error)
-        return True
+            return True
 
     def _insist(self, name: str) -> None:
         end, pause = time.monotonic() + self._patience, FIRST_PAUSE

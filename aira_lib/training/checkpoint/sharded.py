@@ -18,6 +18,7 @@ from aira_lib.store.files import file_entry
 from aira_lib.training.checkpoint import dcp
 from aira_lib.training.checkpoint.background import Background
 from aira_lib.training.checkpoint.canonical import Part, Shards, check_part, not_finite
+from aira_lib.training.checkpoint.group import RankGroup
 from aira_lib.training.checkpoint.manifest import (
     METADATA,
     PartFile,
@@ -29,13 +30,15 @@ from aira_lib.training.checkpoint.manifest import (
     verify,
 )
 from aira_lib.training.checkpoint.pushing import PATIENCE, Push, Pushing
-from aira_lib.training.checkpoint.ranks import Ranks
 from aira_lib.training.checkpoint.reading import tell_none_left, tell_unusable
 from aira_lib.training.checkpoint.retention import drop_old
 from aira_lib.training.checkpoint.writing import clear, finish, tell_not_finite
 
 SILENCE = 600.0
 """Seconds after which a rank that says nothing is taken for dead."""
+
+LONGEST_PAUSE = 2.0
+"""Seconds after which ranks that wait for a save ask each other again."""
 
 
 class ShardedCheckpoints:
@@ -71,7 +74,10 @@ class ShardedCheckpoints:
         self._beside = tuple(beside)
         self._pushing = Pushing(push, patience)
         self._background: Background[bool] = Background("checkpoint")
-        self._talk, self._work = Ranks(silence), Ranks(silence)  # of the caller's thread, and of the one that writes
+        self._talk, self._work = (
+            RankGroup(silence),
+            RankGroup(silence),
+        )  # of the caller's thread, and of the one that writes
         # The copy of a state lies in the memory of the one before, which has been written by then.
         self._stager = DefaultStager(StagingOptions(torch.cuda.is_available(), False, False, False))
 
@@ -156,11 +162,15 @@ class ShardedCheckpoints:
             self._background.close()
 
     def _collect(self) -> bool:
+        """Whether the save of all ranks was good, which may take its time: only a rank that says nothing is silent."""
+        pause = 0.01
+        while not all(self._talk.gather(self._background.done_within(pause))):
+            pause = min(2 * pause, LONGEST_PAUSE, self._talk.seconds / 8)
         return all(self._talk.together(self._background.collect))
 
     def _flush(self) -> bool:
-        self._talk.together(self._pushing.flush)  # that of other ranks is empty
-        return True
+        self._background.start(self._pushing.flush)  # that of other ranks is empty
+        return self._collect()
 
     def _staged(self, state: Mapping[str, Shards]) -> dict[str, Part]:
         """A copy on the CPU of what this rank has, plain or in DTensors."""

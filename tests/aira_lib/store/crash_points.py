@@ -11,6 +11,7 @@ import random
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,9 @@ from aira_lib.records import Manifest
 from aira_lib.store import RecordFolder, Store, open_store
 from aira_lib.store.files import write_file
 from aira_lib.training import checkpoint
+from aira_lib.training.checkpoint import Checkpoints
 
-SOURCES = (str(Path(aira_lib.store.__file__).parent), checkpoint.__file__)
+SOURCES = tuple(str(Path(package.__file__).parent) for package in (aira_lib.store, checkpoint))
 MANIFEST = Manifest(stage="pretrain", version=1, unit="p", key="k", study="s", spec_digest="d", section={})
 STEPS = 3
 BIG = 9_000_000
@@ -40,11 +42,13 @@ def stage(uri: str, prefix: str, scratch: Path) -> Manifest:
         if attempt is None:
             return finished_record(folder)
         found = checkpoint.latest(attempt.path)
-        for step in range(found[0] + 1 if found else 1, STEPS + 1):
-            write_file(attempt.path / "journal", journal(step))
-            attempt.push("journal")
-            shards = [{name: torch.full((100,), float(step))} for name in ("first", "second")]
-            checkpoint.save(attempt.path, attempt.push, step, {"model": shards, "progress": [{"step": step}]})
+        with Checkpoints(attempt.path, attempt.push) as checkpoints:
+            for step in range(found[0] + 1 if found else 1, STEPS + 1):
+                write_file(attempt.path / "journal", journal(step))
+                attempt.push("journal")
+                shards = [{name: torch.full((100,), float(step))} for name in ("first", "second")]
+                # Two saves beside the journal's writes, the last at once.
+                checkpoints.save(step, {"model": shards, "progress": [{"step": step}]}, step < STEPS)
         checkpoint.prune(attempt.path, attempt.push)
         return attempt.commit(MANIFEST)
 
@@ -120,6 +124,7 @@ def dying_at(line: int, work: Callable[[], object]) -> Callable[[], object]:
 
     def traced() -> None:
         sys.settrace(at_call)
+        threading.settrace(at_call)
         work()
 
     return traced

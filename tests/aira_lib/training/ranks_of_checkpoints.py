@@ -44,7 +44,7 @@ def in_ranks(world: int, name: str, work: Callable[[Path, int], Any], folder: Pa
 
 
 def _rank(world: int, rank: int, name: str, work: Callable[[Path, int], Any], folder: Path) -> None:
-    signal.alarm(90)  # a rank that waits on is a failure: of what it found nothing is written then
+    signal.alarm(300)  # a rank that waits on is a failure: of what it found nothing is written then
     try:
         dist.init_process_group("gloo", init_method=f"file://{folder}/{name}.store", rank=rank, world_size=world)
         found = work(folder, rank)
@@ -144,16 +144,28 @@ def failing(folder: Path, rank: int) -> Any:
     odd = {"model": [{"w": {1} if rank == 1 else torch.ones(3)}]}
     note("odd state", lambda: checkpoints.save(6, odd))
     note("fine again", lambda: checkpoints.save(7, state, asynchronous=False))
+    slow = ShardedCheckpoints(folder / "failing", _slow if rank == 0 else _not_mine, silence=2.0)
+    note("slow upload", lambda: slow.save(9, state, asynchronous=False))
     silent, patient = (ShardedCheckpoints(folder / "failing", silence=seconds) for seconds in (2.0, 600.0))
     if rank == 1:
         time.sleep(4)
         return said
     for name, each in (("silent", silent), ("dead", patient)):
         try:
-            each.save(8, state, asynchronous=False)
+            each.save(10, state, asynchronous=False)
         except Exception as error:
             said[name] = f"{type(error).__name__}: {error}"
     return said
+
+
+def _slow(name: str) -> None:
+    """An upload that takes longer than a rank may be silent."""
+    if name.endswith("manifest.json"):
+        time.sleep(3)
+
+
+def _not_mine(name: str) -> None:
+    raise AssertionError("rank 0 alone pushes")
 
 
 def _spread(rank: int, value: float) -> Tensor:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import pickle
 import shutil
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,16 @@ from aira_lib.errors import StoreError
 from aira_lib.records import Manifest
 from aira_lib.store import RecordFolder, open_store
 from aira_lib.training import checkpoint
+from aira_lib.training.checkpoint import Checkpoints
 
 STATE = "state.00000-of-00001.pt"
 MANIFEST = Manifest(stage="pretrain", version=1, unit="p", key="k", study="s", spec_digest="d", section={})
+
+
+def save(workspace: Path, push: Callable[[str], None], step: int, state: dict[str, Any], keep: int = 2) -> None:
+    """Save at once."""
+    with Checkpoints(workspace, push, keep) as checkpoints:
+        assert checkpoints.save(step, state, asynchronous=False)
 
 
 class Machine:
@@ -37,7 +45,7 @@ class Machine:
 
     def save(self, step: int, **state: Any) -> None:
         """One part, `state`, in one file."""
-        checkpoint.save(self.path, self.attempt.push, step, {"state": [{"step": step, **state}]})
+        save(self.path, self.attempt.push, step, {"state": [{"step": step, **state}]})
 
     def names(self) -> list[str]:
         prefix = f"study/pretrain/p-1/{self.attempt.name}/checkpoints/"
@@ -172,7 +180,7 @@ def train(machine: Machine, steps: int, stop_at: int | None = None) -> None:
             }  # fmt: skip
             weights = [{name: value} for name, value in model.state_dict().items()]
             parts = {"model": weights, "optimizer": [optimizer.state_dict()], "progress": [progress]}
-            checkpoint.save(machine.path, machine.attempt.push, step + 1, parts)
+            save(machine.path, machine.attempt.push, step + 1, parts)
 
 
 def test_a_resumed_run_ends_with_the_same_bytes(machine: Machine, tmp_path: Path) -> None:
@@ -233,7 +241,7 @@ def sharded(step: int) -> dict[str, list[dict[str, Any]]]:
 
 def saved(machine: Machine, *steps: int) -> Machine:
     for step in steps:
-        checkpoint.save(machine.path, machine.attempt.push, step, sharded(step))
+        save(machine.path, machine.attempt.push, step, sharded(step))
     return machine
 
 
@@ -309,7 +317,7 @@ def test_a_manifest_that_lost_a_shard_is_damaged(tmp_path: Path) -> None:
 
 def test_a_part_that_a_checkpoint_lacks_is_looked_for_in_the_one_before(tmp_path: Path) -> None:
     machine = saved(Machine(str(tmp_path / "runs"), tmp_path / "scratch"), 5)
-    checkpoint.save(machine.path, machine.attempt.push, 7, {"model": sharded(7)["model"]})
+    save(machine.path, machine.attempt.push, 7, {"model": sharded(7)["model"]})
     assert checkpoint.latest(machine.path, parts=("model", "optimizer"))[0] == 5  # type: ignore[index]
     assert checkpoint.latest(machine.path, parts=("moments",)) is None
 
@@ -318,7 +326,7 @@ def test_another_number_of_shards_leaves_none_of_the_old_files(machine: Machine)
     saved(machine, 7)
     (machine.path / "checkpoints/step_00000007/manifest.json").unlink()  # as if its save had been cut short
     machine.attempt.push("checkpoints/step_00000007/manifest.json")
-    checkpoint.save(machine.path, machine.attempt.push, 7, {"model": sharded(7)["model"][:1]})
+    save(machine.path, machine.attempt.push, 7, {"model": sharded(7)["model"][:1]})
     assert machine.names() == [f"step_00000007/{name}" for name in ("manifest.json", "model.00000-of-00001.pt")]
 
 
@@ -329,11 +337,11 @@ def test_the_manifest_is_pushed_last_and_removed_first(tmp_path: Path) -> None:
     def push(name: str) -> None:
         pushed.append((name.rpartition("/")[2], (machine.path / name).exists()))
 
-    checkpoint.save(machine.path, push, 1, sharded(1))
+    save(machine.path, push, 1, sharded(1))
     assert [there for _, there in pushed] == [True] * 7
     assert [name for name, _ in pushed].index("manifest.json") == 6
     pushed.clear()
-    checkpoint.save(machine.path, push, 2, sharded(2), keep=1)
+    save(machine.path, push, 2, sharded(2), keep=1)
     removed = [name for name, there in pushed if not there]
     assert len(removed) == 7
     assert removed[0] == "manifest.json"
@@ -350,7 +358,7 @@ def test_the_manifest_is_pushed_last_and_removed_first(tmp_path: Path) -> None:
 def test_odd_parts_are_refused_before_anything_is_written(state: Any, said: str, tmp_path: Path) -> None:
     machine = Machine(str(tmp_path / "runs"), tmp_path / "scratch")
     with pytest.raises(ValueError, match=said):
-        checkpoint.save(machine.path, machine.attempt.push, 1, state)
+        save(machine.path, machine.attempt.push, 1, state)
     assert machine.names() == []
 
 

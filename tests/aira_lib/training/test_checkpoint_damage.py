@@ -18,7 +18,7 @@ import torch
 from aira_lib.flow.stage import STAGES
 from aira_lib.training import checkpoint
 from aira_lib.training.checkpoint import Checkpoints, dcp
-from aira_lib.training.checkpoint.ranks import RankFailed
+from aira_lib.training.checkpoint.group import RankFailed
 from aira_lib.training.checkpoint.sharded import ShardedCheckpoints
 
 NEWEST = "checkpoints/step_00000020"
@@ -195,7 +195,7 @@ def test_a_checkpoint_of_another_model_is_refused_in_one_line(sharded: ShardedCh
 
 
 def test_a_checkpoint_of_one_process_is_no_sharded_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    checkpoint.save(tmp_path, lambda name: None, 20, state(20))
+    Checkpoints(tmp_path).save(20, state(20), asynchronous=False)
     assert ShardedCheckpoints(tmp_path).latest(empty()) is None
     assert "'model' was written by one process alone" in caplog.text
 

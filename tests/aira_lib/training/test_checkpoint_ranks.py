@@ -88,6 +88,7 @@ def test_what_one_rank_cannot_do_all_hear_of(folder: Path) -> None:
         assert said["odd state"].startswith(own if rank == 1 else others)
         assert said["fine again"] is True
         assert said["fine again left"] == manifests(1, 7)
+        assert said["slow upload"] is True
 
 
 def test_no_rank_waits_for_one_that_is_silent_or_dead(folder: Path) -> None:

@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch.distributed.checkpoint.api import CheckpointException
 
 from aira_lib.errors import StoreError, UserError, from_os_error
+from aira_lib.launch.launcher import RETRY
 
 T = TypeVar("T")
 
@@ -15,14 +16,14 @@ T = TypeVar("T")
 class SilentRank(UserError):
     """A rank is dead or does not answer: this job is over, and may be started again."""
 
-    exit_code = 75  # EX_TEMPFAIL
+    exit_code = RETRY
 
 
 class RankFailed(StoreError):
     """A rank could not do its part of a checkpoint."""
 
 
-class Ranks:
+class RankGroup:
     """A process group of its own on the CPU, with a limit to waiting.
 
     Training's group cannot serve: its collectives would mix with those of a thread. Groups are made together: all
@@ -37,7 +38,7 @@ class Ranks:
         """
         self.group: dist.ProcessGroup | None = None
         self.rank, self.world = 0, 1
-        self._seconds = seconds
+        self.seconds = seconds
         if dist.is_available() and dist.is_initialized():
             self.group = dist.new_group(backend="gloo", timeout=timedelta(seconds=seconds))
             self.rank, self.world = dist.get_rank(), dist.get_world_size()
@@ -56,7 +57,7 @@ class Ranks:
         except RuntimeError as error:
             reason = (str(error).splitlines() or ["?"])[0].rpartition("] ")[2]  # not the line of C++ that says it
             raise SilentRank(
-                f"rank {self.rank} of {self.world}: another rank ended, or was silent for {self._seconds:g} s "
+                f"rank {self.rank} of {self.world}: another rank ended, or was silent for {self.seconds:g} s "
                 f"({reason}); see that rank's output, then run the same command again"
             ) from error
         return values
