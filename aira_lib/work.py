@@ -37,6 +37,9 @@ class Work:
     evaluations: str | None = None
     """URI of the store of evaluations (see `aira_lib.evaluations`); None: there is none."""
 
+    study: str = ""
+    """Name of the study, for whoever looks at what runs; no result depends on it."""
+
     def stand_in(self, what: str, instead_of: str, detail: str = "") -> None:
         """Say that a stand-in touched this record."""
         entry = StandIn(what=what, instead_of=instead_of, detail=detail)

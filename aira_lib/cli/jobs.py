@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aira_lib.cli.options import Store, StudyFile, settings_of, study_of
 from aira_lib.foreign import harmless
 
 if TYPE_CHECKING:
@@ -49,6 +50,20 @@ def _study_name(text: str) -> str:
     from aira_lib.study.reading import load_study
 
     return load_study(text).name
+
+
+@app.command()
+def command(
+    study: StudyFile,
+    unit: Annotated[str, typer.Option(help="The pretraining point, as `aira run` and errors name it.")],
+    store: Store = None,
+    launcher: By = "local",
+) -> None:
+    """Print the exact command that trains a point, and the one that this starts where several ranks do."""
+    from aira_lib.local.commands import commands_of
+
+    for line in commands_of(study, study_of(study), unit, settings_of(store), _launcher(launcher)):
+        print(harmless(line))
 
 
 @app.command()

@@ -160,7 +160,8 @@ def _make(
     started = time.monotonic()
     path = attempt.path
     log = TrackLog(path / "track.jsonl")
-    work = Work(path, log, attempt.push, progress.update, settings.threads, evaluations=settings.shared_evaluations)
+    shared, name = settings.shared_evaluations, study.name
+    work = Work(path, log, attempt.push, progress.update, settings.threads, evaluations=shared, study=name)
     for entry in (entry for record in inputs for entry in record.manifest.stand_ins):
         work.stand_in(**entry.model_dump())
     log.tags(_tags(study, unit))

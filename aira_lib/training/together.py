@@ -6,7 +6,6 @@ refuses for a while, keeps no rank waiting. Its end, however it comes, ends the 
 
 import json
 import secrets
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from aira_lib.device import device, device_kind
 from aira_lib.errors import UserError
-from aira_lib.launch.job import Job, job_name
+from aira_lib.launch.job import Job
 from aira_lib.launch.launcher import RETRY, Failure, Status
 from aira_lib.launch.local import LocalLauncher
 from aira_lib.records import PretrainPoint
@@ -25,6 +24,7 @@ from aira_lib.track.log import read_events
 from aira_lib.training.course import Outcome
 from aira_lib.training.mirror import Mirror
 from aira_lib.training.rank import LOG, OUTCOME, RankSpec
+from aira_lib.training.ranks_job import ranks_job
 from aira_lib.training.stopping import EXIT_CODE, told_to_stop
 from aira_lib.work import Work
 
@@ -62,25 +62,11 @@ def train_together(section: PretrainSection, point: PretrainPoint, work: Work, r
             threads=max(1, work.threads // resources.ranks),
         )  # fmt: skip
         (folder / "spec.json").write_text(spec.model_dump_json(), encoding="utf-8")
+        job = ranks_job(work.study, point, resources, folder / "spec.json", secrets.token_hex(8))
         # However the ranks end, what they have saved goes to the store.
-        with Mirror(work.path, work.push) as mirror, _running(_job(point, resources, folder)) as status:
+        with Mirror(work.path, work.push) as mirror, _running(job) as status:
             _follow(status, point, folder, mirror, work)
         return Outcome(**json.loads((folder / OUTCOME).read_bytes()))
-
-
-def _job(point: PretrainPoint, resources: ResourcesAtScale, folder: Path) -> Job:
-    gpus = resources.gpus_per_node or (resources.ranks if device_kind() == "cuda" else 0)
-    return Job(
-        name=job_name("pretrain", point.id, secrets.token_hex(8)),
-        command=(sys.executable, "-m", "aira_lib.training.rank", str(folder / "spec.json")),
-        nodes=resources.nodes or 1,
-        ranks_per_node=resources.ranks,
-        gpus_per_node=gpus,
-        cores=resources.cores,
-        memory_gib=resources.memory_gib,
-        deadline_seconds=resources.deadline_hours and resources.deadline_hours * 3600,
-        unit=point.id,
-    )
 
 
 @contextmanager
@@ -128,6 +114,8 @@ def _error(failure: Failure | None, point: PretrainPoint) -> Exception:
         return DeadRank(f"{point.id}: its ranks were cancelled; run the same command again")
     if failure.exit_code == UserError.exit_code and failure.lines:
         return UserError(failure.lines[-1].removeprefix("aira: "))
+    if failure.exit_code is None and not failure.retryable:  # no rank's doing: a deadline, or nothing could be started
+        return UserError(f"{point.id}: {failure.reason}; see resources.pretrain")
     last = " | ".join(line for line in failure.lines[-5:] if line.strip())
     if failure.retryable:
         said = f" (its last lines: {last})" if last else ""

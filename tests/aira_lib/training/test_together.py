@@ -175,6 +175,8 @@ def test_ranks_that_are_told_to_stop_save_the_step_they_agree_on(tmp_path: Path)
                        "checkpoint"),
         (Failure(reason="rank 0: exit code 1", rank=0, exit_code=1, lines=("Traceback", "KeyError: 'x'")),
          RuntimeError, None, "p: rank 0: exit code 1\nTraceback\nKeyError: 'x'"),
+        (Failure(reason="not finished within its deadline of 3.0 h"), UserError, 2,
+         "p: not finished within its deadline of 3.0 h; see resources.pretrain"),
         (None, DeadRank, 75, "p: its ranks were cancelled; run the same command again"),
     ],
 )  # fmt: skip
