@@ -6,11 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aira_lib.models.kept import making
+
 
 @lru_cache(maxsize=32)
 def band(queries: int, keys: int, window: int, device: torch.device) -> Tensor:
     """[queries, keys]: True where the key is one of the last `window` up to the query; both end at one position."""
-    with torch.inference_mode(False):  # kept, and a tensor made in inference would be refused by a later training
+    with making():
         behind = torch.arange(keys - queries, keys, device=device)[:, None] - torch.arange(keys, device=device)
         return (behind >= 0) & (behind < window)
 
