@@ -4,22 +4,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from aira_lib.architecture.scales import Scale
 from aira_lib.datasets.batches import ArraySource, Batches, Packing, TokenSource
-from aira_lib.datasets.shards.manifest import SPLITS, SplitEntry
+from aira_lib.datasets.shards.manifest import SPLITS
 from aira_lib.datasets.shards.source import ShardSource
 from aira_lib.datasets.shards.stored import StoredShards
 from aira_lib.datasets.text import SEPARATOR, Corpus, python_stdlib_corpus, text_files_corpus
 from aira_lib.datasets.text.identity import stdlib_identity, text_contents
+from aira_lib.datasets.text_bytes import TOKENS_ARE_BYTES, TextBytes, text_bytes_of
 from aira_lib.errors import UserError
-from aira_lib.records import BytesBy, StandIn
+from aira_lib.records import StandIn
 from aira_lib.study import DataSection
+from aira_lib.study.study import KINDS_OF_TOKENS
 
-BYTES = 256
-ByteCount = Callable[[NDArray[Any]], float]
 Progress = Callable[[int, int, str], None]
 
 
@@ -31,8 +28,7 @@ class StudyText:
         train: what is trained on.
         validation: what is held out; no document of it is in `train`.
         provenance: what it is made of, plain JSON values, with digests of the tokens.
-        bytes_by: how the bytes of text are counted that tokens stand for; see `aira_lib.records.Score`.
-        count_bytes: counts them, of tokens [any shape].
+        text_bytes: counts the bytes of text that tokens of `validation` stand for.
         packing: how documents share a window.
         at_once: shards that are read at a time; None: all.
         stand_in: what it stands in for, if it does.
@@ -41,8 +37,7 @@ class StudyText:
     train: TokenSource
     validation: TokenSource
     provenance: dict[str, Any]
-    bytes_by: BytesBy
-    count_bytes: ByteCount
+    text_bytes: TextBytes
     packing: Packing = "across"
     at_once: int | None = None
     stand_in: StandIn | None = None
@@ -92,8 +87,19 @@ def study_text(section: DataSection) -> StudyText:
     return _of_bytes(section, corpus, stands_in)
 
 
+def scored_identity(section: DataSection) -> dict[str, Any]:
+    """What determines what is scored, and how its bytes are counted, for keys of records.
+
+    Raises:
+        UserError: there are no such files, or a tokenizer is not that of the shards.
+    """
+    if section.name != "shards":
+        return data_identity(section)
+    return {**data_identity(section), "bytes_by": text_bytes_of(StoredShards(section.shards), section.tokenizer).by}
+
+
 def data_identity(section: DataSection) -> dict[str, Any]:
-    """What determines what is read in pretraining and scoring, for keys of records; no token is read for it.
+    """What determines what is read in pretraining, for keys of records; no token is read for it.
 
     Raises:
         UserError: there are no such files.
@@ -119,7 +125,7 @@ def check_shards(section: DataSection, scales: Iterable[Scale]) -> None:
     """
     stored = StoredShards(section.shards)
     stored.check()
-    _counted(section, stored)
+    text_bytes_of(stored, section.tokenizer)
     sources = [ShardSource(stored, split, section.shards_at_once) for split in SPLITS]
     for scale in scales:
         for source in sources:
@@ -145,15 +151,12 @@ def require_fit(source: TokenSource, scale: Scale) -> None:
 
 
 def _of_bytes(section: DataSection, corpus: Corpus, stand_in: StandIn | None) -> StudyText:
-    train, validation = (ArraySource(part, BYTES, SEPARATOR) for part in (corpus.train, corpus.validation))
-    return StudyText(
-        train, validation, corpus.provenance, "tokens", np.size, packing=section.packing, stand_in=stand_in
-    )
+    train, validation = (ArraySource(part, KINDS_OF_TOKENS, SEPARATOR) for part in (corpus.train, corpus.validation))
+    return StudyText(train, validation, corpus.provenance, TOKENS_ARE_BYTES, packing=section.packing, stand_in=stand_in)
 
 
 def _of_shards(section: DataSection) -> StudyText:
     stored = StoredShards(section.shards)
-    bytes_by, count = _counted(section, stored)
     tokenizer = stored.manifest.tokenizer
     provenance: dict[str, Any] = {
         "corpus": "shards",
@@ -171,17 +174,5 @@ def _of_shards(section: DataSection) -> StudyText:
             f"{split}_text_bytes": entry.text_bytes,
         }
     train, validation = (ShardSource(stored, split, section.shards_at_once) for split in SPLITS)
-    return StudyText(train, validation, provenance, bytes_by, count, section.packing, section.shards_at_once)
-
-
-def _counted(section: DataSection, stored: StoredShards) -> tuple[BytesBy, ByteCount]:
-    """How the bytes of the validation text are counted."""
-    tokenizer = stored.manifest.tokenizer
-    if tokenizer.name == "bytes":
-        return "tokens", np.size
-    stored.shards("validation")
-    return "average", _average(stored.manifest.splits["validation"])
-
-
-def _average(split: SplitEntry) -> ByteCount:
-    return lambda tokens: tokens.size * split.text_bytes / max(split.tokens, 1)
+    counted = text_bytes_of(stored, section.tokenizer)
+    return StudyText(train, validation, provenance, counted, section.packing, section.shards_at_once)

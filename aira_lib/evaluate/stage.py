@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aira_lib.architecture.pattern import parse
-from aira_lib.architecture.scales import Scale
+from aira_lib.datasets.batches import documents_of
 from aira_lib.datasets.study import require_fit, study_text
 from aira_lib.device import ready_device
 from aira_lib.errors import UserError
@@ -21,9 +21,6 @@ from aira_lib.records import BytesBy, Score, TrainingRun, document_error, read_r
 from aira_lib.study import DataSection, EvaluateSection
 from aira_lib.training import checkpoint
 from aira_lib.work import Work
-
-LOGITS = 1 << 28
-"""Logits of one pass at most, 1 GiB of fp32, unless a single window has more."""
 
 
 def evaluate(section: EvaluateSection, data: DataSection, record: Path, work: Work) -> None:
@@ -64,28 +61,21 @@ def _scored(
     text = study.validation
     require_fit(text, scale)
     starts = held_out_starts(text, scale.seq_len, section.samples)
-    model, rows = _trained(run, record).to(device), _rows_at_once(section, scale)
-    losses, text_bytes = [], 0.0
+    model, losses, text_bytes = _trained(run, record).to(device), list[Tensor](), 0.0
     with torch.inference_mode(), rounded(device, run.precision or "fp32"):
-        for start in range(0, len(starts), rows):
-            windows = text.windows(starts[start : start + rows], scale.seq_len + 1).astype(np.int64)
-            losses.append(_losses(model, torch.from_numpy(windows).to(device)))
-            text_bytes += study.count_bytes(windows[:, 1:])
+        for start in range(0, len(starts), section.batch_size):
+            windows = text.windows(starts[start : start + section.batch_size], scale.seq_len + 1).astype(np.int64)
+            inputs, targets = windows[:, :-1], windows[:, 1:]
+            apart = [documents_of(inputs, text.end)] if study.packing == "masked" else []
+            given = [torch.from_numpy(part).to(device) for part in (inputs, targets, *apart)]
+            losses.append(model.token_losses(*given).cpu())
+            text_bytes += study.text_bytes.count(targets)
     owners = documents_of_targets(text, starts, scale.seq_len).ravel()
     tokens = np.bincount(owners)
     sums = np.bincount(owners, torch.cat(losses).double().numpy().ravel())
-    return _Scored(tuple(sums[tokens > 0].tolist()), tuple(tokens[tokens > 0].tolist()), text_bytes, study.bytes_by)
-
-
-def _rows_at_once(section: EvaluateSection, scale: Scale) -> int:
-    """Windows of one pass: as many as asked for, unless their logits take too much memory."""
-    return max(1, min(section.batch_size, LOGITS // (scale.seq_len * scale.vocab_size)))
-
-
-def _losses(model: LanguageModel, tokens: Tensor) -> Tensor:
-    """[windows, seq_len]: the loss of each token of windows but their first, in nats, on the CPU."""
-    logits = model(tokens[:, :-1]).float()
-    return torch.nn.functional.cross_entropy(logits.mT, tokens[:, 1:], reduction="none").cpu()
+    return _Scored(
+        tuple(sums[tokens > 0].tolist()), tuple(tokens[tokens > 0].tolist()), text_bytes, study.text_bytes.by
+    )
 
 
 def _trained(run: TrainingRun, record: Path) -> LanguageModel:

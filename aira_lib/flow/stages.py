@@ -139,13 +139,13 @@ def _pretrain(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> 
 
 
 def _of_scores(study: "Study", unit: Unit) -> dict[str, Any]:
-    from aira_lib.datasets.study import data_identity
+    from aira_lib.datasets.study import scored_identity
     from aira_lib.identity import computes, versions_of
     from aira_lib.study import changed
 
     return {
         "evaluate": changed(study.evaluate, exclude={"batch_size"}),
-        "data": data_identity(study.pretrain.data),
+        "data": scored_identity(study.pretrain.data),
         "code": versions_of("text", "models", "evaluate"),
         "computes": computes(),
     }

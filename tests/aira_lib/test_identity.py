@@ -113,6 +113,7 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "extrapolate.baselines": (["Composer"], AFTER_EXTRAPOLATE),
     "pretrain.data.max_train_bytes": (50_000, AFTER_PRETRAIN),
     "pretrain.data.max_validation_bytes": (9_000, AFTER_PRETRAIN),
+    "pretrain.data.packing": ("masked", AFTER_PRETRAIN),
     "pretrain.optimizer.learning_rate": (1e-3, AFTER_PRETRAIN),
     "pretrain.optimizer.reference_width": (8, AFTER_PRETRAIN),
     "pretrain.optimizer.betas": ([0.8, 0.9], AFTER_PRETRAIN),
@@ -131,7 +132,8 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
 # Settings of which one of their kind stands above, and those that another test changes.
 LIKE_OTHERS = {
     "agents.name", "agents.one_change", "agents.tree.uct_c", "scales", "proxy.dataset", "pretrain.trainer",
-    "pretrain.data.name", "pretrain.data.paths", "pretrain.data.text_field", "pretrain.isotoken", "pretrain.isoflop",
+    "pretrain.data.name", "pretrain.data.paths", "pretrain.data.text_field", "pretrain.data.shards",
+    "pretrain.data.tokenizer", "pretrain.data.shards_at_once", "pretrain.isotoken", "pretrain.isoflop",
     "pretrain.isotoken.seeds", "pretrain.isoflop.seeds", "pretrain.isoflop.rounding", "aggregate", "task.folder",
     "task.validation", "task.validation_fraction", "task.folders", "proxy.stopping.eta", "proxy.stopping.rungs",
     "proxy.stopping.margin", "proxy.stopping.bars", "proxy.difficulty.vocab_size", "proxy.difficulty.seq_len",

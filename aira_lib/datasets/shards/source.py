@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aira_lib.datasets.batches import rows_of
+from aira_lib.datasets.shards.folder import BIN, IDX
 from aira_lib.datasets.shards.manifest import Split
 from aira_lib.datasets.shards.megatron import dtype_of, map_tokens, read_index
 from aira_lib.datasets.shards.stored import StoredShards
@@ -118,7 +119,7 @@ class ShardSource:
 
     def _lengths(self, piece: int) -> NDArray[np.int64]:
         shard = self._shards[piece]
-        index = self._stored.opened(f"{shard.name}.idx", shard.index_sha256, read_index)
+        index = self._stored.opened(shard.name + IDX, shard.index_sha256, read_index)
         if index.tokens != shard.tokens:
             raise UserError(f"{self._stored.uri}: the index of {shard.name} is that of another shard")
         return index.lengths
@@ -132,7 +133,7 @@ class ShardSource:
                 return found
         shard = self._shards[piece]
         read = partial(map_tokens, type_=self._stored.manifest.type)
-        found = self._stored.opened(f"{shard.name}.bin", shard.sha256, read)
+        found = self._stored.opened(shard.name + BIN, shard.sha256, read)
         if len(found) != shard.tokens:
             raise UserError(f"{self._stored.uri}: {shard.name} has {len(found):,} tokens, not {shard.tokens:,}")
         self._keep(piece, found)

@@ -17,15 +17,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
-
 from aira_lib.contents import file_digest
-from aira_lib.datasets.shards.manifest import SPLITS, Shard, ShardManifest, Split
+from aira_lib.datasets.shards.folder import BIN, IDX, read_manifest
+from aira_lib.datasets.shards.manifest import SPLITS, Shard, Split
 from aira_lib.datasets.shards.megatron import dtype_of
 from aira_lib.errors import StoreError, UserError
 from aira_lib.settings import scratch_folder
 from aira_lib.store import open_store
-from aira_lib.store.base import MANIFEST
 from aira_lib.store.files import disk_errors
 from aira_lib.study import digest
 
@@ -33,6 +31,7 @@ T = TypeVar("T")
 
 WAITS = (1.0, 5.0, 20.0)
 """Seconds before a file is asked for again that a store refused."""
+_NOT_ITS_HASH = "its SHA-256 is not that of the manifest"
 _RESTORE = "put a whole copy there, or make the shards again with `aira data prepare`"
 
 
@@ -52,15 +51,7 @@ class StoredShards:
         """
         self.uri = uri
         self.store = open_store(uri)
-        if not self.store.exists(MANIFEST):
-            raise UserError(
-                f"{uri}: no token shards here ({MANIFEST} is missing); make them with `aira data prepare`, or describe "
-                "those of another tool with `aira data adopt`"
-            )
-        try:
-            self.manifest = ShardManifest.model_validate_json(self.store.read(MANIFEST))
-        except ValidationError:
-            raise UserError(f"{self.store.shown(MANIFEST)}: not a manifest of token shards; {_RESTORE}") from None
+        self.manifest = read_manifest(self.store)
 
     @cached_property
     def contents(self) -> str:
@@ -70,17 +61,18 @@ class StoredShards:
         return digest({"type": self.manifest.type, "tokenizer": tokenizer, "splits": splits})
 
     def check(self) -> None:
-        """Refuse shards of which files are missing; nothing is read.
+        """Refuse shards of which files are missing or of another size; none is read.
 
         Raises:
             UserError: one line for the first file, or for a split that is missing.
         """
-        there = set(self.store.list())
-        for split in SPLITS:
-            for shard in self.shards(split):
-                for name in (f"{shard.name}.bin", f"{shard.name}.idx"):
-                    if name not in there:
-                        raise UserError(f"{self.store.shown(name)}: missing, though the manifest names it; {_RESTORE}")
+        there, width = self.store.sizes(), dtype_of(self.manifest.type).itemsize
+        for shard in (shard for split in SPLITS for shard in self.shards(split)):
+            for name in (shard.name + BIN, shard.name + IDX):
+                if name not in there:
+                    raise UserError(f"{self.store.shown(name)}: missing, though the manifest names it; {_RESTORE}")
+            if there[shard.name + BIN] != shard.tokens * width:
+                raise _damaged(self.store.shown(shard.name + BIN), "its size is not that of its tokens")
 
     def shards(self, split: Split) -> tuple[Shard, ...]:
         """The shards of a split.
@@ -108,7 +100,7 @@ class StoredShards:
             elif not here.is_file():
                 raise UserError(f"{here}: missing, though the manifest names it; {_RESTORE}")
             elif file_digest(here) != sha256:
-                raise _damaged(str(here), "")
+                raise _damaged(str(here), _NOT_ITS_HASH)
             return read(here)
 
     def trim(self, most: int) -> None:
@@ -116,9 +108,9 @@ class StoredShards:
 
         Processes that were killed leave shards, too, so what lies there counts, not what this process fetched.
         """
-        fetched = sorted(self._cache.glob("*.bin"), key=_opened_ns, reverse=True)
+        fetched = sorted(self._cache.rglob(f"*{BIN}"), key=_opened_ns, reverse=True)
         for path in fetched[most:]:
-            with suppress(BlockingIOError), self._locked(path.name, fcntl.LOCK_NB):
+            with suppress(BlockingIOError), self._locked(path.relative_to(self._cache).as_posix(), fcntl.LOCK_NB):
                 path.unlink(missing_ok=True)
 
     def require_room(self, split: Split) -> None:
@@ -128,7 +120,7 @@ class StoredShards:
             UserError: what it needs, and what there is.
         """
         width = dtype_of(self.manifest.type).itemsize
-        missing = [each for each in self.shards(split) if not self._here(f"{each.name}.bin")]
+        missing = [each for each in self.shards(split) if not self._here(each.name + BIN)]
         needed = sum(shard.tokens for shard in missing) * width
         with disk_errors(self._cache):
             self._cache.mkdir(parents=True, exist_ok=True)
@@ -154,7 +146,7 @@ class StoredShards:
 
     def _fetch(self, name: str, sha256: str, to: Path) -> None:
         """Copy a file here; one that arrives damaged is fetched once more."""
-        half = to.with_name(f"{name}.half")
+        half = to.with_name(f"{to.name}.half")
         for _ in range(2):
             self._get(name, half)
             with half.open("rb") as file:
@@ -163,7 +155,7 @@ class StoredShards:
                 os.replace(half, to)
                 return
             half.unlink()
-        raise _damaged(self.store.shown(name), ", fetched twice")
+        raise _damaged(self.store.shown(name), f"{_NOT_ITS_HASH}, fetched twice")
 
     def _get(self, name: str, to: Path) -> None:
         for wait in WAITS:
@@ -198,5 +190,5 @@ def _opened_ns(path: Path) -> int:
         return 0
 
 
-def _damaged(place: str, how: str) -> UserError:
-    return UserError(f"{place}: damaged: its SHA-256 is not that of the manifest{how}; {_RESTORE}")
+def _damaged(place: str, why: str) -> UserError:
+    return UserError(f"{place}: damaged: {why}; {_RESTORE}")

@@ -49,8 +49,8 @@ def test_shards_of_bytes_are_the_text_in_memory(tmp_path: Path) -> None:
         assert np.array_equal(one.inputs, other.inputs)
         assert np.array_equal(one.targets, other.targets)
     assert np.array_equal(memory.validation.bounds, shards.validation.bounds)
-    assert (memory.bytes_by, shards.bytes_by) == ("tokens", "tokens")
-    assert shards.count_bytes(np.zeros((3, 5))) == 15
+    assert (memory.text_bytes.by, shards.text_bytes.by) == ("tokens", "tokens")
+    assert shards.text_bytes.count(np.zeros((3, 5))) == 15
 
 
 def test_the_record_says_what_was_read_and_how_often(tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_the_record_says_what_was_read_and_how_often(tmp_path: Path) -> None:
 
 def test_bytes_are_counted_by_the_average_where_no_tokenizer_is_known(tmp_path: Path) -> None:
     text = study_text(section(write_shards(tmp_path / "a", SPLITS)))
-    assert text.bytes_by == "average"
-    assert text.count_bytes(np.zeros((2, 50))) == pytest.approx(400)
+    assert text.text_bytes.by == "average"
+    assert text.text_bytes.count(np.zeros((2, 50))) == pytest.approx(400)
 
 
 def test_keys_name_contents_and_what_changes_the_order(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def study_on(data: dict[str, Any], **scale: Any) -> Study:
 def test_a_study_on_shards_is_checked_here_and_not_where_it_is_read(tmp_path: Path) -> None:
     data = {"name": "shards", "shards": str(tmp_path / "a")}
     check_study(study_on(data))
-    with pytest.raises(UserError, match=r"pretrain\.data: .*no token shards here"):
+    with pytest.raises(UserError, match=r"pretrain\.data: .*no token shards there"):
         check_text(study_on(data))
     write_shards(tmp_path / "a", SPLITS)
     check_text(study_on(data))

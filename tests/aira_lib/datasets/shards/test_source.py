@@ -203,9 +203,10 @@ def test_documents_without_their_end_are_not_kept_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda folder: (folder / "manifest.json").unlink(), "no token shards here"),
+        (lambda folder: (folder / "manifest.json").unlink(), "aira data adopt"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "not a manifest of token shards"),
         (lambda folder: (folder / "train-00002.bin").unlink(), r"train-00002\.bin: missing"),
+        (lambda folder: (folder / "train-00002.bin").write_bytes(b"abcd"), r"train-00002\.bin: damaged: its size"),
         (lambda folder: (folder / "validation-00000.idx").unlink(), r"validation-00000\.idx: missing"),
     ],
 )
