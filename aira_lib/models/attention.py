@@ -71,7 +71,9 @@ class Attention(nn.Module):
             k, v = torch.cat((state.keys, k), dim=1), torch.cat((state.values, v), dim=1)
             mixed = attend(q, k, v, band(q.shape[1], k.shape[1], self.window or k.shape[1], x.device))
         passed = 0 if self.window is None else max(0, k.shape[1] - self.window + 1)
-        return self.out(mixed.flatten(2)), KeyValues(k[:, passed:], v[:, passed:], position + x.shape[1])
+        if passed or state is None:  # a part would hold on to the whole, at the beginning to the projection
+            k, v = k[:, passed:].clone(), v[:, passed:].clone()
+        return self.out(mixed.flatten(2)), KeyValues(k, v, position + x.shape[1])
 
     def _heads(self, x: Tensor) -> Tensor:
         return self.qkv(x).view(*x.shape[:2], -1, self.head_dim)  # type: ignore[no-any-return]
