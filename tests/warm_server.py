@@ -32,12 +32,9 @@ _RANKS = ("aira_lib.training.course", "aira_lib.training.checkpoint.sharded", "a
 IMPORTED = {
     "aira_lib.cli": _SEARCH,
     "tests.drive_study": _STAGES,
-    "aira_lib.training.rank": (
-        "aira_lib.training.course",
-        "aira_lib.training.checkpoint.sharded",
-        "aira_lib.training.fsdp",
-    ),
-    "tests.aira_lib.training.rank_program": ("tests.aira_lib.training.tiny", "aira_lib.training.fsdp"),
+    "aira_lib.training.rank": _RANKS,
+    "tests.aira_lib.training.rank_program": ("tests.aira_lib.training.tiny", *_RANKS),
+    "tests.aira_lib.pretrain.kill_training": ("aira_lib.flow.run", "aira_lib.pretrain.stage", "aira_lib.store.s3"),
 }
 
 

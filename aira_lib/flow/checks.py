@@ -154,7 +154,7 @@ def _check_shards(study: Study) -> None:
     try:
         check_shards(study.pretrain.data, scales(study, study.trainable_scales()))
     except UserError as error:
-        raise UserError(f"pretrain.data: {error}") from None
+        raise UserError(f"pretrain.data.shards: {error}") from None
 
 
 def _check_model(model: str, temperature: float, key: str) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from aira_lib.architecture.scales import Scale
 from aira_lib.models import fused
 from aira_lib.models.masks import Documents, band
-from aira_lib.models.rotary import rotary_pairs, rotary_table, rotate
+from aira_lib.models.rotary import Table, rotary_pairs, rotary_table, rotate
 from aira_lib.models.scan import Kernel
 
 
@@ -47,6 +47,7 @@ class Attention(nn.Module):
         self.n_heads, self.n_kv_heads, self.head_dim = scale.n_heads, scale.n_kv_heads, scale.head_dim
         self.theta, self.scaling = scale.rope_theta, scale.rope_scaling
         self.window: int | None = None
+        self._angles: Table | None = None
         self.qkv = nn.Linear(scale.d_model, (self.n_heads + 2 * self.n_kv_heads) * self.head_dim, bias=False)
         self.out = nn.Linear(self.n_heads * self.head_dim, scale.d_model, bias=False)
 
@@ -70,7 +71,9 @@ class Attention(nn.Module):
             k, v = torch.cat((state.keys, k), dim=1), torch.cat((state.values, v), dim=1)
             mixed = attend(q, k, v, band(q.shape[1], k.shape[1], self.window or k.shape[1], x.device))
         passed = 0 if self.window is None else max(0, k.shape[1] - self.window + 1)
-        return self.out(mixed.flatten(2)), KeyValues(k[:, passed:], v[:, passed:], position + x.shape[1])
+        if passed or state is None:  # a part would hold on to the whole, at the beginning to the projection
+            k, v = k[:, passed:].clone(), v[:, passed:].clone()
+        return self.out(mixed.flatten(2)), KeyValues(k, v, position + x.shape[1])
 
     def _heads(self, x: Tensor) -> Tensor:
         return self.qkv(x).view(*x.shape[:2], -1, self.head_dim)  # type: ignore[no-any-return]
@@ -93,12 +96,20 @@ class Attention(nn.Module):
     def _rotated(self, heads: Tensor, position: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values [batch, length, heads of each, head_dim] of one projection, turned by position."""
         last = position + heads.shape[1]
-        longer = 1 << (last - 1).bit_length()  # one table serves many steps of decoding
-        whole = rotary_table(longer, self.head_dim, self.theta, heads.dtype, heads.device, self.scaling)
-        cosines, sines = (table[position:last] for table in whole)
+        cosines, sines = (table[position:last] for table in self._table(last, heads))
         qk, v = torch.split(heads, [self.n_heads + self.n_kv_heads, self.n_kv_heads], dim=2)
         q, k = torch.split(rotate(qk, (cosines, sines)), [self.n_heads, self.n_kv_heads], dim=2)
         return q, k, v
+
+    def _table(self, length: int, heads: Tensor) -> Table:
+        """Angles of at least `length` positions; kept here, for a compiled layer would make them anew in each step."""
+        wide = torch.float64 if heads.dtype == torch.float64 else torch.float32
+        kept = self._angles
+        if kept is None or len(kept[0]) < length or kept[0].device != heads.device or kept[0].dtype != wide:
+            longer = 1 << (length - 1).bit_length()  # one table serves many steps of decoding
+            kept = rotary_table(longer, self.head_dim, self.theta, wide, heads.device, self.scaling)
+            self._angles = kept
+        return kept
 
     def _mix(self, q: Tensor, k: Tensor, v: Tensor, documents: Documents | None) -> Tensor:
         """Values [batch, length, n_heads, head_dim] mixed over a whole sequence."""

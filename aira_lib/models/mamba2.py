@@ -123,7 +123,8 @@ class Mamba2(nn.Module):
             y = y.unsqueeze(1)
         else:
             y, memory = ssd_chunked(x, dt, A, B, C, self._chunk(u), memory)
-        return self._finish(y, x, z), MambaState(inputs[:, inputs.shape[1] - before :], memory)
+        window = inputs[:, inputs.shape[1] - before :].clone()  # a part would hold on to the whole
+        return self._finish(y, x, z), MambaState(window, memory)
 
     def _fused(self, u: Tensor) -> Tensor | None:
         """What the output projection takes, by the fused CPU kernels; None where they do not apply."""
@@ -178,7 +179,7 @@ def wide_type(x: Tensor) -> torch.dtype:
 
 def conv_within(x: Tensor, weight: Tensor, bias: Tensor, documents: Documents) -> Tensor:
     """`causal_conv` in which a position sees positions of its own document alone."""
-    width, own = weight.shape[1], documents.starts.cumsum(1)
+    width, own = weight.shape[1], documents.runs
     y = bias + weight[:, -1] * x
     for back in range(1, min(width, x.shape[1])):
         foreign = (own[:, back:] != own[:, :-back]).unsqueeze(-1)

@@ -6,11 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aira_lib.models.kept import making
+
 
 @lru_cache(maxsize=32)
 def band(queries: int, keys: int, window: int, device: torch.device) -> Tensor:
     """[queries, keys]: True where the key is one of the last `window` up to the query; both end at one position."""
-    with torch.inference_mode(False):  # kept, and a tensor made in inference would be refused by a later training
+    with making():
         behind = torch.arange(keys - queries, keys, device=device)[:, None] - torch.arange(keys, device=device)
         return (behind >= 0) & (behind < window)
 
@@ -41,7 +43,7 @@ class Documents:
         width = length if window is None else min(window, length)
         if width not in self._masks:
             seen = band(length, length, width, self.index.device)
-            self._masks[width] = (self._runs[:, None, :, None] == self._runs[:, None, None, :]) & seen
+            self._masks[width] = (self.runs[:, None, :, None] == self.runs[:, None, None, :]) & seen
         return self._masks[width]
 
     def block_masks(self, window: int) -> tuple[Tensor, Tensor]:
@@ -52,7 +54,7 @@ class Documents:
             [batch (blocks - 1), 1, window, 2 window].
         """
         if window not in self._block_masks:
-            runs = F.pad(self._runs, (0, -self.index.shape[1] % window), value=-1)
+            runs = F.pad(self.runs, (0, -self.index.shape[1] % window), value=-1)
             runs = runs.view(len(runs), -1, 1, window)
             first = (runs[:, 0, :, :, None] == runs[:, 0, :, None, :]) & band(window, window, window, runs.device)
             keys = torch.cat((runs[:, :-1], runs[:, 1:]), dim=-1).flatten(0, 1)
@@ -61,6 +63,6 @@ class Documents:
         return self._block_masks[window]
 
     @property
-    def _runs(self) -> Tensor:
-        """The documents counted up along each row, whatever numbers `index` calls them by."""
+    def runs(self) -> Tensor:
+        """[batch, length]: the documents counted up along each row, whatever numbers `index` calls them by."""
         return self.starts.cumsum(1)

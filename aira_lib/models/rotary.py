@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aira_lib.architecture.scales import RopeScaling
+from aira_lib.models.kept import making
 
 Table = tuple[Tensor, Tensor]
 """Cosines and signed sines, each [length, 1, head_dim]: they broadcast over the heads of `rotate`."""
@@ -41,7 +42,7 @@ def rotary_table(
     scaling: RopeScaling | None = None,
 ) -> Table:
     """What `rotate` takes for positions 0 to length - 1; in fp64 where dtype is, else in fp32."""
-    with torch.inference_mode(False):  # kept, and a tensor made in inference would be refused by a later training
+    with making():
         angles = _angles(length, head_dim, theta, scaling)
         cosines, sines = angles.cos(), angles.sin()
         both = torch.stack((cosines, cosines), -1), torch.stack((-sines, sines), -1)
@@ -53,7 +54,7 @@ def rotary_table(
 @lru_cache(maxsize=32)
 def rotary_pairs(length: int, head_dim: int, theta: float, scaling: RopeScaling | None = None) -> Tensor:
     """The same angles for the fused kernel: cosine and sine, pair by pair, [length, head_dim] in fp32."""
-    with torch.inference_mode(False):
+    with making():
         angles = _angles(length, head_dim, theta, scaling)
         return torch.stack((angles.cos(), angles.sin()), -1).flatten(-2).float()
 

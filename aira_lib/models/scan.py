@@ -18,6 +18,7 @@ from torch import Tensor
 
 from aira_lib.device import CUDA_SCANS, import_problem, kernels
 from aira_lib.errors import MissingDependency, UserError
+from aira_lib.models.kept import making
 
 Kernel = Literal["auto", "torch", "fla", "mamba-ssm"]
 """What computes a layer. "torch" is plain PyTorch on any device: FSDP needs it on a CPU, for it frees the memory of
@@ -76,7 +77,7 @@ def segment_sum(a: Tensor) -> Tensor:
 @lru_cache(maxsize=16)
 def _segment_table(length: int, dtype: torch.dtype) -> Tensor:
     """table[k, (i, j)] = 1 where j < k <= i, else 0."""
-    with torch.inference_mode(False):  # kept, and a tensor made in inference would be refused by a later training
+    with making():
         k, i, j = torch.meshgrid(*[torch.arange(length)] * 3, indexing="ij")
         return ((j < k) & (k <= i)).to(dtype).view(length, length * length)
 

@@ -20,6 +20,7 @@ from tests import warm_start
 from tests.docs.pages import PAGES, README, ROOT, Block, Command, blocks, commands, links
 
 NOT_RUN = {
+    "models.md": ["takes minutes"],
     "proxies.md": ["takes minutes"],
     "stores.md": ["it writes tests/golden anew"],
     "tracking.md": ["a server that does not end"],

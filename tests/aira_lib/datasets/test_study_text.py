@@ -150,11 +150,11 @@ def study_on(data: dict[str, Any], **scale: Any) -> Study:
 def test_a_study_on_shards_is_checked_here_and_not_where_it_is_read(tmp_path: Path) -> None:
     data = {"name": "shards", "shards": str(tmp_path / "a")}
     check_study(study_on(data))
-    with pytest.raises(UserError, match=r"pretrain\.data: .*no token shards there"):
+    with pytest.raises(UserError, match=r"pretrain\.data\.shards: .*no token shards there"):
         check_text(study_on(data))
     write_shards(tmp_path / "a", SPLITS)
     check_text(study_on(data))
-    with pytest.raises(UserError, match=r"pretrain\.data: scale own: vocab_size 200 is smaller"):
+    with pytest.raises(UserError, match=r"pretrain\.data\.shards: scale own: vocab_size 200 is smaller"):
         check_text(study_on(data, vocab_size=200))
     with pytest.raises(ValueError, match="tokens_per_step 100 is not a multiple of seq_len 128"):
         study_on(data, tokens_per_step=100)

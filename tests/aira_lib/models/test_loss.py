@@ -1,20 +1,17 @@
 """The chunked loss against the plain one, and what it makes at most at a time."""
 
-import weakref
-
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from aira_lib.architecture.scales import scale_named
 from aira_lib.models import loss
 from aira_lib.models.language_model import LanguageModel
 from aira_lib.models.loss import IGNORE, loss_sum, token_losses
+from tests.live_memory import LiveMemory
 
 
 def inputs(rows: int, vocabulary: int, bias: bool, dtype: torch.dtype = torch.float64) -> tuple[list[Tensor], Tensor]:
@@ -89,34 +86,6 @@ def test_a_second_backward_pass_is_refused() -> None:
     total.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="made once"):
         total.backward()
-
-
-class LiveMemory(TorchDispatchMode):
-    """The most bytes that tensors made under it held at one time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.live = self.most = self.largest = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        before = {x.untyped_storage()._cdata for x in tree_leaves((args, kwargs or {})) if isinstance(x, Tensor)}
-        made = func(*args, **(kwargs or {}))
-        for each in tree_leaves(made):
-            if isinstance(each, Tensor) and each.untyped_storage()._cdata not in before | self._known:
-                self._follow(each.untyped_storage())
-        return made
-
-    def _follow(self, storage) -> None:
-        place, size = storage._cdata, storage.nbytes()
-        self._known.add(place)
-        self.live += size
-        self.most, self.largest = max(self.most, self.live), max(self.largest, size)
-        weakref.finalize(storage, self._forget, place, size)
-
-    def _forget(self, place: int, size: int) -> None:
-        self._known.discard(place)
-        self.live -= size
 
 
 def most_beside_gradients(rows: int, width: int, vocabulary: int) -> int:

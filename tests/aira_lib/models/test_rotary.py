@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from aira_lib.architecture.scales import RopeScaling, Scale, scale_named
-from aira_lib.models.attention import Attention
+from aira_lib.models.attention import Attention, WindowAttention
 from aira_lib.models.rotary import frequencies, rotary_pairs, rotary_table, rotate
 from aira_lib.study.digests import changed
 
@@ -108,14 +108,12 @@ class NoComplexNumbers(TorchDispatchMode):
 
 def test_the_compiler_meets_no_complex_number() -> None:
     layer, x = Attention(scaled(None), "torch"), torch.randn(1, 61, 32)
-    rotary_table.cache_clear()
     with NoComplexNumbers():
         layer(x).sum().backward()
 
 
 def test_tables_made_in_inference_serve_a_training() -> None:
     layer, x = Attention(scaled(None).model_copy(update={"window": 3}), "torch"), torch.randn(1, 53, 32)
-    rotary_table.cache_clear()
     with torch.inference_mode():
         layer(x)
     layer(x).sum().backward()
@@ -130,3 +128,21 @@ def test_a_scale_without_scaling_states_nothing_new() -> None:
 def test_low_frequencies_lie_below_high_ones() -> None:
     with pytest.raises(ValidationError, match="low_freq_factor 4 is not below high_freq_factor 4"):
         RopeScaling(low_freq_factor=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("window", [None, 20])
+def test_a_compiled_layer_is_one_graph_that_makes_no_angles(window: int | None) -> None:
+    torch.manual_seed(0)
+    scale = scaled(None).model_copy(update={"window": window})
+    layer = WindowAttention(scale, "torch") if window else Attention(scale, "torch")
+    x, graphs = torch.randn(1, 53, 32), []
+
+    def watched(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> object:
+        graphs.append({str(node.target) for node in graph.graph.nodes})
+        return graph.forward
+
+    wanted = layer(x)
+    assert torch.equal(torch.compile(layer, fullgraph=True, backend=watched)(x), wanted)
+    (operations,) = graphs
+    assert not {"cos", "sin"} & operations
