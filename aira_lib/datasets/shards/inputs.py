@@ -24,7 +24,7 @@ LONGEST_DOCUMENT = 1 << 22
 """Characters of a plain file after which the next end of a line ends a document, so that no file is held whole."""
 
 PARTS = 64
-SMALLEST_PART, LARGEST_PART = 64 << 20, 1 << 30
+SMALLEST_PART, LARGEST_PART = 16 << 20, 1 << 30
 """Bytes of a part: a 64th of the whole within these bounds."""
 
 

@@ -125,6 +125,11 @@ class TrainedTokenizer:
         ids: list[int] = self._exact.encode(document, add_special_tokens=False).ids
         return ids
 
+    def named(self, token: str) -> int | None:
+        """The id of a token by its content, if there is one."""
+        found: int | None = self._exact.token_to_id(token)
+        return found
+
     def same(self, document: str) -> bool:
         """Whether both ways to the ids give the same ones."""
         if self._fast is None:
@@ -134,7 +139,8 @@ class TrainedTokenizer:
     def text_bytes(self, ids: NDArray[np.generic]) -> int:
         """See `ShardTokenizer`."""
         if self._bytes is None:
-            return len(self.decode(ids).encode())
+            documents = np.split(ids, np.flatnonzero(ids == self.entry.end) + 1)
+            return sum(len(self.decode(document).encode()) for document in documents)
         counts = np.bincount(ids.astype(np.int64), minlength=len(self._bytes))[: len(self._bytes)]
         return int(counts @ np.array([len(each) for each in self._bytes], np.int64))
 
