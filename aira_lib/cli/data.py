@@ -1,5 +1,6 @@
 """The command group `aira data`: text into token shards, what is in them, and what evaluation data they hold."""
 
+import shutil
 import sys
 import time
 from collections import Counter
@@ -202,7 +203,7 @@ def _say_estimate(asked: "Preparation", output: str, processes: int, engine: Eng
         "tokens": unknown if found.tokens is None else f"about {found.tokens:,}",
         "tokenizer": f"{asked.tokenizer}, {tokenizer.entry.vocab_size:,} ids, by {computes}"
         + f" ({remark})" * bool(remark),
-        "disk": unknown if found.disk_bytes is None else f"about {_size(found.disk_bytes)} in {output}",
+        "disk": unknown if found.disk_bytes is None else f"about {_size(found.disk_bytes)} in {output}{_free(output)}",
         "time": unknown
         if found.seconds is None
         else f"about {duration(found.seconds / at_once)} by {at_once} processes",
@@ -264,6 +265,14 @@ def _size(count: float) -> str:
             return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
         count /= 1000
     raise AssertionError
+
+
+def _free(output: str) -> str:
+    """How much room a folder has, that it is made in if it is not there."""
+    if "://" in output:
+        return ""
+    there = next(each for each in (Path(output).absolute(), *Path(output).absolute().parents) if each.exists())
+    return f", where {_size(shutil.disk_usage(there).free)} are free"
 
 
 def _note(text: str) -> None:

@@ -42,6 +42,7 @@ class Part:
         pieces: what it reads.
         output: URI of the store that shall have the shards.
         tokenizer: its name, as `tokenizer_of` takes it.
+        digest: of the tokenizer, which must still be that.
         engine: what computes the ids.
         text_field: the field or column that holds the text.
         shard_tokens: most tokens of a shard.
@@ -53,6 +54,7 @@ class Part:
     pieces: tuple[Piece, ...]
     output: str
     tokenizer: str
+    digest: str
     engine: Engine
     text_field: str
     shard_tokens: int
@@ -130,7 +132,7 @@ def write_part(part: Part, advance: Callable[[int], None]) -> PartRecord:
         UserError: a document cannot be read, or tiktoken's ids turn out to differ.
         StoreError: disk or bucket refuse.
     """
-    store, tokenizer = open_store(part.output), _tokenizer(part.tokenizer, part.engine)
+    store, tokenizer = open_store(part.output), _tokenizer(part.tokenizer, part.digest, part.engine)
     type_, count, whole = token_type(tokenizer.entry.vocab_size), _Count(), hashlib.sha256()
     with (
         workplace(store) as folder,
@@ -207,5 +209,8 @@ def _check(tokenizer: ShardTokenizer, text: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def _tokenizer(name: str, engine: Engine) -> ByteTokenizer | TrainedTokenizer:
-    return tokenizer_of(name, engine)
+def _tokenizer(name: str, digest: str, engine: Engine) -> ByteTokenizer | TrainedTokenizer:
+    found = tokenizer_of(name, engine)
+    if found.entry.digest != digest:
+        raise UserError(f"tokenizer {name}: has changed since this preparation began; give it back its content")
+    return found

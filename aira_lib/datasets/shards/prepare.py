@@ -95,7 +95,7 @@ def prepare(
             store.write(TOKENIZER_FILE, tokenizer.file.encode())
         # Inputs are read here first, so that what is wrong with all of them is said now.
         computes, remark = engine_of(asked, sample_of(inputs, asked.text_field), engine)
-        parts = parts_of(asked, inputs, store.uri, computes)
+        parts = parts_of(asked, inputs, store.uri, plan.tokenizer.digest, computes)
         missing = [part for part in parts if not store.exists(record_name(part.number))]
         _write(missing, _Report(parts, missing, inputs.bytes, tell), processes)
         manifest = _whole(store, plan)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 from aira_lib.datasets.text.corpus import SEPARATOR, Corpus, Part, corpus_of, goes_to_validation
 from aira_lib.errors import UserError
@@ -169,7 +169,9 @@ def documents_in(span: Span, text_field: str = "text", longest: int | None = Non
 
 def clean(text: str) -> str:
     """A text as a document: a lone surrogate, which JSON can spell, is no text; `SEPARATOR` must not occur."""
-    return text.encode("utf-8", "replace").decode().replace(chr(SEPARATOR), "")
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    return text.replace(chr(SEPARATOR), "")
 
 
 def _texts(span: Span, text_field: str, longest: int | None) -> Iterator[tuple[str, int]]:
@@ -188,11 +190,12 @@ def _texts(span: Span, text_field: str, longest: int | None) -> Iterator[tuple[s
 @contextmanager
 def _opened(file: Path) -> Iterator[tuple[IO[bytes], Any]]:
     """The file as it lies on the disk, and the stream of what it holds once it is unpacked."""
-    import pyarrow as pa
-
     with file.open("rb", buffering=0) as raw:
-        codec = {".gz": "gzip", ".zst": "zstd"}.get(file.suffix)
-        stream = pa.CompressedInputStream(pa.PythonFile(raw, "r"), codec) if codec else raw
+        codec, stream = {".gz": "gzip", ".zst": "zstd"}.get(file.suffix), cast(Any, raw)
+        if codec:
+            import pyarrow as pa
+
+            stream = pa.CompressedInputStream(pa.PythonFile(raw, "r"), codec)
         yield raw, io.BufferedReader(stream, _BUFFER)
 
 
