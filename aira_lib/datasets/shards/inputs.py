@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from aira_lib.datasets.text.files import Span, clean, documents_in, holds_lines, text_files
-from aira_lib.datasets.text.sources import hub_commit, hub_documents, hub_parts_at_once, objects
+from aira_lib.datasets.text.sources import hub_documents, hub_parts_at_once, objects
 from aira_lib.errors import UserError
 from aira_lib.records import Row
 from aira_lib.store import open_store
@@ -103,7 +103,11 @@ def _of_object(piece: Piece, text_field: str) -> Iterator[tuple[str, int]]:
 def _entries(place: str) -> list[tuple[Input, str]]:
     """Inputs with the place from which each is read. Files are named as what they are called, not where they lie."""
     if place.startswith("hf://"):
-        return [(Input(name=place, bytes=0, tag=hub_commit(place)), place)]
+        # It brings all of a study's settings, for which no process that makes shards should wait.
+        from aira_lib.datasets.text.identity import text_contents
+
+        ((_, commit),) = text_contents([place])
+        return [(Input(name=place, bytes=0, tag=commit), place)]
     if place.startswith("s3://"):
         bucket = "/".join(place.split("/")[:3])
         found, sizes = objects(place), open_store(bucket).sizes(place.removeprefix(bucket).strip("/"))

@@ -5,13 +5,15 @@ import platform
 import sysconfig
 from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from aira_lib.contents import file_digest
 from aira_lib.datasets.text.files import kind_of, text_files
-from aira_lib.datasets.text.sources import hub_commit, objects
+from aira_lib.datasets.text.sources import hub_parts, objects
 from aira_lib.datasets.text.stdlib import source_files
+from aira_lib.errors import MissingDependency, UserError
 from aira_lib.study import DataSection, LanguageData
 
 
@@ -66,8 +68,24 @@ def _contents(path: str) -> list[list[str]]:
     if path.startswith("s3://"):
         return [[kind_of(Path(name)), tag] for name, tag in objects(path)]
     if path.startswith("hf://"):
-        return [["hf", hub_commit(path)]]
+        return [["hf", _commit(path)]]
     return [[kind_of(file), file_digest(file)] for file in text_files(Path(path).expanduser())]
+
+
+@cache
+def _commit(uri: str) -> str:
+    """The commit of a data set, its configuration and split. What is in the local cache alone counts by its name."""
+    name, config, split = hub_parts(uri)
+    try:
+        sha = import_module("huggingface_hub").HfApi().dataset_info(name).sha
+    except ModuleNotFoundError:
+        raise MissingDependency(f"reading {uri}", "eval") from None
+    except Exception as error:  # the package raises what its HTTP client does
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{uri}: which version it has cannot be found out ({reason}); try again with network, or name files"
+        ) from None
+    return f"{name} {config} {split} {sha}"
 
 
 def _tokenizer(name: str) -> str:

@@ -3,7 +3,6 @@
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -72,27 +71,6 @@ def hub_parts(uri: str) -> tuple[str, str | None, str]:
     if named is None:
         raise UserError(f"{uri}: a Hugging Face data set is written hf://OWNER/NAME[/CONFIG][@SPLIT]")
     return named["name"], named["config"], named["split"] or "train"
-
-
-@cache
-def hub_commit(uri: str) -> str:
-    """The commit of a data set, its configuration and split. What is in the local cache alone counts by its name.
-
-    Raises:
-        UserError: it cannot be found out.
-        MissingDependency: the package `huggingface_hub` is not installed.
-    """
-    name, config, split = hub_parts(uri)
-    try:
-        sha = import_module("huggingface_hub").HfApi().dataset_info(name).sha
-    except ModuleNotFoundError:
-        raise MissingDependency(f"reading {uri}", "eval") from None
-    except Exception as error:  # the package raises what its HTTP client does
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{uri}: which version it has cannot be found out ({reason}); try again with network, or name files"
-        ) from None
-    return f"{name} {config} {split} {sha}"
 
 
 def hub_parts_at_once(uri: str) -> int:

@@ -385,7 +385,7 @@ def test_a_hugging_face_data_set_is_read_in_its_parts(tmp_path: Path, monkeypatc
             return Rows({"text": text} for text in TEXTS)
 
     monkeypatch.setitem(sys.modules, "datasets", Hub)  # type: ignore[arg-type]
-    monkeypatch.setattr("aira_lib.datasets.shards.inputs.hub_commit", lambda uri: f"{uri} at a commit")
+    monkeypatch.setattr("aira_lib.datasets.text.identity._commit", lambda uri: f"{uri} at a commit")
     manifest = prepared("hf://me/mine", tmp_path / "out", validation_one_in=0)
     assert sorted(texts_of(tmp_path / "out", "train")) == sorted(TEXTS)
     assert manifest.source["parts"] == 3
