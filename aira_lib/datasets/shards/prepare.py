@@ -19,7 +19,7 @@ from pathlib import Path
 from aira_lib.datasets.shards.estimate import Sample, sample_of
 from aira_lib.datasets.shards.folder import TOKENIZER_FILE, read_manifest
 from aira_lib.datasets.shards.inputs import find_inputs
-from aira_lib.datasets.shards.manifest import SPLITS, ShardManifest, Split, SplitEntry, TokenizerEntry
+from aira_lib.datasets.shards.manifest import SPLITS, ShardManifest, Split, SplitEntry
 from aira_lib.datasets.shards.megatron import token_type
 from aira_lib.datasets.shards.part import PARTS_FOLDER, Part, PartRecord, record_name, write_part
 from aira_lib.datasets.shards.plan import (
@@ -83,6 +83,8 @@ def prepare(
         StoreError: disk or bucket refuse.
         MissingDependency: a trained tokenizer or a Hugging Face data set without the packages for it.
     """
+    if asked.validation_one_in == 1:
+        raise UserError("--validation-one-in 1: would hold out every document; 2 holds out half, 0 none")
     store, inputs = open_store(output), find_inputs(asked.places, asked.part_bytes)
     check_apart(asked.places, store)
     tokenizer = tokenizer_of(asked.tokenizer)
@@ -230,7 +232,12 @@ def _whole(store: Store, plan: Plan) -> ShardManifest:
         )
         for split in SPLITS
     }
-    tokenizer: TokenizerEntry = plan.tokenizer
+    if not splits["train"].tokens:
+        raise UserError(
+            f"{place_of(store.uri)}: no document is left for training of {counts['documents_read']:,} in the inputs; "
+            "name others, and another folder"
+        )
+    tokenizer = plan.tokenizer
     return ShardManifest(
         type=token_type(tokenizer.vocab_size), tokenizer=tokenizer, splits=splits, source={**plan.source(), **counts}
     )

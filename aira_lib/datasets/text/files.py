@@ -285,14 +285,15 @@ def _batches(span: Span, column: str | None) -> Iterator[tuple[Any, int]]:
 
     file = span.file
     try:
-        with pq.ParquetFile(file) as table:
+        # Else a whole row group is held, which can be the file.
+        with pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER) as table:
             names = table.schema_arrow.names
             if column is not None and column not in names:
                 raise UserError(f"{file}: no column {column!r}; columns: {', '.join(names)}")
             groups = list(range(table.num_row_groups)[span.start : span.stop])
             a_row, rows = file.stat().st_size / max(1, table.metadata.num_rows), 0
             chosen = None if column is None else [column]
-            for batch in table.iter_batches(batch_size=_BATCH_ROWS, row_groups=groups, columns=chosen):
+            for batch in table.iter_batches(_BATCH_ROWS, row_groups=groups, columns=chosen, use_threads=False):
                 rows += batch.num_rows
                 yield batch, int(rows * a_row)
     except (pa.ArrowException, OSError) as error:
