@@ -86,7 +86,7 @@ def documents_of_piece(piece: Piece, text_field: str) -> Iterator[tuple[str, int
     """
     if piece.place.startswith("hf://"):
         texts = hub_documents(piece.place, text_field, piece.start, piece.stop or 1)
-        return ((document, 0) for document in map(clean, texts) if document.strip())
+        return ((document, 0) for document in map(clean, texts) if document and not document.isspace())
     if piece.place.startswith("s3://"):
         return _of_object(piece, text_field)
     return documents_in(Span(Path(piece.place), piece.start, piece.stop), text_field, LONGEST_DOCUMENT)

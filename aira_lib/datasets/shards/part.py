@@ -87,9 +87,10 @@ class Seen:
         """Whether a key comes for the first time."""
         if key in self._recent:
             return False
-        at = int(self._sorted.searchsorted(np.uint64(key)))
-        if at < len(self._sorted) and int(self._sorted[at]) == key:
-            return False
+        if len(self._sorted):
+            at = int(self._sorted.searchsorted(np.uint64(key)))
+            if at < len(self._sorted) and int(self._sorted[at]) == key:
+                return False
         if len(self._recent) + len(self._sorted) < self._most:
             self._recent.add(key)
         if len(self._recent) >= _RECENT:

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
+from pydantic_core import from_json
+
 from aira_lib.datasets.text.corpus import SEPARATOR, Corpus, Part, corpus_of, goes_to_validation
 from aira_lib.errors import UserError
 
@@ -163,7 +165,7 @@ def documents_in(span: Span, text_field: str = "text", longest: int | None = Non
     """
     for text, read in _texts(span, text_field, longest):
         document = clean(text)
-        if document.strip():
+        if document and not document.isspace():
             yield document, read
 
 
@@ -238,11 +240,19 @@ def _lines(span: Span, take: Callable[[Any], T]) -> Iterator[tuple[T, int]]:
                 number += 1
                 read += len(line)
                 if line.strip():
-                    yield take(json.loads(line)), raw.tell() if packed else read
+                    yield take(_value(line)), raw.tell() if packed else read
     except (ValueError, OSError) as error:
         reason = str(error).splitlines()[0]
         place = _lines_before(span) + max(1, number)
         raise UserError(f"{file}:{place}: not a line of JSON with text ({reason})") from None
+
+
+def _value(line: bytes) -> Any:
+    """The value of a line of JSON. The quick reader refuses lone surrogates, and says less of what is wrong."""
+    try:
+        return from_json(line)
+    except ValueError:
+        return json.loads(line)
 
 
 def _lines_from(stream: IO[bytes], span: Span) -> Iterator[bytes]:
