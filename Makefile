@@ -7,6 +7,8 @@ EXTRAS := kfp,tracking,report,agents,fast,bo,data,dev
 # Tests of one file share what they make; a third process works while others wait for processes that they have begun.
 SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 STUDY ?= pipelines/compose/laptop.yaml
+# Tests start hundreds of Pythons: bytecode is kept, even where the environment says otherwise.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test coverage quick lint benchmark constraints clean
 .DELETE_ON_ERROR:

@@ -58,6 +58,7 @@ def serve(asked: socket.socket) -> None:
         if request["session"]:
             os.setsid()
         os.chdir(request["cwd"])
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has tests in the background ignore it
         become(request["module"], request["arguments"], request["env"])
 
 

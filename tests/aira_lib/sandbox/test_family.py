@@ -16,8 +16,10 @@ from aira_lib.study import CandidateLimits
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 # A tree of processes: two by the main thread, one by another thread, each with a child; and one that has ended.
+# What is orphaned comes to its root, as it comes to the bootstrap of a candidate.
 TREE = """
-import subprocess, sys, threading
+import ctypes, subprocess, sys, threading
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 inner = "import subprocess, sys, time; c = subprocess.Popen(['sleep', '60']); print(c.pid, flush=True); time.sleep(60)"
 def begin(into):
     child = subprocess.Popen([sys.executable, "-c", inner], stdout=subprocess.PIPE, text=True)
