@@ -21,19 +21,20 @@ def end_with_parent(by: signal.Signals = signal.SIGTERM) -> None:
     _prctl(_PR_SET_PDEATHSIG, by)
 
 
-def kill_children(patience: float = 10.0) -> bool:
-    """Kill all that descend from this process, which must `adopt_orphans`, and wait for them; whether none is left."""
+def kill_children(patience: float = 10.0) -> None:
+    """Kill all that descend from this process, which must `adopt_orphans`, and wait for them.
+
+    Args:
+        patience: seconds; one that the kernel cannot end, as it waits for a disk, is left after it.
+    """
     deadline = time.monotonic() + patience
-    while children := _children():
+    while (children := _children()) and time.monotonic() < deadline:
         for pid in children:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
-        if time.monotonic() > deadline:
-            return False
         time.sleep(0.005)
-    return True
 
 
 def _children() -> list[int]:

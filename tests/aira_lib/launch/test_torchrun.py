@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,25 @@ def test_the_dry_run_of_several_nodes_shows_the_command_of_each(tmp_path: Path) 
     assert len(commands) == 3
     assert [line.replace(f"--node-rank {n}", "--node-rank 0") for n, line in enumerate(commands)] == [commands[0]] * 3
     assert '--rdzv-endpoint "$MASTER_ADDR:29500"' in commands[0]
+
+
+@pytest.mark.slow
+def test_what_the_dry_run_shows_for_each_node_makes_one_group_of_ranks(tmp_path: Path) -> None:
+    """Two nodes of one rank, both here."""
+    says = "import os; print(*(os.environ[name] for name in ('RANK', 'WORLD_SIZE', 'GROUP_RANK')))"
+    shown = LocalLauncher(tmp_path).dryrun(python(says, nodes=2)).replace(":29500", f":{free_port()}")
+    commands = [line for line in shown.splitlines() if not line.startswith("#")]
+    started = [
+        subprocess.Popen(["sh", "-c", command], env={**os.environ, "MASTER_ADDR": "127.0.0.1"}, stdout=subprocess.PIPE)
+        for command in commands
+    ]
+    assert [each.communicate(timeout=120)[0] for each in started] == [b"0 2 0\n", b"1 2 1\n"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def test_a_report_without_a_root_cause_names_nobody() -> None:
