@@ -1,8 +1,6 @@
 """The command group `aira data`: text into token shards, what is in them, and what evaluation data they hold."""
 
 import shutil
-import sys
-import time
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from aira_lib.cli.options import MOST_AT_ONCE
-from aira_lib.console import duration, result_console
+from aira_lib.cli.progress_line import ProgressLine, note
+from aira_lib.console import duration, result_console, size
 from aira_lib.errors import writing
 from aira_lib.foreign import harmless
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from aira_lib.datasets.shards.folder import ForeignShard
     from aira_lib.datasets.shards.manifest import ShardManifest
     from aira_lib.datasets.shards.plan import Preparation
-    from aira_lib.datasets.shards.prepare import Progress
     from aira_lib.store import Store
 
 app = typer.Typer(
@@ -30,7 +28,6 @@ app = typer.Typer(
 )
 
 _SHOWN_DOCUMENTS, _SHOWN_CHARACTERS = 2, 160
-_TELL_SECONDS = 30
 
 
 class Engine(StrEnum):
@@ -81,7 +78,7 @@ def prepare(
     )  # fmt: skip
     if dry_run:
         return _say_estimate(asked, output, processes or cores(), engine)
-    line = _ProgressLine()
+    line = ProgressLine()
     with line:
         done = prepare_shards(asked, output, processes or cores(), line.show, engine.value)
     if done.remark:
@@ -137,7 +134,7 @@ def overlap(
     from aira_lib.device import cores
     from aira_lib.store import open_store
 
-    found = compare(folder, with_, text_field, words, processes or cores(), lambda name: _note(f"{name}: compared"))
+    found = compare(folder, with_, text_field, words, processes or cores(), lambda name: note(f"{name}: compared"))
     content = found.model_dump_json(indent=1) + "\n"
     store = open_store(folder)
     if output is None:
@@ -178,9 +175,7 @@ def adopt(
     from aira_lib.datasets.shards.adopt import adopt as adopt_shards
     from aira_lib.store import open_store
 
-    manifest = adopt_shards(
-        open_store(folder), tokenizer, validation or [], end, lambda name: _note(f"{name}: reading")
-    )
+    manifest = adopt_shards(open_store(folder), tokenizer, validation or [], end, lambda name: note(f"{name}: reading"))
     _print_manifest(manifest)
 
 
@@ -198,12 +193,12 @@ def _say_estimate(asked: "Preparation", output: str, processes: int, engine: Eng
     at_once = min(processes, len(inputs.parts))
     unknown = "unknown: the inputs do not say their size"
     said = {
-        "inputs": f"{len(inputs.entries):,} of {_size(inputs.bytes)}, read in {len(inputs.parts):,} parts",
-        "text": unknown if found.text_bytes is None else f"about {_size(found.text_bytes)}",
+        "inputs": f"{len(inputs.entries):,} of {size(inputs.bytes)}, read in {len(inputs.parts):,} parts",
+        "text": unknown if found.text_bytes is None else f"about {size(found.text_bytes)}",
         "tokens": unknown if found.tokens is None else f"about {found.tokens:,}",
         "tokenizer": f"{asked.tokenizer}, {tokenizer.entry.vocab_size:,} ids, by {computes}"
         + f" ({remark})" * bool(remark),
-        "disk": unknown if found.disk_bytes is None else f"about {_size(found.disk_bytes)} in {output}{_free(output)}",
+        "disk": unknown if found.disk_bytes is None else f"about {size(found.disk_bytes)} in {output}{_free(output)}",
         "time": unknown
         if found.seconds is None
         else f"about {duration(found.seconds / at_once)} by {at_once} processes",
@@ -220,7 +215,7 @@ def _print_manifest(manifest: "ShardManifest") -> None:
     for split, entry in manifest.splits.items():
         for shard in entry.shards:
             table.add_row(Text(shard.name), f"{shard.tokens:,}", f"{shard.documents:,}", shard.sha256[:12])
-        total = Text(f"{split}, {_size(entry.text_bytes)} of text", style="bold")
+        total = Text(f"{split}, {size(entry.text_bytes)} of text", style="bold")
         table.add_row(total, f"{entry.tokens:,}", f"{entry.documents:,}", "", end_section=True)
     console = result_console()
     console.print(table)
@@ -259,55 +254,9 @@ def _print_foreign(found: "list[ForeignShard]") -> None:
     print(f"{len(found):,} shards ({types}) of another tool, without a manifest; aira data adopt gives them one")
 
 
-def _size(count: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError
-
-
 def _free(output: str) -> str:
     """How much room a folder has, that it is made in if it is not there."""
     if "://" in output:
         return ""
     there = next(each for each in (Path(output).absolute(), *Path(output).absolute().parents) if each.exists())
-    return f", where {_size(shutil.disk_usage(there).free)} are free"
-
-
-def _note(text: str) -> None:
-    print(harmless(text), file=sys.stderr, flush=True)
-
-
-class _ProgressLine:
-    """How far a preparation is, on standard error: one line that changes, or in a pipe a line every half minute."""
-
-    def __init__(self) -> None:
-        self._changes, self._told, self._width = sys.stderr.isatty(), time.monotonic(), 0
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: object) -> None:
-        if self._width:
-            print(file=sys.stderr)
-
-    def show(self, progress: "Progress") -> None:
-        """Print it, unless it is too early."""
-        text, now = _progress_text(progress), time.monotonic()
-        if self._changes:
-            print(f"\r{text:{self._width}}", end="", file=sys.stderr, flush=True)
-            self._width = len(text)
-        elif now - self._told >= _TELL_SECONDS:
-            self._told = now
-            _note(text)
-
-
-def _progress_text(progress: "Progress") -> str:
-    speed = progress.bytes_here / max(progress.seconds, 1e-3)
-    text = f"{progress.parts_done:,} of {progress.parts:,} parts"
-    if not progress.bytes:
-        return text
-    left = progress.bytes - progress.bytes_done
-    text += f", {_size(progress.bytes_done)} of {_size(progress.bytes)}, {speed / 1e6:.1f} MB/s"
-    return f"{text}, {duration(left / speed)} left" if speed and left > 0 else text
+    return f", where {size(shutil.disk_usage(there).free)} are free"

@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import Field
 
-from aira_lib.datasets.text.files import Span, clean, documents_in, holds_lines, text_files
+from aira_lib.datasets.text.files import clean, documents_in, holds_lines, text_files
+from aira_lib.datasets.text.reading import Span
 from aira_lib.datasets.text.sources import hub_documents, hub_parts_at_once, objects
 from aira_lib.errors import UserError
 from aira_lib.records import Row

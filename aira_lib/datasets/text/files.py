@@ -13,47 +13,23 @@ duplicates are not looked for: published corpora have been through that.
 """
 
 import hashlib
-import io
-import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
-
-from pydantic_core import from_json
+from typing import Any
 
 from aira_lib.datasets.text.corpus import SEPARATOR, Corpus, Part, corpus_of, goes_to_validation
+from aira_lib.datasets.text.reading import (
+    PACKED,
+    Span,
+    begins_with_json_string,
+    json_lines,
+    plain_texts,
+    row_batches,
+)
 from aira_lib.errors import UserError
 
 _LINES = (".jsonl", ".json", ".ndjson")
 _PLAIN = (".txt", ".md")
-_COMPRESSED = (".gz", ".zst")
-_BATCH_ROWS = 256
-_LONGEST_FIRST_LINE = 1 << 20
-_BUFFER = 1 << 16
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Span:
-    """A part of a file.
-
-    Attributes:
-        file: any of the known kinds.
-        start: of files of lines that are not compressed the first byte, of Parquet the first row group, else 0.
-        stop: the first one behind the part; None is the end. A line belongs to the part in which it begins.
-    """
-
-    file: Path
-    start: int = 0
-    stop: int | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is all of the file."""
-        return self.start == 0 and self.stop is None
 
 
 def text_files_corpus(
@@ -112,7 +88,7 @@ def text_files(path: Path, must_exist: bool = True) -> list[Path]:
     if not files:
         raise UserError(f"{path}: no text files in this folder; known kinds: {_known_kinds()}")
     # What is beside text is no text; but what was packed as text is meant to be read.
-    if packed := next((file for file in found if file.suffix in _COMPRESSED and _unread(Path(file.stem))), None):
+    if packed := next((file for file in found if file.suffix in PACKED and _unread(Path(file.stem))), None):
         raise UserError(f"{packed}: not read compressed; unpack it, or take it out; known kinds: {_known_kinds()}")
     return files
 
@@ -124,9 +100,9 @@ def _unread(path: Path) -> bool:
 
 def kind_of(path: Path) -> str:
     """The suffix that says what a file holds, that within a compressed one; nothing for an unknown kind."""
-    suffixes = [suffix for suffix in path.suffixes if suffix not in _COMPRESSED]
+    suffixes = [suffix for suffix in path.suffixes if suffix not in PACKED]
     kind = suffixes[-1] if suffixes else ""
-    if path.suffix in _COMPRESSED:
+    if path.suffix in PACKED:
         return kind if kind in (*_LINES, *_PLAIN) else ""
     return kind if kind in (*_LINES, *_PLAIN, ".parquet") else ""
 
@@ -137,7 +113,7 @@ def holds_lines(path: Path) -> bool:
 
 
 def _known_kinds() -> str:
-    packed = (f"{kind}{suffix}" for kind in (_LINES[0], _PLAIN[0]) for suffix in _COMPRESSED)
+    packed = (f"{kind}{suffix}" for kind in (_LINES[0], _PLAIN[0]) for suffix in PACKED)
     return ", ".join((*_LINES, *_PLAIN, ".parquet", *packed))
 
 
@@ -180,98 +156,18 @@ def _texts(span: Span, text_field: str, longest: int | None) -> Iterator[tuple[s
     kind = kind_of(span.file)
     if kind == ".parquet":
         return _parquet_texts(span, text_field)
-    if kind == ".txt" and _begins_with_json_string(span.file):
+    if kind == ".txt" and begins_with_json_string(span.file):
         return _line_texts(span, None)
     if kind in _LINES:
         return _line_texts(span, text_field)
     if kind:
-        return _plain_texts(span.file, longest)
+        return plain_texts(span.file, longest)
     raise UserError(f"{span.file}: not a known kind of text file; known: {_known_kinds()}")
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[tuple[IO[bytes], Any]]:
-    """The file as it lies on the disk, and the stream of what it holds once it is unpacked."""
-    with file.open("rb", buffering=0) as raw:
-        codec, stream = {".gz": "gzip", ".zst": "zstd"}.get(file.suffix), cast(Any, raw)
-        if codec:
-            import pyarrow as pa
-
-            stream = pa.CompressedInputStream(pa.PythonFile(raw, "r"), codec)
-        yield raw, io.BufferedReader(stream, _BUFFER)
-
-
-def _begins_with_json_string(file: Path) -> bool:
-    try:
-        with _opened(file) as (_, stream):
-            line = stream.readline(_LONGEST_FIRST_LINE)
-        return line.startswith(b'"') and isinstance(json.loads(line), str)
-    except (ValueError, OSError):
-        return False
-
-
-def _plain_texts(file: Path, longest: int | None) -> Iterator[tuple[str, int]]:
-    try:
-        with _opened(file) as (raw, stream):
-            text = io.TextIOWrapper(stream, encoding="utf-8")
-            if longest is None:
-                yield text.read(), raw.tell()
-                return
-            while piece := text.read(longest):
-                yield piece + text.readline(longest), raw.tell()
-    except UnicodeDecodeError as error:
-        place = f" (byte {error.start})" if longest is None else ""
-        raise UserError(f"{file}: not UTF-8 text{place}; convert it or leave it out") from None
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from None
 
 
 def _line_texts(span: Span, text_field: str | None) -> Iterator[tuple[str, int]]:
     """The texts of lines of JSON: of a field, or (None) the lines' values themselves."""
-    return _lines(span, lambda record: _text_of(record, text_field))
-
-
-def _lines(span: Span, take: Callable[[Any], T]) -> Iterator[tuple[T, int]]:
-    """What `take` takes of each line of JSON, with the bytes that were read till then; it raises ValueError, too."""
-    number, read, file, packed = 0, 0, span.file, span.file.suffix in _COMPRESSED
-    try:
-        with _opened(file) as (raw, stream):
-            for line in stream if span.whole else _lines_from(stream, span):
-                number += 1
-                read += len(line)
-                if line.strip():
-                    yield take(_value(line)), raw.tell() if packed else read
-    except (ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        place = _lines_before(span) + max(1, number)
-        raise UserError(f"{file}:{place}: not a line of JSON with text ({reason})") from None
-
-
-def _value(line: bytes) -> Any:
-    """The value of a line of JSON. The quick reader refuses lone surrogates, and says less of what is wrong."""
-    try:
-        return from_json(line)
-    except ValueError:
-        return json.loads(line)
-
-
-def _lines_from(stream: IO[bytes], span: Span) -> Iterator[bytes]:
-    """The lines that begin in a part of a file."""
-    at = span.start
-    if at:
-        stream.seek(at - 1)
-        at += len(stream.readline()) - 1
-    while (span.stop is None or at < span.stop) and (line := stream.readline()):
-        at += len(line)
-        yield line
-
-
-def _lines_before(span: Span) -> int:
-    """The lines that begin before a part of a file: counted for a message alone."""
-    if not span.start:
-        return 0
-    with _opened(span.file) as (_, stream):
-        return sum(1 for _ in _lines_from(stream, Span(span.file, 0, span.start)))
+    return json_lines(span, lambda record: _text_of(record, text_field))
 
 
 def _text_of(record: object, text_field: str | None) -> str:
@@ -284,30 +180,8 @@ def _text_of(record: object, text_field: str | None) -> str:
 
 
 def _parquet_texts(span: Span, text_field: str) -> Iterator[tuple[str, int]]:
-    for batch, read in _batches(span, text_field):
+    for batch, read in row_batches(span, text_field):
         yield from ((text, read) for text in batch.column(0).to_pylist() if isinstance(text, str))
-
-
-def _batches(span: Span, column: str | None) -> Iterator[tuple[Any, int]]:
-    """Rows of a Parquet file, with one column or all, and about the bytes that were read till then."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    file = span.file
-    try:
-        # Else a whole row group is held, which can be the file.
-        with pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER) as table:
-            names = table.schema_arrow.names
-            if column is not None and column not in names:
-                raise UserError(f"{file}: no column {column!r}; columns: {', '.join(names)}")
-            groups = list(range(table.num_row_groups)[span.start : span.stop])
-            a_row, rows = file.stat().st_size / max(1, table.metadata.num_rows), 0
-            chosen = None if column is None else [column]
-            for batch in table.iter_batches(_BATCH_ROWS, row_groups=groups, columns=chosen, use_threads=False):
-                rows += batch.num_rows
-                yield batch, int(rows * a_row)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{file}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
 
 
 def records_of(file: Path) -> Iterator[Any]:
@@ -318,9 +192,9 @@ def records_of(file: Path) -> Iterator[Any]:
     """
     kind = kind_of(file)
     if kind == ".parquet":
-        for batch, _ in _batches(Span(file), None):
+        for batch, _ in row_batches(Span(file), None):
             yield from batch.to_pylist()
     elif kind in _LINES:
-        yield from (record for record, _ in _lines(Span(file), lambda record: record))
+        yield from (record for record, _ in json_lines(Span(file), lambda record: record))
     else:
         yield from documents_of([file])

@@ -53,6 +53,12 @@ def test_put_get_list_remove(store: Store, tmp_path: Path) -> None:
     assert store.list() == ["a-b/c", "a/b", "a/big"]
     assert store.list("a") == ["a/b", "a/big"]
     assert store.list("absent") == []
+    assert store.sizes() == {"a-b/c": 0, "a/b": 1, "a/big": 9_000_000}
+    assert (store.sizes("a"), store.sizes("a/b"), store.sizes("a/bi")) == (
+        {"a/b": 1, "a/big": 9_000_000},
+        {"a/b": 1},
+        {},
+    )
     assert store.exists("a/b")
     assert not store.exists("a")
     assert not store.exists("a/bi")
