@@ -1,6 +1,7 @@
 """Reading token shards: the very tokens, whole files only, damage named, a bounded disk, one fetch for many readers."""
 
 import json
+import random
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from aira_lib.datasets.shards.stored import StoredShards
 from aira_lib.errors import StoreError, UserError
 from aira_lib.settings import scratch_folder
 from aira_lib.store import Store, open_store
+from aira_lib.store.s3 import S3Store
 from tests.aira_lib.datasets.shards.small import END, documents_of_lengths, write_shards
 
 SPLITS = {
@@ -124,6 +126,41 @@ def test_what_arrives_damaged_is_fetched_once_more(
     monkeypatch.setattr(shards, "store", Flaky())
     assert np.array_equal(ShardSource(shards, "train").windows(np.array([0]), 51)[0], TRAIN[:51])
     assert gets == ["train-00000.bin"] * 3
+
+
+def test_a_store_that_refuses_one_request_in_five_loses_nothing(
+    s3_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored_in(s3_uri, write_shards(tmp_path / "made", SPLITS))
+    monkeypatch.setattr(stored, "WAITS", (0.0,) * 6)
+    draw, refused = random.Random(1), []
+    for name in ("exists", "read", "sizes", "get"):
+        original = getattr(S3Store, name)
+
+        def refuses(self: S3Store, *args: Any, original: Any = original) -> Any:
+            if draw.random() < 0.2:
+                refused.append(original.__name__)
+                raise StoreError("503 Slow Down")
+            return original(self, *args)
+
+        monkeypatch.setattr(S3Store, name, refuses)
+    for number in range(8):
+        monkeypatch.setenv("AIRA_SCRATCH", str(tmp_path / f"scratch-{number}"))
+        shards = StoredShards(s3_uri)
+        shards.check()
+        source = ShardSource(shards, "train")
+        source.fetch(lambda *_: None)
+        assert np.array_equal(source.windows(np.array([0]), len(TRAIN))[0], TRAIN)
+    assert {"exists", "get"} <= set(refused)
+
+
+def test_a_store_that_refuses_for_good_says_so(s3_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(self: S3Store, name: str) -> bool:
+        raise StoreError("403 Forbidden")
+
+    monkeypatch.setattr(S3Store, "exists", refuses)
+    with pytest.raises(StoreError, match="403 Forbidden"):
+        StoredShards(s3_uri)
 
 
 def test_a_fetched_shard_is_fetched_once_for_all(s3_uri: str, tmp_path: Path) -> None:
