@@ -2,6 +2,7 @@
 
 import json
 import random
+import struct
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from aira_lib.datasets.batches import ArraySource, Batches
 from aira_lib.datasets.shards import stored
+from aira_lib.datasets.shards.adopt import adopt
 from aira_lib.datasets.shards.source import ShardSource
 from aira_lib.datasets.shards.stored import StoredShards
 from aira_lib.errors import StoreError, UserError
@@ -211,6 +213,33 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
     with pytest.raises(UserError, match="shards_at_once"):
         ShardSource(StoredShards(s3_uri), "train").fetch(lambda *_: None)
     assert not list(scratch_folder().rglob("*.bin"))
+
+
+def test_shards_of_another_tool_are_read_as_ours(tmp_path: Path) -> None:
+    """Bytes with an index of Megatron's, in folders, of sequences of which several make a document."""
+    texts = {"a/train": ["first one", "second", "and a third one"], "b/validation": ["held out", "as well"]}
+    for name, documents in texts.items():
+        data = "".join(f"{text}\0" for text in documents).encode()
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / f"{name}.bin").write_bytes(data)
+        ends = [place + 1 for place, byte in enumerate(data) if byte == 0]
+        cuts = sorted({0, 3, *ends})  # the first document is two sequences
+        lengths = np.diff(cuts)
+        starts = [cuts.index(end) for end in (0, *ends)]
+        (tmp_path / f"{name}.idx").write_bytes(
+            b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, 1, len(lengths), len(starts))
+            + lengths.astype("<i4").tobytes() + np.array(cuts[:-1], "<i8").tobytes()
+            + np.array(starts, "<i8").tobytes()
+        )  # fmt: skip
+    adopt(open_store(str(tmp_path)), "bytes")
+    for split, (name, documents) in zip(("train", "validation"), texts.items(), strict=True):
+        shards = StoredShards(str(tmp_path))
+        shards.check()
+        source = ShardSource(shards, split)
+        source.require_ends()
+        data = (tmp_path / f"{name}.bin").read_bytes()
+        assert source.windows(np.array([2]), 12)[0].tobytes() == data[2:14]
+        assert len(source.bounds) == len(documents)
 
 
 def test_contents_do_not_depend_on_place_or_names(tmp_path: Path) -> None:
