@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from aira_lib import __version__
-from aira_lib.cli import designs, models, proxy, run, search, stages, store, tasks
+from aira_lib.cli import data, designs, models, proxy, run, search, stages, store, tasks
 from aira_lib.errors import UserError, from_os_error
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(tasks.app, name="tasks")
 app.add_typer(models.models_app, name="models")
 app.add_typer(proxy.app, name="proxy")
 app.add_typer(store.app, name="store")
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

@@ -27,6 +27,8 @@ PAPER = {
     "held-out samples": "1,000",
 }
 
+_SPLITS = (("train", "trained on"), ("validation", "held out"))
+
 
 def sizes_table(study: Study, inputs: ReportInputs) -> Table:
     """One row a quantity: here, and in the paper."""
@@ -71,9 +73,10 @@ def _pretraining_text(study: Study, inputs: ReportInputs) -> str:
     data = study.pretrain.data
     what = ", ".join(data.paths) if data.paths else "source and documentation of Python's standard library, a stand-in"
     found = inputs.runs[0].data if inputs.runs else {}
-    parts = (
-        (found.get(f"{part}_bytes"), words) for part, words in (("train", "trained on"), ("validation", "held out"))
-    )
+    if data.shards:
+        sizes = [f"{found[f'{part}_tokens']:,} tokens {words}" for part, words in _SPLITS if f"{part}_tokens" in found]
+        return "; ".join([f"token shards of {data.shards}", *([found["tokenizer"]] if found else []), *sizes])
+    parts = ((found.get(f"{part}_bytes"), words) for part, words in _SPLITS)
     return "; ".join([what, "bytes", *(f"{count:,} {words}" for count, words in parts if count is not None)])
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aira_lib.errors import install_hint
+
 TokenIds = NDArray[np.uint32]
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -54,7 +56,7 @@ class BytePairs:
         try:
             from tiktoken import Encoding
         except ModuleNotFoundError:
-            raise CannotConvert("tiktoken is not installed") from None
+            raise CannotConvert(f"tiktoken is not installed: {install_hint('data')}") from None
         ranks, pattern = _ranks(file), _pattern(file.get("pre_tokenizer"))
         self._composed = _composes(file.get("normalizer"))
         self._added = _added(file)

@@ -32,13 +32,13 @@ class Estimate:
 
 
 def sample_of(inputs: Inputs, text_field: str) -> Sample:
-    """About a megabyte of text from up to eight parts, from the beginning of each.
+    """About a megabyte of text from up to eight places, from the beginning of each.
 
     Raises:
         UserError: they cannot be read as what their names say.
     """
-    step = max(1, len(inputs.parts) // _PLACES)
-    chosen = [pieces[0] for pieces in inputs.parts[::step][:_PLACES]]
+    pieces = [piece for part in inputs.parts for piece in part]
+    chosen = pieces[:: -(-len(pieces) // _PLACES)]
     texts, text_bytes, input_bytes = list[str](), 0, 0
     for piece in chosen:
         # What is read of a compressed file is known by its buffers alone: a megabyte tells how much text it holds.

@@ -13,7 +13,6 @@ from typing import Any
 from pydantic import Field
 
 from aira_lib.datasets.text.files import Span, clean, documents_in, holds_lines, text_files
-from aira_lib.datasets.text.identity import text_contents
 from aira_lib.datasets.text.sources import hub_documents, hub_parts_at_once, objects
 from aira_lib.errors import UserError
 from aira_lib.records import Row
@@ -24,7 +23,7 @@ LONGEST_DOCUMENT = 1 << 22
 """Characters of a plain file after which the next end of a line ends a document, so that no file is held whole."""
 
 PARTS = 64
-SMALLEST_PART, LARGEST_PART = 64 << 20, 1 << 30
+SMALLEST_PART, LARGEST_PART = 16 << 20, 1 << 30
 """Bytes of a part: a 64th of the whole within these bounds."""
 
 
@@ -87,7 +86,7 @@ def documents_of_piece(piece: Piece, text_field: str) -> Iterator[tuple[str, int
     """
     if piece.place.startswith("hf://"):
         texts = hub_documents(piece.place, text_field, piece.start, piece.stop or 1)
-        return ((document, 0) for document in map(clean, texts) if document.strip())
+        return ((document, 0) for document in map(clean, texts) if document and not document.isspace())
     if piece.place.startswith("s3://"):
         return _of_object(piece, text_field)
     return documents_in(Span(Path(piece.place), piece.start, piece.stop), text_field, LONGEST_DOCUMENT)
@@ -104,6 +103,9 @@ def _of_object(piece: Piece, text_field: str) -> Iterator[tuple[str, int]]:
 def _entries(place: str) -> list[tuple[Input, str]]:
     """Inputs with the place from which each is read. Files are named as what they are called, not where they lie."""
     if place.startswith("hf://"):
+        # It brings all of a study's settings, for which no process that makes shards should wait.
+        from aira_lib.datasets.text.identity import text_contents
+
         ((_, commit),) = text_contents([place])
         return [(Input(name=place, bytes=0, tag=commit), place)]
     if place.startswith("s3://"):

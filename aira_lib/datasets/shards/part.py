@@ -42,6 +42,7 @@ class Part:
         pieces: what it reads.
         output: URI of the store that shall have the shards.
         tokenizer: its name, as `tokenizer_of` takes it.
+        digest: of the tokenizer, which must still be that.
         engine: what computes the ids.
         text_field: the field or column that holds the text.
         shard_tokens: most tokens of a shard.
@@ -53,6 +54,7 @@ class Part:
     pieces: tuple[Piece, ...]
     output: str
     tokenizer: str
+    digest: str
     engine: Engine
     text_field: str
     shard_tokens: int
@@ -85,9 +87,10 @@ class Seen:
         """Whether a key comes for the first time."""
         if key in self._recent:
             return False
-        at = int(self._sorted.searchsorted(np.uint64(key)))
-        if at < len(self._sorted) and int(self._sorted[at]) == key:
-            return False
+        if len(self._sorted):
+            at = int(self._sorted.searchsorted(np.uint64(key)))
+            if at < len(self._sorted) and int(self._sorted[at]) == key:
+                return False
         if len(self._recent) + len(self._sorted) < self._most:
             self._recent.add(key)
         if len(self._recent) >= _RECENT:
@@ -130,7 +133,7 @@ def write_part(part: Part, advance: Callable[[int], None]) -> PartRecord:
         UserError: a document cannot be read, or tiktoken's ids turn out to differ.
         StoreError: disk or bucket refuse.
     """
-    store, tokenizer = open_store(part.output), _tokenizer(part.tokenizer, part.engine)
+    store, tokenizer = open_store(part.output), _tokenizer(part.tokenizer, part.digest, part.engine)
     type_, count, whole = token_type(tokenizer.entry.vocab_size), _Count(), hashlib.sha256()
     with (
         workplace(store) as folder,
@@ -207,5 +210,8 @@ def _check(tokenizer: ShardTokenizer, text: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def _tokenizer(name: str, engine: Engine) -> ByteTokenizer | TrainedTokenizer:
-    return tokenizer_of(name, engine)
+def _tokenizer(name: str, digest: str, engine: Engine) -> ByteTokenizer | TrainedTokenizer:
+    found = tokenizer_of(name, engine)
+    if found.entry.digest != digest:
+        raise UserError(f"tokenizer {name}: has changed since this preparation began; give it back its content")
+    return found

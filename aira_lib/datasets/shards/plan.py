@@ -73,7 +73,7 @@ def plan_of(asked: Preparation, inputs: Inputs, tokenizer: TokenizerEntry) -> Pl
     )  # fmt: skip
 
 
-def parts_of(asked: Preparation, inputs: Inputs, output: str, engine: Engine) -> list[Part]:
+def parts_of(asked: Preparation, inputs: Inputs, output: str, digest: str, engine: Engine) -> list[Part]:
     """What each process is told. The limit of validation is shared by size, so that no part waits for another."""
     sizes = [sum(piece.bytes for piece in pieces) for pieces in inputs.parts]
     weights = sizes if all(sizes) else [1] * len(sizes)
@@ -84,7 +84,7 @@ def parts_of(asked: Preparation, inputs: Inputs, output: str, engine: Engine) ->
         before += weight
         found.append(
             Part(
-                number=number, pieces=pieces, output=output, tokenizer=asked.tokenizer, engine=engine,
+                number=number, pieces=pieces, output=output, tokenizer=asked.tokenizer, digest=digest, engine=engine,
                 text_field=asked.text_field, shard_tokens=asked.shard_tokens,
                 validation_one_in=asked.validation_one_in, validation_tokens=share,
             )

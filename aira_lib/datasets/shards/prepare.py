@@ -8,24 +8,18 @@
 """
 
 import hashlib
-import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from ctypes import c_bool, c_int64
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
-from typing import Any
 
-from aira_lib.datasets.shards.estimate import sample_of
+from aira_lib.datasets.shards.estimate import Sample, sample_of
 from aira_lib.datasets.shards.folder import TOKENIZER_FILE, read_manifest
-from aira_lib.datasets.shards.inputs import Inputs, find_inputs
-from aira_lib.datasets.shards.manifest import SPLITS, ShardManifest, Split, SplitEntry, TokenizerEntry
+from aira_lib.datasets.shards.inputs import find_inputs
+from aira_lib.datasets.shards.manifest import SPLITS, ShardManifest, Split, SplitEntry
 from aira_lib.datasets.shards.megatron import token_type
 from aira_lib.datasets.shards.part import PARTS_FOLDER, Part, PartRecord, record_name, write_part
 from aira_lib.datasets.shards.plan import (
@@ -38,6 +32,7 @@ from aira_lib.datasets.shards.plan import (
     plan_of,
     refuse_others,
 )
+from aira_lib.datasets.shards.processes import shared_count, side_by_side
 from aira_lib.datasets.shards.tokenizer import BYTES, Engine, quickest, tokenizer_of
 from aira_lib.errors import UserError
 from aira_lib.store import Store, open_store, place_of
@@ -88,6 +83,8 @@ def prepare(
         StoreError: disk or bucket refuse.
         MissingDependency: a trained tokenizer or a Hugging Face data set without the packages for it.
     """
+    if asked.validation_one_in == 1:
+        raise UserError("--validation-one-in 1: would hold out every document; 2 holds out half, 0 none")
     store, inputs = open_store(output), find_inputs(asked.places, asked.part_bytes)
     check_apart(asked.places, store)
     tokenizer = tokenizer_of(asked.tokenizer)
@@ -98,8 +95,9 @@ def prepare(
         begin(store, plan)
         if tokenizer.file:
             store.write(TOKENIZER_FILE, tokenizer.file.encode())
-        computes, remark = _engine(asked, inputs, engine)
-        parts = parts_of(asked, inputs, store.uri, computes)
+        # Inputs are read here first, so that what is wrong with all of them is said now.
+        computes, remark = engine_of(asked, sample_of(inputs, asked.text_field), engine)
+        parts = parts_of(asked, inputs, store.uri, plan.tokenizer.digest, computes)
         missing = [part for part in parts if not store.exists(record_name(part.number))]
         _write(missing, _Report(parts, missing, inputs.bytes, tell), processes)
         manifest = _whole(store, plan)
@@ -108,12 +106,21 @@ def prepare(
     return Prepared(manifest, already=False, remark=remark)
 
 
-def _engine(asked: Preparation, inputs: Inputs, engine: str) -> tuple[Engine, str]:
-    """What computes the ids. Inputs are read here first, so that what is wrong with all of them is said now."""
-    texts = sample_of(inputs, asked.text_field).texts
+def engine_of(asked: Preparation, sample: Sample, engine: str) -> tuple[Engine, str]:
+    """What computes the ids, and why it is not tiktoken, if it should be.
+
+    Args:
+        asked: the tokenizer.
+        sample: of the text, on which ids are compared.
+        engine: ``tokenizers`` leaves tiktoken alone.
+
+    Raises:
+        UserError: there is no such tokenizer.
+        MissingDependency: a trained tokenizer without the package `tokenizers`.
+    """
     if engine == "tokenizers" and asked.tokenizer != BYTES:
         return "tokenizers", ""
-    return quickest(asked.tokenizer, texts)
+    return quickest(asked.tokenizer, sample.texts)
 
 
 def _finished(store: Store, plan: Plan) -> ShardManifest:
@@ -172,22 +179,13 @@ def _write(parts: Sequence[Part], report: _Report, processes: int) -> None:
 
 
 def _write_side_by_side(parts: Sequence[Part], report: _Report, processes: int) -> None:
-    # A fresh process each: a fork of one that has threads, as pyarrow's and boto3's, may wait for ever.
-    context = multiprocessing.get_context("spawn")
-    read: Synchronized[int] = context.Value(c_int64, 0)
-    stop: Synchronized[bool] = context.Value(c_bool, False)
-    with ProcessPoolExecutor(processes, context, _begin_process, (read, stop)) as pool:
+    read, stop = shared_count(), shared_count()
+    with side_by_side(processes, _begin_process, read, stop) as pool:
         running = {pool.submit(_in_process, part) for part in parts}
         try:
             _follow(running, report, read)
-        except BrokenProcessPool:
-            raise UserError(
-                "a process that made shards was killed, as the system does where memory runs out; run the same command "
-                "again, with fewer --processes"
-            ) from None
         except BaseException:
-            stop.value = True
-            pool.shutdown(wait=True, cancel_futures=True)
+            stop.value = 1
             raise
 
 
@@ -201,20 +199,11 @@ def _follow(running: "set[Future[None]]", report: _Report, read: "Synchronized[i
         report.tell(done, read.value, last=not running)
 
 
-_shared: dict[str, Any] = {}
+_shared: dict[str, "Synchronized[int]"] = {}
 
 
-def _begin_process(read: "Synchronized[int]", stop: "Synchronized[bool]") -> None:
-    """A process ends with the one that began it, however that ended."""
+def _begin_process(read: "Synchronized[int]", stop: "Synchronized[int]") -> None:
     _shared.update(read=read, stop=stop)
-    parent = multiprocessing.parent_process()
-    if parent:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _in_process(part: Part) -> None:
@@ -243,7 +232,12 @@ def _whole(store: Store, plan: Plan) -> ShardManifest:
         )
         for split in SPLITS
     }
-    tokenizer: TokenizerEntry = plan.tokenizer
+    if not splits["train"].tokens:
+        raise UserError(
+            f"{place_of(store.uri)}: no document is left for training of {counts['documents_read']:,} in the inputs; "
+            "name others, and another folder"
+        )
+    tokenizer = plan.tokenizer
     return ShardManifest(
         type=token_type(tokenizer.vocab_size), tokenizer=tokenizer, splits=splits, source={**plan.source(), **counts}
     )

@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -29,8 +29,8 @@ from aira_lib.study import digest
 
 T = TypeVar("T")
 
-WAITS = (1.0, 5.0, 20.0)
-"""Seconds before a file is asked for again that a store refused."""
+WAITS = (1.0, 2.0, 4.0, 8.0, 16.0, 24.0)
+"""Seconds before a store that refused is asked again; less than a minute in all."""
 _NOT_ITS_HASH = "its SHA-256 is not that of the manifest"
 _RESTORE = "put a whole copy there, or make the shards again with `aira data prepare`"
 
@@ -51,7 +51,7 @@ class StoredShards:
         """
         self.uri = uri
         self.store = open_store(uri)
-        self.manifest = read_manifest(self.store)
+        self.manifest = patiently(lambda: read_manifest(self.store), WAITS[:3])
 
     @cached_property
     def contents(self) -> str:
@@ -66,7 +66,7 @@ class StoredShards:
         Raises:
             UserError: one line for the first file, or for a split that is missing.
         """
-        there, width = self.store.sizes(), dtype_of(self.manifest.type).itemsize
+        there, width = patiently(self.store.sizes, WAITS[:3]), dtype_of(self.manifest.type).itemsize
         for shard in (shard for split in SPLITS for shard in self.shards(split)):
             for name in (shard.name + BIN, shard.name + IDX):
                 if name not in there:
@@ -148,7 +148,7 @@ class StoredShards:
         """Copy a file here; one that arrives damaged is fetched once more."""
         half = to.with_name(f"{to.name}.half")
         for _ in range(2):
-            self._get(name, half)
+            patiently(lambda: self.store.get(name, half), WAITS)
             with half.open("rb") as file:
                 whole = hashlib.file_digest(file, "sha256").hexdigest() == sha256
             if whole:
@@ -156,13 +156,6 @@ class StoredShards:
                 return
             half.unlink()
         raise _damaged(self.store.shown(name), f"{_NOT_ITS_HASH}, fetched twice")
-
-    def _get(self, name: str, to: Path) -> None:
-        for wait in WAITS:
-            with suppress(StoreError):
-                return self.store.get(name, to)
-            time.sleep(wait)
-        self.store.get(name, to)
 
     @contextmanager
     def _locked(self, name: str, further: int = 0) -> Iterator[None]:
@@ -180,6 +173,19 @@ class StoredShards:
             yield
         finally:
             os.close(descriptor)
+
+
+def patiently(ask: Callable[[], T], waits: Sequence[float]) -> T:
+    """What a store answers; where it refuses it is asked again after each wait.
+
+    Raises:
+        StoreError: it still refuses.
+    """
+    for wait in waits:
+        with suppress(StoreError):
+            return ask()
+        time.sleep(wait)
+    return ask()
 
 
 def _opened_ns(path: Path) -> int:

@@ -94,14 +94,21 @@ class TrainedTokenizer:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         trained = Trained(name)
         self._exact, self._fast = trained.loaded, fast
-        begin, end = _marks(self._exact)
-        self._exact.encode_special_tokens = True
         content = _content(name, self._exact)
         self.file: str | None = _canonical(content)
-        size = trained.size if end is None or end == trained.end else 1 + max(self._exact.get_vocab().values())
+        # Files say how texts were cut and filled up for some use; here they are whole.
+        self._exact.no_truncation()
+        self._exact.no_padding()
+        begin, end = _marks(self._exact)
+        self._exact.encode_special_tokens = True
+        # Ids may have gaps: what is free begins behind the highest.
+        size = 1 + max(self._exact.get_vocab().values(), default=-1)
+        end = trained.named_end if end is None else end
+        if end is None:
+            end, size = size, size + 1
         self.entry = TokenizerEntry(
             name=Path(name).name if Path(name).is_file() else name, digest=digest_of(content), vocab_size=size,
-            begin=begin, end=trained.end if end is None else end,
+            begin=begin, end=end,
         )  # fmt: skip
         self._dtype = dtype_of(token_type(size))
         self._bytes = token_bytes(content)
@@ -125,6 +132,11 @@ class TrainedTokenizer:
         ids: list[int] = self._exact.encode(document, add_special_tokens=False).ids
         return ids
 
+    def named(self, token: str) -> int | None:
+        """The id of a token by its content, if there is one."""
+        found: int | None = self._exact.token_to_id(token)
+        return found
+
     def same(self, document: str) -> bool:
         """Whether both ways to the ids give the same ones."""
         if self._fast is None:
@@ -134,7 +146,8 @@ class TrainedTokenizer:
     def text_bytes(self, ids: NDArray[np.generic]) -> int:
         """See `ShardTokenizer`."""
         if self._bytes is None:
-            return len(self.decode(ids).encode())
+            documents = np.split(ids, np.flatnonzero(ids == self.entry.end) + 1)
+            return sum(len(self.decode(document).encode()) for document in documents)
         counts = np.bincount(ids.astype(np.int64), minlength=len(self._bytes))[: len(self._bytes)]
         return int(counts @ np.array([len(each) for each in self._bytes], np.int64))
 

@@ -111,6 +111,6 @@ def workplace(store: Store) -> Iterator[Path]:
 
 
 def _hand_over(store: Store, file: Path) -> None:
-    store.put(file, file.name)
-    if not store.uri.startswith("file://"):
+    if not store.uri.startswith("file://"):  # else it was written there, and is on the disk
+        store.put(file, file.name)
         file.unlink()

@@ -15,11 +15,13 @@ duplicates are not looked for: published corpora have been through that.
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar, cast
+
+from pydantic_core import from_json
 
 from aira_lib.datasets.text.corpus import SEPARATOR, Corpus, Part, corpus_of, goes_to_validation
 from aira_lib.errors import UserError
@@ -30,6 +32,8 @@ _COMPRESSED = (".gz", ".zst")
 _BATCH_ROWS = 256
 _LONGEST_FIRST_LINE = 1 << 20
 _BUFFER = 1 << 16
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -161,13 +165,15 @@ def documents_in(span: Span, text_field: str = "text", longest: int | None = Non
     """
     for text, read in _texts(span, text_field, longest):
         document = clean(text)
-        if document.strip():
+        if document and not document.isspace():
             yield document, read
 
 
 def clean(text: str) -> str:
     """A text as a document: a lone surrogate, which JSON can spell, is no text; `SEPARATOR` must not occur."""
-    return text.encode("utf-8", "replace").decode().replace(chr(SEPARATOR), "")
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    return text.replace(chr(SEPARATOR), "")
 
 
 def _texts(span: Span, text_field: str, longest: int | None) -> Iterator[tuple[str, int]]:
@@ -186,11 +192,12 @@ def _texts(span: Span, text_field: str, longest: int | None) -> Iterator[tuple[s
 @contextmanager
 def _opened(file: Path) -> Iterator[tuple[IO[bytes], Any]]:
     """The file as it lies on the disk, and the stream of what it holds once it is unpacked."""
-    import pyarrow as pa
-
     with file.open("rb", buffering=0) as raw:
-        codec = {".gz": "gzip", ".zst": "zstd"}.get(file.suffix)
-        stream = pa.CompressedInputStream(pa.PythonFile(raw, "r"), codec) if codec else raw
+        codec, stream = {".gz": "gzip", ".zst": "zstd"}.get(file.suffix), cast(Any, raw)
+        if codec:
+            import pyarrow as pa
+
+            stream = pa.CompressedInputStream(pa.PythonFile(raw, "r"), codec)
         yield raw, io.BufferedReader(stream, _BUFFER)
 
 
@@ -221,6 +228,11 @@ def _plain_texts(file: Path, longest: int | None) -> Iterator[tuple[str, int]]:
 
 def _line_texts(span: Span, text_field: str | None) -> Iterator[tuple[str, int]]:
     """The texts of lines of JSON: of a field, or (None) the lines' values themselves."""
+    return _lines(span, lambda record: _text_of(record, text_field))
+
+
+def _lines(span: Span, take: Callable[[Any], T]) -> Iterator[tuple[T, int]]:
+    """What `take` takes of each line of JSON, with the bytes that were read till then; it raises ValueError, too."""
     number, read, file, packed = 0, 0, span.file, span.file.suffix in _COMPRESSED
     try:
         with _opened(file) as (raw, stream):
@@ -228,11 +240,19 @@ def _line_texts(span: Span, text_field: str | None) -> Iterator[tuple[str, int]]
                 number += 1
                 read += len(line)
                 if line.strip():
-                    yield _text_of(json.loads(line), text_field), raw.tell() if packed else read
+                    yield take(_value(line)), raw.tell() if packed else read
     except (ValueError, OSError) as error:
         reason = str(error).splitlines()[0]
         place = _lines_before(span) + max(1, number)
         raise UserError(f"{file}:{place}: not a line of JSON with text ({reason})") from None
+
+
+def _value(line: bytes) -> Any:
+    """The value of a line of JSON. The quick reader refuses lone surrogates, and says less of what is wrong."""
+    try:
+        return from_json(line)
+    except ValueError:
+        return json.loads(line)
 
 
 def _lines_from(stream: IO[bytes], span: Span) -> Iterator[bytes]:
@@ -264,21 +284,43 @@ def _text_of(record: object, text_field: str | None) -> str:
 
 
 def _parquet_texts(span: Span, text_field: str) -> Iterator[tuple[str, int]]:
+    for batch, read in _batches(span, text_field):
+        yield from ((text, read) for text in batch.column(0).to_pylist() if isinstance(text, str))
+
+
+def _batches(span: Span, column: str | None) -> Iterator[tuple[Any, int]]:
+    """Rows of a Parquet file, with one column or all, and about the bytes that were read till then."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = span.file
     try:
-        with pq.ParquetFile(file) as table:
+        # Else a whole row group is held, which can be the file.
+        with pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER) as table:
             names = table.schema_arrow.names
-            if text_field not in names:
-                raise UserError(f"{file}: no column {text_field!r}; columns: {', '.join(names)}")
+            if column is not None and column not in names:
+                raise UserError(f"{file}: no column {column!r}; columns: {', '.join(names)}")
             groups = list(range(table.num_row_groups)[span.start : span.stop])
-            a_row = file.stat().st_size / max(1, table.metadata.num_rows)
-            rows = 0
-            for batch in table.iter_batches(batch_size=_BATCH_ROWS, row_groups=groups, columns=[text_field]):
+            a_row, rows = file.stat().st_size / max(1, table.metadata.num_rows), 0
+            chosen = None if column is None else [column]
+            for batch in table.iter_batches(_BATCH_ROWS, row_groups=groups, columns=chosen, use_threads=False):
                 rows += batch.num_rows
-                read = int(rows * a_row)
-                yield from ((text, read) for text in batch.column(0).to_pylist() if isinstance(text, str))
+                yield batch, int(rows * a_row)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{file}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
+
+
+def records_of(file: Path) -> Iterator[Any]:
+    """What a file holds one by one, whatever its fields: values of lines of JSON, rows of Parquet, or a whole text.
+
+    Raises:
+        UserError: it cannot be read as what its name says.
+    """
+    kind = kind_of(file)
+    if kind == ".parquet":
+        for batch, _ in _batches(Span(file), None):
+            yield from batch.to_pylist()
+    elif kind in _LINES:
+        yield from (record for record, _ in _lines(Span(file), lambda record: record))
+    else:
+        yield from documents_of([file])

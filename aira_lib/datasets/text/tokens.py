@@ -75,18 +75,18 @@ class Trained:
     """A trained tokenizer (of the package `tokenizers`), such as GPT-2's: a tokenizer.json file, or by name.
 
     Attributes:
-        loaded: the package's tokenizer; it neither cuts nor fills up what it encodes, whatever its file says.
-        end: the id that ends a document: that of a known name, or one more than the tokenizer has.
-        size: number of ids, the end's included.
+        loaded: the package's tokenizer.
+        named_end: the id of a token whose name is known to end documents; None: it has none.
+        end: the id that ends a document: that one, or one more than the tokenizer has.
     """
 
     def __init__(self, name: str) -> None:
         self.loaded = _loaded(name)
         ends = [found for token in _ENDS if (found := self.loaded.token_to_id(token)) is not None]
-        # Ids may have gaps: what is free begins behind the highest.
-        size = 1 + max(self.loaded.get_vocab().values(), default=-1)
+        size: int = self.loaded.get_vocab_size()
+        self.named_end: int | None = ends[0] if ends else None
         self.end: int = ends[0] if ends else size
-        self.size = size if ends else size + 1
+        self._size = size if ends else size + 1
 
     def encode(self, document: str) -> Ids:
         """The tokenizer's ids, without special tokens."""
@@ -94,7 +94,7 @@ class Trained:
 
     def vocabulary(self, train: Ids) -> tuple[Ids | None, list[str] | None, int]:
         """The tokenizer's own, with a mark for the end if it has none."""
-        return None, None, self.size
+        return None, None, self._size
 
 
 def _loaded(name: str) -> Any:
@@ -103,15 +103,12 @@ def _loaded(name: str) -> Any:
     except ModuleNotFoundError:
         raise MissingDependency(f"tokenizer {name!r}", "data") from None
     try:
-        loaded = Loader.from_file(name) if Path(name).is_file() else Loader.from_pretrained(name)
+        return Loader.from_file(name) if Path(name).is_file() else Loader.from_pretrained(name)
     except Exception as error:  # the package raises plain Exception
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise UserError(
             f"tokenizer {name!r} is not bytes, words or a tokenizer.json file, nor on Hugging Face ({reason})"
         ) from None
-    loaded.no_truncation()
-    loaded.no_padding()
-    return loaded
 
 
 def tokenizer_named(name: str, vocab_size: int) -> Tokenizer:

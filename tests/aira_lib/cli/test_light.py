@@ -27,6 +27,7 @@ COMMANDS = (
     "pattern 4(A-M)",
     "design list",
     "tasks list",
+    "data prepare docs -o STORE.yaml --dry-run",
     f"tasks show {TASK}",
     "proxy evaluate 4(A-M) --dry-run",
     "proxy fidelity --designs 3 --large 2x --dry-run",

@@ -53,11 +53,13 @@ def test_a_line_of_a_file_is_named_with_its_number(tmp_path: Path) -> None:
 def test_the_report_says_which_text_was_read() -> None:
     own = {"name": "files", "paths": ["/data/mine.jsonl"]}
     changed = {**TINY_STUDY, "pretrain": {**TINY_STUDY["pretrain"], "data": own}}
+    on_shards = {**changed, "pretrain": {**changed["pretrain"], "data": {"name": "shards", "shards": "s3://b/shards"}}}
     task = {"name": "NeuralArchitectureSearchDCLM2PrimitivesLoss", "layers": 4}
     proxy = {**TINY_STUDY["proxy"], "language": {"paths": ["/data/proxy.txt"]}}
     for study, here in (
         (changed, {"pretraining text": "/data/mine.jsonl"}),
         (TINY_STUDY, {"pretraining text": "stand-in"}),
+        (on_shards, {"pretraining text": "token shards of s3://b/shards"}),
         ({**TINY_STUDY, "task": task, "proxy": proxy}, {"proxy data": "text of /data/proxy.txt, in the place of DCLM"}),
     ):
         rows = {row["quantity"]: row["here"] for row in sizes_table(parse_study(study, "s"), ReportInputs()).rows}

@@ -35,6 +35,7 @@ FORMS = {
     "c4-train.00000-of-01024.json.gz": lambda path: path.write_bytes(gzip.compress(lines(TEXTS))),
     "shard_00000000_processed.jsonl.zst": lambda path: write_zst(path, lines(TEXTS, metadata={"n": 1})),
     "train-00000-of-00001.parquet": lambda path: write_parquet(path, TEXTS),
+    "stories.txt.gz": lambda path: path.write_bytes(gzip.compress("\n".join(map(json.dumps, TEXTS)).encode())),
 }
 
 

@@ -309,6 +309,15 @@ def test_places_that_cannot_be_are_refused_before_anything_is_written(tmp_path: 
     assert sorted(files_of(tmp_path)) == ["full/letter.doc", "in/a.jsonl"]
 
 
+def test_shards_without_training_text_are_none(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines(["", "  "]))
+    with pytest.raises(UserError, match="no document is left for training of 0 in the inputs"):
+        prepared(tmp_path / "a.jsonl", tmp_path / "out")
+    with pytest.raises(UserError, match="would hold out every document"):
+        prepared(tmp_path / "a.jsonl", tmp_path / "other", validation_one_in=1)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
 def test_a_folder_is_prepared_by_one_at_a_time(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(lines(TEXTS))
     holder = "import sys, time; from aira_lib.store import open_store, Holder\n"
