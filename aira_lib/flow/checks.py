@@ -5,7 +5,6 @@ Whatever a stage would refuse hours later belongs here, as far as no result is n
 
 from pathlib import Path
 
-from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.errors import UserError, nearest
 from aira_lib.flow.scales import baseline_points, baselines_at, described_names, scales
 from aira_lib.store.base import safe_name
@@ -31,7 +30,6 @@ def check_study(study: Study) -> None:
     if family_of(study.task).has_designs:
         _check_data_sets(study)
         _check_sizes(study)
-        _check_packing(study)
 
 
 def check_sections(study: Study) -> None:
@@ -146,15 +144,6 @@ def _check_data_sets(study: Study) -> None:
                     f"aggregate {section.name!r}: datasets: the archive will have nothing of data set {name!r}"
                     f"{nearest(name, [here])}"
                 )
-
-
-def _check_packing(study: Study) -> None:
-    """Refuse masked documents where designs may have a layer that cannot keep them apart."""
-    if study.pretrain.data.packing == "masked" and study.trainable_scales():
-        try:
-            PRIMITIVES.require_documents(task_of(study.task).primitives)
-        except UserError as error:
-            raise UserError(f"pretrain.data.packing is masked, and {error}") from None
 
 
 def _check_sizes(study: Study) -> None:
