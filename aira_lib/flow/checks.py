@@ -6,7 +6,6 @@ Whatever a stage would refuse hours later belongs here, as far as no result is n
 from collections.abc import Collection
 from pathlib import Path
 
-from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.errors import UserError, nearest
 from aira_lib.flow.scales import baseline_points, baselines_at, described_names, scales
 from aira_lib.flow.stage import STAGES
@@ -33,7 +32,6 @@ def check_study(study: Study) -> None:
     if family_of(study.task).has_designs:
         _check_data_sets(study)
         _check_sizes(study)
-        _check_packing(study)
         _check_ranks(study)
 
 
@@ -207,20 +205,13 @@ def _check_data_sets(study: Study) -> None:
                 )
 
 
-def _check_packing(study: Study) -> None:
-    """Refuse masked documents where designs may have a layer that cannot keep them apart."""
-    if study.pretrain.data.packing == "masked" and study.trainable_scales():
-        try:
-            PRIMITIVES.require_documents(task_of(study.task).primitives)
-        except UserError as error:
-            raise UserError(f"pretrain.data.packing is masked, and {error}") from None
-
-
 def _check_sizes(study: Study) -> None:
     """Refuse scales that no depth meets, budgets that do not pay for a step, and text shorter than a window."""
     baselines_at(study, described_names(study))
     baseline_points(study)
     data = study.pretrain.data
+    if data.packing == "masked" and study.trainable_scales():
+        _check_documents(study)
     if data.shards:
         return
     for scale in scales(study, study.trainable_scales()):
@@ -230,3 +221,16 @@ def _check_sizes(study: Study) -> None:
                     f"pretrain.data.{key}: {getattr(data, key):,} bytes are too few for a window of seq_len "
                     f"{scale.seq_len:,} at scale {scale.name}"
                 )
+
+
+def _check_documents(study: Study) -> None:
+    """Refuse designs with a layer that cannot keep documents of a window apart."""
+    from aira_lib.architecture.pattern import parse
+    from aira_lib.architecture.primitives import PRIMITIVES
+
+    trained = baselines_at(study, study.trainable_scales())
+    symbols = {*task_of(study.task).primitives, *(symbol for each in trained for symbol in parse(each.pattern))}
+    try:
+        PRIMITIVES.require_documents(sorted(symbols))
+    except UserError as error:
+        raise UserError(f"pretrain.data.packing: masked: {error}") from None

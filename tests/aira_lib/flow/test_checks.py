@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,6 @@ import pytest
 import yaml
 
 from aira_lib.agents.providers import Provider
-from aira_lib.architecture.primitives import PRIMITIVES
-from aira_lib.architecture.primitives.attention import ATTENTION
 from aira_lib.errors import UserError
 from aira_lib.flow.checks import check_here, check_study
 from aira_lib.flow.units import search_units
@@ -95,17 +92,6 @@ def test_what_needs_no_result_is_refused_when_a_study_is_read(study: Mapping[str
     with pytest.raises(UserError, match=line) as refused:
         check_study(parse_study(study, "s.yaml"))
     assert "\n" not in str(refused.value)
-
-
-def test_masked_documents_need_layers_that_keep_them_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PRIMITIVES._entries, "Qx", replace(ATTENTION, symbol="Qx", spellings=(), documents=False))
-    masked = changed("pretrain.data.packing", "masked")
-    check_study(parse_study(masked, "s.yaml"))
-    masked["task"] = {**masked["task"], "primitives": ["A", "Qx", "M"]}
-    with pytest.raises(UserError, match=r"data\.packing is masked, and primitive 'Qx' does not keep documents apart"):
-        check_study(parse_study(masked, "s.yaml"))
-    masked["pretrain"]["data"]["packing"] = "across"
-    check_study(parse_study(masked, "s.yaml"))
 
 
 @pytest.mark.parametrize(

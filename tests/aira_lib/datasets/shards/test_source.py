@@ -1,6 +1,8 @@
 """Reading token shards: the very tokens, whole files only, damage named, a bounded disk, one fetch for many readers."""
 
 import json
+import random
+import struct
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,13 @@ import pytest
 
 from aira_lib.datasets.batches import ArraySource, Batches
 from aira_lib.datasets.shards import stored
+from aira_lib.datasets.shards.adopt import adopt
 from aira_lib.datasets.shards.source import ShardSource
 from aira_lib.datasets.shards.stored import StoredShards
 from aira_lib.errors import StoreError, UserError
 from aira_lib.settings import scratch_folder
 from aira_lib.store import Store, open_store
+from aira_lib.store.s3 import S3Store
 from tests.aira_lib.datasets.shards.small import END, documents_of_lengths, write_shards
 
 SPLITS = {
@@ -126,6 +130,41 @@ def test_what_arrives_damaged_is_fetched_once_more(
     assert gets == ["train-00000.bin"] * 3
 
 
+def test_a_store_that_refuses_one_request_in_five_loses_nothing(
+    s3_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored_in(s3_uri, write_shards(tmp_path / "made", SPLITS))
+    monkeypatch.setattr(stored, "WAITS", (0.0,) * 6)
+    draw, refused = random.Random(1), []
+    for name in ("exists", "read", "sizes", "get"):
+        original = getattr(S3Store, name)
+
+        def refuses(self: S3Store, *args: Any, original: Any = original) -> Any:
+            if draw.random() < 0.2:
+                refused.append(original.__name__)
+                raise StoreError("503 Slow Down")
+            return original(self, *args)
+
+        monkeypatch.setattr(S3Store, name, refuses)
+    for number in range(8):
+        monkeypatch.setenv("AIRA_SCRATCH", str(tmp_path / f"scratch-{number}"))
+        shards = StoredShards(s3_uri)
+        shards.check()
+        source = ShardSource(shards, "train")
+        source.fetch(lambda *_: None)
+        assert np.array_equal(source.windows(np.array([0]), len(TRAIN))[0], TRAIN)
+    assert {"exists", "get"} <= set(refused)
+
+
+def test_a_store_that_refuses_for_good_says_so(s3_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(self: S3Store, name: str) -> bool:
+        raise StoreError("403 Forbidden")
+
+    monkeypatch.setattr(S3Store, "exists", refuses)
+    with pytest.raises(StoreError, match="403 Forbidden"):
+        StoredShards(s3_uri)
+
+
 def test_a_fetched_shard_is_fetched_once_for_all(s3_uri: str, tmp_path: Path) -> None:
     store = stored_in(s3_uri, write_shards(tmp_path / "made", SPLITS))
     told: list[tuple[int, int, str]] = []
@@ -174,6 +213,33 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
     with pytest.raises(UserError, match="shards_at_once"):
         ShardSource(StoredShards(s3_uri), "train").fetch(lambda *_: None)
     assert not list(scratch_folder().rglob("*.bin"))
+
+
+def test_shards_of_another_tool_are_read_as_ours(tmp_path: Path) -> None:
+    """Bytes with an index of Megatron's, in folders, of sequences of which several make a document."""
+    texts = {"a/train": ["first one", "second", "and a third one"], "b/validation": ["held out", "as well"]}
+    for name, documents in texts.items():
+        data = "".join(f"{text}\0" for text in documents).encode()
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / f"{name}.bin").write_bytes(data)
+        ends = [place + 1 for place, byte in enumerate(data) if byte == 0]
+        cuts = sorted({0, 3, *ends})  # the first document is two sequences
+        lengths = np.diff(cuts)
+        starts = [cuts.index(end) for end in (0, *ends)]
+        (tmp_path / f"{name}.idx").write_bytes(
+            b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, 1, len(lengths), len(starts))
+            + lengths.astype("<i4").tobytes() + np.array(cuts[:-1], "<i8").tobytes()
+            + np.array(starts, "<i8").tobytes()
+        )  # fmt: skip
+    adopt(open_store(str(tmp_path)), "bytes")
+    for split, (name, documents) in zip(("train", "validation"), texts.items(), strict=True):
+        shards = StoredShards(str(tmp_path))
+        shards.check()
+        source = ShardSource(shards, split)
+        source.require_ends()
+        data = (tmp_path / f"{name}.bin").read_bytes()
+        assert source.windows(np.array([2]), 12)[0].tobytes() == data[2:14]
+        assert len(source.bounds) == len(documents)
 
 
 def test_contents_do_not_depend_on_place_or_names(tmp_path: Path) -> None:
