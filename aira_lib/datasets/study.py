@@ -136,12 +136,17 @@ def require_fit(source: TokenSource, scale: Scale) -> None:
     """Refuse a text that a scale cannot be trained on, or not be scored on.
 
     Raises:
-        UserError: it has more kinds of tokens than the scale, or is shorter than a window.
+        UserError: it has more kinds of tokens than the scale, windows do not fill a step, or it is shorter than one.
     """
     if source.vocab_size > scale.vocab_size:
         raise UserError(
             f"scale {scale.name}: vocab_size {scale.vocab_size:,} is smaller than the {source.vocab_size:,} kinds of "
             "tokens of the text; raise it"
+        )
+    if scale.tokens_per_step % scale.seq_len:
+        raise UserError(
+            f"scale {scale.name}: tokens_per_step {scale.tokens_per_step:,} is not a multiple of seq_len "
+            f"{scale.seq_len:,}; change one of them"
         )
     if source.n_tokens <= scale.seq_len:
         raise UserError(

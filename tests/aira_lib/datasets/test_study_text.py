@@ -101,6 +101,7 @@ def test_shards_at_a_time_are_read_to_the_same_tokens(tmp_path: Path) -> None:
     ("changes", "splits", "words"),
     [
         ({"vocab_size": 256}, SPLITS, "vocab_size 256 is smaller than the 300 kinds of tokens"),
+        ({"tokens_per_step": 64}, SPLITS, "tokens_per_step 64 is not a multiple of seq_len 128"),
         ({"seq_len": 1555, "tokens_per_step": 1555}, SPLITS, "the text has 1,555 tokens, too few for windows"),
         ({"seq_len": 500, "tokens_per_step": 500}, SPLITS, "the text has 402 tokens, too few for windows"),
         ({}, {"train": SPLITS["train"]}, "no split 'validation'"),
