@@ -1,7 +1,8 @@
 """The errors a user can cause, each one line that says what, where and how to mend it.
 
-A `UserError` ends a command with exit code 2 and no traceback. Anything else that escapes is a bug and keeps its
-traceback. Failures of an agent's candidate are not exceptions at all: they are results with a reason.
+A `UserError` ends a command with exit code 2 and no traceback (with 75 where nothing is to be mended, and the same
+command may get on when it is started again). Anything else that escapes is a bug and keeps its traceback. Failures of
+an agent's candidate are not exceptions at all: they are results with a reason.
 """
 
 import difflib

@@ -14,9 +14,10 @@ In a key are
   packages that compute, too: it is shared by all, and made again in minutes. A search's does not, since a language
   model was paid for it; its manifest does.
 
-In no key are names of studies and units (they say where a record lies), paths, stores, machines, threads, memory, how
-often a checkpoint is written, the trunk that a training branches from (it saves time; the branch is the same bits), and
-in what portions a finished model is scored: fp32 sums in another order, which change no more than the last digits.
+In no key are names of studies and units (they say where a record lies), paths, stores, machines, threads, ranks,
+memory, how often a checkpoint is written, the trunk that a training branches from (it saves time; the branch is the
+same bits), and in what portions a finished model is scored: fp32 sums in another order, which change no more than the
+last digits.
 """
 
 import hashlib

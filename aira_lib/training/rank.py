@@ -98,9 +98,10 @@ def main(path: str) -> None:
     except UserError as error:
         print(f"aira: {error}", file=sys.stderr, flush=True)
         _leave(error.exit_code)
-    except RuntimeError as error:
+    except Exception as error:
         traceback.print_exc()
-        _leave(RETRY if any(word in str(error).lower() for word in _OF_THE_GROUP) else 1)
+        silent = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _OF_THE_GROUP)
+        _leave(RETRY if silent else 1)
 
 
 def _leave(code: int) -> None:

@@ -40,3 +40,13 @@ def test_recomputing_gives_the_same_bits() -> None:
     losses = [[result.loss for result in run.run()] for run in runs]
     assert losses[0] == losses[1]
     assert [run.model.backbone.recompute for run in runs] == [False, True]
+
+
+def test_documents_of_a_window_are_kept_apart_where_the_batches_say_so() -> None:
+    """The text has a document's end every 50 tokens, windows have 32."""
+    losses = {
+        packing: [result.loss for result in OneDeviceTrainer(tiny.section(), tiny.point(2), batches, "cpu").run()]
+        for packing, batches in ((packing, tiny.batches(packing)) for packing in ("across", "masked"))
+    }
+    assert losses["across"][0] == pytest.approx(losses["masked"][0], abs=0.2)
+    assert losses["across"][0] != losses["masked"][0]

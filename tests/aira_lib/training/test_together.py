@@ -1,6 +1,7 @@
 """Ranks that are killed, told to stop, or refuse: who it was is said, nothing hangs, the bits are a whole run's."""
 
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -17,7 +18,7 @@ from aira_lib.launch.launcher import Failure, Status
 from aira_lib.launch.local import LocalLauncher
 from aira_lib.models.language_model import LanguageModel
 from aira_lib.pretrain.stage import pretrain
-from aira_lib.records import TrainingRun, read_row
+from aira_lib.records import TrainingRun, read_columns, read_row
 from aira_lib.study import ResourcesAtScale
 from aira_lib.training import checkpoint, together
 from aira_lib.training.checkpoint.manifest import finished_steps
@@ -157,12 +158,19 @@ def test_ranks_that_are_told_to_stop_save_the_step_they_agree_on(tmp_path: Path)
         pretrain(section, tiny.point(STEPS), work_in(cut), TWO)
     assert told.value.code == 143
     assert 8 <= finished_steps(cut)[-1] == len(read_curve(cut)) < STEPS
+    one = shutil.copytree(cut, tmp_path / "one")
     pretrain(section, tiny.point(STEPS), work_in(cut), TWO)
     assert_same_record(whole, cut)
     found = checkpoint.latest(cut, ["model"])  # as whoever scores it reads it, in one process
     assert found
     model = LanguageModel(("A", "M", "Mb"), tiny.SCALE)
     model.load_state_dict(found[1]["model"])
+    # What two ranks saved one goes on from.
+    pretrain(section, tiny.point(STEPS), work_in(one))
+    assert read_row(one / "run.json", TrainingRun).ranks == 1
+    losses = [read_columns(each / "loss.parquet")["loss"] for each in (one, whole)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    assert losses[0] != losses[1]
 
 
 @pytest.mark.parametrize(
