@@ -117,3 +117,11 @@ def test_one_rank_alone_trains_as_one_device(trainer: str, plain_kernels: None) 
     tiny_run = {"steps": 5, "changes": {"micro_batch_tokens": 64}}
     losses = {name: trained({"trainer": name, **tiny_run})["loss"] for name in ("one-device", trainer)}
     np.testing.assert_allclose(losses[trainer], losses["one-device"], atol=1e-6, rtol=0)
+
+
+def test_sharded_layers_do_not_take_the_fused_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They keep the memory of weights, which sharding must free: "Trying to resize storage that is not resizable"."""
+    monkeypatch.delenv("AIRA_KERNELS", raising=False)
+    fused = trained({"trainer": "fsdp", "steps": 2})["loss"]
+    monkeypatch.setenv("AIRA_KERNELS", "plain")
+    assert fused == trained({"trainer": "fsdp", "steps": 2})["loss"]
