@@ -1,1 +1,1 @@
-"""Training of language models below the stages: trainers by name, checkpoints, the schedule, the precision."""
+"""Training of language models below the stages: trainers by name, ranks, checkpoints, the schedule, the precision."""

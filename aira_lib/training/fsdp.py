@@ -6,6 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch._C._distributed_c10d import HashStore
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
@@ -28,10 +29,11 @@ class FsdpTrainer(LanguageTrainer):
 
     def _spread(self, objective: Objective) -> nn.Module:
         _join_alone(self.device)
+        mesh = init_device_mesh(self.device.type, (self.ranks.count,))
         for layer in objective.model.backbone.layers:
             mixer = cast(ResidualLayer, layer).mixer
-            fully_shard(mixer, mp_policy=self._policy(mixer))
-        fully_shard(objective, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))
+            fully_shard(mixer, mesh=mesh, mp_policy=self._policy(mixer))
+        fully_shard(objective, mesh=mesh, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))
         return objective.to(self.device)
 
     def _policy(self, mixer: nn.Module) -> MixedPrecisionPolicy:

@@ -35,6 +35,9 @@ class Trainer(Protocol):
 
     It computes in `aira_lib.training.precision.effective_precision` and is deterministic: a trainer that was given the
     state of a step goes on to the very results of the one that was not interrupted.
+
+    Where several ranks train together each has one, all of them call each method at the same step, and give the same
+    results.
     """
 
     @property

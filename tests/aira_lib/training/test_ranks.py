@@ -28,31 +28,40 @@ SPECS: list[dict[str, Any]] = [
 ]
 
 
-def in_ranks(count: int, folder: Path) -> list[dict[str, Any]]:
-    """What each of `SPECS` gives on so many ranks."""
+OF = {2: range(len(SPECS)), 3: (0, 3)}
+"""Which of them are tried with so many ranks."""
+Group = dict[int, dict[str, Any]]
+
+
+def in_ranks(count: int, folder: Path) -> Group:
+    """What each of these `SPECS` gives on so many ranks, by number."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "AIRA_KERNELS": "plain"}
     program, out = "tests.aira_lib.training.rank_program", folder / f"{count}.json"
-    arguments = [str(out), *map(json.dumps, SPECS)]
+    arguments = [str(out), *(json.dumps(SPECS[number]) for number in OF[count])]
     ranks = [
         warm_start.start(program, *arguments, env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(count)
     ]
     said = [rank.communicate(300)[1] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0] * count, said
-    found: list[dict[str, Any]] = json.loads(out.read_text())
-    return found
-
-
-@pytest.fixture(scope="module", params=[2, 3])
-def group(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return in_ranks(request.param, tmp_path_factory.mktemp("ranks"))
+    return dict(zip(OF[count], json.loads(out.read_text()), strict=True))
 
 
 @pytest.fixture(scope="module")
-def alone() -> dict[int, dict[str, Any]]:
+def two(tmp_path_factory: pytest.TempPathFactory) -> Group:
+    return in_ranks(2, tmp_path_factory.mktemp("ranks"))
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Group:
+    return in_ranks(3, tmp_path_factory.mktemp("ranks"))
+
+
+@pytest.fixture(scope="module")
+def alone() -> Group:
     """What one device makes of so many steps."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRA_KERNELS", "plain")
@@ -60,11 +69,11 @@ def alone() -> dict[int, dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize(("group", "number"), [*(("two", number) for number in range(4)), ("three", 0), ("three", 3)])
 def test_ranks_train_what_one_device_trains(
-    group: list[dict[str, Any]], alone: dict[int, dict[str, Any]], number: int
+    request: pytest.FixtureRequest, alone: Group, group: str, number: int
 ) -> None:
-    ours, right = group[number], alone[SPECS[number]["steps"]]
+    ours, right = request.getfixturevalue(group)[number], alone[SPECS[number]["steps"]]
     np.testing.assert_allclose(ours["loss"], right["loss"], atol=1e-5, rtol=0)
     np.testing.assert_allclose(ours["norm"], right["norm"], rtol=1e-3)
     assert right["loss"][-1] < right["loss"][0] - 0.5
@@ -74,18 +83,18 @@ def test_ranks_train_what_one_device_trains(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [4, 5])
-def test_an_infinite_gradient_on_one_rank_changes_nothing_on_any(group: list[dict[str, Any]], number: int) -> None:
-    assert [math.isfinite(norm) for norm in group[number]["norm"]] == [True, True, False, True]
-    assert all(map(math.isfinite, group[number]["loss"]))
-    assert all(np.isfinite(value).all() for value in group[number]["weights"].values())
+def test_an_infinite_gradient_on_one_rank_changes_nothing_on_any(two: Group, number: int) -> None:
+    assert [math.isfinite(norm) for norm in two[number]["norm"]] == [True, True, False, True]
+    assert all(map(math.isfinite, two[number]["loss"]))
+    assert all(np.isfinite(value).all() for value in two[number]["weights"].values())
 
 
 @pytest.mark.slow
-def test_shards_in_bf16_are_what_autocast_makes_of_fp32_weights(group: list[dict[str, Any]]) -> None:
-    np.testing.assert_allclose(group[6]["loss"][:2], group[7]["loss"][:2], atol=2e-5, rtol=0)
+def test_shards_in_bf16_are_what_autocast_makes_of_fp32_weights(two: Group) -> None:
+    np.testing.assert_allclose(two[6]["loss"][:2], two[7]["loss"][:2], atol=2e-5, rtol=0)
     # Weights that differ by an fp32 rounding are now and then rounded to other bf16 numbers.
-    np.testing.assert_allclose(group[6]["loss"], group[7]["loss"], atol=3e-3, rtol=0)
-    assert not np.allclose(group[6]["loss"], group[0]["loss"][:6], atol=1e-4, rtol=0)
+    np.testing.assert_allclose(two[6]["loss"], two[7]["loss"], atol=3e-3, rtol=0)
+    assert not np.allclose(two[6]["loss"], two[0]["loss"][:6], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("rows", [5, 8, 64])
@@ -108,3 +117,11 @@ def test_one_rank_alone_trains_as_one_device(trainer: str, plain_kernels: None) 
     tiny_run = {"steps": 5, "changes": {"micro_batch_tokens": 64}}
     losses = {name: trained({"trainer": name, **tiny_run})["loss"] for name in ("one-device", trainer)}
     np.testing.assert_allclose(losses[trainer], losses["one-device"], atol=1e-6, rtol=0)
+
+
+def test_sharded_layers_do_not_take_the_fused_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They keep the memory of weights, which sharding must free: "Trying to resize storage that is not resizable"."""
+    monkeypatch.delenv("AIRA_KERNELS", raising=False)
+    fused = trained({"trainer": "fsdp", "steps": 2})["loss"]
+    monkeypatch.setenv("AIRA_KERNELS", "plain")
+    assert fused == trained({"trainer": "fsdp", "steps": 2})["loss"]
