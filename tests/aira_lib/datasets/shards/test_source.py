@@ -197,6 +197,23 @@ def test_of_several_that_want_a_shard_at_once_one_fetches_it(
     assert fetched == ["train-00000.bin"]
 
 
+def test_files_that_were_fetched_are_known_by_what_they_hold(s3_uri: str, tmp_path: Path) -> None:
+    """Two sets of shards that hold the same, and call it the other way round."""
+    folder = write_shards(tmp_path / "made", SPLITS)
+    store = stored_in(s3_uri, folder)
+    ShardSource(StoredShards(s3_uri), "train").fetch(lambda *_: None)
+    for end in (".bin", ".idx"):
+        first, other = (store.read(f"train-0000{number}{end}") for number in (0, 2))
+        store.write(f"train-00000{end}", other)
+        store.write(f"train-00002{end}", first)
+    manifest = json.loads(store.read("manifest.json"))
+    shards = manifest["splits"]["train"]["shards"]
+    shards[0]["name"], shards[2]["name"] = shards[2]["name"], shards[0]["name"]
+    store.write("manifest.json", json.dumps(manifest).encode())
+    source = ShardSource(StoredShards(s3_uri), "train")
+    assert np.array_equal(source.windows(np.array([0]), len(TRAIN))[0], TRAIN)
+
+
 def test_a_folder_is_read_in_place(tmp_path: Path) -> None:
     folder = write_shards(tmp_path / "made", SPLITS)
     source = ShardSource(StoredShards(str(folder)), "train", at_once=1)
