@@ -210,8 +210,6 @@ def _check_sizes(study: Study) -> None:
     baselines_at(study, described_names(study))
     baseline_points(study)
     data = study.pretrain.data
-    if data.packing == "masked" and study.trainable_scales():
-        _check_documents(study)
     if data.shards:
         return
     for scale in scales(study, study.trainable_scales()):
@@ -221,16 +219,3 @@ def _check_sizes(study: Study) -> None:
                     f"pretrain.data.{key}: {getattr(data, key):,} bytes are too few for a window of seq_len "
                     f"{scale.seq_len:,} at scale {scale.name}"
                 )
-
-
-def _check_documents(study: Study) -> None:
-    """Refuse designs with a layer that cannot keep documents of a window apart."""
-    from aira_lib.architecture.pattern import parse
-    from aira_lib.architecture.primitives import PRIMITIVES
-
-    trained = baselines_at(study, study.trainable_scales())
-    symbols = {*task_of(study.task).primitives, *(symbol for each in trained for symbol in parse(each.pattern))}
-    try:
-        PRIMITIVES.require_documents(sorted(symbols))
-    except UserError as error:
-        raise UserError(f"pretrain.data.packing: masked: {error}") from None

@@ -57,7 +57,10 @@ class StoredShards:
     def contents(self) -> str:
         """SHA-256 (hex) of what the shards hold and of how it was tokenised, wherever they lie and are called."""
         tokenizer = self.manifest.tokenizer.model_dump(mode="json", exclude={"name"})
-        splits = {name: [each.sha256 for each in split.shards] for name, split in self.manifest.splits.items()}
+        splits = {
+            name: [(each.sha256, each.index_sha256) for each in split.shards]
+            for name, split in self.manifest.splits.items()
+        }
         return digest({"type": self.manifest.type, "tokenizer": tokenizer, "splits": splits})
 
     def check(self) -> None:
@@ -90,10 +93,11 @@ class StoredShards:
         Raises:
             UserError: the file is missing or damaged, or store or disk refuse.
         """
-        with self._locked(name):
+        fetched = self._cache / (sha256 + Path(name).suffix)
+        with self._locked(fetched.name):
             here = self._in_place(name)
             if here is None:
-                here = self._cache / name
+                here = fetched
                 if not here.exists():
                     self._fetch(name, sha256, here)
                 os.utime(here)  # by which `trim` knows what was opened last
@@ -108,9 +112,9 @@ class StoredShards:
 
         Processes that were killed leave shards, too, so what lies there counts, not what this process fetched.
         """
-        fetched = sorted(self._cache.rglob(f"*{BIN}"), key=_opened_ns, reverse=True)
+        fetched = sorted(self._cache.glob(f"*{BIN}"), key=_opened_ns, reverse=True)
         for path in fetched[most:]:
-            with suppress(BlockingIOError), self._locked(path.relative_to(self._cache).as_posix(), fcntl.LOCK_NB):
+            with suppress(BlockingIOError), self._locked(path.name, fcntl.LOCK_NB):
                 path.unlink(missing_ok=True)
 
     def require_room(self, split: Split) -> None:
@@ -120,7 +124,7 @@ class StoredShards:
             UserError: what it needs, and what there is.
         """
         width = dtype_of(self.manifest.type).itemsize
-        missing = [each for each in self.shards(split) if not self._here(each.name + BIN)]
+        missing = [each for each in self.shards(split) if not self._here(each)]
         needed = sum(shard.tokens for shard in missing) * width
         with disk_errors(self._cache):
             self._cache.mkdir(parents=True, exist_ok=True)
@@ -141,8 +145,8 @@ class StoredShards:
         found = self.store.local(name, scratch)
         return None if found.is_relative_to(scratch) else found
 
-    def _here(self, name: str) -> bool:
-        return self._in_place(name) is not None or (self._cache / name).exists()
+    def _here(self, shard: Shard) -> bool:
+        return self._in_place(shard.name + BIN) is not None or (self._cache / (shard.sha256 + BIN)).exists()
 
     def _fetch(self, name: str, sha256: str, to: Path) -> None:
         """Copy a file here; one that arrives damaged is fetched once more."""

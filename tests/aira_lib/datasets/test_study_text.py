@@ -1,13 +1,11 @@
 """The text of a study, in memory and as shards: the same tokens give the same, and what does not fit is refused."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.architecture.scales import scale_named
 from aira_lib.datasets.study import check_shards, data_identity, study_text
 from aira_lib.datasets.text import text_files_corpus
@@ -163,16 +161,6 @@ def test_a_study_on_shards_is_checked_here_and_not_where_it_is_read(tmp_path: Pa
         study_on(data, tokens_per_step=100)
     with pytest.raises(ValueError, match="vocab_size 200 is smaller than the 256 kinds"):
         study_on({}, vocab_size=200)
-
-
-def test_layers_that_cannot_keep_documents_apart_are_refused_before_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    attention = replace(PRIMITIVES.named("A"), documents=False)
-    monkeypatch.setitem(PRIMITIVES._entries, "A", attention)
-    check_study(study_on({}, vocab_size=256))
-    with pytest.raises(
-        UserError, match=r"pretrain\.data\.packing: masked: primitive 'A' does not keep documents apart"
-    ):
-        check_study(study_on({"packing": "masked"}, vocab_size=256))
 
 
 def test_the_end_of_a_document_belongs_to_it(tmp_path: Path) -> None:

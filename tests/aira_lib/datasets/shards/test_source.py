@@ -3,6 +3,8 @@
 import json
 import random
 import struct
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -174,6 +176,42 @@ def test_a_fetched_shard_is_fetched_once_for_all(s3_uri: str, tmp_path: Path) ->
         store.remove(f"train-{number:05d}.bin")
     again = ShardSource(StoredShards(s3_uri), "train")
     assert np.array_equal(again.windows(np.array([0]), len(TRAIN))[0], TRAIN)
+
+
+def test_of_several_that_want_a_shard_at_once_one_fetches_it(
+    s3_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored_in(s3_uri, write_shards(tmp_path / "made", SPLITS))
+    original, fetched = S3Store.get, []
+
+    def slow(self: S3Store, name: str, path: Path) -> None:
+        fetched.append(name)
+        time.sleep(0.2)
+        original(self, name, path)
+
+    monkeypatch.setattr(S3Store, "get", slow)
+    sources = [ShardSource(StoredShards(s3_uri), "train") for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        rows = list(pool.map(lambda source: source.windows(np.array([0]), 51), sources))
+    assert all(np.array_equal(row[0], TRAIN[:51]) for row in rows)
+    assert fetched == ["train-00000.bin"]
+
+
+def test_files_that_were_fetched_are_known_by_what_they_hold(s3_uri: str, tmp_path: Path) -> None:
+    """Two sets of shards that hold the same, and call it the other way round."""
+    folder = write_shards(tmp_path / "made", SPLITS)
+    store = stored_in(s3_uri, folder)
+    ShardSource(StoredShards(s3_uri), "train").fetch(lambda *_: None)
+    for end in (".bin", ".idx"):
+        first, other = (store.read(f"train-0000{number}{end}") for number in (0, 2))
+        store.write(f"train-00000{end}", other)
+        store.write(f"train-00002{end}", first)
+    manifest = json.loads(store.read("manifest.json"))
+    shards = manifest["splits"]["train"]["shards"]
+    shards[0]["name"], shards[2]["name"] = shards[2]["name"], shards[0]["name"]
+    store.write("manifest.json", json.dumps(manifest).encode())
+    source = ShardSource(StoredShards(s3_uri), "train")
+    assert np.array_equal(source.windows(np.array([0]), len(TRAIN))[0], TRAIN)
 
 
 def test_a_folder_is_read_in_place(tmp_path: Path) -> None:
