@@ -20,7 +20,7 @@ from aira_lib.datasets.batches import Batches
 from aira_lib.records import PretrainPoint
 from aira_lib.study import OptimizerSection, PretrainSection
 from aira_lib.training.checkpoint import Checkpoints, Shards
-from aira_lib.training.curve import Curve
+from aira_lib.training.curve import FILE, Curve
 from aira_lib.training.memory import out_of_memory_in_words
 from aira_lib.training.precision import effective_precision
 from aira_lib.training.ranks import Ranks
@@ -128,7 +128,6 @@ class Course:
     def _save(self, curve: Curve | None, asynchronous: bool) -> bool:
         if curve:
             curve.sync()
-            self.work.push(curve.path.name)
         return self.saver.save(self.trainer.step, self.trainer.state(), asynchronous)
 
     def _report(self, result: StepResult) -> None:
@@ -179,12 +178,12 @@ def kept_states(section: PretrainSection, point: PretrainPoint, trainer: Trainer
     if is_for_several(section.trainer):
         from aira_lib.training.checkpoint.sharded import ShardedCheckpoints  # a second of imports
 
-        with ShardedCheckpoints(work.path, work.push, keep_steps=point.kept_steps) as of_ranks:
+        with ShardedCheckpoints(work.path, work.push, keep_steps=point.kept_steps, beside=[FILE]) as of_ranks:
             if newest := of_ranks.latest(trainer.state()):
                 trainer.load(*newest)
             yield of_ranks
         return
-    with Checkpoints(work.path, work.push, keep_steps=point.kept_steps) as saver:
+    with Checkpoints(work.path, work.push, keep_steps=point.kept_steps, beside=[FILE]) as saver:
         if newest := saver.latest():
             trainer.load(*newest)
         yield saver
