@@ -156,7 +156,7 @@ def overlap(
     console.print(table)
     console.print(
         f"{found.documents_overlapping:,} of {found.documents:,} training documents share {words} words in a row with "
-        f"them. Item by item: {output or store.shown('overlap.json')}", markup=False,
+        f"them. Item by item: {output or store.shown('overlap.json')}", markup=False, soft_wrap=True,
     )  # fmt: skip
 
 
@@ -223,11 +223,11 @@ def _print_manifest(manifest: "ShardManifest") -> None:
     begin = "" if made.begin is None else f"begin {made.begin}, "
     console.print(
         f"tokenizer {made.name} ({made.vocab_size:,} ids, {begin}end {made.end}, SHA-256 {made.digest[:12]}), "
-        f"tokens as {manifest.type}", markup=False,
+        f"tokens as {manifest.type}", markup=False, soft_wrap=True,
     )  # fmt: skip
     counts = {name.replace("_", " "): value for name, value in manifest.source.items() if isinstance(value, int)}
     if counts:
-        console.print(", ".join(f"{name} {value:,}" for name, value in counts.items()), markup=False)
+        console.print(", ".join(f"{name} {value:,}" for name, value in counts.items()), markup=False, soft_wrap=True)
 
 
 def _print_documents(store: "Store", manifest: "ShardManifest") -> None:

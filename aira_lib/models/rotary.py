@@ -71,6 +71,5 @@ def rotate(x: Tensor, table: Table) -> Tensor:
         table: from `rotary_table`, for the same length.
     """
     cosines, sines = table
-    wide = x.to(cosines.dtype)
-    swapped = wide.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2)
-    return (wide * cosines + swapped * sines).to(x.dtype)
+    swapped = x.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2)
+    return (x * cosines + swapped * sines).to(x.dtype)  # products are in the table's type: no copy of x in it is made

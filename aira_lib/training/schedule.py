@@ -55,7 +55,7 @@ def _linear(section: OptimizerSection, step: int, steps: int) -> float:
 
 def _cosine(section: OptimizerSection, step: int, steps: int, warmup: float) -> float:
     """The share of the peak that half a cosine from the warm-up's end to the run's leaves; 1 before it."""
-    past = max(0.0, step - warmup) / max(1.0, steps - warmup)
+    past = (step - warmup) / (steps - warmup) if warmup < step < steps else float(step >= steps)
     return section.final_fraction + (1 - section.final_fraction) * (1 + math.cos(math.pi * past)) / 2
 
 

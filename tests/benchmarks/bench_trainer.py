@@ -1,10 +1,10 @@
 """Time steps of the trainer on the small language model: fused CPU kernels against eager PyTorch.
 
-    python -m tests.benchmarks.bench_trainer [repeats] [--scale NAME] [--device DEVICE]
+    python -m tests.benchmarks.bench_trainer [repeats] [--scale NAME]
 
 Each repeat times a step each way, in turn, so that load from elsewhere falls on all alike. Printed are the medians of
-the paired ratios, with the quartiles; on a CUDA device tokens a second and the share of its peak as well (350M: a
-Llama-style design and a hybrid, sequence 8192). The target on two CPU cores is 1.3 on the small language model.
+the paired ratios, with the quartiles. The target on two CPU cores is 1.3 on the small language model. GPUs:
+bench_trainer_gpu.
 """
 
 import argparse
@@ -16,7 +16,6 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from aira_lib.architecture.cost import true_flops_per_token
 from aira_lib.architecture.pattern import parse
 from aira_lib.architecture.scales import Scale, scale_named
 from aira_lib.datasets.batches import ArraySource, Batches
@@ -25,11 +24,9 @@ from aira_lib.pretrain.points import pretraining_points
 from aira_lib.records import PretrainPoint
 from aira_lib.study import PretrainSection
 from aira_lib.training.one_device import OneDeviceTrainer
-from aira_lib.training.throughput import peak
 from aira_lib.training.trainer import StepResult
 
 DESIGNS = {"Llama style": "4(A-M)", "hybrid": "2(Mb-M-A-M)"}
-AT_350M = {"Llama style": "14(A-M)", "hybrid": "5(Mb-M-Mb-M-A-M)"}
 WAYS = {"eager": "plain", "fused": ""}
 
 
@@ -70,31 +67,15 @@ def compare(name: str, pattern: str, scale: Scale, repeats: int) -> None:
     print(f"{scale.name:6} {name:12} {pattern:14} {shown}: {middle:.2f}x ({low:.2f} to {high:.2f})", flush=True)
 
 
-def of_the_peak(name: str, pattern: str, scale: Scale, device: str, repeats: int) -> None:
-    """Print tokens a second and the share of the device's peak, by true FLOPs."""
-    section = PretrainSection(micro_batch_tokens=4 * scale.seq_len)
-    steps = steps_of(pattern, scale, "fused", device, section)
-    next(steps), next(steps)
-    rate = scale.tokens_per_step / statistics.median(seconds(steps, "fused") for _ in range(repeats))
-    fastest = peak(torch.device(device), "bf16")
-    used = f"{rate * true_flops_per_token(parse(pattern), scale) / fastest:.1%}" if fastest else "no peak known"
-    print(f"{scale.name:6} {name:12} {pattern:18} {rate:,.0f} tokens/s, {used} of {torch.cuda.get_device_name(device)}")
-
-
 def main() -> None:
     """See the module's docstring."""
     parser = argparse.ArgumentParser()
     parser.add_argument("repeats", nargs="?", type=int, default=11)
     parser.add_argument("--scale", default="small")
-    parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
-    if given.device == "cpu":
-        print(f"{torch.get_num_threads()} threads")
-        for name, pattern in DESIGNS.items():
-            compare(name, pattern, scale_named(given.scale, 3), given.repeats)
-    else:
-        for name, pattern in AT_350M.items():
-            of_the_peak(name, pattern, scale_named("350M", 3 if "Mb" in pattern else 2), given.device, given.repeats)
+    print(f"{torch.get_num_threads()} threads")
+    for name, pattern in DESIGNS.items():
+        compare(name, pattern, scale_named(given.scale, 3), given.repeats)
 
 
 if __name__ == "__main__":

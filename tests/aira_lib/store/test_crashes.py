@@ -21,7 +21,7 @@ def test_killed_at_some_lines(store_uri: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_at_many_lines(store_uri: str, tmp_path: Path) -> None:
-    assert kills(store_uri, tmp_path / "scratch", "251") >= 60
+    assert kills(store_uri, tmp_path / "scratch", "233") >= 60
 
 
 def test_killed_in_the_middle_of_large_writes(store_uri: str, tmp_path: Path) -> None:
