@@ -37,6 +37,14 @@ class Engine(StrEnum):
     TOKENIZERS = "tokenizers"
 
 
+class TokenTypes(StrEnum):
+    """The types that tokens in a file may have."""
+
+    UINT8 = "uint8"
+    UINT16 = "uint16"
+    INT32 = "int32"
+
+
 Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="Token shards: a folder, or s3://bucket/prefix.")]
 Tokenizer = Annotated[str, typer.Option(help="bytes, a tokenizer.json file, or a name on Hugging Face.")]
 Processes = Annotated[
@@ -170,12 +178,19 @@ def adopt(
     end: Annotated[
         str | None, typer.Option(help="The token that ends documents, where the file names another.")
     ] = None,
+    tokens: Annotated[
+        TokenTypes | None,
+        typer.Option(help="The type of tokens in .bin files without .idx, which is written: cut behind each end."),
+    ] = None,
 ) -> None:
     """Write the manifest of shards that another tool made (.bin and .idx as Megatron's), after checking all of them."""
     from aira_lib.datasets.shards.adopt import adopt as adopt_shards
     from aira_lib.store import open_store
 
-    manifest = adopt_shards(open_store(folder), tokenizer, validation or [], end, lambda name: note(f"{name}: reading"))
+    manifest = adopt_shards(
+        open_store(folder), tokenizer, validation or [], end, tokens.value if tokens else None,
+        lambda name: note(f"{name}: reading"),
+    )  # fmt: skip
     _print_manifest(manifest)
 
 

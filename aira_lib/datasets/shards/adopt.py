@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from aira_lib.datasets.shards.folder import IDX, TOKENIZER_FILE, ForeignShard, foreign_shards, local_copy, opened_shard
 from aira_lib.datasets.shards.manifest import SPLITS, Shard, ShardManifest, Split, SplitEntry
 from aira_lib.datasets.shards.megatron import TokenType
+from aira_lib.datasets.shards.plain import index_plain
 from aira_lib.datasets.shards.tokenizer import ByteTokenizer, TrainedTokenizer, tokenizer_of
 from aira_lib.errors import UserError
 from aira_lib.store import Store, place_of
@@ -36,15 +37,17 @@ def adopt(
     tokenizer_name: str,
     validation: Sequence[str] = (),
     end: str | None = None,
+    tokens: TokenType | None = None,
     tell: Callable[[str], None] = lambda name: None,
 ) -> ShardManifest:
     """Read all shards of a folder once and write their manifest, and the tokenizer beside it.
 
     Args:
-        store: the folder; it has ``.bin`` and ``.idx`` files and no manifest.
+        store: the folder; it has ``.bin`` files and no manifest.
         tokenizer_name: that made the tokens, as `tokenizer_of` takes it.
         validation: names or patterns of the shards that are held out; none: those whose names say so.
         end: the token that ends documents, where it is not the one that the tokenizer's file names.
+        tokens: the type of those in files without an ``.idx``, which is then written; None: all have one.
         tell: told the name of each shard before it is read.
 
     Raises:
@@ -54,9 +57,12 @@ def adopt(
     shown = place_of(store.uri)
     if store.exists(MANIFEST):
         raise UserError(f"{shown}: has a manifest already; aira data inspect shows what it says")
-    tokenizer, found = tokenizer_of(tokenizer_name), foreign_shards(store)
-    type_, splits = _one_type(shown, found), _splits(shown, [shard.name for shard in found], validation)
+    tokenizer = tokenizer_of(tokenizer_name)
     entry = tokenizer.entry.model_copy(update={"end": _end(tokenizer, end)})
+    if tokens is not None:
+        index_plain(store, tokens, entry.end)
+    found = foreign_shards(store)
+    type_, splits = _one_type(shown, found), _splits(shown, [shard.name for shard in found], validation)
     _keep_tokenizer(store, tokenizer)
     measured = dict[str, _Measured]()
     for shard in found:

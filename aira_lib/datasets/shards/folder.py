@@ -64,7 +64,8 @@ def foreign_shards(store: Store) -> list[ForeignShard]:
     sizes = store.sizes()
     names = sorted(name.removesuffix(IDX) for name in sizes if name.endswith(IDX))
     if not names:
-        raise UserError(f"{place_of(store.uri)}: no token shards there (no {IDX} files with their {BIN})")
+        alone = f"; say with --tokens what the {BIN} files hold" if any(name.endswith(BIN) for name in sizes) else ""
+        raise UserError(f"{place_of(store.uri)}: no token shards there (no {IDX} files with their {BIN}){alone}")
     return [_foreign(store, name, sizes.get(name + BIN)) for name in names]
 
 

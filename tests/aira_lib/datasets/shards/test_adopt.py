@@ -190,3 +190,28 @@ def test_the_command_line_shows_adopts_and_verifies(ours: Path, tmp_path: Path) 
     assert aira("data", "inspect", str(tmp_path / "none")).err.count("\n") == 1
     (ours / "manifest.json").write_text(json.dumps({"version": 2}))
     assert "not a manifest of token shards" in aira("data", "inspect", str(ours)).err
+
+
+def test_plain_arrays_get_the_index_that_their_ends_say(ours: Path, tmp_path: Path) -> None:
+    before = read_manifest(open_store(str(ours)))
+    for path in [*ours.glob("*.idx"), ours / "manifest.json"]:
+        path.unlink()
+    with pytest.raises(UserError, match="say with --tokens what"):
+        adopt(open_store(str(ours)), str(tmp_path / "llama.json"))
+    with pytest.raises(UserError, match=r"read as int32, its last token is \d+, not the end"):
+        adopt(open_store(str(ours)), str(tmp_path / "llama.json"), tokens="int32")
+    assert not list(ours.glob("*.idx"))
+    done = aira("data", "adopt", str(ours), "--tokenizer", str(tmp_path / "llama.json"), "--tokens", "uint16")
+    assert done.code == 0, done.err
+    assert read_manifest(open_store(str(ours))).splits == before.splits
+
+
+def test_plain_arrays_over_s3(ours: Path, tmp_path: Path, s3_uri: str) -> None:
+    store, before = open_store(s3_uri), read_manifest(open_store(str(ours)))
+    for path in ours.glob("*.bin"):
+        store.put(path, path.name)
+    assert adopt(store, str(tmp_path / "llama.json"), tokens="uint16").splits == before.splits
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "a.bin").write_bytes(b"123")
+    with pytest.raises(UserError, match="no whole uint16 tokens"):
+        adopt(open_store(str(tmp_path / "odd")), str(tmp_path / "llama.json"), tokens="uint16")
