@@ -96,9 +96,6 @@ class TrainedTokenizer:
         self._exact, self._fast = trained.loaded, fast
         content = _content(name, self._exact)
         self.file: str | None = _canonical(content)
-        # Files say how texts were cut and filled up for some use; here they are whole.
-        self._exact.no_truncation()
-        self._exact.no_padding()
         begin, end = _marks(self._exact)
         self._exact.encode_special_tokens = True
         # Ids may have gaps: what is free begins behind the highest.
@@ -207,22 +204,23 @@ def quickest(name: str, texts: Iterable[str]) -> tuple[Engine, str]:
 
 
 def digest_of(content: object) -> str:
-    """SHA-256 (hex) of the canonical JSON of a ``tokenizer.json``."""
+    """SHA-256 (hex) of the canonical JSON of a ``tokenizer.json``; how it would cut or fill up texts is no part of it."""
     return hashlib.sha256(_canonical(content).encode()).hexdigest()
 
 
 def _canonical(content: object) -> str:
+    if isinstance(content, dict):
+        content = {**content, "truncation": None, "padding": None}
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _content(name: str, loaded: Any) -> Any:
-    """The JSON of a tokenizer: of a file as it is there, of a name as the package writes it."""
-    if not Path(name).is_file():
-        return json.loads(loaded.to_str())
+    """The JSON of a tokenizer, from a file or as the package writes it."""
     try:
-        return json.loads(Path(name).read_text(encoding="utf-8"))
+        content = json.loads(Path(name).read_text(encoding="utf-8") if Path(name).is_file() else loaded.to_str())
     except ValueError as error:
         raise UserError(f"{name}: not a tokenizer.json ({error})") from None
+    return content
 
 
 def _marks(loaded: Any) -> tuple[int | None, int | None]:

@@ -103,12 +103,15 @@ def _loaded(name: str) -> Any:
     except ModuleNotFoundError:
         raise MissingDependency(f"tokenizer {name!r}", "data") from None
     try:
-        return Loader.from_file(name) if Path(name).is_file() else Loader.from_pretrained(name)
+        loaded = Loader.from_file(name) if Path(name).is_file() else Loader.from_pretrained(name)
     except Exception as error:  # the package raises plain Exception
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise UserError(
             f"tokenizer {name!r} is not bytes, words or a tokenizer.json file, nor on Hugging Face ({reason})"
         ) from None
+    loaded.no_truncation()  # many published files cut texts, and fill them up, at the length of one model
+    loaded.no_padding()
+    return loaded
 
 
 def tokenizer_named(name: str, vocab_size: int) -> Tokenizer:
