@@ -204,7 +204,7 @@ def quickest(name: str, texts: Iterable[str]) -> tuple[Engine, str]:
 
 
 def digest_of(content: object) -> str:
-    """SHA-256 (hex) of the canonical JSON of a ``tokenizer.json``; how it would cut or fill up texts is no part of it."""
+    """SHA-256 (hex) of the canonical JSON of a ``tokenizer.json``, less how it would cut and fill up texts."""
     return hashlib.sha256(_canonical(content).encode()).hexdigest()
 
 
