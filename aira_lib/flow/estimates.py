@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from aira_lib.architecture.scales import Scale
     from aira_lib.study import Study
 
-# One core of a laptop on models of 10 to 100 thousand parameters, where the overhead of single operations rules.
+# One core of a laptop on models of some ten thousand parameters; and what a layer takes a step however small it is.
 CPU_FLOPS_PER_SECOND = 1e10
+SECONDS_PER_LAYER_AND_STEP = 1e-3
 # Starting a process, and importing torch where models are trained.
 SECONDS_TO_START, SECONDS_TO_START_TORCH, SECONDS_TO_START_SEARCH = 2.0, 3.0, 4.0
 SECONDS_OF_REPORT = 3.0
@@ -36,7 +37,8 @@ def of_searches(study: "Study") -> Estimate:
 def of_training(study: "Study") -> Estimate:
     """Training runs if no two designs coincide."""
     points, training, _ = _pretraining(study)
-    seconds = training / CPU_FLOPS_PER_SECOND + points * SECONDS_TO_START_TORCH
+    small = sum(_overhead(scale, flops) for scale, _, flops in _trainings(study))
+    seconds = training / CPU_FLOPS_PER_SECOND + small + points * SECONDS_TO_START_TORCH
     return Estimate(points, points, "training runs at most", training, seconds)
 
 
@@ -101,9 +103,20 @@ def _trainings(study: "Study") -> "Iterator[tuple[Scale, int, float]]":
             yield scale, others, others * spent[scale.name]
 
 
+def _overhead(scale: "Scale", flops: float) -> float:
+    """Seconds of a core beside those of the FLOPs, which of very small layers are the most."""
+    steps = flops / _typical_flops(scale) / scale.tokens_per_step
+    return steps * len(_typical_layers(scale)) * SECONDS_PER_LAYER_AND_STEP
+
+
 def _typical_flops(scale: "Scale") -> float:
     from aira_lib.architecture.cost import flops_per_token
+
+    return flops_per_token(_typical_layers(scale), scale)
+
+
+def _typical_layers(scale: "Scale") -> tuple[str, ...]:
     from aira_lib.architecture.reference import baseline_layers
     from aira_lib.extrapolate.depth import layers_for_scale
 
-    return flops_per_token(layers_for_scale(lambda n: baseline_layers("Llama 3.2", n), scale), scale)
+    return layers_for_scale(lambda n: baseline_layers("Llama 3.2", n), scale)
