@@ -12,7 +12,7 @@ from aira_lib.records import PretrainPoint, TrainingRun
 from aira_lib.study import PretrainSection, ResourcesAtScale
 from aira_lib.training import checkpoint
 from aira_lib.training.course import Outcome, train_alone
-from aira_lib.training.curve import finish_curve, tail_mean
+from aira_lib.training.curve import finish_curve, reopen_curve, tail_mean
 from aira_lib.training.precision import effective_precision
 from aira_lib.training.together import train_together
 from aira_lib.training.trainer import StepResult
@@ -51,6 +51,7 @@ def pretrain(
         work.stand_in(**text.stand_in.model_dump())
     batches = text.batches(point.design.scale, point.seed, work.progress)
     _log_choices(point, work)
+    reopen_curve(work.path)
     if resources and ranks > 1:
         outcome = train_together(section, point, work, resources)
     else:
