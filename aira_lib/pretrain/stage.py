@@ -61,6 +61,8 @@ def pretrain(
     run = _run(section, point, curve, text.read_in(batches, curve[-1].step), outcome, ranks)
     run = run.model_copy(update={"seconds": time.monotonic() - started})
     (work.path / "run.json").write_text(run.json_line(), encoding="utf-8")
+    if not outcome.well:
+        work.progress(run.steps, point.steps, f"diverged at step {run.steps:,}")
 
 
 def _log_choices(point: PretrainPoint, work: Work) -> None:
