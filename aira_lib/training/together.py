@@ -26,6 +26,7 @@ from aira_lib.training.mirror import Mirror
 from aira_lib.training.rank import LOG, OUTCOME, RankSpec
 from aira_lib.training.ranks_job import ranks_job
 from aira_lib.training.stopping import EXIT_CODE, told_to_stop
+from aira_lib.training.warnings_told import repeater
 from aira_lib.work import Work
 
 PAUSE = 0.1
@@ -82,7 +83,7 @@ def _running(job: Job) -> Iterator[Callable[[], Status]]:
 
 def _follow(status: Callable[[], Status], point: PretrainPoint, folder: Path, mirror: Mirror, work: Work) -> None:
     """Carry on what ranks write until they have ended; well, or with an error."""
-    tell = _teller(folder / LOG, point, work)
+    tell = _teller(folder, point, work)
     with told_to_stop() as told:
         while not (found := status()).ended:
             tell()
@@ -95,13 +96,14 @@ def _follow(status: Callable[[], Status], point: PretrainPoint, folder: Path, mi
         raise _error(found.failure, point)
 
 
-def _teller(log: Path, point: PretrainPoint, work: Work) -> Callable[[], None]:
+def _teller(folder: Path, point: PretrainPoint, work: Work) -> Callable[[], None]:
     """A function that carries what rank 0 has logged since its last call into the record's log, and to who watches."""
-    offset = 0
+    offset, repeat = 0, repeater(folder)
 
     def tell() -> None:
         nonlocal offset
-        events, offset = read_events(log, offset)
+        repeat()
+        events, offset = read_events(folder / LOG, offset)
         for event in events:
             work.log.metrics(event.values, event.step)
             work.progress(event.step, point.steps, f"loss {event.values.get('loss', float('nan')):.3f}")
