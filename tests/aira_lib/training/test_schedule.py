@@ -136,6 +136,13 @@ def test_settings_that_do_not_go_together_are_refused_when_the_study_is_read(
     assert "\n" not in str(refused.value)
 
 
+def test_a_micro_batch_that_holds_no_row_is_refused_when_the_study_is_read() -> None:
+    row = scale_named("nano", 3).seq_len
+    tiny_study(pretrain={**TINY_STUDY["pretrain"], "micro_batch_tokens": row})
+    with pytest.raises(SpecError, match=f"less than a row of scale 'nano', which is trained; give {row:,} at least"):
+        tiny_study(pretrain={**TINY_STUDY["pretrain"], "micro_batch_tokens": row - 1})
+
+
 def test_a_warm_up_without_room_in_a_run_is_refused_before_the_first_search() -> None:
     """The run of 8,192 tokens has 4 steps of nano, and decays over the last 0.8 of them."""
     check_study(with_optimizer(warmup_steps=3))
