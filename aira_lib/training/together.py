@@ -6,7 +6,6 @@ refuses for a while, keeps no rank waiting. Its end, however it comes, ends the 
 
 import json
 import secrets
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from aira_lib.training.mirror import Mirror
 from aira_lib.training.rank import LOG, OUTCOME, RankSpec
 from aira_lib.training.ranks_job import ranks_job
 from aira_lib.training.stopping import EXIT_CODE, told_to_stop
+from aira_lib.training.told_folder import told_folder
 from aira_lib.training.warnings_told import repeater
 from aira_lib.work import Work
 
@@ -56,11 +56,10 @@ def train_together(section: PretrainSection, point: PretrainPoint, work: Work, r
     """
     if ":" in device():
         raise UserError(f"AIRA_DEVICE={device()} names one device for {resources.ranks_in_all} ranks; let it be cuda")
-    with tempfile.TemporaryDirectory(prefix="aira-ranks-") as name:
-        folder = Path(name)
+    with told_folder() as folder:
         spec = RankSpec(
-            section=section, point=point, workspace=str(work.path.absolute()), told=name, device=device_kind(),
-            threads=max(1, work.threads // resources.ranks),
+            section=section, point=point, workspace=str(work.path.absolute()), told=str(folder),
+            device=device_kind(), threads=max(1, work.threads // resources.ranks),
         )  # fmt: skip
         (folder / "spec.json").write_text(spec.model_dump_json(), encoding="utf-8")
         job = ranks_job(work.study, point, resources, folder / "spec.json", secrets.token_hex(8))
