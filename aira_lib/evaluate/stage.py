@@ -26,7 +26,8 @@ from aira_lib.work import Work
 def evaluate(section: EvaluateSection, data: DataSection, record: Path, work: Work) -> None:
     """Write `score.json` (a `Score`) for the training run in the folder `record`.
 
-    Matrix products have the precision in which the run was trained (fp32 where its record is too old to say).
+    Matrix products have the precision in which the run was trained (fp32 where its record is too old to say). A run
+    with losses that are not finite is scored as one that diverged.
 
     Raises:
         UserError: the record has no readable checkpoint although its run ended well, or AIRA_DEVICE names a device that
@@ -37,6 +38,8 @@ def evaluate(section: EvaluateSection, data: DataSection, record: Path, work: Wo
     torch.set_num_threads(work.threads)
     run = read_row(record / "run.json", TrainingRun)
     scored = _scored(section, data, run, record, place) if run.status == "ok" else _Scored()
+    if not all(map(math.isfinite, scored.sums)):  # finite weights may still overflow
+        run, scored = run.model_copy(update={"status": "diverged"}), _Scored()
     score = _score(run, scored, time.monotonic() - started)
     (work.path / "score.json").write_text(score.json_line(), encoding="utf-8")
     if score.loss is not None and score.bits_per_byte is not None:

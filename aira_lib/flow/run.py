@@ -26,10 +26,11 @@ from aira_lib.work import Work
 
 @dataclass(frozen=True)
 class Made:
-    """A record that exists: where it is and whether it was there before."""
+    """A record that exists: where it is, whether it was there before, and what its stage said last if it was not."""
 
     uri: str
     reused: bool
+    note: str = ""
 
 
 def run_stage(
@@ -70,7 +71,7 @@ def run_stage(
         progress.fail(f"{type(error).__name__}: {error}", mendable=False)
         raise
     progress.finish("done" if made else "reused")
-    return Made(folder.uri, reused=not made)
+    return Made(folder.uri, reused=not made, note=progress.note if made else "")
 
 
 def _made_before(

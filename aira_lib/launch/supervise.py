@@ -145,7 +145,8 @@ class Supervisor:
 
 def _failed(rank: int | None, exit_code: int, lines: Sequence[str]) -> Failure:
     who = "torchrun" if rank is None else f"rank {rank}"
-    last = next((line for line in reversed(lines) if line.strip()), "")
+    # What a process printed last is no reason where a signal ended it.
+    last = next((line for line in reversed(lines) if line.strip()), "") if exit_code >= 0 else ""
     reason = f"{who}: {how_it_ended(exit_code)}{': ' if last else ''}{in_a_line(last, 300)}"
     again = retryable(exit_code)
     return Failure(reason=reason, rank=rank, exit_code=exit_code, retryable=again, lines=_last(lines))

@@ -22,6 +22,7 @@ from aira_lib.flow.checks import check_here, check_resources, check_study, check
 from aira_lib.flow.finished import finished_units, units_to_make, whole_study
 from aira_lib.flow.run import run_stage
 from aira_lib.flow.units import search_units
+from aira_lib.foreign import harmless
 from aira_lib.local.display import tally
 from aira_lib.local.pipelines import pipeline_command
 from aira_lib.local.run import LocalRun, PipelineFailed, carry_waiting, check_writable, outlook_of, run_locally
@@ -172,7 +173,10 @@ def run_one_stage(stage: str, study: Study, name: str | None, settings: Settings
         started = time.monotonic()
         made = run_stage(study, unit, settings, inputs, partial(console.print, highlight=False, soft_wrap=True))
         how = "was there already" if made.reused else f"made in {duration(time.monotonic() - started)}"
-        console.print(f"{stage} {unit.name}: {how}\n  {place_of(made.uri)}", highlight=False, soft_wrap=True)
+        how += f", {harmless(made.note)}" * bool(made.note)
+        console.print(
+            f"{stage} {unit.name}: {how}\n  {place_of(made.uri)}", highlight=False, soft_wrap=True, markup=False
+        )
 
 
 def report_page(study: Study, settings: Settings) -> Path:

@@ -135,6 +135,11 @@ def _require_peak(section: OptimizerSection, point: PretrainPoint) -> None:
             f"pretrain.optimizer: {point.id} has {point.steps:,} steps, too few for a warm-up of {warmup:,.6g}{decay}: "
             "its learning rate would never reach the peak; shorten the warm-up or train longer"
         )
+    if section.absolute_warmup and section.schedule == "cosine" and warmup >= point.steps:
+        raise UserError(
+            f"pretrain.optimizer: {point.id} has {point.steps:,} steps, too few for a warm-up of {warmup:,.6g} and a "
+            "cosine behind it: its learning rate would never fall; shorten the warm-up or train longer"
+        )
 
 
 def _point(

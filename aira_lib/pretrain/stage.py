@@ -12,7 +12,7 @@ from aira_lib.records import PretrainPoint, TrainingRun
 from aira_lib.study import PretrainSection, ResourcesAtScale
 from aira_lib.training import checkpoint
 from aira_lib.training.course import Outcome, train_alone
-from aira_lib.training.curve import finish_curve, tail_mean
+from aira_lib.training.curve import finish_curve, reopen_curve, tail_mean
 from aira_lib.training.precision import effective_precision
 from aira_lib.training.together import train_together
 from aira_lib.training.trainer import StepResult
@@ -51,6 +51,7 @@ def pretrain(
         work.stand_in(**text.stand_in.model_dump())
     batches = text.batches(point.design.scale, point.seed, work.progress)
     _log_choices(point, work)
+    reopen_curve(work.path)
     if resources and ranks > 1:
         outcome = train_together(section, point, work, resources)
     else:
@@ -60,6 +61,8 @@ def pretrain(
     run = _run(section, point, curve, text.read_in(batches, curve[-1].step), outcome, ranks)
     run = run.model_copy(update={"seconds": time.monotonic() - started})
     (work.path / "run.json").write_text(run.json_line(), encoding="utf-8")
+    if not outcome.well:
+        work.progress(run.steps, point.steps, f"diverged at step {run.steps:,}")
 
 
 def _log_choices(point: PretrainPoint, work: Work) -> None:

@@ -145,6 +145,8 @@ def selection_sentence(study: Study, inputs: ReportInputs) -> str:
 def spread_sentence(comparison: Comparison) -> str:
     """How the verdicts of the equal-token table come about."""
     reference = comparison.reference
+    if reference is None and any(comparison.is_baseline(entry) for entry in comparison.entries):
+        return "All baselines at equal tokens diverged, so there is nothing to take differences from."
     if reference is None:
         return "No baseline was trained at equal tokens, so there is nothing to take differences from."
     opening = f"Differences are to the baseline {label(reference)}. "

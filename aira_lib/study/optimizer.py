@@ -78,6 +78,8 @@ class OptimizerSection(Section):
                 f"warmup_fraction {self.warmup_fraction:g} and decay_fraction {self.decay:g} overlap, so the "
                 "learning rate would never reach its peak: together they must be at most 1"
             )
+        if not self.absolute_warmup and self.schedule == "cosine" and self.warmup_fraction == 1:
+            raise ValueError("warmup_fraction 1 leaves a cosine no step to fall in: it must be less than 1")
         return self
 
     def _said(self, name: str) -> bool:

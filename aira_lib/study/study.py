@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from aira_lib.architecture.scales import SCALE_NAMES, Scale
+from aira_lib.architecture.scales import SCALE_NAMES, Scale, scale_named
 from aira_lib.errors import nearest
 from aira_lib.naming import alike
 from aira_lib.section import Section, require_distinct
@@ -76,6 +76,8 @@ class Study(Section):
         _require_baseline(self.pretrain.lr_check, self.extrapolate.baselines, self.trainable_scales())
         _require_values(self.pretrain.optimizer, self.trainable_scales(), known)
         for name in self.trainable_scales():
+            # Rows are as long whatever the number of primitives.
+            _require_a_row(self.pretrain.micro_batch_tokens, self.scales.get(name) or scale_named(name, 3))
             if name in self.scales:
                 # What kinds of tokens shards have is known where they are (see `aira_lib.flow.checks`).
                 _require_trainable(self.scales[name], 2 if self.pretrain.data.shards else KINDS_OF_TOKENS)
@@ -122,6 +124,15 @@ def _require_baseline(check: RateCheckSection | None, baselines: Sequence[str], 
         raise ValueError("pretrain.lr_check trains a baseline, and there is none; name one in extrapolate.baselines")
     if check.design is not None and check.design not in baselines:
         raise ValueError(f"pretrain.lr_check.design: no baseline {check.design!r}{nearest(check.design, baselines)}")
+
+
+def _require_a_row(micro_batch_tokens: int | None, scale: Scale) -> None:
+    """Refuse a bound on the tokens of a forward pass that not even one row of a scale keeps."""
+    if micro_batch_tokens is not None and micro_batch_tokens < scale.seq_len:
+        raise ValueError(
+            f"pretrain.micro_batch_tokens {micro_batch_tokens:,} is less than a row of scale {scale.name!r}, which is "
+            f"trained; give {scale.seq_len:,} at least"
+        )
 
 
 def _require_trainable(scale: Scale, tokens: int) -> None:

@@ -52,6 +52,11 @@ class ProgressFile:
         self._written = 0.0
         self._write()
 
+    @property
+    def note(self) -> str:
+        """What was said of the unit last."""
+        return self._progress.note
+
     def update(self, done: float, total: float, note: str) -> None:
         """Say how far the unit is; has the shape of `Work.progress`."""
         self._progress = replace(self._progress, done=done, total=total, note=note)

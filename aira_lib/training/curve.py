@@ -1,7 +1,8 @@
 """The loss curve of a training, in a file beside its checkpoints: 48 bytes a step, appended and flushed.
 
-A checkpoint of step n goes with the first n rows: a resumed run cuts the file back to them, so that interrupted and
-uninterrupted runs leave the same bytes. When the run has ended its rows are `loss.parquet`, and the file goes.
+A checkpoint of step n goes with the first n rows, whose hash it has: a resumed run cuts the file back to them, so that
+interrupted and uninterrupted runs leave the same bytes. When the run has ended its rows are `loss.parquet`, and the
+file goes.
 """
 
 import struct
@@ -39,7 +40,7 @@ class Curve:
             StoreError: the disk refuses.
         """
         self.path = workspace / FILE
-        self.rows = _kept(self.path, workspace / TABLE, steps)
+        self.rows = _kept(self.path, steps)
         with replacing(self.path) as handle:
             handle.write(b"".join(map(_packed, self.rows)))
         with disk_errors(self.path):
@@ -90,13 +91,28 @@ def read_curve(workspace: Path) -> list[StepResult]:
     return [_result(values) for values in _ROW.iter_unpack(data[:whole])]
 
 
-def _kept(path: Path, table: Path, steps: int) -> list[StepResult]:
+def reopen_curve(workspace: Path) -> None:
+    """Make the file of a curve from its table, where that alone is left.
+
+    So it is in a run that had ended, and was cut off before its record was finished, and in one that branches. Of a
+    table that cannot be read nothing is made: the checkpoints beside it are then not used.
+    """
+    path, table = workspace / FILE, workspace / TABLE
+    if path.exists() or not table.exists():
+        return
+    try:
+        columns = pq.read_table(table).to_pydict()
+        rows = [_result(values) for values in zip(*(columns[name] for name in _FIELDS), strict=True)]
+    except (pa.ArrowException, OSError, LookupError):
+        return
+    with replacing(path) as handle:
+        handle.write(b"".join(map(_packed, rows)))
+
+
+def _kept(path: Path, steps: int) -> list[StepResult]:
     if not steps:
         return []
     rows = read_curve(path.parent)
-    if not path.exists() and table.exists():  # the run had ended, and was cut off before its record was finished
-        columns = pq.read_table(table).to_pydict()
-        rows = [_result(values) for values in zip(*(columns[name] for name in _FIELDS), strict=True)]
     if [row.step for row in rows[:steps]] != list(range(1, steps + 1)):
         raise UserError(
             f"{path}: does not hold the {steps:,} steps of the checkpoint beside it; remove the folder "

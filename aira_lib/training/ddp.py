@@ -1,5 +1,6 @@
 """Train one language model on several devices, each with all of it: distributed data parallel (DDP)."""
 
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 
 from torch import nn
@@ -21,7 +22,10 @@ class DdpTrainer(LanguageTrainer):
             return placed
         # The index is that of a process's GPU; buffers are constants, equal on all ranks.
         devices = None if self.device.type == "cpu" else [self.device]
-        return DistributedDataParallel(placed, devices, broadcast_buffers=False, gradient_as_bucket_view=True)
+        with warnings.catch_warnings():
+            # PyTorch 2.13 calls the option by another name, which those before do not know.
+            warnings.filterwarnings("ignore", ".*broadcast_buffers", FutureWarning)
+            return DistributedDataParallel(placed, devices, broadcast_buffers=False, gradient_as_bucket_view=True)
 
     def _backward_of(self, last: bool) -> AbstractContextManager[None]:
         if last or not isinstance(self.objective, DistributedDataParallel):

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 import traceback
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ from aira_lib.training.course import Course, Outcome, fastest, kept_states
 from aira_lib.training.memory import out_of_memory_in_words
 from aira_lib.training.ranks import ranks_here
 from aira_lib.training.trainers import TRAINERS
+from aira_lib.training.warnings_told import warnings_told
 from aira_lib.work import Work
 
 LOG = "log.jsonl"
@@ -74,7 +76,8 @@ def train(spec: RankSpec) -> None:
     dist.init_process_group("gloo" if device.type == "cpu" else "nccl", timeout=SILENCE)
     told = Path(spec.told)
     work = Work(Path(spec.workspace), TrackLog(told / (LOG if rank == 0 else f"{rank}.jsonl")))
-    outcome = _course(spec, text, device, work)
+    with warnings_told(told) if rank == 0 else nullcontext():
+        outcome = _course(spec, text, device, work)
     if rank == 0:
         (told / OUTCOME).write_text(json.dumps(asdict(outcome)), encoding="utf-8")
     dist.destroy_process_group()

@@ -6,7 +6,6 @@ refuses for a while, keeps no rank waiting. Its end, however it comes, ends the 
 
 import json
 import secrets
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,8 @@ from aira_lib.training.mirror import Mirror
 from aira_lib.training.rank import LOG, OUTCOME, RankSpec
 from aira_lib.training.ranks_job import ranks_job
 from aira_lib.training.stopping import EXIT_CODE, told_to_stop
+from aira_lib.training.told_folder import told_folder
+from aira_lib.training.warnings_told import repeater
 from aira_lib.work import Work
 
 PAUSE = 0.1
@@ -55,11 +56,10 @@ def train_together(section: PretrainSection, point: PretrainPoint, work: Work, r
     """
     if ":" in device():
         raise UserError(f"AIRA_DEVICE={device()} names one device for {resources.ranks_in_all} ranks; let it be cuda")
-    with tempfile.TemporaryDirectory(prefix="aira-ranks-") as name:
-        folder = Path(name)
+    with told_folder() as folder:
         spec = RankSpec(
-            section=section, point=point, workspace=str(work.path.absolute()), told=name, device=device_kind(),
-            threads=max(1, work.threads // resources.ranks),
+            section=section, point=point, workspace=str(work.path.absolute()), told=str(folder),
+            device=device_kind(), threads=max(1, work.threads // resources.ranks),
         )  # fmt: skip
         (folder / "spec.json").write_text(spec.model_dump_json(), encoding="utf-8")
         job = ranks_job(work.study, point, resources, folder / "spec.json", secrets.token_hex(8))
@@ -82,7 +82,7 @@ def _running(job: Job) -> Iterator[Callable[[], Status]]:
 
 def _follow(status: Callable[[], Status], point: PretrainPoint, folder: Path, mirror: Mirror, work: Work) -> None:
     """Carry on what ranks write until they have ended; well, or with an error."""
-    tell = _teller(folder / LOG, point, work)
+    tell = _teller(folder, point, work)
     with told_to_stop() as told:
         while not (found := status()).ended:
             tell()
@@ -95,13 +95,14 @@ def _follow(status: Callable[[], Status], point: PretrainPoint, folder: Path, mi
         raise _error(found.failure, point)
 
 
-def _teller(log: Path, point: PretrainPoint, work: Work) -> Callable[[], None]:
+def _teller(folder: Path, point: PretrainPoint, work: Work) -> Callable[[], None]:
     """A function that carries what rank 0 has logged since its last call into the record's log, and to who watches."""
-    offset = 0
+    offset, repeat = 0, repeater(folder)
 
     def tell() -> None:
         nonlocal offset
-        events, offset = read_events(log, offset)
+        repeat()
+        events, offset = read_events(folder / LOG, offset)
         for event in events:
             work.log.metrics(event.values, event.step)
             work.progress(event.step, point.steps, f"loss {event.values.get('loss', float('nan')):.3f}")

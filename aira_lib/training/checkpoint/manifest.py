@@ -1,5 +1,7 @@
 """The manifest of a checkpoint, where checkpoints lie, and whether their files are what the manifest says."""
 
+import hashlib
+import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -8,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from aira_lib.records import FileEntry, Row
 from aira_lib.store.base import MANIFEST
-from aira_lib.store.files import file_entry
+from aira_lib.store.files import disk_errors, file_entry
 
 FOLDER = "checkpoints"
 METADATA = ".metadata"
@@ -23,10 +25,19 @@ class PartFile(FileEntry):
 
 
 class CheckpointManifest(Row):
-    """What a checkpoint consists of. Written last."""
+    """What a checkpoint consists of. Written last.
+
+    `beside` are files of the workspace, such as the loss curve, without which it is of no use, as they were when it was
+    saved: they only grow, so it is their first bytes that stay. Those written before this field have none.
+    """
 
     step: int
     files: tuple[PartFile, ...] = Field(min_length=1)
+    beside: tuple[FileEntry, ...] = ()
+
+    def json_line(self) -> str:
+        """See `Row`; without `beside` where there are none, as in manifests that are older than it."""
+        return json.dumps(self.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False) + "\n"
 
 
 class Unusable(Exception):
@@ -117,6 +128,37 @@ def verify(folder: Path, files: Iterable[PartFile]) -> None:
             raise Unusable(f"{file.name} cannot be read ({error.strerror})") from None
         if found is None or found.sha256 != file.sha256:
             raise Unusable(f"{file.name} differs from what {MANIFEST} says")
+
+
+def measured_beside(workspace: Path, names: Iterable[str]) -> list[FileEntry]:
+    """What files of a workspace are at this moment, for `CheckpointManifest.beside`.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    with disk_errors(workspace):
+        return [file_entry(workspace / name, name) for name in names]
+
+
+def verify_beside(workspace: Path, step: int, names: Collection[str]) -> None:
+    """Compare files of a workspace with what a checkpoint's manifest, which is whole, says of their beginnings.
+
+    Raises:
+        Unusable: one is missing, cannot be read, is shorter or differs; the text names it.
+    """
+    manifest = CheckpointManifest.model_validate_json((folder_of(workspace, step) / MANIFEST).read_bytes())
+    for file in (file for file in manifest.beside if file.name in names):
+        try:
+            with (workspace / file.name).open("rb") as handle:
+                begin = handle.read(file.bytes)
+        except FileNotFoundError:
+            raise Unusable(f"{file.name} beside it is missing") from None
+        except OSError as error:
+            raise Unusable(f"{file.name} beside it cannot be read ({error.strerror})") from None
+        if len(begin) < file.bytes:
+            raise Unusable(f"{file.name} beside it has {len(begin):,} bytes of {file.bytes:,}")
+        if hashlib.sha256(begin).hexdigest() != file.sha256:
+            raise Unusable(f"{file.name} beside it differs from what {MANIFEST} says")
 
 
 def names_by_part(files: Mapping[str, Iterable[PartFile]]) -> dict[str, list[str]]:

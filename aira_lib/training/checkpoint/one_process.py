@@ -4,8 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from aira_lib.records import FileEntry
 from aira_lib.training.checkpoint.background import Background
 from aira_lib.training.checkpoint.canonical import Part, Shards, not_finite, snapshot, write_part
+from aira_lib.training.checkpoint.manifest import measured_beside
 from aira_lib.training.checkpoint.pushing import PATIENCE, Push, Pushing
 from aira_lib.training.checkpoint.reading import latest
 from aira_lib.training.checkpoint.retention import drop_old
@@ -37,7 +39,8 @@ class Checkpoints:
             push: makes the store's copy of a file equal to the workspace's (`Attempt.push`); called by the thread.
             keep: how many of the newest checkpoints stay, 1 or more.
             keep_steps: steps whose checkpoints stay in any case, such as those from which other runs branch.
-            beside: files of the workspace, such as the loss curve, that are pushed before each manifest.
+            beside: files of the workspace, such as the loss curve, that only grow; pushed before each manifest, which
+                has their hashes: a checkpoint beside which they do not begin as they were is not used.
             patience: seconds without any success after which a push is put off.
         """
         self.workspace = workspace
@@ -69,15 +72,15 @@ class Checkpoints:
         if asynchronous and self._background.busy:
             return False
         self._background.collect()
-        copy = snapshot(state)
+        copy, beside = snapshot(state), measured_beside(self.workspace, self._beside)
         if not asynchronous:
-            return self._write(step, copy) and self._pushing.flush()
-        self._background.start(lambda: self._write(step, copy) and self._pushing.flush_or_put_off())
+            return self._write(step, copy, beside) and self._pushing.flush()
+        self._background.start(lambda: self._write(step, copy, beside) and self._pushing.flush_or_put_off())
         return True
 
     def latest(self, parts: Collection[str] | None = None) -> tuple[int, dict[str, Part]] | None:
         """Load the newest checkpoint that is whole; see `aira_lib.training.checkpoint.latest`."""
-        return latest(self.workspace, parts)
+        return latest(self.workspace, parts, self._beside)
 
     def wait(self) -> None:
         """Return when all that was saved is in the store.
@@ -99,7 +102,7 @@ class Checkpoints:
         finally:
             self._background.close()
 
-    def _write(self, step: int, state: Mapping[str, Shards]) -> bool:
+    def _write(self, step: int, state: Mapping[str, Shards], beside: Sequence[FileEntry]) -> bool:
         """Write a checkpoint into the workspace and remove those that need not stay; False where it is not finite."""
         bad = not_finite({part: list(shards) for part, shards in state.items()})
         if bad:
@@ -107,6 +110,6 @@ class Checkpoints:
             return False
         with beginning(self.workspace, self._pushing, step) as folder:
             files = [file for part, shards in state.items() for file in write_part(folder, part, shards)]
-        finish(self.workspace, self._pushing, step, files, self._beside)
+        finish(self.workspace, self._pushing, step, files, beside)
         drop_old(self.workspace, self._pushing, self._keep, self._keep_steps)
         return True

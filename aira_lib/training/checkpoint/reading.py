@@ -15,12 +15,15 @@ from aira_lib.training.checkpoint.manifest import (
     listed_files,
     names_by_part,
     verify,
+    verify_beside,
 )
 
 _log = logging.getLogger(__name__)
 
 
-def latest(workspace: Path, parts: Collection[str] | None = None) -> tuple[int, dict[str, Part]] | None:
+def latest(
+    workspace: Path, parts: Collection[str] | None = None, beside: Collection[str] = ()
+) -> tuple[int, dict[str, Part]] | None:
     """Load the newest checkpoint that is whole, on the CPU, each part's shards put together.
 
     What is damaged is named in a warning, and the checkpoint before it is used.
@@ -28,6 +31,7 @@ def latest(workspace: Path, parts: Collection[str] | None = None) -> tuple[int, 
     Args:
         workspace: the folder that holds the checkpoints.
         parts: which to read; the files of others may be damaged or missing. None: all.
+        beside: names of files of the workspace that must begin as when the checkpoint was saved.
 
     Returns:
         (step, state by part), or None when there is none.
@@ -38,6 +42,7 @@ def latest(workspace: Path, parts: Collection[str] | None = None) -> tuple[int, 
         try:
             files = listed_files(folder, step, parts)
             verify(folder, (file for each in files.values() for file in each))
+            verify_beside(workspace, step, beside)
         except Unusable as problem:
             problems += 1
             tell_unusable(folder, str(problem))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 
+from aira_lib.records import FileEntry
 from aira_lib.store.files import file_entry
 from aira_lib.training.checkpoint import dcp
 from aira_lib.training.checkpoint.background import Background
@@ -27,7 +28,9 @@ from aira_lib.training.checkpoint.manifest import (
     folder_of,
     is_of_ranks,
     listed_files,
+    measured_beside,
     verify,
+    verify_beside,
 )
 from aira_lib.training.checkpoint.pushing import PATIENCE, Push, Pushing
 from aira_lib.training.checkpoint.reading import tell_none_left, tell_unusable
@@ -65,7 +68,8 @@ class ShardedCheckpoints:
             push: of rank 0, which pushes the files of all; that of others is not called.
             keep: how many of the newest checkpoints stay, 1 or more.
             keep_steps: steps whose checkpoints stay in any case.
-            beside: files of the workspace, such as the loss curve, that are pushed before each manifest.
+            beside: files of the workspace, such as the loss curve, that only grow; pushed before each manifest, which
+                has their hashes: a checkpoint beside which they do not begin as they were is not used.
             patience: seconds without any success after which a push is put off.
             silence: seconds for which a rank waits for another.
         """
@@ -109,7 +113,8 @@ class ShardedCheckpoints:
         self._collect()
         copy: dict[str, Part] = {}
         self._talk.together(lambda: copy.update(self._staged(state)))
-        self._background.start(partial(self._write, step, copy, asynchronous))
+        beside = self._talk.together(lambda: measured_beside(self.workspace, self._beside) if self._first else [])[0]
+        self._background.start(partial(self._write, step, copy, beside, asynchronous))
         return asynchronous or (self._collect() and self._flush())
 
     def latest(self, state: Mapping[str, Shards]) -> tuple[int, dict[str, Part]] | None:
@@ -184,7 +189,7 @@ class ShardedCheckpoints:
 
     # --- in the thread -----------------------------------------------------------------------------------------------
 
-    def _write(self, step: int, parts: Mapping[str, Part], push: bool) -> bool:
+    def _write(self, step: int, parts: Mapping[str, Part], beside: Sequence[FileEntry], push: bool) -> bool:
         """Write a checkpoint together, and push it on demand; False where the state is not finite on some rank."""
         folder = folder_of(self.workspace, step)
         found = self._work.together(lambda: self._prepare(step, parts))
@@ -200,7 +205,7 @@ class ShardedCheckpoints:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         if self._first:
-            finish(self.workspace, self._pushing, step, [file for each in files for file in each], self._beside)
+            finish(self.workspace, self._pushing, step, [file for each in files for file in each], beside)
             drop_old(self.workspace, self._pushing, self._keep, self._keep_steps)
             if push:
                 self._pushing.flush_or_put_off()
@@ -231,6 +236,8 @@ class ShardedCheckpoints:
                 if not is_of_ranks(file.name for file in each):
                     raise Unusable(f"{part!r} was written by one process alone")
             verify(folder, [file for each in files.values() for file in each][self._talk.rank :: self._talk.world])
+            if self._first:
+                verify_beside(self.workspace, step, self._beside)
         except Unusable as problem:
             return str(problem)
         return None

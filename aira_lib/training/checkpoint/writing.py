@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from aira_lib.records import FileEntry
 from aira_lib.store.base import MANIFEST
 from aira_lib.store.files import write_file
 from aira_lib.training.checkpoint.manifest import CheckpointManifest, PartFile, folder_of, name_in_store
@@ -34,7 +35,9 @@ def beginning(workspace: Path, pushing: Pushing, step: int) -> Iterator[Path]:
         raise
 
 
-def finish(workspace: Path, pushing: Pushing, step: int, files: Sequence[PartFile], beside: Sequence[str]) -> None:
+def finish(
+    workspace: Path, pushing: Pushing, step: int, files: Sequence[PartFile], beside: Sequence[FileEntry]
+) -> None:
     """Write the manifest, let all be pushed, the manifest last, and remove the checkpoints of later steps.
 
     Those could not be resumed from: the run has gone on before them.
@@ -44,14 +47,15 @@ def finish(workspace: Path, pushing: Pushing, step: int, files: Sequence[PartFil
         pushing: what the store does not have yet.
         step: of the checkpoint.
         files: all of its files.
-        beside: names of files of the workspace without which it is of no use.
+        beside: files of the workspace without which it is of no use, as they were at its step.
 
     Raises:
         StoreError: the disk refuses.
     """
     folder = folder_of(workspace, step)
-    write_file(folder / MANIFEST, CheckpointManifest(step=step, files=tuple(files)).json_line().encode())
-    pushing.copy(beside)
+    manifest = CheckpointManifest(step=step, files=tuple(files), beside=tuple(beside))
+    write_file(folder / MANIFEST, manifest.json_line().encode())
+    pushing.copy(file.name for file in beside)
     pushing.copy(name_in_store(folder, name) for name in (*(file.name for file in files), MANIFEST))
     drop_later(workspace, pushing, step)
 

@@ -1,5 +1,6 @@
 """The command line as a user meets it: help, mistakes, the plan."""
 
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -129,6 +130,7 @@ def test_stages_run_alone_one_after_another(tmp_path: Path) -> None:
         done = aira(stage, str(study), "--store", store, *untracked)
         assert done.code == 0, done.err
         assert "made in" in done.out
+    assert re.search(r"made in .*, \d+ designs at", done.out)  # what the stage said last
     again = aira("search", str(study), "--unit", "greedy-offline.s0", "--store", store)
     assert "was there already" in again.out
     wrong = aira("pretrain", str(study), "--unit", "nothing", "--store", store)

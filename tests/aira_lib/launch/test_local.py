@@ -70,6 +70,7 @@ def test_what_runs_is_adopted_and_followed_to_its_end(local: LocalLauncher, tmp_
         ("import sys; sys.exit(2)", 2, False, "rank 0: exit code 2"),
         ("raise RuntimeError('no \\x1b[2J luck')", 1, False, "rank 0: exit code 1: RuntimeError: no \ufffd[2J luck"),
         ("import os; os.kill(os.getpid(), 9)", -9, True, "rank 0: killed by SIGKILL"),
+        ("import os; print('of old', flush=True); os.kill(os.getpid(), 9)", -9, True, "rank 0: killed by SIGKILL"),
         ("import os; os.kill(os.getpid(), 11)", -11, False, "rank 0: killed by SIGSEGV"),
     ],
 )

@@ -1,6 +1,7 @@
 """Steps whose loss or gradient is no number: nothing changes, the run stops or skips, the record names the batches."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,10 @@ def _copied(trainer: OneDeviceTrainer) -> dict[str, torch.Tensor]:
 
 def test_a_run_that_stops_keeps_its_last_finite_checkpoint(tmp_path: Path, spoil: Spoil) -> None:
     spoil(3)
-    pretrain(tiny.section(checkpoint_seconds=1e-9), tiny.point(8), work_in(tmp_path))
+    said: list[str] = []
+    work = replace(work_in(tmp_path), progress=lambda done, total, note: said.append(note))
+    pretrain(tiny.section(checkpoint_seconds=1e-9), tiny.point(8), work)
+    assert said[-1] == "diverged at step 4"
     run = run_of(tmp_path)
     assert (run.status, run.steps, run.final_train_loss, run.nonfinite) == ("diverged", 4, None, (3,))
     newest = checkpoint.latest(tmp_path)

@@ -171,6 +171,17 @@ def test_a_find_with_the_layers_of_the_baseline_shares_its_result() -> None:
     assert comparison.best(baseline=False) is None
 
 
+def test_a_baseline_that_diverged_was_trained() -> None:
+    at = scale("nano", 64)
+    llama = scaled("Llama 3.2", "Llama 3.2", "baseline", ("A", "M"), at, True)
+    find = scaled("f", "f", "find", ("M", "A"), at, True)
+    alone = [score(point(find, 0), 2.0)]
+    diverged = score(point(llama, 0), 2.0).model_copy(update={"status": "diverged", "loss": None})
+    said = "All baselines at equal tokens diverged, so there is nothing to take differences from."
+    assert spread_sentence(compare([*alone, diverged], [find, llama], ["Llama 3.2"])) == said
+    assert spread_sentence(compare(alone, [find, llama], ["Llama 3.2"])).startswith("No baseline was trained")
+
+
 def _by_document(find: list[float], other: list[float], tokens: list[int], seeds: float) -> Comparison:
     """Two designs and two seeds, which differ by `seeds`; mean losses by document."""
     at = scale("nano", 64)

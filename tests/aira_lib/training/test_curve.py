@@ -8,7 +8,7 @@ import pytest
 
 from aira_lib.errors import UserError
 from aira_lib.records import read_columns
-from aira_lib.training.curve import FILE, TABLE, Curve, finish_curve, read_curve, tail_mean
+from aira_lib.training.curve import FILE, TABLE, Curve, finish_curve, read_curve, reopen_curve, tail_mean
 from aira_lib.training.trainer import StepResult
 
 
@@ -63,6 +63,7 @@ def test_the_table_takes_the_place_of_the_file_and_can_be_gone_on_from(tmp_path:
     assert columns["tokens"] == [each.tokens for each in rows]
     assert columns["loss"] == [1.0, 0.5, 1 / 3, 0.25]
     # The record was not finished: the next attempt finds the table and the final checkpoint.
+    reopen_curve(tmp_path)
     with Curve(tmp_path, 4) as curve:
         assert curve.rows == rows
     assert finish_curve(tmp_path) == rows

@@ -4,16 +4,22 @@ import json
 import math
 import os
 import socket
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
 
 from aira_lib.errors import UserError
+from aira_lib.training.arithmetic import Objective
+from aira_lib.training.ddp import DdpTrainer
 from aira_lib.training.ranks import Ranks
 from tests import warm_start
+from tests.aira_lib.training import tiny
 from tests.aira_lib.training.rank_program import trained
 
 SPECS: list[dict[str, Any]] = [
@@ -125,3 +131,17 @@ def test_sharded_layers_do_not_take_the_fused_kernels(monkeypatch: pytest.Monkey
     fused = trained({"trainer": "fsdp", "steps": 2})["loss"]
     monkeypatch.setenv("AIRA_KERNELS", "plain")
     assert fused == trained({"trainer": "fsdp", "steps": 2})["loss"]
+
+
+def test_wrapping_a_model_for_ranks_prints_no_warning(tmp_path: Path, plain_kernels: None) -> None:
+    """What a rank prints last is taken for the reason of its end."""
+    trainer = DdpTrainer(tiny.section(trainer="ddp"), tiny.point(1), tiny.batches(), "cpu")
+    trainer.ranks = Ranks(0, 2, torch.device("cpu"))
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            wrapped = trainer._spread(Objective(trainer.model))
+    finally:
+        dist.destroy_process_group()
+    assert isinstance(wrapped, DistributedDataParallel)

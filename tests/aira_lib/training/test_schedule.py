@@ -125,6 +125,7 @@ def with_optimizer(isoflop: dict[str, Any] | None = None, **optimizer: Any) -> S
         ({"warmup_steps": 4, "warmup_fraction": 0.3}, "warmup_steps and warmup_fraction are two warm-ups"),
         ({"final_fraction": 0.1}, "final_fraction belongs to schedule: cosine; here it is wsd"),
         ({"schedule": "cosine", "decay_fraction": 0.5}, "decay_fraction belongs to schedule: wsd; here it is cosine"),
+        ({"schedule": "cosine", "warmup_fraction": 1}, "warmup_fraction 1 leaves a cosine no step to fall in"),
         ({"max_skips": 3}, "max_skips belongs to on_nonfinite: skip; here it is stop"),
     ],
 )
@@ -136,6 +137,13 @@ def test_settings_that_do_not_go_together_are_refused_when_the_study_is_read(
     assert "\n" not in str(refused.value)
 
 
+def test_a_micro_batch_that_holds_no_row_is_refused_when_the_study_is_read() -> None:
+    row = scale_named("nano", 3).seq_len
+    tiny_study(pretrain={**TINY_STUDY["pretrain"], "micro_batch_tokens": row})
+    with pytest.raises(SpecError, match=f"less than a row of scale 'nano', which is trained; give {row:,} at least"):
+        tiny_study(pretrain={**TINY_STUDY["pretrain"], "micro_batch_tokens": row - 1})
+
+
 def test_a_warm_up_without_room_in_a_run_is_refused_before_the_first_search() -> None:
     """The run of 8,192 tokens has 4 steps of nano, and decays over the last 0.8 of them."""
     check_study(with_optimizer(warmup_steps=3))
@@ -145,7 +153,9 @@ def test_a_warm_up_without_room_in_a_run_is_refused_before_the_first_search() ->
     check_study(with_optimizer(warmup_tokens=6_553))
     with pytest.raises(UserError, match=r"too few for a warm-up of 3\.2\d+ and a decay"):
         check_study(with_optimizer(warmup_tokens=6_556))
-    check_study(with_optimizer(warmup_steps=4, schedule="cosine"))
+    check_study(with_optimizer(warmup_steps=3, schedule="cosine"))
+    with pytest.raises(UserError, match="4 steps, too few for a warm-up of 4 and a cosine behind it"):
+        check_study(with_optimizer(warmup_steps=4, schedule="cosine"))
 
 
 def key(study: Study, scale: Scale = NANO) -> str:
