@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -58,7 +59,8 @@ def prepare(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...", help="Files, folders, s3://bucket/prefix, hf://OWNER/NAME[/CONFIG][@SPLIT]."
+            metavar="INPUT...",
+            help=escape("Files, folders, s3://bucket/prefix, hf://OWNER/NAME[/CONFIG][@SPLIT]."),  # help is markup
         ),
     ],
     output: Annotated[str, typer.Option("--output", "-o", help="A folder or s3://bucket/prefix for the shards.")],
