@@ -118,14 +118,17 @@ def inspect(
         return _print_foreign(found)
     manifest = read_manifest(store)
     _print_manifest(manifest)
-    _print_documents(store, manifest)
-    if not verify:
-        return
-    wrong = [f"{name}: {what}" for name, what in verify_shards(store, manifest) if what]
+    # Documents of a damaged shard cannot be shown, and its damage is to be named with that of all others.
+    wrong = [f"{name}: {what}" for name, what in verify_shards(store, manifest) if what] if verify else []
     for each in wrong:
         print(harmless(each))
-    print("all files are whole" if not wrong else f"{len(wrong)} files are damaged; make them anew")
-    raise typer.Exit(1 if wrong else 0)
+    if wrong:
+        damaged = "1 file is damaged" if len(wrong) == 1 else f"{len(wrong)} files are damaged"
+        print(f"{damaged}; put a whole copy there, or make the shards again with aira data prepare")
+        raise typer.Exit(1)
+    _print_documents(store, manifest)
+    if verify:
+        print("all files are whole")
 
 
 @app.command()

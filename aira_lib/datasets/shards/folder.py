@@ -1,6 +1,7 @@
 """Folders of shards as they are found: with a manifest, or those of other tools without; and whether they are whole."""
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from aira_lib.datasets.shards.manifest import Shard, ShardManifest
 from aira_lib.datasets.shards.megatron import Index, TokenType, map_tokens, read_index
 from aira_lib.datasets.shards.part import PARTS_FOLDER
-from aira_lib.datasets.shards.tokenizer import BYTES, ByteTokenizer, TrainedTokenizer, tokenizer_of
+from aira_lib.datasets.shards.tokenizer import BYTES, ByteTokenizer, TrainedTokenizer, digest_of, tokenizer_of
 from aira_lib.errors import UserError
 from aira_lib.store import Store, place_of
 from aira_lib.store.base import MANIFEST
@@ -84,10 +85,23 @@ def verify(store: Store, manifest: ShardManifest) -> Iterator[tuple[str, str]]:
     sizes = store.sizes()
     for split in manifest.splits.values():
         for shard in split.shards:
+            whole = True
             for name, digest in ((shard.name + BIN, shard.sha256), (shard.name + IDX, shard.index_sha256)):
-                yield name, _wrong(store, name, digest) if name in sizes else "missing"
-            if shard.name + IDX in sizes:
+                wrong = _wrong(store, name, digest) if name in sizes else "missing"
+                whole = whole and not wrong
+                yield name, wrong
+            if whole:  # what its manifest says of whole files may be false all the same
                 yield shard.name, _disagreement(store, shard, manifest.type)
+    if manifest.tokenizer.name != BYTES and TOKENIZER_FILE in sizes:
+        yield TOKENIZER_FILE, _wrong_tokenizer(store, manifest.tokenizer.digest)
+
+
+def _wrong_tokenizer(store: Store, digest: str) -> str:
+    try:
+        found = digest_of(json.loads(store.read(TOKENIZER_FILE)))
+    except ValueError:
+        return "damaged: it is no JSON"
+    return "" if found == digest else f"not what made the shards: its SHA-256 is {found[:12]}..., not {digest[:12]}..."
 
 
 def _wrong(store: Store, name: str, digest: str) -> str:
