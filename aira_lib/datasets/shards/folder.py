@@ -10,17 +10,20 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from aira_lib.datasets.shards.manifest import Shard, ShardManifest
 from aira_lib.datasets.shards.megatron import Index, TokenType, map_tokens, read_index
 from aira_lib.datasets.shards.part import PARTS_FOLDER
 from aira_lib.datasets.shards.tokenizer import BYTES, ByteTokenizer, TrainedTokenizer, digest_of, tokenizer_of
 from aira_lib.errors import UserError
+from aira_lib.foreign import in_a_line
 from aira_lib.store import Store, place_of
 from aira_lib.store.base import MANIFEST
 
 TOKENIZER_FILE = "tokenizer.json"
 BIN, IDX = ".bin", ".idx"
+_MOST_SHOWN = 200  # characters of what is wrong with a manifest
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,14 @@ def read_manifest(store: Store) -> ShardManifest:
         raise UserError(f"{shown}: {_why_none(store)}")
     try:
         return ShardManifest.model_validate_json(store.read(MANIFEST))
-    except ValueError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{store.shown(MANIFEST)}: not a manifest of token shards ({reason}); make them anew") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        said = first["msg"].removeprefix("Value error, ")
+        reason = in_a_line(": ".join(filter(None, [".".join(map(str, first["loc"])), said])), _MOST_SHOWN)
+        raise UserError(
+            f"{store.shown(MANIFEST)}: not a manifest of token shards ({reason}); put a whole copy there, or make the "
+            "shards again with aira data prepare"
+        ) from None
 
 
 def _why_none(store: Store) -> str:

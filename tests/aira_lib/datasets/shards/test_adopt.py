@@ -207,6 +207,22 @@ def test_all_damaged_files_are_named_whichever_is_first(ours: Path) -> None:
     assert "3 files are damaged" in more.out
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"end": 350}, r"tokenizer: end 350 is none of its 350 ids"),
+        ({"begin": -1}, r"tokenizer: begin -1 is none of its 350 ids"),
+        ({"vocab_size": "many"}, r"tokenizer\.vocab_size: "),
+    ],
+)
+def test_a_manifest_that_cannot_be_says_what_is_wrong(wrong: dict[str, object], says: str, ours: Path) -> None:
+    content = json.loads((ours / "manifest.json").read_text())
+    content["tokenizer"] |= wrong
+    (ours / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=rf"manifest\.json: not a manifest of token shards \({says}.*put a whole copy"):
+        read_manifest(open_store(str(ours)))
+
+
 def test_plain_arrays_get_the_index_that_their_ends_say(ours: Path, tmp_path: Path) -> None:
     before = read_manifest(open_store(str(ours)))
     for path in [*ours.glob("*.idx"), ours / "manifest.json"]:
