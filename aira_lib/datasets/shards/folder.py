@@ -1,6 +1,5 @@
 """Folders of shards as they are found: with a manifest, or those of other tools without; and whether they are whole."""
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from aira_lib.errors import UserError
 from aira_lib.foreign import in_a_line
 from aira_lib.store import Store, place_of
 from aira_lib.store.base import MANIFEST
+from aira_lib.store.files import file_entry
 
 TOKENIZER_FILE = "tokenizer.json"
 BIN, IDX = ".bin", ".idx"
@@ -113,8 +113,12 @@ def _wrong_tokenizer(store: Store, digest: str) -> str:
 
 
 def _wrong(store: Store, name: str, digest: str) -> str:
-    with local_copy(store, name) as path, path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    with local_copy(store, name) as path:
+        return _not_its_hash(path, digest)
+
+
+def _not_its_hash(path: Path, digest: str) -> str:
+    found = file_entry(path, path.name).sha256
     return "" if found == digest else f"damaged: its SHA-256 is {found[:12]}..., not {digest[:12]}..."
 
 
@@ -141,13 +145,24 @@ def local_copy(store: Store, name: str) -> Iterator[Path]:
 
 
 @contextmanager
-def opened_shard(store: Store, name: str, type_: TokenType) -> Iterator[tuple[NDArray[np.generic], NDArray[np.int64]]]:
+def opened_shard(
+    store: Store, name: str, type_: TokenType, whole: Shard | None = None
+) -> Iterator[tuple[NDArray[np.generic], NDArray[np.int64]]]:
     """The tokens of a shard [tokens], and the lengths of its documents [documents], while the block runs.
+
+    Args:
+        store: the folder.
+        name: of the shard.
+        type_: of its tokens.
+        whole: what the manifest says of it, if both files shall be compared with that first.
 
     Raises:
         UserError: a file is missing or damaged, or they do not belong to each other.
     """
     with local_copy(store, name + BIN) as tokens, local_copy(store, name + IDX) as file:
+        for path, digest in ((tokens, whole.sha256), (file, whole.index_sha256)) if whole else ():
+            if path.is_file() and (wrong := _not_its_hash(path, digest)):
+                raise UserError(f"{store.shown(path.name)}: {wrong}; put a whole copy there, or make the shards again")
         index, ids = read_index(file), map_tokens(tokens, type_)
         if (index.type, index.tokens) != (type_, len(ids)):
             raise UserError(
