@@ -64,7 +64,7 @@ def test_a_tokenizer_that_does_not_convert_says_why(text: Path, tmp_path: Path) 
     ("arguments", "words"),
     [
         (("nowhere", "-o", "out"), "nowhere: no such file or folder"),
-        (("in", "-o", "out", "--tokenizer", "in/a.jsonl"), "is not bytes, words or a tokenizer.json file"),
+        (("in", "-o", "out", "--tokenizer", "in/a.jsonl"), "is not bytes or a tokenizer.json file"),
         (("in", "-o", "out", "--text-field", "body"), "no text in field 'body'"),
         (("in", "-o", "in"), "which is read"),
         (("in", "-o", "gopher://x"), "unknown scheme 'gopher'"),
