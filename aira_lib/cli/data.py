@@ -2,6 +2,8 @@
 
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +30,7 @@ app = typer.Typer(
     no_args_is_help=True, help="Token shards, which a training reads: made from text, looked into, compared, adopted."
 )
 
+_INTERRUPTED = 130
 _SHOWN_DOCUMENTS, _SHOWN_CHARACTERS = 2, 160
 
 
@@ -78,19 +81,20 @@ def prepare(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how much it would be.")] = False,
 ) -> None:
     """Turn text into token shards; run it again after an interruption, and it does what is missing."""
-    from aira_lib.datasets.shards.plan import Preparation
-    from aira_lib.datasets.shards.prepare import prepare as prepare_shards
-    from aira_lib.device import cores
+    with _interruptible("the same command goes on from what is finished"):
+        from aira_lib.datasets.shards.plan import Preparation
+        from aira_lib.datasets.shards.prepare import prepare as prepare_shards
+        from aira_lib.device import cores
 
-    asked = Preparation(
-        tuple(inputs), tokenizer=tokenizer, text_field=text_field, shard_tokens=shard_tokens,
-        validation_one_in=validation_one_in, validation_tokens=validation_tokens,
-    )  # fmt: skip
-    if dry_run:
-        return _say_estimate(asked, output, processes or cores(), engine)
-    line = ProgressLine()
-    with line:
-        done = prepare_shards(asked, output, processes or cores(), line.show, engine.value)
+        asked = Preparation(
+            tuple(inputs), tokenizer=tokenizer, text_field=text_field, shard_tokens=shard_tokens,
+            validation_one_in=validation_one_in, validation_tokens=validation_tokens,
+        )  # fmt: skip
+        if dry_run:
+            return _say_estimate(asked, output, processes or cores(), engine)
+        line = ProgressLine()
+        with line:
+            done = prepare_shards(asked, output, processes or cores(), line.show, engine.value)
     if done.remark:
         print(harmless(f"{tokenizer}: by the package tokenizers, not by tiktoken: {done.remark}"))
     print(harmless(f"{output}: {'all there already' if done.already else 'done'}"))
@@ -143,11 +147,12 @@ def overlap(
     processes: Processes = None,
 ) -> None:
     """Say how much of evaluation data occurs in the training text, by runs of words that both have."""
-    from aira_lib.datasets.shards.overlap import overlap as compare
-    from aira_lib.device import cores
-    from aira_lib.store import open_store
+    with _interruptible("the same command begins anew"):
+        from aira_lib.datasets.shards.overlap import overlap as compare
+        from aira_lib.device import cores
+        from aira_lib.store import open_store
 
-    found = compare(folder, with_, text_field, words, processes or cores(), lambda name: note(f"{name}: compared"))
+        found = compare(folder, with_, text_field, words, processes or cores(), lambda name: note(f"{name}: compared"))
     content = found.model_dump_json(indent=1) + "\n"
     store = open_store(folder)
     if output is None:
@@ -197,6 +202,16 @@ def adopt(
         lambda name: note(f"{name}: reading"),
     )  # fmt: skip
     _print_manifest(manifest)
+
+
+@contextmanager
+def _interruptible(then: str) -> Iterator[None]:
+    """One line for Ctrl-C inside the block, which says what comes of it, also while modules are imported."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(f"Interrupted; {then}.")
+        raise typer.Exit(_INTERRUPTED) from None
 
 
 def _say_estimate(asked: "Preparation", output: str, processes: int, engine: Engine) -> None:
