@@ -9,5 +9,8 @@ try:
 except UserError as error:  # stages of somebody's own have commands: the modules of AIRA_PLUGINS are imported here
     print(f"aira: {error}", file=sys.stderr)
     sys.exit(error.exit_code)
+except KeyboardInterrupt:
+    print("Interrupted before anything began.", file=sys.stderr)
+    sys.exit(130)
 
 __all__ = ["app", "main"]

@@ -2,12 +2,15 @@
 
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -27,6 +30,7 @@ app = typer.Typer(
     no_args_is_help=True, help="Token shards, which a training reads: made from text, looked into, compared, adopted."
 )
 
+_INTERRUPTED = 130
 _SHOWN_DOCUMENTS, _SHOWN_CHARACTERS = 2, 160
 
 
@@ -58,7 +62,8 @@ def prepare(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...", help="Files, folders, s3://bucket/prefix, hf://OWNER/NAME[/CONFIG][@SPLIT]."
+            metavar="INPUT...",
+            help=escape("Files, folders, s3://bucket/prefix, hf://OWNER/NAME[/CONFIG][@SPLIT]."),  # help is markup
         ),
     ],
     output: Annotated[str, typer.Option("--output", "-o", help="A folder or s3://bucket/prefix for the shards.")],
@@ -76,19 +81,20 @@ def prepare(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how much it would be.")] = False,
 ) -> None:
     """Turn text into token shards; run it again after an interruption, and it does what is missing."""
-    from aira_lib.datasets.shards.plan import Preparation
-    from aira_lib.datasets.shards.prepare import prepare as prepare_shards
-    from aira_lib.device import cores
+    with _interruptible("the same command goes on from what is finished"):
+        from aira_lib.datasets.shards.plan import Preparation
+        from aira_lib.datasets.shards.prepare import prepare as prepare_shards
+        from aira_lib.device import cores
 
-    asked = Preparation(
-        tuple(inputs), tokenizer=tokenizer, text_field=text_field, shard_tokens=shard_tokens,
-        validation_one_in=validation_one_in, validation_tokens=validation_tokens,
-    )  # fmt: skip
-    if dry_run:
-        return _say_estimate(asked, output, processes or cores(), engine)
-    line = ProgressLine()
-    with line:
-        done = prepare_shards(asked, output, processes or cores(), line.show, engine.value)
+        asked = Preparation(
+            tuple(inputs), tokenizer=tokenizer, text_field=text_field, shard_tokens=shard_tokens,
+            validation_one_in=validation_one_in, validation_tokens=validation_tokens,
+        )  # fmt: skip
+        if dry_run:
+            return _say_estimate(asked, output, processes or cores(), engine)
+        line = ProgressLine()
+        with line:
+            done = prepare_shards(asked, output, processes or cores(), line.show, engine.value)
     if done.remark:
         print(harmless(f"{tokenizer}: by the package tokenizers, not by tiktoken: {done.remark}"))
     print(harmless(f"{output}: {'all there already' if done.already else 'done'}"))
@@ -116,14 +122,17 @@ def inspect(
         return _print_foreign(found)
     manifest = read_manifest(store)
     _print_manifest(manifest)
-    _print_documents(store, manifest)
-    if not verify:
-        return
-    wrong = [f"{name}: {what}" for name, what in verify_shards(store, manifest) if what]
+    # Documents of a damaged shard cannot be shown, and its damage is to be named with that of all others.
+    wrong = [f"{name}: {what}" for name, what in verify_shards(store, manifest) if what] if verify else []
     for each in wrong:
         print(harmless(each))
-    print("all files are whole" if not wrong else f"{len(wrong)} files are damaged; make them anew")
-    raise typer.Exit(1 if wrong else 0)
+    if wrong:
+        damaged = "1 file is damaged" if len(wrong) == 1 else f"{len(wrong)} files are damaged"
+        print(f"{damaged}; put a whole copy there, or make the shards again with aira data prepare")
+        raise typer.Exit(1)
+    _print_documents(store, manifest)
+    if verify:
+        print("all files are whole")
 
 
 @app.command()
@@ -138,11 +147,12 @@ def overlap(
     processes: Processes = None,
 ) -> None:
     """Say how much of evaluation data occurs in the training text, by runs of words that both have."""
-    from aira_lib.datasets.shards.overlap import overlap as compare
-    from aira_lib.device import cores
-    from aira_lib.store import open_store
+    with _interruptible("the same command begins anew"):
+        from aira_lib.datasets.shards.overlap import overlap as compare
+        from aira_lib.device import cores
+        from aira_lib.store import open_store
 
-    found = compare(folder, with_, text_field, words, processes or cores(), lambda name: note(f"{name}: compared"))
+        found = compare(folder, with_, text_field, words, processes or cores(), lambda name: note(f"{name}: compared"))
     content = found.model_dump_json(indent=1) + "\n"
     store = open_store(folder)
     if output is None:
@@ -192,6 +202,16 @@ def adopt(
         lambda name: note(f"{name}: reading"),
     )  # fmt: skip
     _print_manifest(manifest)
+
+
+@contextmanager
+def _interruptible(then: str) -> Iterator[None]:
+    """One line for Ctrl-C inside the block, which says what comes of it, also while modules are imported."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(f"Interrupted; {then}.")
+        raise typer.Exit(_INTERRUPTED) from None
 
 
 def _say_estimate(asked: "Preparation", output: str, processes: int, engine: Engine) -> None:

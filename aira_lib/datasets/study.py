@@ -126,14 +126,19 @@ def check_shards(section: DataSection, scales: Iterable[Scale]) -> None:
     stored = StoredShards(section.shards)
     stored.check()
     text_bytes_of(stored, section.tokenizer)
-    sources = [ShardSource(stored, split, section.shards_at_once) for split in SPLITS]
+    sources = {split: ShardSource(stored, split, section.shards_at_once) for split in SPLITS}
     for scale in scales:
-        for source in sources:
-            require_fit(source, scale)
+        for split, source in sources.items():
+            require_fit(source, scale, held_out=split == "validation")
 
 
-def require_fit(source: TokenSource, scale: Scale) -> None:
+def require_fit(source: TokenSource, scale: Scale, held_out: bool = False) -> None:
     """Refuse a text that a scale cannot be trained on, or not be scored on.
+
+    Args:
+        source: the text.
+        scale: see above.
+        held_out: whether it is the validation split of shards.
 
     Raises:
         UserError: it has more kinds of tokens than the scale, windows do not fill a step, or it is shorter than one.
@@ -149,9 +154,12 @@ def require_fit(source: TokenSource, scale: Scale) -> None:
             f"{scale.seq_len:,}; change one of them"
         )
     if source.n_tokens <= scale.seq_len:
+        text, more = "the text", "give it more text"
+        if held_out:
+            text, more = "the held-out text", "make shards anew with a smaller --validation-one-in (0 holds out none),"
         raise UserError(
-            f"scale {scale.name}: the text has {source.n_tokens:,} tokens, too few for windows of seq_len "
-            f"{scale.seq_len:,}; give it more text or lower seq_len"
+            f"scale {scale.name}: {text} has {source.n_tokens:,} tokens, too few for windows of seq_len "
+            f"{scale.seq_len:,}; {more} or lower seq_len"
         )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aira_lib.datasets.shards.folder import TOKENIZER_FILE, tokenizer_in
 from aira_lib.datasets.shards.stored import StoredShards
-from aira_lib.datasets.shards.tokenizer import BYTES, ShardTokenizer, digest_of, tokenizer_of
+from aira_lib.datasets.shards.tokenizer import BYTES, ByteTokenizer, ShardTokenizer, digest_of, tokenizer_of
 from aira_lib.errors import UserError
 from aira_lib.records import BytesBy
 
@@ -38,14 +38,14 @@ def text_bytes_of(stored: StoredShards, tokenizer: str = "") -> TextBytes:
 
     Args:
         stored: the shards.
-        tokenizer: the path of the ``tokenizer.json`` that made them; without, one that lies beside them is taken. It is
-            loaded at the first count.
+        tokenizer: ``bytes``, or the path of the ``tokenizer.json`` that made them; without, one that lies beside them
+            is taken. It is loaded at the first count.
 
     Raises:
         UserError: it is no such file, or another than the shards'.
     """
     if tokenizer:
-        _require(Path(tokenizer).expanduser(), stored)
+        _require(tokenizer, stored)
     if stored.manifest.tokenizer.name == BYTES:
         return TOKENS_ARE_BYTES
     if tokenizer or stored.store.exists(TOKENIZER_FILE):
@@ -56,10 +56,10 @@ def text_bytes_of(stored: StoredShards, tokenizer: str = "") -> TextBytes:
     return TextBytes("average", lambda tokens: tokens.size * split.text_bytes / max(split.tokens, 1))
 
 
-def _require(path: Path, stored: StoredShards) -> None:
-    made_by = stored.manifest.tokenizer
+def _require(tokenizer: str, stored: StoredShards) -> None:
+    made_by, path = stored.manifest.tokenizer, Path(tokenizer).expanduser()
     try:
-        found = digest_of(json.loads(path.read_text(encoding="utf-8")))
+        found = ByteTokenizer.entry.digest if tokenizer == BYTES else _digest_in(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no JSON"
         raise UserError(
@@ -67,9 +67,13 @@ def _require(path: Path, stored: StoredShards) -> None:
         ) from None
     if found != made_by.digest:
         raise UserError(
-            f"tokenizer: {path}: not what made the shards in {stored.uri} ({made_by.name}, SHA-256 "
+            f"tokenizer: {tokenizer}: not what made the shards in {stored.uri} ({made_by.name}, SHA-256 "
             f"{made_by.digest[:12]}..., not {found[:12]}...); name that one, or make shards with this one"
         )
+
+
+def _digest_in(path: Path) -> str:
+    return digest_of(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _loaded(stored: StoredShards, tokenizer: str) -> ShardTokenizer:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from aira_lib.errors import from_os_error
+from aira_lib.errors import StoreError, from_os_error
 from aira_lib.records import FileEntry
 from aira_lib.store.base import TEMPORARY
 
@@ -29,6 +29,19 @@ def disk_errors(place: str | Path) -> Iterator[None]:
         raise mendable from error
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where it is not there yet.
+
+    Raises:
+        StoreError: the disk refuses, or there are no folders of one's own at such a place, as in /proc.
+    """
+    try:
+        with disk_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:
+        raise StoreError(f"{path}: this folder cannot be made; choose another folder") from None
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Open a new file that takes the place of `path` at the end of the block, on disk and whole; else nothing changes.
@@ -36,8 +49,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         StoreError: the disk refuses.
     """
+    make_folder(path.parent)
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f".{secrets.token_hex(8)}{TEMPORARY}"
         try:
             with temporary.open("xb") as handle:

@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from aira_lib.store.base import TEMPORARY, Held, Holder, safe_name
-from aira_lib.store.files import disk_errors
+from aira_lib.store.files import disk_errors, make_folder
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 _log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class _Lock:
 
 def _try(path: Path) -> tuple[int, bool] | None:
     """A descriptor of the file, and whether it is locked; None where another holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:

@@ -142,10 +142,7 @@ class FileStore:
     def check(self) -> None:
         """Write and remove a probe."""
         name = f"probe-{secrets.token_hex(8)}"
-        try:
-            self.write(name, b"probe")
-        except FileNotFoundError:
-            raise StoreError(f"{self.root}: this folder cannot be made; choose another folder") from None
+        self.write(name, b"probe")
         self.remove(name)
 
     def _path(self, name: str) -> Path:

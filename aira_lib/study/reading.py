@@ -147,7 +147,8 @@ def _in_words(problem: Any) -> str:
         case "value_error":
             return f"{place}: {_one_line(str(problem['ctx']['error']))}"
         case "too_short":
-            return f"{place}: at least {problem['ctx']['min_length']} entry is needed"
+            least = problem["ctx"]["min_length"]
+            return f"{place}: at least {least} {'entry is' if least == 1 else 'entries are'} needed"
         case "literal_error":
             close = closest(str(problem["input"]), re.findall(r"'([^']*)'", problem["ctx"]["expected"]))
             return _plainly(place, problem) + (f"; did you mean {close!r}?" if close else "")

@@ -1,6 +1,6 @@
 """Folders of shards as they are found: with a manifest, or those of other tools without; and whether they are whole."""
 
-import hashlib
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,17 +9,21 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from aira_lib.datasets.shards.manifest import Shard, ShardManifest
 from aira_lib.datasets.shards.megatron import Index, TokenType, map_tokens, read_index
 from aira_lib.datasets.shards.part import PARTS_FOLDER
-from aira_lib.datasets.shards.tokenizer import BYTES, ByteTokenizer, TrainedTokenizer, tokenizer_of
+from aira_lib.datasets.shards.tokenizer import BYTES, ByteTokenizer, TrainedTokenizer, digest_of, tokenizer_of
 from aira_lib.errors import UserError
+from aira_lib.foreign import in_a_line
 from aira_lib.store import Store, place_of
 from aira_lib.store.base import MANIFEST
+from aira_lib.store.files import file_entry
 
 TOKENIZER_FILE = "tokenizer.json"
 BIN, IDX = ".bin", ".idx"
+_MOST_SHOWN = 200  # characters of what is wrong with a manifest
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,14 @@ def read_manifest(store: Store) -> ShardManifest:
         raise UserError(f"{shown}: {_why_none(store)}")
     try:
         return ShardManifest.model_validate_json(store.read(MANIFEST))
-    except ValueError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{store.shown(MANIFEST)}: not a manifest of token shards ({reason}); make them anew") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        said = first["msg"].removeprefix("Value error, ")
+        reason = in_a_line(": ".join(filter(None, [".".join(map(str, first["loc"])), said])), _MOST_SHOWN)
+        raise UserError(
+            f"{store.shown(MANIFEST)}: not a manifest of token shards ({reason}); put a whole copy there, or make the "
+            "shards again with aira data prepare"
+        ) from None
 
 
 def _why_none(store: Store) -> str:
@@ -84,15 +93,32 @@ def verify(store: Store, manifest: ShardManifest) -> Iterator[tuple[str, str]]:
     sizes = store.sizes()
     for split in manifest.splits.values():
         for shard in split.shards:
+            whole = True
             for name, digest in ((shard.name + BIN, shard.sha256), (shard.name + IDX, shard.index_sha256)):
-                yield name, _wrong(store, name, digest) if name in sizes else "missing"
-            if shard.name + IDX in sizes:
+                wrong = _wrong(store, name, digest) if name in sizes else "missing"
+                whole = whole and not wrong
+                yield name, wrong
+            if whole:  # what its manifest says of whole files may be false all the same
                 yield shard.name, _disagreement(store, shard, manifest.type)
+    if manifest.tokenizer.name != BYTES and TOKENIZER_FILE in sizes:
+        yield TOKENIZER_FILE, _wrong_tokenizer(store, manifest.tokenizer.digest)
+
+
+def _wrong_tokenizer(store: Store, digest: str) -> str:
+    try:
+        found = digest_of(json.loads(store.read(TOKENIZER_FILE)))
+    except ValueError:
+        return "damaged: it is no JSON"
+    return "" if found == digest else f"not what made the shards: its SHA-256 is {found[:12]}..., not {digest[:12]}..."
 
 
 def _wrong(store: Store, name: str, digest: str) -> str:
-    with local_copy(store, name) as path, path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    with local_copy(store, name) as path:
+        return _not_its_hash(path, digest)
+
+
+def _not_its_hash(path: Path, digest: str) -> str:
+    found = file_entry(path, path.name).sha256
     return "" if found == digest else f"damaged: its SHA-256 is {found[:12]}..., not {digest[:12]}..."
 
 
@@ -119,13 +145,24 @@ def local_copy(store: Store, name: str) -> Iterator[Path]:
 
 
 @contextmanager
-def opened_shard(store: Store, name: str, type_: TokenType) -> Iterator[tuple[NDArray[np.generic], NDArray[np.int64]]]:
+def opened_shard(
+    store: Store, name: str, type_: TokenType, whole: Shard | None = None
+) -> Iterator[tuple[NDArray[np.generic], NDArray[np.int64]]]:
     """The tokens of a shard [tokens], and the lengths of its documents [documents], while the block runs.
+
+    Args:
+        store: the folder.
+        name: of the shard.
+        type_: of its tokens.
+        whole: what the manifest says of it, if both files shall be compared with that first.
 
     Raises:
         UserError: a file is missing or damaged, or they do not belong to each other.
     """
     with local_copy(store, name + BIN) as tokens, local_copy(store, name + IDX) as file:
+        for path, digest in ((tokens, whole.sha256), (file, whole.index_sha256)) if whole else ():
+            if path.is_file() and (wrong := _not_its_hash(path, digest)):
+                raise UserError(f"{store.shown(path.name)}: {wrong}; put a whole copy there, or make the shards again")
         index, ids = read_index(file), map_tokens(tokens, type_)
         if (index.type, index.tokens) != (type_, len(ids)):
             raise UserError(

@@ -10,9 +10,9 @@ them lies the tokenizer, unless tokens are bytes. A split is the concatenation o
 manifest. Every document ends with the token `end`.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from aira_lib.datasets.shards.megatron import TokenType
 from aira_lib.records import Row
@@ -33,6 +33,13 @@ class TokenizerEntry(Row):
     vocab_size: int = Field(ge=2)
     begin: int | None = None
     end: int
+
+    @model_validator(mode="after")
+    def _has_its_marks(self) -> Self:
+        for name, token in (("begin", self.begin), ("end", self.end)):
+            if token is not None and not 0 <= token < self.vocab_size:
+                raise ValueError(f"{name} {token:,} is none of its {self.vocab_size:,} ids")
+        return self
 
 
 class Shard(Row):

@@ -73,10 +73,13 @@ def read_index(path: Path) -> Index:
     """Read an ``.idx``, ours or that of another tool whose sequences lie one after another.
 
     Raises:
-        UserError: it is none, is cut short, or has a type of tokens or an order of sequences that is not read here.
+        UserError: it is missing, none, cut short, or has a type of tokens or an order of sequences not read here.
     """
-    with disk_errors(path):
-        data = path.read_bytes()
+    try:
+        with disk_errors(path):
+            data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing") from None
     at = len(_MARK) + _HEAD.size
     if not data.startswith(_MARK) or len(data) < at:
         raise UserError(f"{path}: not an index of token shards (it does not begin as Megatron's do)")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aira_lib.datasets.shards.folder import opened_shard, read_manifest, tokenizer_in
-from aira_lib.datasets.shards.manifest import ShardManifest
+from aira_lib.datasets.shards.manifest import Shard, ShardManifest
 from aira_lib.datasets.shards.processes import side_by_side
 from aira_lib.datasets.text.files import records_of, text_files
 from aira_lib.errors import UserError
@@ -103,8 +103,8 @@ def overlap(
         tell: told the name of each shard when it is done.
 
     Raises:
-        UserError: the shards or the data cannot be read, no item is long enough, or the tokenizer is not with the
-            shards.
+        UserError: the shards are damaged, the data cannot be read, no item is long enough, or the tokenizer is not with
+            the shards.
         MissingDependency: the tokenizer needs packages that are not installed.
     """
     store = open_store(uri)
@@ -178,12 +178,12 @@ def _by_shard(
     uri: str, manifest: ShardManifest, runs: Runs, processes: int
 ) -> Iterator[tuple[str, NDArray[np.int64], int, int]]:
     """Of each training shard: its name, the runs that occur, its documents, and how many of them have one."""
-    names = [shard.name for shard in manifest.splits["train"].shards]
-    if processes == 1 or len(names) < 2:
-        yield from ((name, *_compare(uri, name, manifest, runs)) for name in names)
+    shards = manifest.splits["train"].shards
+    if processes == 1 or len(shards) < 2:
+        yield from ((shard.name, *_compare(uri, shard, manifest, runs)) for shard in shards)
         return
-    with side_by_side(min(processes, len(names)), _begin, uri, manifest, runs) as pool:
-        yield from ((name, *result) for name, result in zip(names, pool.map(_in_process, names), strict=True))
+    with side_by_side(min(processes, len(shards)), _begin, uri, manifest, runs) as pool:
+        yield from ((shard.name, *result) for shard, result in zip(shards, pool.map(_in_process, shards), strict=True))
 
 
 _shared: list[tuple[str, ShardManifest, Runs]] = []
@@ -193,16 +193,16 @@ def _begin(*shared: Any) -> None:
     _shared[:] = [shared]
 
 
-def _in_process(name: str) -> tuple[NDArray[np.int64], int, int]:
+def _in_process(shard: Shard) -> tuple[NDArray[np.int64], int, int]:
     uri, manifest, runs = _shared[0]
-    return _compare(uri, name, manifest, runs)
+    return _compare(uri, shard, manifest, runs)
 
 
-def _compare(uri: str, name: str, manifest: ShardManifest, runs: Runs) -> tuple[NDArray[np.int64], int, int]:
+def _compare(uri: str, shard: Shard, manifest: ShardManifest, runs: Runs) -> tuple[NDArray[np.int64], int, int]:
     store = open_store(uri)
     tokenizer = tokenizer_in(store, manifest)
     found, hit, start = set[int](), 0, 0
-    with opened_shard(store, name, manifest.type) as (ids, lengths):
+    with opened_shard(store, shard.name, manifest.type, shard) as (ids, lengths):
         for length in lengths.tolist():
             here = runs.found_in(tokenizer.decode(ids[start : start + length])) if tokenizer else np.empty(0, np.int64)
             found.update(here.tolist())

@@ -1,5 +1,6 @@
 """What a folder of shards is made of and how: decided before any is written, kept beside them until all are there."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, Literal
 
 from aira_lib.datasets.shards.inputs import Input, Inputs
 from aira_lib.datasets.shards.manifest import TokenizerEntry
-from aira_lib.datasets.shards.part import PARTS_FOLDER, Part
+from aira_lib.datasets.shards.part import PARTS_FOLDER, Part, PartRecord
 from aira_lib.datasets.shards.tokenizer import BYTES, Engine
 from aira_lib.errors import UserError
 from aira_lib.records import Row
@@ -110,23 +111,47 @@ def check_apart(places: Sequence[str], output: Store) -> None:
             raise UserError(f"{output.uri}: lies in {place}, which is read; name another place for the shards")
 
 
-def begin(store: Store, plan: Plan) -> None:
-    """Leave the plan in an empty store; one that is there must be equal.
+def begun(store: Store, plan: Plan) -> bool:
+    """Whether a store has this plan already. Nothing is written.
 
     Raises:
         UserError: the store has shards of another plan, or holds other things.
     """
-    shown = place_of(store.uri)
+    shown, asked = place_of(store.uri), plan.model_dump(mode="json")
     if not store.exists(PLAN):
         if others := [name for name in store.list() if name != LOCK]:
             raise UserError(f"{shown}: has other things in it, such as {others[0]}; name an empty or new folder")
-        store.write(PLAN, plan.json_line().encode())
-        return
+        return False
     try:
         there = Plan.model_validate_json(store.read(PLAN)).model_dump(mode="json")
     except ValueError:
         raise UserError(f"{store.shown(PLAN)}: not a plan of shards; remove the folder and begin anew") from None
-    refuse_others(shown, there, plan.model_dump(mode="json"))
+    if there != asked and _made_any(store):
+        refuse_others(shown, there, asked)
+    return there == asked
+
+
+def begin(store: Store, plan: Plan) -> None:
+    """Leave the plan in a store that is empty, or in the place of another plan of which nothing was made.
+
+    Raises:
+        UserError: as `begun`.
+    """
+    if begun(store, plan):
+        return
+    for name in store.list():  # what the other plan left half-made; the plan goes last, so that this can go on
+        if name not in (PLAN, LOCK) and _LEFT.fullmatch(name):
+            store.remove(name)
+    store.write(PLAN, plan.json_line().encode())
+
+
+_LEFT = re.compile(rf"{PARTS_FOLDER}/\d+\.json|(train|validation)-\d+-\d+\.(bin|idx)|tokenizer\.json")
+
+
+def _made_any(store: Store) -> bool:
+    """Whether a part is finished that has shards."""
+    names = (name for name in store.list(PARTS_FOLDER) if name not in (PLAN, LOCK))
+    return any(any(PartRecord.model_validate_json(store.read(name)).shards.values()) for name in names)
 
 
 def refuse_others(shown: str, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

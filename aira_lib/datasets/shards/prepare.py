@@ -27,6 +27,7 @@ from aira_lib.datasets.shards.plan import (
     Plan,
     Preparation,
     begin,
+    begun,
     check_apart,
     parts_of,
     plan_of,
@@ -91,12 +92,13 @@ def prepare(
     plan = plan_of(asked, inputs, tokenizer.entry)
     if store.exists(MANIFEST):
         return Prepared(_finished(store, plan), already=True)
+    begun(store, plan)
+    # Inputs are read here first, so that what is wrong with all of them is said before anything is written.
+    computes, remark = engine_of(asked, sample_of(inputs, asked.text_field), engine)
     with _alone(store):
         begin(store, plan)
         if tokenizer.file:
             store.write(TOKENIZER_FILE, tokenizer.file.encode())
-        # Inputs are read here first, so that what is wrong with all of them is said now.
-        computes, remark = engine_of(asked, sample_of(inputs, asked.text_field), engine)
         parts = parts_of(asked, inputs, store.uri, plan.tokenizer.digest, computes)
         missing = [part for part in parts if not store.exists(record_name(part.number))]
         _write(missing, _Report(parts, missing, inputs.bytes, tell), processes)
@@ -235,7 +237,7 @@ def _whole(store: Store, plan: Plan) -> ShardManifest:
     if not splits["train"].tokens:
         raise UserError(
             f"{place_of(store.uri)}: no document is left for training of {counts['documents_read']:,} in the inputs; "
-            "name others, and another folder"
+            "name others"
         )
     tokenizer = plan.tokenizer
     return ShardManifest(

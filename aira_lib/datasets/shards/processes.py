@@ -2,9 +2,10 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from ctypes import c_int64
@@ -34,7 +35,7 @@ def side_by_side(processes: int, begin: Callable[..., None], *shared: Any) -> It
     Raises:
         UserError: a process was killed.
     """
-    with ProcessPoolExecutor(processes, _CONTEXT, _begin, (begin, *shared)) as pool:
+    with _Pool(processes, _CONTEXT, _begin, (begin, *shared)) as pool:
         try:
             yield pool
         except BrokenProcessPool:
@@ -43,8 +44,20 @@ def side_by_side(processes: int, begin: Callable[..., None], *shared: Any) -> It
                 "fewer --processes"
             ) from None
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # One that is still beginning needs what this process shares with it until it has ended.
+            pool.shutdown(cancel_futures=True)
             raise
+
+
+class _Pool(ProcessPoolExecutor):
+    """Its processes begin deaf to Ctrl-C, which would have each print where in its imports it was."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # a new process inherits it
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(begin: Callable[..., None], *shared: Any) -> None:
@@ -52,6 +65,8 @@ def _begin(begin: Callable[..., None], *shared: Any) -> None:
     if parent:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     begin(*shared)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # from here on it ends without a word
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def _end_with(parent: multiprocessing.process.BaseProcess) -> None:

@@ -16,6 +16,7 @@ PACKED = (".gz", ".zst")
 _BATCH_ROWS = 256
 _LONGEST_FIRST_LINE = 1 << 20
 _BUFFER = 1 << 16
+_WHOLE_COPY = "put a whole copy there, or leave it out"
 
 T = TypeVar("T")
 
@@ -72,14 +73,14 @@ def plain_texts(file: Path, longest: int | None) -> Iterator[tuple[str, int]]:
         place = f" (byte {error.start})" if longest is None else ""
         raise UserError(f"{file}: not UTF-8 text{place}; convert it or leave it out") from None
     except OSError as error:
-        raise UserError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{file}: cannot be read ({str(error).splitlines()[0]}); {_WHOLE_COPY}") from None
 
 
 def json_lines(span: Span, take: Callable[[Any], T]) -> Iterator[tuple[T, int]]:
     """What `take` takes of each line of JSON, with the bytes that were read till then.
 
     Raises:
-        UserError: a line is no JSON, or `take` raises ValueError; it names the line.
+        UserError: a line is no JSON, or `take` raises ValueError; it names the line. Or the file cannot be read.
     """
     number, read, file, packed = 0, 0, span.file, span.file.suffix in PACKED
     try:
@@ -89,10 +90,15 @@ def json_lines(span: Span, take: Callable[[Any], T]) -> Iterator[tuple[T, int]]:
                 read += len(line)
                 if line.strip():
                     yield take(_value(line)), raw.tell() if packed else read
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         reason = str(error).splitlines()[0]
         place = _lines_before(span) + max(1, number)
-        raise UserError(f"{file}:{place}: not a line of JSON with text ({reason})") from None
+        raise UserError(
+            f"{file}:{place}: not a line of JSON with text ({reason}); mend it, or leave the file out"
+        ) from None
+    except OSError as error:  # of the disk, or of what was packed and is cut short: there is no such line
+        reason, at = str(error).splitlines()[0], f":{number + 1}" if span.whole else ""
+        raise UserError(f"{file}{at}: cannot be read any further ({reason}); {_WHOLE_COPY}") from None
 
 
 def _value(line: bytes) -> Any:

@@ -80,8 +80,9 @@ class Trained:
         end: the id that ends a document: that one, or one more than the tokenizer has.
     """
 
-    def __init__(self, name: str) -> None:
-        self.loaded = _loaded(name)
+    def __init__(self, name: str, others: str = "bytes") -> None:
+        """Load it; `others` are the names that would have been valid besides, for the line that refuses this one."""
+        self.loaded = _loaded(name, others)
         ends = [found for token in _ENDS if (found := self.loaded.token_to_id(token)) is not None]
         size: int = self.loaded.get_vocab_size()
         self.named_end: int | None = ends[0] if ends else None
@@ -97,7 +98,7 @@ class Trained:
         return None, None, self._size
 
 
-def _loaded(name: str) -> Any:
+def _loaded(name: str, others: str) -> Any:
     try:
         from tokenizers import Tokenizer as Loader
     except ModuleNotFoundError:
@@ -107,7 +108,7 @@ def _loaded(name: str) -> Any:
     except Exception as error:  # the package raises plain Exception
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise UserError(
-            f"tokenizer {name!r} is not bytes, words or a tokenizer.json file, nor on Hugging Face ({reason})"
+            f"tokenizer {name!r} is not {others} or a tokenizer.json file, nor on Hugging Face ({reason})"
         ) from None
     loaded.no_truncation()  # many published files cut texts, and fill them up, at the length of one model
     loaded.no_padding()
@@ -123,4 +124,4 @@ def tokenizer_named(name: str, vocab_size: int) -> Tokenizer:
     """
     if name == "bytes":
         return Bytes()
-    return Words(vocab_size) if name == "words" else Trained(name)
+    return Words(vocab_size) if name == "words" else Trained(name, "bytes, words")

@@ -3,12 +3,16 @@
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
 
+from aira_lib.cli import app
 from tests.aira_lib.cli import in_process
 from tests.aira_lib.cli.in_process import Ended
 from tests.builders import TINY_STUDY
@@ -54,6 +58,21 @@ def test_help_teaches_every_command() -> None:
     for command in COMMANDS:
         assert f" {command} " in overview
         assert "Usage" in aira(command, "--help").out
+
+
+def test_every_command_has_help() -> None:
+    commands = list(_commands((), typer.main.get_command(app)))
+    assert ("data", "prepare") in commands
+    for command in commands:
+        assert "Usage" in aira(*command, "--help").out
+    assert "hf://OWNER/NAME[/CONFIG][@SPLIT]" in aira("data", "prepare", "--help").out
+
+
+def _commands(path: tuple[str, ...], command: Any) -> Iterator[tuple[str, ...]]:
+    """All commands, groups included, by the words that call them."""
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _commands((*path, name), inner)
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -44,6 +44,18 @@ def test_a_dry_run_writes_nothing_and_comes_near(text: Path, tmp_path: Path) -> 
     assert estimate == pytest.approx(int(row.split()[-2].replace(",", "")), rel=0.05)
 
 
+@pytest.mark.parametrize("command", ["prepare", "overlap"])
+def test_an_interruption_is_one_line(command: str, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"aira_lib.datasets.shards.{command}.{command}", interrupted)
+    place = ("-o", str(tmp_path / "out")) if command == "prepare" else ("--with", str(text))
+    ended = aira("data", command, str(text), *place)
+    assert (ended.code, ended.err.count("\n")) == (130, 1)
+    assert ended.err.startswith("Interrupted; the same command ")
+
+
 def test_no_validation_is_said(text: Path, tmp_path: Path) -> None:
     ended = aira("data", "prepare", str(text), "-o", str(tmp_path / "out"), "--validation-one-in", "1000000")
     assert "no document was held out" in ended.out
@@ -64,7 +76,7 @@ def test_a_tokenizer_that_does_not_convert_says_why(text: Path, tmp_path: Path) 
     ("arguments", "words"),
     [
         (("nowhere", "-o", "out"), "nowhere: no such file or folder"),
-        (("in", "-o", "out", "--tokenizer", "in/a.jsonl"), "is not bytes, words or a tokenizer.json file"),
+        (("in", "-o", "out", "--tokenizer", "in/a.jsonl"), "is not bytes or a tokenizer.json file"),
         (("in", "-o", "out", "--text-field", "body"), "no text in field 'body'"),
         (("in", "-o", "in"), "which is read"),
         (("in", "-o", "gopher://x"), "unknown scheme 'gopher'"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from aira_lib.architecture.scales import scale_named
+from aira_lib.datasets.shards.tokenizer import ByteTokenizer
 from aira_lib.datasets.study import check_shards, data_identity, study_text
 from aira_lib.datasets.text import text_files_corpus
 from aira_lib.errors import UserError
@@ -51,6 +52,15 @@ def test_shards_of_bytes_are_the_text_in_memory(tmp_path: Path) -> None:
     assert np.array_equal(memory.validation.bounds, shards.validation.bounds)
     assert (memory.text_bytes.by, shards.text_bytes.by) == ("tokens", "tokens")
     assert shards.text_bytes.count(np.zeros((3, 5))) == 15
+
+
+def test_a_tokenizer_may_be_called_bytes_as_where_shards_are_made(tmp_path: Path) -> None:
+    digest = ByteTokenizer.entry.digest
+    of_bytes = write_shards(tmp_path / "bytes", SPLITS, vocab_size=300, name="bytes", digest=digest)
+    assert study_text(section(of_bytes, tokenizer="bytes")).text_bytes.by == "tokens"
+    others = write_shards(tmp_path / "others", SPLITS)
+    with pytest.raises(UserError, match=r"tokenizer: bytes: not what made the shards in .*others"):
+        study_text(section(others, tokenizer="bytes"))
 
 
 def test_the_record_says_what_was_read_and_how_often(tmp_path: Path) -> None:
@@ -101,7 +111,8 @@ def test_shards_at_a_time_are_read_to_the_same_tokens(tmp_path: Path) -> None:
         ({"vocab_size": 256}, SPLITS, "vocab_size 256 is smaller than the 300 kinds of tokens"),
         ({"tokens_per_step": 64}, SPLITS, "tokens_per_step 64 is not a multiple of seq_len 128"),
         ({"seq_len": 1555, "tokens_per_step": 1555}, SPLITS, "the text has 1,555 tokens, too few for windows"),
-        ({"seq_len": 500, "tokens_per_step": 500}, SPLITS, "the text has 402 tokens, too few for windows"),
+        ({"seq_len": 500, "tokens_per_step": 500}, SPLITS, "the held-out text has 402 tokens, too few"),
+        ({}, {**SPLITS, "validation": []}, r"the held-out text has 0 tokens, .*smaller --validation-one-in"),
         ({}, {"train": SPLITS["train"]}, "no split 'validation'"),
     ],
 )

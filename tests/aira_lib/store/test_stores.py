@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from aira_lib.errors import StoreError
-from aira_lib.store import Store, open_store
+from aira_lib.store import Holder, Store, open_store
 from aira_lib.store.base import is_temporary, safe_name
 from aira_lib.store.files import disk_errors
 from aira_lib.store.s3 import READS, S3Store
@@ -256,6 +256,14 @@ def test_a_file_where_a_folder_is_needed(tmp_path: Path) -> None:
             action()
         one_line(error, "runs", "a file stands where a folder is needed")
     assert (tmp_path / "runs").read_text() == "not a folder"
+
+
+def test_a_place_where_no_folder_can_be_made_is_told() -> None:
+    store = open_store("/proc/x")
+    for action in (store.check, lambda: store.write("b", b""), lambda: store.take("parts/lock", Holder.here(), 30)):
+        with pytest.raises(StoreError) as error:
+            action()
+        one_line(error, "/proc/x", "cannot be made; choose another folder")
 
 
 def test_a_full_disk_leaves_nothing_half_written(small_disk: Path, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_baseline_may_be_named_and_be_known_by_the_name_of_a_find_with_its_lay
     ("check", "extrapolate", "line"),
     [
         ({"factors": [0.5, 2, 4]}, {}, "factors: 1, the peak itself, is not among them; add it"),
-        ({"factors": [1, 2]}, {}, "factors: at least 3 entry is needed"),
+        ({"factors": [1, 2]}, {}, "factors: at least 3 entries are needed"),
         ({"factors": [1, 2, 2]}, {}, "factors: .*2.0 stands twice"),
         ({"factors": [1, 2, -1]}, {}, "factors.2: input should be greater than 0"),
         (

@@ -192,6 +192,37 @@ def test_the_command_line_shows_adopts_and_verifies(ours: Path, tmp_path: Path) 
     assert "not a manifest of token shards" in aira("data", "inspect", str(ours)).err
 
 
+def test_all_damaged_files_are_named_whichever_is_first(ours: Path) -> None:
+    (ours / "train-00000-000.idx").write_bytes(b"no index")
+    one = aira("data", "inspect", str(ours), "--verify")
+    assert (one.code, one.err) == (1, "")
+    assert "train-00000-000.idx: damaged" in one.out
+    assert "1 file is damaged; put a whole copy there" in one.out
+    (ours / "validation-00000-000.bin").unlink()
+    (ours / "tokenizer.json").write_text("{")
+    more = aira("data", "inspect", str(ours), "--verify")
+    assert (more.code, more.err) == (1, "")
+    for words in ("train-00000-000.idx: damaged", "validation-00000-000.bin: missing", "tokenizer.json: damaged"):
+        assert words in more.out
+    assert "3 files are damaged" in more.out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"end": 350}, r"tokenizer: end 350 is none of its 350 ids"),
+        ({"begin": -1}, r"tokenizer: begin -1 is none of its 350 ids"),
+        ({"vocab_size": "many"}, r"tokenizer\.vocab_size: "),
+    ],
+)
+def test_a_manifest_that_cannot_be_says_what_is_wrong(wrong: dict[str, object], says: str, ours: Path) -> None:
+    content = json.loads((ours / "manifest.json").read_text())
+    content["tokenizer"] |= wrong
+    (ours / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=rf"manifest\.json: not a manifest of token shards \({says}.*put a whole copy"):
+        read_manifest(open_store(str(ours)))
+
+
 def test_plain_arrays_get_the_index_that_their_ends_say(ours: Path, tmp_path: Path) -> None:
     before = read_manifest(open_store(str(ours)))
     for path in [*ours.glob("*.idx"), ours / "manifest.json"]:

@@ -65,6 +65,19 @@ def test_processes_change_nothing(tmp_path: Path) -> None:
     assert compared(uri, tmp_path / "eval.jsonl") == compared(uri, tmp_path / "eval.jsonl", processes=2)
 
 
+def test_damaged_shards_are_not_compared(tmp_path: Path) -> None:
+    uri = prepared(tmp_path, ["alpha beta gamma delta epsilon zeta"])
+    (tmp_path / "eval.jsonl").write_bytes(lines(["alpha beta gamma delta"]))
+    (shard,) = (tmp_path / "out").glob("*.bin")
+    shard.write_bytes(shard.read_bytes().replace(b"beta", b"meta"))
+    with pytest.raises(UserError, match=r"train-00000-000\.bin: damaged: its SHA-256 is .*; put a whole copy"):
+        compared(uri, tmp_path / "eval.jsonl")
+    shard.with_suffix(".idx").unlink()
+    shard.write_bytes(shard.read_bytes().replace(b"meta", b"beta"))
+    with pytest.raises(UserError, match=r"train-00000-000\.idx: missing"):
+        compared(uri, tmp_path / "eval.jsonl")
+
+
 def test_runs_do_not_cross_fields_and_one_field_can_be_chosen(tmp_path: Path) -> None:
     uri = prepared(tmp_path, ["alpha beta gamma delta epsilon zeta"])
     record = {"q": "alpha beta", "choices": ["gamma delta", "x"], "n": 3, "more": {"deep": "beta gamma delta epsilon!"}}

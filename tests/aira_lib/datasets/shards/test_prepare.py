@@ -195,13 +195,17 @@ def test_a_second_run_finds_all_there_and_other_settings_are_refused(tmp_path: P
         prepared(tmp_path / "a.jsonl", tmp_path / "out")
 
 
-def test_what_is_begun_is_not_mixed_with_what_is_changed(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_bytes(lines(TEXTS[:5]) + b"{broken\n")
-    with pytest.raises(UserError, match=r"a\.jsonl:6: not a line of JSON"):
-        prepared(tmp_path / "a.jsonl", tmp_path / "out")
-    (tmp_path / "a.jsonl").write_bytes(lines(TEXTS[:5]))
+def test_what_is_begun_is_not_mixed_with_what_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aira_lib.datasets.shards.estimate.SAMPLE_BYTES", 1000)
+    (tmp_path / "a.jsonl").write_bytes(lines(TEXTS) + b"{broken\n")
+    with pytest.raises(UserError, match=r"a\.jsonl:301: not a line of JSON"):
+        prepared(tmp_path / "a.jsonl", tmp_path / "out", part_bytes=30_000)
+    before = files_of(tmp_path / "out")
+    assert "parts/00000.json" in before
+    (tmp_path / "a.jsonl").write_bytes(lines(TEXTS))
     with pytest.raises(UserError, match=r"a\.jsonl has changed since"):
-        prepared(tmp_path / "a.jsonl", tmp_path / "out")
+        prepared(tmp_path / "a.jsonl", tmp_path / "out", part_bytes=30_000)
+    assert files_of(tmp_path / "out") == before
 
 
 def test_equal_documents_are_taken_once_and_counted(tmp_path: Path) -> None:
@@ -266,9 +270,13 @@ def test_a_plain_file_that_is_long_is_several_documents(tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("name", "data", "says"),
     [
-        ("a.jsonl", lines(TEXTS[:2]) + b"{broken\n", r"a\.jsonl:3: not a line of JSON"),
+        ("a.jsonl", lines(TEXTS[:2]) + b"{broken\n", r"a\.jsonl:3: not a line of JSON.*; mend it, or leave"),
         ("a.jsonl", b'{"content": "x"}\n', r"a\.jsonl:1: .*no text in field 'text'"),
-        ("a.jsonl.gz", gzip.compress(lines(TEXTS))[:-200], r"a\.jsonl\.gz:\d+: "),
+        (
+            "a.jsonl.gz",
+            gzip.compress(lines(TEXTS))[:-200],
+            r"a\.jsonl\.gz:\d+: cannot be read any further \(Trunc.*put a whole copy",
+        ),
         ("a.txt.gz", b"not gzip at all, but long enough", r"a\.txt\.gz: cannot be read"),
         ("a.txt", b"\xff\xfe\xff", "not UTF-8"),
         ("a.parquet", b"not parquet", "cannot be read as Parquet"),
@@ -306,7 +314,26 @@ def test_places_that_cannot_be_are_refused_before_anything_is_written(tmp_path: 
         prepared(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(UserError, match=r"nope\.json"):
         prepared(tmp_path / "in", tmp_path / "out", tokenizer=str(tmp_path / "nope.json"))
+    with pytest.raises(UserError, match="no text in field 'body'"):
+        prepared(tmp_path / "in", tmp_path / "out", text_field="body")
     assert sorted(files_of(tmp_path)) == ["full/letter.doc", "in/a.jsonl"]
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["letter.doc"], "nor is a folder made"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("wrong", [lines(TEXTS) + b"{broken\n", b'{"text": ""}\n'], ids=["broken", "empty"])
+def test_what_left_nothing_made_does_not_stand_in_the_way(
+    wrong: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aira_lib.datasets.shards.estimate.SAMPLE_BYTES", 1000)
+    (tmp_path / "a.jsonl").write_bytes(wrong)
+    with pytest.raises(UserError, match=r"not a line of JSON|no document is left"):
+        prepared(tmp_path / "a.jsonl", tmp_path / "out", shard_tokens=5000)
+    assert (tmp_path / "out" / "parts" / "plan.json").exists()
+    (tmp_path / "a.jsonl").write_bytes(lines(TEXTS[:40]))
+    made = prepared(tmp_path / "a.jsonl", tmp_path / "out", shard_tokens=900_000)
+    assert made == prepared(tmp_path / "a.jsonl", tmp_path / "fresh", shard_tokens=900_000)
+    assert sorted(files_of(tmp_path / "out")) == sorted(files_of(tmp_path / "fresh"))
 
 
 def test_shards_without_training_text_are_none(tmp_path: Path) -> None:
