@@ -35,6 +35,7 @@ STYLE: dict[Any, Any] = {
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 DPI = 144
 WIDTH = 8.6  # inches of a figure that is as wide as its page
+PAGE_REM = 56  # how wide a page shows it at most, see report.css
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,12 @@ def render(name: str, width: float, height: float, draw: Callable[[Canvas], None
         canvas.savefig(
             svg, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
         )
-    return Figure(name, _clean(svg.getvalue()), canvas)
+    return Figure(name, _at_most(_clean(svg.getvalue()), width), canvas)
+
+
+def _at_most(svg: str, width: float) -> str:
+    """Have a page show no figure larger than one of the full width, whose letters would grow with it."""
+    return svg.replace("<svg ", f'<svg style="max-width: {PAGE_REM * width / WIDTH:.4g}rem" ', 1)
 
 
 def _clean(svg: str) -> str:
