@@ -24,6 +24,14 @@ settings.load_profile("aira")
 os.environ.setdefault("AIRA_TRUST_AGENTS", "1")
 
 
+@pytest.fixture(autouse=True)
+def no_group_of_ranks_is_left() -> Iterator[None]:
+    """What shards a model in this process joins a group of one rank, which the next test must not find."""
+    yield
+    if (distributed := sys.modules.get("torch.distributed")) and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Modules with slow tests come first: what is short fills the gaps of two processes at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
