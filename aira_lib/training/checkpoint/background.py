@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Generic, TypeVar
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -36,3 +37,23 @@ class Background(Generic[T]):
     def close(self) -> None:
         """End the thread when its work is done."""
         self._thread.shutdown()
+
+
+class InBackground:
+    """A ``with`` block around what works beside it, in `_background`: its end waits for all, unless it is an error."""
+
+    _background: Background[Any]
+
+    def wait(self) -> None:
+        """Return when all is done."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self.wait()
+        finally:
+            self._background.close()

@@ -83,12 +83,7 @@ def read_into(folder: Path, part: Part, group: "ProcessGroup | None") -> None:
 def read_part(folder: Path) -> Part:
     """Read a whole part on the CPU of one process. Its files must have been compared with the manifest."""
     metadata = _Reader(folder).read_metadata()
-    flat: Part = {
-        name: None
-        if isinstance(stored, BytesStorageMetadata)
-        else torch.empty(stored.size, dtype=stored.properties.dtype)
-        for name, stored in metadata.state_dict_metadata.items()
-    }
+    flat: Part = {name: _empty(stored) for name, stored in metadata.state_dict_metadata.items()}
     try:
         with _quiet():
             load(flat, storage_reader=_Reader(folder), planner=_Planner(flatten_state_dict=False), no_dist=True)

@@ -2,10 +2,9 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from aira_lib.records import FileEntry
-from aira_lib.training.checkpoint.background import Background
+from aira_lib.training.checkpoint.background import Background, InBackground
 from aira_lib.training.checkpoint.canonical import Part, Shards, not_finite, snapshot, write_part
 from aira_lib.training.checkpoint.manifest import measured_beside
 from aira_lib.training.checkpoint.pushing import PATIENCE, Push, Pushing
@@ -14,7 +13,7 @@ from aira_lib.training.checkpoint.retention import drop_old
 from aira_lib.training.checkpoint.writing import beginning, finish, tell_not_finite
 
 
-class Checkpoints:
+class Checkpoints(InBackground):
     """The checkpoints of a run, one save at a time.
 
     `save` copies the state, then a thread writes, hashes and pushes it; what goes wrong there is raised by the next
@@ -91,16 +90,6 @@ class Checkpoints:
         """
         self._background.collect()
         self._pushing.flush()
-
-    def __enter__(self) -> "Checkpoints":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        try:
-            if kind is None:
-                self.wait()
-        finally:
-            self._background.close()
 
     def _write(self, step: int, state: Mapping[str, Shards], beside: Sequence[FileEntry]) -> bool:
         """Write a checkpoint into the workspace and remove those that need not stay; False where it is not finite."""

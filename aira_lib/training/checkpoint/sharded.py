@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from aira_lib.records import FileEntry
 from aira_lib.store.files import file_entry
 from aira_lib.training.checkpoint import dcp
-from aira_lib.training.checkpoint.background import Background
+from aira_lib.training.checkpoint.background import Background, InBackground
 from aira_lib.training.checkpoint.canonical import Part, Shards, check_part, not_finite
 from aira_lib.training.checkpoint.group import RankGroup
 from aira_lib.training.checkpoint.manifest import (
@@ -44,7 +43,7 @@ LONGEST_PAUSE = 2.0
 """Seconds after which ranks that wait for a save ask each other again."""
 
 
-class ShardedCheckpoints:
+class ShardedCheckpoints(InBackground):
     """The checkpoints of a run of several ranks: `aira_lib.training.checkpoint.Checkpoints`, but collective.
 
     All ranks call each method at the same step, whatever their clocks say; what goes wrong on one is raised on all.
@@ -155,16 +154,6 @@ class ShardedCheckpoints:
         """
         self._collect()
         self._flush()
-
-    def __enter__(self) -> "ShardedCheckpoints":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        try:
-            if kind is None:
-                self.wait()
-        finally:
-            self._background.close()
 
     def _collect(self) -> bool:
         """Whether the save of all ranks was good, which may take its time: only a rank that says nothing is silent."""
