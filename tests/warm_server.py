@@ -89,15 +89,21 @@ def become(module: str, arguments: list[str], env: Mapping[str, str], keep: tupl
         os._exit(code)
 
 
+def importing() -> bool:
+    """Whether a thread was in an import when this process was forked: its locks have nobody here to open them."""
+    locks = [each() for each in vars(importlib._bootstrap)["_module_locks"].values()]
+    return any(lock is not None and lock.owner is not None for lock in locks)
+
+
 class _Popen(subprocess.Popen[Any]):
-    """Forks a Python that is to run a module: what it would import is there."""
+    """Forks a Python that is to run a module: what it would import is there. Starts it cold amid another's import."""
 
     def __init__(self, args: Any, **options: Any) -> None:
         if list(args[:2]) == [sys.executable, "-m"]:
             env, keep = options.get("env") or os.environ, tuple(options.get("pass_fds", ()))
             sys.stdout.flush()
             sys.stderr.flush()
-            options["preexec_fn"] = lambda: become(args[2], args[3:], env, keep)
+            options["preexec_fn"] = lambda: None if importing() else become(args[2], args[3:], env, keep)
         super().__init__(args, **options)
 
 
