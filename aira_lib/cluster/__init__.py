@@ -1,0 +1,1 @@
+"""What AIRA needs to know of a Kubernetes cluster, and how it speaks with it."""

@@ -1,0 +1,1 @@
+"""A study on a cluster: it is cut into runs that fit, started, watched and found again."""
