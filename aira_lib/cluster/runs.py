@@ -213,9 +213,10 @@ class RunsApi:
 
 def _by_kubernetes(namespace: str) -> Workflows:
     def names(run_id: str) -> Sequence[str]:
-        from aira_lib.cluster.api import WORKFLOWS, connect
+        from aira_lib.cluster.api import connect
+        from aira_lib.cluster.kinds import WORKFLOWS
 
-        found = connect(namespace).list(WORKFLOWS, f"pipeline/runid={run_id}")
+        found = connect(namespace).find(WORKFLOWS, f"pipeline/runid={run_id}")
         return [each["metadata"]["name"] for each in found]
 
     return names
