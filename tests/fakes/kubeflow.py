@@ -2,7 +2,7 @@
 
     with FakeKubernetes() as cluster, FakeKubeflow(cluster) as kubeflow:
         kubeflow.add_pipeline("aira", "v1", spec)
-        kubeflow.progress(run_id, "RUNNING"); kubeflow.progress(run_id, "FAILED", tasks=[{"display_name": "begin", ...}])
+        kubeflow.progress(run_id, "FAILED", tasks=[{"display_name": "begin", "state": "FAILED"}], error="no")
         kubeflow.executor = lambda run: "SUCCEEDED"   # in a thread for each new run: PENDING, RUNNING, what it says
         kubeflow.between.append(function)             # called with a run between its Workflow and its row
         kubeflow.tokens = {"secret"}                  # else 401
@@ -10,9 +10,9 @@
 
 It keeps the order of effects of the real CreateRun (kubeflow/pipelines, backend/src/apiserver/resource): experiment and
 pipeline are looked up, the Workflow is created under a new name with the label pipeline/runid, and only then the row
-is inserted. A run id that is taken is found out by the insertion alone: the answer is 500, and the second Workflow runs
-and reports into the first one's row. A caller's run_id is kept; parameters over `max_parameter_bytes` are 400; a run that
-goes on has finished_at 1970-01-01; numbers of parameters come back as doubles; an empty field is left out.
+is inserted. A run id that is taken is found out by the insertion alone: the answer is 500, and the second Workflow
+runs and reports into the first one's row. A caller's run_id is kept; parameters over `max_parameter_bytes` are 400; a
+run that goes on has finished_at 1970-01-01; numbers of parameters come back as doubles; an empty field is left out.
 """
 
 import json
@@ -264,7 +264,8 @@ class FakeKubeflow(FakeServer):
             "apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow",
             "metadata": {
                 "generateName": f"{spec.get('pipelineInfo', {}).get('name', 'pipeline')}-", "namespace": self.namespace,
-                "labels": {RUN_LABEL: run["run_id"]}, "annotations": {"pipelines.kubeflow.org/run_name": run["display_name"]},
+                "labels": {RUN_LABEL: run["run_id"]},
+                "annotations": {"pipelines.kubeflow.org/run_name": run["display_name"]},
             },
             "spec": {"serviceAccountName": run.get("service_account") or "pipeline-runner"},
         }  # fmt: skip
@@ -275,7 +276,7 @@ class FakeKubeflow(FakeServer):
             if run["run_id"] in self.runs:
                 raise Refused(
                     13,
-                    "Failed to create a run: InternalServerError: Failed to store run to table: UNIQUE constraint failed",
+                    "Failed to create a run: InternalServerError: Failed to store run: duplicate entry",
                 )
             made = {
                 **run, "runtime_config": _doubles(run.get("runtime_config") or {}), "storage_state": "AVAILABLE",

@@ -1,7 +1,7 @@
 """A Kubernetes API server over real HTTP, without kubelets and controllers.
 
     with FakeKubernetes(namespaces=("aira",)) as cluster:
-        cluster.kubeconfig(path)                      # of an administrator; user="system:serviceaccount:aira:x": of that
+        cluster.kubeconfig(path)                      # of an administrator, or of user="system:serviceaccount:aira:x"
         cluster.register("trainer.kubeflow.org", "v1alpha1", "TrainJob", "trainjobs", schema=..., immutable=("spec.x",))
         cluster.fail("POST .*/leases$", 429, retry_after=1); cluster.drop("POST .*/jobs$"); cluster.break_connections()
         cluster.compact()                             # watches from before now are told 410 Gone
@@ -69,13 +69,14 @@ class FakeKubernetes(FakeServer):
         """Write a file that KUBECONFIG may name."""
         token = f"token-{uuid.uuid4().hex}"
         self._users[token] = user
+        both = {"cluster": "fake", "user": "fake"}
         path.write_text(
             yaml.safe_dump(
                 {
                     "apiVersion": "v1", "kind": "Config", "current-context": "fake",
                     "clusters": [{"name": "fake", "cluster": {"server": self.url}}],
                     "users": [{"name": "fake", "user": {"token": token}}],
-                    "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake", "namespace": namespace}}],
+                    "contexts": [{"name": "fake", "context": {**both, "namespace": namespace}}],
                 }
             )
         )  # fmt: skip
@@ -460,6 +461,11 @@ def _strict(kind: Kind, manifest: Json, request: Request) -> None:
             "BadRequest",
             f"{kind.name} in version {kind.api_version} cannot be handled: strict decoding error: {lines}",
         )
+
+
+def _list(kind: Kind, items: list[Json], version: str = "") -> Json:
+    metadata = {"resourceVersion": version} if version else {}
+    return {"kind": f"{kind.name}List", "apiVersion": kind.api_version, "metadata": metadata, "items": items}
 
 
 def _own_version(body: Json) -> str | None:

@@ -165,7 +165,7 @@ class Objects:
             for field_name, value in wanted.items():
                 if value and old["metadata"][field_name] != value:
                     have = old["metadata"][field_name]
-                    message = f"Precondition failed: {field_name} in precondition: {value}, {field_name} in object meta: {have}"
+                    message = f"Precondition failed: {field_name} in precondition: {value}, in object meta: {have}"
                     raise ApiError(409, "Conflict", message, name=name, kind=kind.plural)
             if dry:
                 return old

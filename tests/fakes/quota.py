@@ -10,7 +10,8 @@ from tests.fakes.objects import ApiError, Objects
 
 _UNITS = {
     "": Decimal(1), "m": Decimal("0.001"), "k": Decimal(10) ** 3, "M": Decimal(10) ** 6, "G": Decimal(10) ** 9,
-    "T": Decimal(10) ** 12, "Ki": Decimal(2) ** 10, "Mi": Decimal(2) ** 20, "Gi": Decimal(2) ** 30, "Ti": Decimal(2) ** 40,
+    "T": Decimal(10) ** 12, "Ki": Decimal(2) ** 10, "Mi": Decimal(2) ** 20, "Gi": Decimal(2) ** 30,
+    "Ti": Decimal(2) ** 40,
 }  # fmt: skip
 _NAMED = ("limits.cpu", "limits.memory", "requests.cpu", "requests.memory", "cpu", "memory")
 

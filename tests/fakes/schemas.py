@@ -1,4 +1,4 @@
-"""Schemas of custom resources: what they do not name is pruned (or refused, where a client asks), the rest is checked."""
+"""Schemas of custom resources: what they do not name is pruned, or refused where a client asks; the rest is checked."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -54,7 +54,7 @@ def problem(value: Any, schema: dict[str, Any]) -> str:
 
 
 def _plain(schema: Any) -> Any:
-    """OpenAPI's `nullable` and "int or string" in words of JSON Schema; formats that JSON Schema lacks are no matter."""
+    """OpenAPI's `nullable` and "int or string" in words of JSON Schema, without formats."""
     if isinstance(schema, list):
         return [_plain(each) for each in schema]
     if not isinstance(schema, dict):

@@ -46,7 +46,7 @@ def test_a_second_run_of_an_id_leaves_a_workflow_that_reports_into_the_first_one
     wanted = a_run()
     assert call(kubeflow, "POST", "runs", wanted)[0] == 200
     assert call(kubeflow, "POST", "runs", wanted)[0] == 500
-    first, second = kubeflow.workflows(wanted["run_id"])
+    _, second = kubeflow.workflows(wanted["run_id"])
     kubeflow.report(second["metadata"]["name"], "FAILED")
     assert kubeflow.state(wanted["run_id"]) == "FAILED"
 
