@@ -45,7 +45,7 @@ def submit(
         return
     submitted = Submitter(there, runs, connect(there.kubeflow.namespace)).submit(wanted)
     if submitted.run is None:
-        print(f"{wanted.name}: never started, and not to be (state: terminated)")
+        _say(f"{wanted.name}: {_without_run(submitted.before, wanted.file.attempt, file)}")
         return
     run = submitted.run
     how = "started" if submitted.new else f"was there already: {summary(run)}"
@@ -82,7 +82,7 @@ def export(
 def list_runs(
     cluster: ClusterFile,
     most: Annotated[int, typer.Option(min=1, max=10_000, help="Runs at most, newest first.")] = 20,
-    every: Annotated[bool, typer.Option("--all", help="Parts of runs and runs of others, too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Those of other experiments, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List runs of the cluster's experiment, newest first."""
@@ -140,6 +140,12 @@ def _runs(cluster: "Cluster") -> "RunsApi":
     from aira_lib.cluster.runs import RunsApi
 
     return RunsApi(cluster)
+
+
+def _without_run(before: str | None, attempt: int, file: Path) -> str:
+    if before:
+        return f"{before}, and deleted since; to run it again, raise attempt ({attempt}) in {file}"
+    return "never started, and not to be (state: terminated)"
 
 
 def _run(runs: "RunsApi", run_id: str) -> "Run":

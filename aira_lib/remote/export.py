@@ -24,8 +24,8 @@ def exported(run: Run, runs: RunsApi) -> str:
     names = runs.version_names(*run.version) if run.version else None
     if names is None:
         raise UserError(
-            f"run {run.id}: Kubeflow has no version of a pipeline that it is of, so no run file can name one (a part of "
-            "another run has none); export the run that a person started"
+            f"run {run.id}: it is of no version of a pipeline that Kubeflow has, so no run file can name it (as a part "
+            "of another run); export the run that a person started"
         )
     if unknown := sorted(set(run.parameters) - set(_KNOWN)):
         raise UserError(f"run {run.id}: a run file has no {', '.join(unknown)}; its pipeline is none of AIRA's")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aira_lib.cluster.api import Kubernetes
-from aira_lib.cluster.claim import SECONDS, claimed
+from aira_lib.cluster.claim import SECONDS, claimed, done_before, note_done
 from aira_lib.cluster.rest import Unanswered
 from aira_lib.cluster.run import NewRun, Run, Version
 from aira_lib.cluster.runs import RunsApi
@@ -26,10 +26,17 @@ MOST_PARAMETER_BYTES = 10_000
 
 @dataclass(frozen=True)
 class Submitted:
-    """What came of a run file: the run (None: it is to be terminated, and was never started), and whether it is new."""
+    """What came of a run file.
+
+    Attributes:
+        run: The run; None: there is none any more, or it was never started and is not to be.
+        new: Whether it was started just now.
+        before: What was done before, where its run is gone.
+    """
 
     run: Run | None
     new: bool
+    before: str | None = None
 
 
 class Submitter:
@@ -55,9 +62,11 @@ class Submitter:
         Raises:
             UserError: it is refused; or (exit code 75) nobody knows yet whether it was started.
         """
-        if (found := self._runs.started(wanted.run_id)) is None and wanted.file.state == "running":
-            return self._start(wanted)
-        if found and wanted.file.state == "terminated":
+        if (found := self._runs.started(wanted.run_id)) is None:
+            before = done_before(self._kubernetes, lease_of(wanted))
+            return self._start(wanted) if wanted.file.state == "running" and not before else _gone(before)
+        note_done(self._kubernetes, lease_of(wanted), _started(found))
+        if wanted.file.state == "terminated":
             self._runs.terminate(found.id)
             found = self._runs.get(found.id) or found
         return Submitted(found, False)
@@ -70,12 +79,22 @@ class Submitter:
         with claimed(self._kubernetes, lease_of(wanted), self._is_there(wanted), self._granted, self._pause) as claim:
             if (found := self._runs.started(wanted.run_id)) is not None:
                 return Submitted(found, False)
-            if claim is None:  # it was there a moment ago
-                raise UserError(f"run {wanted.run_id}: it was deleted while it was submitted; submit it again")
-            return Submitted(self._runs.create(run, before=claim.renew), True)
+            if claim is None or claim.done:  # it was there, and was deleted a moment ago
+                return _gone(done_before(self._kubernetes, lease_of(wanted)))
+            made = self._runs.create(run, before=claim.renew)
+            claim.note(_started(made))
+            return Submitted(made, True)
 
     def _is_there(self, wanted: Wanted) -> Callable[[], bool]:
         return lambda: self._runs.get(wanted.run_id) is not None
+
+
+def _started(run: Run) -> str:
+    return f"run {run.id} was started at {run.created.isoformat() if run.created else 'an unknown time'}"
+
+
+def _gone(before: str | None) -> Submitted:
+    return Submitted(None, False, before)
 
 
 def lease_of(wanted: Wanted) -> str:
