@@ -5,6 +5,7 @@ second time would do (see `aira_lib.cluster.runs`). urllib3 comes with boto3, so
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -91,6 +92,7 @@ class Rest:
     def _pool(self) -> "urllib3.PoolManager":
         import urllib3
 
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # not a line for each read that is repeated
         return urllib3.PoolManager(timeout=urllib3.Timeout(connect=10.0, read=self._seconds))
 
     def _send(

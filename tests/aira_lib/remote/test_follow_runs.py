@@ -41,7 +41,7 @@ def test_each_change_is_told_once_and_an_absence_of_the_server_is_waited_for(the
     said: list[str] = []
     run = follow(there.runs(), run_id, said.append, pause=lambda seconds: next(steps)())
     assert run.state == "FAILED"
-    lines = [line.split("  ", 1)[1].strip() for line in said]
+    lines = [line.strip().split("  ", 1)[1] for line in said]
     assert lines[:3] == ["run: pending", "begin: succeeded", "run: running"]
     assert sum("does not answer" in line for line in lines) == 1
     assert lines[-2:] == ["searches: failed (3 of 20 failed)", "run: failed (stopped; searches: 3 of 20 failed)"]
