@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import yaml
 
 from aira_lib.cluster import claim
 from aira_lib.cluster.connection import Connection
@@ -14,6 +15,7 @@ from aira_lib.cluster.rest import Rest, Unanswered
 from aira_lib.errors import UserError
 from aira_lib.remote.submit import dryrun, lease_of
 from tests.aira_lib.remote.platform import Platform
+from tests.builders import TINY_STUDY
 
 FILE = "name: first\npipeline: aira-compose\npreset: smoke\noverrides: {proxy.epochs: 3}\n"
 
@@ -264,8 +266,7 @@ def test_a_dry_run_needs_no_server(there: Platform) -> None:
 
 def test_kubeflows_mlflow_plugin_is_given_the_experiment_of_the_study(there: Platform) -> None:
     there.cluster = there.cluster_with(tracking={"uri": "http://mlflow.example", "plugin": True})
-    study = {"name": "tiny", "task": {"layers": 4}}
-    wanted = there.wanted(f"name: first\npipeline: aira-compose\nstudy: {study}\n")
+    wanted = there.wanted(yaml.safe_dump({"name": "first", "pipeline": "aira-compose", "study": TINY_STUDY}))
     there.submitter().submit(wanted)
     sent = next(one.json() for one in there.kubeflow.requests if str(one) == "POST /apis/v2beta1/runs")
     assert sent["plugins_input"] == {"mlflow": {"experiment_name": "aira/tiny"}}
