@@ -12,6 +12,7 @@ from aira_lib.cluster import claim
 from aira_lib.cluster.connection import Connection
 from aira_lib.cluster.kinds import LEASES
 from aira_lib.cluster.rest import Rest, Unanswered
+from aira_lib.cluster.runs import RUN_LABEL
 from aira_lib.errors import UserError
 from aira_lib.remote.submit import dryrun, lease_of
 from tests.aira_lib.remote.platform import Platform
@@ -270,3 +271,25 @@ def test_kubeflows_mlflow_plugin_is_given_the_experiment_of_the_study(there: Pla
     there.submitter().submit(wanted)
     sent = next(one.json() for one in there.kubeflow.requests if str(one) == "POST /apis/v2beta1/runs")
     assert sent["plugins_input"] == {"mlflow": {"experiment_name": "aira/tiny"}}
+
+
+def test_who_takes_over_from_a_process_that_died_looks_for_what_it_left(
+    there: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = there.wanted(FILE)
+    clock = Clock()
+    monkeypatch.setattr(claim, "time", clock)
+    assert claim.Claim(there.client(), lease_of(wanted), seconds=1).create()
+
+    def sleep(seconds: float) -> None:
+        """While it is waited for, its request makes a Workflow, and its server no row."""
+        if not there.workflow_names(wanted.run_id):
+            labels = {RUN_LABEL: wanted.run_id}
+            metadata = {"name": "left-behind", "namespace": "aira", "labels": labels}
+            there.kubernetes.put({"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": metadata})
+        clock.now += seconds
+
+    monkeypatch.setattr(clock, "sleep", sleep)
+    with pytest.raises(UserError, match="delete workflow left-behind"):
+        there.submitter(pause=0.3).submit(wanted)
+    assert there.workflow_names(wanted.run_id) == ["left-behind"]
