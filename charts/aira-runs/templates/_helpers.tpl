@@ -58,6 +58,7 @@ podFailurePolicy:
   - action: Ignore
     onPodConditions:
     - type: DisruptionTarget
+      status: "True"
 template:
   metadata:
     labels: {{- include "aira-runs.labels" .root | nindent 6 }}
