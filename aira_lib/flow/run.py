@@ -135,6 +135,11 @@ def fetch(uri: str, settings: Settings, unread: Sequence[str] = ()) -> Input:
     return Input(manifest, folder.fetch(settings.scratch, unread=unread))
 
 
+def stage_of(uri: str) -> str:
+    """The stage whose record lies at a URI; nothing is read."""
+    return uri.rpartition("/")[0].rpartition("/")[2]
+
+
 def keys_of(records: Sequence[str], settings: Settings) -> list[str]:
     """Keys of finished records, as their manifests say.
 

@@ -11,6 +11,8 @@ from kfp import compiler, local
 from kfp.compiler.compiler_utils import KubernetesManifestOptions
 from kfp.dsl.base_component import BaseComponent
 
+from aira_lib.flow.outcomes import RunFolder
+from aira_lib.flow.texts import write_study
 from aira_lib.settings import hold_lifeline
 from aira_lib.study import Study
 from pipelines.compose.pipeline import compose_pipeline
@@ -24,6 +26,7 @@ def main() -> None:
     parser.add_argument("--store", default="runs", help="folder, file:// or s3:// where records are kept")
     parser.add_argument("--parallelism", type=int, default=2, help="searches or pretraining points at once")
     parser.add_argument("--points-at-once", type=int, help="of pretraining points, where they take more than others")
+    parser.add_argument("--name", default="local", help="of the run of the study: what becomes of its units (run)")
     parser.add_argument("--kubernetes", action="store_true", help="compile to Kubernetes objects")
     parser.add_argument("--output", type=Path, required=True, help="pipeline root (run) or YAML file (compile)")
     args = parser.parse_args()
@@ -37,10 +40,11 @@ def main() -> None:
         hold_lifeline()
         runner = local.SubprocessRunner(use_venv=False)
         local.init(runner, pipeline_root=str(args.output), raise_on_error=True)
-        trains = bool(Study.model_validate_json(study).trainable_scales())
-        compose_pipeline(args.parallelism, trains=trains, points_at_once=args.points_at_once)(
-            study=study, store=args.store
-        )
+        read = Study.model_validate_json(study)
+        RunFolder(args.store, read, args.name).forget()  # what failed is tried again
+        trains = bool(read.trainable_scales())
+        pipeline = compose_pipeline(args.parallelism, trains=trains, points_at_once=args.points_at_once, run=args.name)
+        pipeline(study=write_study(read, args.store), store=args.store)
 
 
 def _as_manifests(pipeline: BaseComponent, output: Path) -> None:
