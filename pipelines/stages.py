@@ -1,33 +1,27 @@
-"""What pipelines make of the rows of the stages: components, and what these take of what others left."""
+"""What pipelines make of the rows of the stages: tasks of their components."""
 
 import os
-from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from aira_lib.flow.stage import Stage, stages_read
+from aira_lib.flow.stage import Stage
 from aira_lib.registry import PLUGINS_VARIABLE
 
-FURTHER = "further"
-"""The report's parameter for records of stages that it does not know by themselves."""
+RUN = "run"
+"""The parameter for the name of the run of the study, under which is kept what became of its units."""
 
 
 def component_of(stage: Stage) -> Any:
-    """The Kubeflow component of a stage."""
-    module, _, name = stage.component.partition(":")
-    return getattr(import_module(module), name)
+    """The Kubeflow component of a stage.
 
-
-def read_by(stage: Stage, left: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-    """The arguments of a stage's component: what the stages that it reads left, by the names of that.
-
-    Args:
-        stage: whose.
-        left: by stage, what makes what it left. It is made anew for each reader: kfp changes a list that it collects.
+    Raises:
+        ValueError: it has no parameter for the name of the run.
     """
-    takes = component_of(stage).component_spec.inputs
-    reads = [other for other in stages_read(stage) if other.name in left]
-    return {other.leaves: left[other.name]() for other in reads if other.leaves in takes}
+    module, _, name = stage.component.partition(":")
+    component = getattr(import_module(module), name)
+    if RUN not in component.component_spec.inputs:
+        raise ValueError(f"{stage.component}: a component hands its parameter {RUN!r} on to run_text; give it one")
+    return component
 
 
 def with_plugins(task: Any) -> Any:
@@ -35,8 +29,3 @@ def with_plugins(task: Any) -> Any:
     if plugins := os.environ.get(PLUGINS_VARIABLE):
         task.set_env_variable(PLUGINS_VARIABLE, plugins)
     return task
-
-
-def labels_of(study: str, stage: str) -> dict[str, str]:
-    """Of a task's pod: quotas and costs are told apart by them."""
-    return {"aira/study": study, "aira/stage": stage}

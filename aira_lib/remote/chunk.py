@@ -113,7 +113,7 @@ def pods_of_tasks(pods: Mapping[str, Pod]) -> dict[str, Pod]:
 
 def _waiting(pod: Pod) -> Pod:
     variables = {name: value for name, value in pod.variables.items() if name != GPUS}
-    variables |= {name: "1" for name in ("AIRA_THREADS", "OMP_NUM_THREADS")}
+    variables |= dict.fromkeys(("AIRA_THREADS", "OMP_NUM_THREADS"), "1")
     return replace(
         pod, cores=1, memory_gib=4, gpus=0, shm_gib=1, disk_gib=20, nodes=1, node_selector={}, tolerations=(),
         deadline_seconds=pod.deadline_seconds + 24 * HOUR, variables=variables,

@@ -21,8 +21,6 @@ class StageCost:
     Attributes:
         estimate: Of the stage.
         gpus: Whether its pods have any.
-        gpu_hours: On these, of an H100 at about 40 % of its peak.
-        core_hours: Of pods without.
     """
 
     estimate: StageEstimate
@@ -30,10 +28,12 @@ class StageCost:
 
     @property
     def gpu_hours(self) -> float:
+        """Hours of an H100 at about 40 % of its peak."""
         return self.estimate.flops / GPU_FLOPS_PER_SECOND / 3600 if self.gpus else 0.0
 
     @property
     def core_hours(self) -> float:
+        """Hours of a core, where pods have no GPU."""
         return 0.0 if self.gpus else self.estimate.seconds / 3600
 
 

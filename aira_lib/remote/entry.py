@@ -24,16 +24,14 @@ from aira_lib.flow.texts import read_study, write_list
 from aira_lib.remote.begin import begin
 from aira_lib.remote.chunk import Chunk
 from aira_lib.remote.fan_out import FanOut, Orders
-from aira_lib.remote.loop import LoopName, loop_of
+from aira_lib.remote.loop import loop_of
 from aira_lib.settings import Settings, hold_lifeline
 
 TOLD = 143
 """Exit code of a process that was told to end, and may be started again."""
 
 
-def begin_text(
-    preset: str, study: str, overrides: Mapping[str, Any], store: str, confirm_cost: str, plan: str
-) -> str:
+def begin_text(preset: str, study: str, overrides: Mapping[str, Any], store: str, confirm_cost: str, plan: str) -> str:
     """See `aira_lib.remote.begin.begin`.
 
     Args:
@@ -59,7 +57,7 @@ def begin_text(
 
 
 def fan_out_text(
-    loop: LoopName, study: str, store: str, run: str, designs: str = "", at_once: int = 20, start: bool = True
+    loop: str, study: str, store: str, run: str, designs: str = "", at_once: int = 20, start: bool = True
 ) -> str:
     """Have the units of a loop of a study made on the cluster; the text that stands for the list of their records.
 
@@ -73,7 +71,7 @@ def fan_out_text(
         start: False: nothing is started; what is not there is refused.
 
     Raises:
-        SystemExit: code 2 after one line on stderr, for anything a user can mend; 143 where this process is told to end.
+        SystemExit: code 2 after one line on stderr, for anything a user can mend; 143 where it is told to end.
     """
     with one_line_errors():
         cluster = cluster_here()
@@ -109,8 +107,9 @@ def _say(line: str) -> None:
 
 @contextmanager
 def _ending(fan_out: FanOut) -> Iterator[None]:
-    """End when told to; runs that were started go on, and whoever is started next adopts them, unless somebody cancelled
-    all of it.
+    """End when told to; runs that were started go on, for whoever is started next to adopt them.
+
+    Unless somebody cancelled all of it.
     """
 
     def end(number: int, frame: object) -> None:
@@ -124,5 +123,3 @@ def _ending(fan_out: FanOut) -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
-
-

@@ -139,7 +139,9 @@ class FanOut:
             if not (items := self._open()):
                 break
             if number:
-                self._say(f"{len(items)} {self.loop.name} ended without a word, such as in a pod that was killed: again")
+                self._say(
+                    f"{len(items)} {self.loop.name} ended without a word, such as in a pod that was killed: again"
+                )
             self._watch(self._planned(f"{attempt}-{number}", items, most), most)
         for item in self._open():
             self._fail(item, self._lost.get(item.name, "its run was not there any more"))
@@ -147,7 +149,7 @@ class FanOut:
         return self._made()
 
     def stop_with_parent(self) -> None:
-        """End the runs that are at work if the run that this is a task of was cancelled; else they are to be adopted."""
+        """End the runs that are at work if the run that this is a task of was cancelled; others are to be adopted."""
         parent = self._runs.get(self.orders.parent)
         if parent is None or parent.state not in ("CANCELING", "CANCELED"):
             return

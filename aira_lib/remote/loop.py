@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from aira_lib.errors import UserError
+from aira_lib.errors import UserError, nearest
 from aira_lib.flow.outcomes import Outcomes, RunFolder
 from aira_lib.flow.run import fetch
 from aira_lib.flow.stage import Stage, Unit, stages_in_order
@@ -14,7 +13,6 @@ from aira_lib.remote.chunk import Item
 from aira_lib.settings import Settings
 from aira_lib.study import Study
 
-LoopName = Literal["searches", "points"]
 _PER = {"searches": "search", "points": "point"}
 _PARAMETERS = {"searches": "unit", "points": "point"}
 
@@ -31,7 +29,7 @@ class Loop:
         points: Those of the items; none of searches.
     """
 
-    name: LoopName
+    name: str
     study: Study
     stages: tuple[Stage, ...]
     items: tuple[Item, ...]
@@ -63,7 +61,7 @@ class Loop:
         return any(item.name in of.failed for of in of_each) or all(item.name in of.made for of in of_each)
 
 
-def loop_of(name: LoopName, study: Study, designs: str, settings: Settings) -> Loop:
+def loop_of(name: str, study: Study, designs: str, settings: Settings) -> Loop:
     """A loop of a study.
 
     Args:
@@ -73,8 +71,10 @@ def loop_of(name: LoopName, study: Study, designs: str, settings: Settings) -> L
         settings: where records are.
 
     Raises:
-        UserError: the record of the designs is not there.
+        UserError: there is no such loop, or the record of the designs is not there.
     """
+    if name not in _PER:
+        raise UserError(f"loop {name!r}: there is none{nearest(name, _PER)}")
     stages = tuple(stage for stage in stages_in_order() if stage.per == _PER[name])
     if name == "searches":
         return Loop(name, study, stages, tuple(Item(unit.name, unit.name) for unit in search_units(study)))

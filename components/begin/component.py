@@ -1,4 +1,4 @@
-"""The first task on a cluster: it finds the study that is meant, says what that costs, and stops unless it is wanted."""
+"""The first task on a cluster: it finds the study that is meant, says what that costs, and may stop there."""
 
 from kfp import dsl
 
@@ -7,7 +7,7 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def begin(
-    preset: str, study: str, overrides: dict, store: str, confirm_cost: str, plan: dsl.Output[dsl.Markdown]
+    preset: str, study: str, overrides: dict[str, object], store: str, confirm_cost: str, plan: dsl.Output[dsl.Markdown]
 ) -> str:
     """Keep the study in the store and return the text that stands for it: URI#SHA-256.
 

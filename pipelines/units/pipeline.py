@@ -6,10 +6,10 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.pipeline_config import PipelineConfig
 
-from aira_lib.flow.stage import STAGES
+from aira_lib.flow.stage import STAGES, stages_read
 from aira_lib.remote.chunk import Chunk
 from components.task import fitted
-from pipelines.stages import component_of, labels_of, read_by, with_plugins
+from pipelines.stages import component_of, with_plugins
 
 
 def units_pipeline(chunk: Chunk) -> Callable[..., Any]:
@@ -24,13 +24,14 @@ def units_pipeline(chunk: Chunk) -> Callable[..., Any]:
     def units() -> None:
         """Make units of a study; those that exist are found."""
         given = {"study": chunk.reference, "store": chunk.store, "run": chunk.run}
-        left: dict[str, Callable[[], Any]] = {}
+        left: dict[str, Any] = {}
         with dsl.ParallelFor(list(chunk.items), parallelism=chunk.at_once) as item:
             for name, pod in chunk.pods.items():
                 stage = STAGES.named(name)
-                task = component_of(stage)(**given, **{chunk.parameter: item}, **read_by(stage, left))
-                left[name] = lambda output=task.output: output
-                fitted(with_plugins(task), pod, labels_of(chunk.study, name))
+                reads = {other.leaves: left[other.name] for other in stages_read(stage) if other.name in left}
+                task = component_of(stage)(**given, **{chunk.parameter: item}, **reads)
+                left[name] = task.outputs["Output"]
+                fitted(with_plugins(task), pod, {"aira/study": chunk.study, "aira/stage": name})
 
     pipeline: Callable[..., Any] = dsl.pipeline(name=chunk.name, pipeline_config=config)(units)
     return pipeline
