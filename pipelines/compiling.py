@@ -1,7 +1,6 @@
 """Compile a pipeline of a cluster to a file: for upload in Kubeflow's UI, or as Kubernetes objects for git."""
 
 import argparse
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,8 +60,9 @@ def write_pipeline(
     """Write a pipeline that was built for a cluster (see `compile_form`)."""
     compiler.Compiler().compile(pipeline, str(output))
     if kubernetes:
-        about = _Version.of(form, cluster, study, output.read_bytes())
-        documents = about.objects(list(yaml.safe_load_all(output.read_text(encoding="utf-8"))))
+        documents = _Version.of(form, cluster, study).objects(
+            list(yaml.safe_load_all(output.read_text(encoding="utf-8")))
+        )
         output.write_text(yaml.safe_dump_all(documents, sort_keys=True, allow_unicode=True), encoding="utf-8")
 
 
@@ -72,12 +72,11 @@ class _Version:
 
     pipeline: str
     title: str
-    content: str
     tags: dict[str, str]
     description: str
 
     @classmethod
-    def of(cls, form: Form, cluster: Cluster, study: Study | None, content: bytes) -> "_Version":
+    def of(cls, form: Form, cluster: Cluster, study: Study | None) -> "_Version":
         name = f"{form.name}-{study.name}" if study else form.name
         image, code = cluster.images.cpu.rpartition("@sha256:")[2], code_version()
         tags = {"image": image, "code": code, **({"study": study.name, "digest": digest(study)} if study else {})}
@@ -85,33 +84,27 @@ class _Version:
         return cls(
             pipeline=name,
             title=f"AIRA: {study.name}" if study else f"AIRA: {form.name.removeprefix('aira-')}",
-            content=hashlib.sha256(content).hexdigest()[:10],
-            tags={key: _tag(value) for key, value in tags.items()},
+            tags={key: value[:_LONGEST_TAG] for key, value in tags.items()},
             description=f"{holds}Image {cluster.images.cpu}. Code {code}.",
         )
 
     def objects(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Pipeline and PipelineVersion; the version is named by what it holds."""
-        name = f"{self.pipeline}-{self.content}"
+        """Pipeline and PipelineVersion; the version is named by what it holds, for Kubeflow lets none be changed."""
         spec, *platform = documents
         version = {
             "pipelineName": self.pipeline,
-            "displayName": name,
             "description": self.description,
             "tags": self.tags,
             "pipelineSpec": spec,
             **({"platformSpec": platform[0]} if platform else {}),
         }
+        name = f"{self.pipeline}-{digest(version)[:10]}"
         return [
             _object("Pipeline", self.pipeline, {"displayName": self.title}),
-            _object("PipelineVersion", name, version),
+            _object("PipelineVersion", name, {**version, "displayName": name}),
         ]
 
 
 def _object(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     metadata = {"name": name, "labels": {"app.kubernetes.io/part-of": "aira"}}
     return {"apiVersion": "pipelines.kubeflow.org/v2beta1", "kind": kind, "metadata": metadata, "spec": spec}
-
-
-def _tag(value: str) -> str:
-    return value[:_LONGEST_TAG]

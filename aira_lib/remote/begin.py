@@ -1,5 +1,6 @@
 """The first task of a study on a cluster: which study is meant, what it costs, whether that is wanted."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from aira_lib.remote.cost import CONFIRM_GPU_HOURS, cost_lines, costs, require_c
 from aira_lib.remote.overrides import overridden
 from aira_lib.remote.shipped import PRESETS, shipped_study
 from aira_lib.store import open_store
-from aira_lib.study import Study
+from aira_lib.study import canonical_json
 from aira_lib.study.reading import parse_study, plain_data
 
 OWN = "own-study"
@@ -69,7 +70,7 @@ def _named(preset: str, study: str) -> dict[str, Any]:
 
 def _given(study: str) -> dict[str, Any]:
     if "\n" not in study and "#" in study and "://" in study:
-        return _plain(read_study(study))
+        return dict(json.loads(canonical_json(read_study(study))))
     place, _, name = study.rpartition("/")
     if "\n" not in study and "://" in place and name.endswith(_SUFFIXES):
         text, source = open_store(place).read(name).decode("utf-8", "replace"), study
@@ -81,10 +82,6 @@ def _given(study: str) -> dict[str, Any]:
             f"study {study[:60]!r} is no study; give YAML or JSON, or the URI of a file of it ({', '.join(_SUFFIXES)})"
         )
     return data
-
-
-def _plain(study: Study) -> dict[str, Any]:
-    return study.model_dump(mode="json")
 
 
 def _source(preset: str, overrides: Mapping[str, Any]) -> str:

@@ -101,4 +101,4 @@ def require_confirmed(study: Study, of: Sequence[StageCost], confirmed: str, thr
 
 
 def _hours(hours: float) -> str:
-    return "" if not hours else f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+    return "" if not hours else "< 0.1" if hours < 0.1 else f"{hours:,.0f}" if hours >= 10 else f"{hours:.1f}"
