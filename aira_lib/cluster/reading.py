@@ -18,9 +18,10 @@ def load_cluster(path: Path) -> Cluster:
     """Read the file of a cluster (YAML or JSON).
 
     Raises:
-        SpecError: it cannot be read or understood, its store is on one machine, or an image is not named by digest.
+        UserError: it cannot be read.
+        SpecError: it cannot be understood, its store is on one machine, or an image is not named by digest.
     """
-    data = plain_data(read_named(path, "what a cluster is (docs/install.md)"), str(path))
+    data = plain_data(read_named(path, "a cluster (docs/install.md)"), str(path))
     if not isinstance(data, dict):
         raise SpecError(f"{path}: a cluster is a mapping of keys to values, not {type(data).__name__}")
     try:

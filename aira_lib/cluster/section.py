@@ -69,7 +69,7 @@ ImageName = Literal["cpu", "train", "eval", "sandbox"]
 
 EXTRAS: dict[ImageName, tuple[str, ...]] = {
     "cpu": ("kfp", "tracking", "report", "agents", "fast", "data"),
-    "train": ("kfp", "tracking", "data", "gpu"),
+    "train": ("kfp", "tracking", "agents", "data", "gpu"),
     "eval": ("kfp", "tracking", "data", "gpu", "eval"),
     "sandbox": (),
 }

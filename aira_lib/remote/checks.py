@@ -72,8 +72,8 @@ def _check_models(study: Study, cluster: Cluster) -> None:
         for name in agent.models:
             if provider_of(name).over_network and cluster.models is None:
                 raise UserError(
-                    f"agent {agent.name!r}: model {name!r} wants a key, and the cluster's file names no secret with keys "
-                    "of models (models); add it"
+                    f"agent {agent.name!r}: model {name!r} wants a key, and the cluster's file names no secret with "
+                    "keys of models (models); add it"
                 )
 
 

@@ -106,7 +106,7 @@ class FakeKubeflow(FakeServer):
 
     def workflows(self, run_id: str = "") -> list[Json]:
         """All Workflows, or those of a run."""
-        every = self.kubernetes.list("workflows", self.namespace)
+        every = self.kubernetes.all_of("workflows", self.namespace)
         return [each for each in every if run_id in ("", each["metadata"]["labels"][RUN_LABEL])]
 
     def state(self, run_id: str) -> str:

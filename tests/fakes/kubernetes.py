@@ -5,7 +5,7 @@
         cluster.register("trainer.kubeflow.org", "v1alpha1", "TrainJob", "trainjobs", schema=..., immutable=("spec.x",))
         cluster.fail("POST .*/leases$", 429, retry_after=1); cluster.drop("POST .*/jobs$"); cluster.break_connections()
         cluster.compact()                             # watches from before now are told 410 Gone
-        cluster.put(manifest); cluster.get("pods", "aira", "p"); cluster.list("leases", "aira")
+        cluster.put(manifest); cluster.get("pods", "aira", "p"); cluster.all_of("leases", "aira")
         cluster.pod_status("aira", "p", "Failed", exit_code=1); cluster.say("aira", "p", "a line\\n")
         cluster.controllers.append(function)          # called with each objects.Change, as a controller sees them
 
@@ -140,7 +140,7 @@ class FakeKubernetes(FakeServer):
         except ApiError:
             return None
 
-    def list(self, plural: str, namespace: str = "") -> list[Json]:
+    def all_of(self, plural: str, namespace: str = "") -> list[Json]:
         return self.objects.all(self.kind(plural), namespace)
 
     def set_status(self, plural: str, namespace: str, name: str, status: Json) -> Json:
