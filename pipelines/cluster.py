@@ -118,7 +118,7 @@ def _of_study(form: Form, cluster: Cluster, study: Study, at_once: int) -> Any:
     def compose(
         store: str = cluster.store,
         overrides: dict[str, Any] = NOTHING,
-        confirm_cost: str = "",
+        confirm: str = "",
         units_at_once: int = at_once,
     ) -> str:
         """Run the study that this pipeline was compiled for.
@@ -126,14 +126,14 @@ def _of_study(form: Form, cluster: Cluster, study: Study, at_once: int) -> Any:
         Args:
             store: Where records and checkpoints are kept: s3://bucket/prefix.
             overrides: Other values of single settings, by dotted keys.
-            confirm_cost: What an earlier start asked to enter, where the study is expensive.
+            confirm: What an earlier start asked to enter, where the study is expensive.
             units_at_once: How many searches or pretraining points are worked on at once.
 
         Returns:
             URI of the last record.
         """
         flow = ClusterFlow(form, study, cluster, {"store": store}, units_at_once)
-        flow.begin(OWN, text, overrides, confirm_cost)
+        flow.begin(OWN, text, overrides, confirm)
         return flow.up_to(form.last).outputs["Output"]  # type: ignore[no-any-return]
 
     return dsl.pipeline(name=f"{form.name}-{study.name}", description=study.description or form.description)(compose)
@@ -141,24 +141,24 @@ def _of_study(form: Form, cluster: Cluster, study: Study, at_once: int) -> Any:
 
 def _of_any(form: Form, cluster: Cluster, at_once: int) -> Any:
     def compose(
-        preset: str = PRESETS[0], own_study: str = "", overrides: dict[str, Any] = NOTHING, store: str = cluster.store,
-        confirm_cost: str = "", units_at_once: int = at_once,
+        preset: str = PRESETS[0], study: str = "", overrides: dict[str, Any] = NOTHING, store: str = cluster.store,
+        confirm: str = "", units_at_once: int = at_once,
     ) -> str:  # fmt: skip
         """Run a study.
 
         Args:
-            preset: A study that comes with AIRA, or own-study for the one below.
-            own_study: YAML, JSON, the URI of such a file, or URI#SHA-256.
+            preset: A study that comes with AIRA, or own-study.
+            study: Of own-study: YAML, JSON, the URI of such a file, or URI#SHA-256.
             overrides: Other values of single settings, by dotted keys.
             store: Where records and checkpoints are kept: s3://bucket/prefix.
-            confirm_cost: What an earlier start asked to enter, where the study is expensive.
+            confirm: What an earlier start asked to enter, where the study is expensive.
             units_at_once: How many searches or pretraining points are worked on at once.
 
         Returns:
             URI of the last record.
         """
         flow = ClusterFlow(form, None, cluster, {"store": store}, units_at_once)
-        flow.begin(preset, own_study, overrides, confirm_cost)
+        flow.begin(preset, study, overrides, confirm)
         return flow.up_to(form.last).outputs["Output"]  # type: ignore[no-any-return]
 
     pipeline = dsl.pipeline(name=form.name, description=form.description)(compose)

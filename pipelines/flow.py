@@ -45,10 +45,10 @@ class Flow:
         self.left: dict[str, Any] = {}
         self.tasks: dict[str, Any] = {}
 
-    def begin(self, preset: Any, study: Any, overrides: Any, confirm_cost: Any) -> None:
+    def begin(self, preset: Any, study: Any, overrides: Any, confirm: Any) -> None:
         """Add the task that finds the study which is meant: from then on all tasks are given that."""
         task = begin(
-            preset=preset, study=study, overrides=overrides, store=self.given["store"], confirm_cost=confirm_cost
+            preset=preset, study=study, overrides=overrides, store=self.given["store"], confirm=confirm
         )
         self.given = {**self.given, "study": self.ready(task, "begin").outputs["Output"]}
 

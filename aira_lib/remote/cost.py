@@ -96,7 +96,7 @@ def require_confirmed(study: Study, of: Sequence[StageCost], confirmed: str, thr
     said = f"and {confirmed.strip()!r} confirms another; " if confirmed.strip() else ""
     raise UserError(
         f"study {study.name} takes about {hours:,.0f} GPU hours, more than {threshold:,.0f}, {said}"
-        f"to run it all the same, start it anew with confirm_cost: {wanted}"
+        f"to run it all the same, start it anew with confirm: {wanted}"
     )
 
 

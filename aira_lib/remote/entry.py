@@ -31,7 +31,7 @@ TOLD = 143
 """Exit code of a process that was told to end, and may be started again."""
 
 
-def begin_text(preset: str, study: str, overrides: Mapping[str, Any], store: str, confirm_cost: str, plan: str) -> str:
+def begin_text(preset: str, study: str, overrides: Mapping[str, Any], store: str, confirm: str, plan: str) -> str:
     """See `aira_lib.remote.begin.begin`.
 
     Args:
@@ -39,7 +39,7 @@ def begin_text(preset: str, study: str, overrides: Mapping[str, Any], store: str
         study: see there.
         overrides: see there.
         store: see there.
-        confirm_cost: what was entered to confirm the cost; empty: nothing.
+        confirm: what was entered to confirm the cost; empty: nothing.
         plan: path of a file for what the study takes, in Markdown; it is printed, too.
 
     Raises:
@@ -53,7 +53,7 @@ def begin_text(preset: str, study: str, overrides: Mapping[str, Any], store: str
                 print(line, flush=True)
                 file.write(f"{line}\n")
 
-            return begin(preset, study, overrides, store, confirm_cost, cluster_here(), say)
+            return begin(preset, study, overrides, store, confirm, cluster_here(), say)
 
 
 def fan_out_text(

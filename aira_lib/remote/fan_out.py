@@ -228,20 +228,8 @@ class FanOut:
         return made
 
     def _chunk(self, planned: Planned, at_once: int) -> Chunk:
-        study, loop = self.loop.study, self.loop
-        items = [item for item in loop.items if item.name in planned.items]
-        pods = {stage.name: pods_of(stage, study, self._cluster)[items[0].scale] for stage in loop.stages}
-        return Chunk(
-            name=f"aira-{study.name}-{loop.name}",
-            study=study.name,
-            reference=self.orders.reference,
-            store=self._settings.store,
-            run=self.orders.parent,
-            parameter=loop.parameter,
-            items=tuple(item.given for item in items),
-            pods=pods_of_tasks(pods),
-            at_once=at_once,
-        )
+        items = [item for item in self.loop.items if item.name in planned.items]
+        return chunk_of(self.loop, items, self.orders, self._cluster, self._settings.store, at_once)
 
     def _ended(self, planned: Planned, run: Run | None) -> None:
         """Remember why units of a run said nothing; those of a run that somebody cancelled are not tried again."""
@@ -309,6 +297,36 @@ class FanOut:
         failed = sum(len(of.failed) for of in known.values())
         if line := self._told.line(len(self.loop.items) - len(self.loop.open(known)), failed, active, waiting):
             self._say(f"{self.loop.name}: {line}")
+
+
+def chunk_of(
+    loop: Loop, items: Sequence[Item], orders: Orders, cluster: Cluster, store: str, at_once: int
+) -> Chunk:
+    """The chunk of some items of a loop, all of one scale.
+
+    Args:
+        loop: the loop.
+        items: of it.
+        orders: see there.
+        cluster: whose pods they get.
+        store: where records are kept.
+        at_once: how many items are worked on at once.
+
+    Raises:
+        UserError: the cluster lacks a preset.
+    """
+    pods = {stage.name: pods_of(stage, loop.study, cluster)[items[0].scale] for stage in loop.stages}
+    return Chunk(
+        name=f"aira-{loop.study.name}-{loop.name}",
+        study=loop.study.name,
+        reference=orders.reference,
+        store=store,
+        run=orders.parent,
+        parameter=loop.parameter,
+        items=tuple(item.given for item in items),
+        pods=pods_of_tasks(pods),
+        at_once=at_once,
+    )
 
 
 class _Told:

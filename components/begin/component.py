@@ -7,7 +7,7 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def begin(
-    preset: str, study: str, overrides: dict[str, object], store: str, confirm_cost: str, plan: dsl.Output[dsl.Markdown]
+    preset: str, study: str, overrides: dict[str, object], store: str, confirm: str, plan: dsl.Output[dsl.Markdown]
 ) -> str:
     """Keep the study in the store and return the text that stands for it: URI#SHA-256.
 
@@ -16,9 +16,9 @@ def begin(
         study: Of own-study: YAML, JSON, the URI of such a file, or URI#SHA-256.
         overrides: Other values of single settings, by dotted keys.
         store: Where records are kept: s3://bucket/prefix.
-        confirm_cost: What an earlier start asked to enter, where the study is expensive.
+        confirm: What an earlier start asked to enter, where the study is expensive.
         plan: What each stage takes.
     """
     from aira_lib.remote.entry import begin_text
 
-    return begin_text(preset, study, overrides, store, confirm_cost, plan.path)
+    return begin_text(preset, study, overrides, store, confirm, plan.path)

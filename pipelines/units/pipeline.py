@@ -17,8 +17,12 @@ def units_pipeline(chunk: Chunk) -> Callable[..., Any]:
 
     Its Workflow ends by the chunk's deadline, and stays for as long as a job that it owns may go on.
     """
+    kept = chunk.kept_seconds  # each of the three, for a cluster's own default of one would win over the general one
     config = PipelineConfig(
-        ttl_seconds_after_finished=chunk.kept_seconds, active_deadline_seconds=chunk.deadline_seconds
+        ttl_seconds_after_finished=kept,
+        ttl_seconds_after_success=kept,
+        ttl_seconds_after_failure=kept,
+        active_deadline_seconds=chunk.deadline_seconds,
     )
 
     def units() -> None:
