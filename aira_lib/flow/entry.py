@@ -94,8 +94,8 @@ def _expanded(texts: Sequence[str], stage: Stage, store: str) -> Iterator[str]:
 
 def _failures(stage: Stage, folder: RunFolder) -> list[Failure]:
     """Of the units of a run, for a stage that reads all others; where a study's one unit of a stage fails, it ends."""
-    read = [other for other in stages_read(stage) if other.per != "study"] if ALL in stage.reads else []
-    return [failure for other in read for failure in folder.failures(other.name)]
+    read = stages_read(stage) if ALL in stage.reads else []
+    return folder.failures(*(other.name for other in read if other.per != "study"))
 
 
 def _refuse_without(before: Unit | None, folder: RunFolder) -> None:

@@ -19,14 +19,12 @@ from fractions import Fraction
 from pydantic import ValidationError
 
 from aira_lib.errors import StoreError, UserError
+from aira_lib.flow.stage import OUTCOMES
 from aira_lib.records import Failure
 from aira_lib.store import open_store
 from aira_lib.store.base import safe_name
 from aira_lib.study import Study
 from aira_lib.study.resources import Resources
-
-OUTCOMES = "outcomes"
-"""The folder beside those of the stages, in that of a study."""
 
 _MADE, _FAILED = ".made", ".json"
 _NAMED = 3
@@ -82,9 +80,9 @@ class RunFolder:
         failed = {unit: f"{self._store.uri}/{folder}/{unit}{_FAILED}" for unit in lost}
         return Outcomes(dict(sorted(made.items())), failed)
 
-    def failures(self, stage: str) -> list[Failure]:
-        """The failures of a stage's units."""
-        return [self.failure(uri) for uri in self.of(stage).failed.values()]
+    def failures(self, *stages: str) -> list[Failure]:
+        """The failures of the units of some stages."""
+        return [self.failure(uri) for stage in stages for uri in self.of(stage).failed.values()]
 
     def failure(self, uri: str) -> Failure:
         """The failure at a URI that `keep_failure` gave.

@@ -22,6 +22,9 @@ Per = Literal["search", "study", "point"]
 ALL = "*"
 """In `Stage.reads`: the records of all other stages."""
 
+STUDIES, LISTS, OUTCOMES = "studies", "lists", "outcomes"
+"""Folders beside those of the stages, in that of a study."""
+
 ALONE = "all"
 """Name of the one unit of a stage that has one."""
 
@@ -135,8 +138,10 @@ def add_stage(stage: Stage) -> Stage:
     """Add a stage; from then on command line, pipelines and report know it.
 
     Raises:
-        ValueError: its name is taken.
+        ValueError: its name is taken, or that of another folder of a study.
     """
+    if stage.name in (STUDIES, LISTS, OUTCOMES):
+        raise ValueError(f"stage {stage.name!r}: a folder of that name has other contents; choose another name")
     return STAGES.add(stage.name, stage)
 
 

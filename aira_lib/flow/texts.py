@@ -13,13 +13,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from aira_lib.errors import StoreError, UserError
+from aira_lib.flow.stage import LISTS, STUDIES
 from aira_lib.store import open_store
 from aira_lib.store.base import safe_name
 from aira_lib.study import Study, canonical_json
 from aira_lib.study.reading import parse_study
-
-STUDIES, LISTS = "studies", "lists"
-"""Folders beside those of the stages, in that of a study."""
 
 _REFERENCE = re.compile(r"(\S+)#([0-9a-f]{64})")
 _DIGITS = 12
