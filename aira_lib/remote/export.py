@@ -9,10 +9,11 @@ import yaml
 from aira_lib.cluster.run import Run
 from aira_lib.cluster.runs import RunsApi
 from aira_lib.errors import UserError
+from aira_lib.remote.begin import OWN
 from aira_lib.remote.run_file import ATTEMPT, SUFFIX, RunFile
 from aira_lib.study.reading import plain_data
 
-_KNOWN = ("preset", "study", "overrides", "store", "confirm")
+_KNOWN = ("preset", "study", "overrides", "store", "confirm", "units_at_once")
 
 
 def exported(run: Run, runs: RunsApi) -> str:
@@ -51,6 +52,8 @@ def _name(run: Run) -> str:
 def _said(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters as a run file has them; the form sends empty fields, too."""
     said = {key: _whole(value) for key, value in parameters.items() if value}
+    if said.get("preset") == OWN:
+        del said["preset"]
     study = said.get("study")
     if isinstance(study, str) and study.lstrip().startswith("{"):
         said["study"] = plain_data(study, "the run's study")

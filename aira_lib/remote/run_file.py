@@ -2,7 +2,7 @@
 
 What a run *is* follows from what its file says, not from how it is written: comments, order and defaults that are
 written out change nothing, and an inline study counts as the study that it is. `attempt` says that the same is to run
-again; `follow` and `state` say what is done with the run, not what it is.
+again; `follow`, `state` and `units_at_once` say what is done with the run, not what it is.
 """
 
 import re
@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from aira_lib.cluster.section import Cluster
 from aira_lib.errors import SpecError, read_named
+from aira_lib.remote.begin import OWN
 from aira_lib.section import Section
 from aira_lib.study import Study, canonical_json, changed, digest
 from aira_lib.study.reading import first_problem, load_study, parse_study, plain_data
@@ -28,7 +29,7 @@ ATTEMPT = re.compile(r"^Run file .*, attempt (\d+), ")
 SUFFIX = re.compile(r"-[0-9a-f]{10}$")
 """Of its name: the beginning of its digest."""
 
-_NOT_THE_RUN = {"follow", "state"}
+_NOT_THE_RUN = {"follow", "state", "units_at_once"}
 
 
 def _as_text(value: Any) -> Any:
@@ -49,6 +50,7 @@ class RunFile(Section):
         overrides: Settings of the study by their dotted names, such as {"pretrain.isotoken.seeds": [0, 1]}.
         store: Where records are kept; None: the cluster's.
         confirm: What the pipeline asks for before it starts what is expensive.
+        units_at_once: How many searches or pretraining points are worked on at once; None: as the pipeline has it.
         attempt: Another number is another run of the same.
         follow: Whether whoever submits it waits for its end.
         state: terminated: the run is ended where it runs, and not started where it does not.
@@ -62,6 +64,7 @@ class RunFile(Section):
     overrides: dict[str, Any] = {}
     store: str | None = Field(None, min_length=1)
     confirm: Annotated[str | None, BeforeValidator(_as_text)] = None
+    units_at_once: int | None = Field(None, ge=1)
     attempt: int = Field(1, ge=1)
     follow: bool = False
     state: Literal["running", "terminated"] = "running"
@@ -102,11 +105,12 @@ class Wanted:
     def parameters(self) -> dict[str, Any]:
         """Of the pipeline: those that the file says."""
         said = {
-            "preset": self.file.preset,
+            "preset": OWN if self.file.study else self.file.preset,
             "study": canonical_json(self.study) if self.study else self.file.study,
             "overrides": self.file.overrides,
             "store": self.file.store,
             "confirm": self.file.confirm,
+            "units_at_once": self.file.units_at_once,
         }
         return {key: value for key, value in said.items() if value}
 
