@@ -1,9 +1,5 @@
-"""What a person at a terminal asks for: a study, one stage, a compiled pipeline, a page."""
+"""What a person at a terminal asks for: a study, one stage, a page."""
 
-import json
-import os
-import subprocess
-import tempfile
 import time
 import webbrowser
 from collections.abc import Sequence
@@ -18,13 +14,13 @@ from rich.table import Table
 from aira_lib.console import Console, duration
 from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, StoreError, UserError
-from aira_lib.flow.checks import check_here, check_resources, check_study, check_text, need_designs
+from aira_lib.flow.checks import check_here, check_resources, check_text
 from aira_lib.flow.finished import finished_units, units_to_make, whole_study
-from aira_lib.flow.run import run_stage
+from aira_lib.flow.run import record_at, run_stage
+from aira_lib.flow.stage import ALONE, STAGES
 from aira_lib.flow.units import search_units
 from aira_lib.foreign import harmless
 from aira_lib.local.display import tally
-from aira_lib.local.pipelines import pipeline_command
 from aira_lib.local.run import LocalRun, PipelineFailed, carry_waiting, check_writable, outlook_of, run_locally
 from aira_lib.local.trust import check_pending
 from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, estimate
@@ -33,14 +29,13 @@ from aira_lib.records import PAGE
 from aira_lib.search.page import with_report
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store, place_of
-from aira_lib.study import Study, canonical_json, digest
+from aira_lib.study import Study, digest
 from aira_lib.track.address import check_address, how_to_look, sqlite_address
 from aira_lib.track.follow import experiment_of
 from aira_lib.track.progress import Progress
 
 INTERRUPTED = 130
 WORTH_A_GPU = 1e17
-MAX_PARAMETER_BYTES = 10_000  # of all parameters of a run as JSON: the default of Kubeflow's API server
 
 
 def run_study(
@@ -65,7 +60,7 @@ def run_study(
     if made := whole_study(study, settings):
         console.print(f"Nothing was recomputed: all {len(made)} records were there already.", highlight=False)
         carry_waiting(run, made)
-        return _close(console, run, open_report)
+        return _close(console, run, report_record(study, settings), open_report)
     try:
         units = run_locally(run, console)
     except KeyboardInterrupt:
@@ -75,14 +70,27 @@ def run_study(
         console.print(f"aira: {failure}", markup=False)
         return 1
     _summary(console, units, time.monotonic() - started)
-    link_searches(study, settings)
-    return _close(console, run, open_report)
+    record = record_at(run.outcomes.of("report").made[ALONE], settings)
+    link_searches(study, record)
+    _close(console, run, record, open_report)
+    return _say_failures(console, run)
 
 
-def _close(console: Console, run: LocalRun, open_report: bool) -> int:
+def _close(console: Console, run: LocalRun, record: RecordFolder, open_report: bool) -> int:
     say_runs(console, run)
-    show_page(report_page(run.study, run.settings), open_report)
+    show_page(report_page(record, run.settings), open_report)
     return 0
+
+
+def _say_failures(console: Console, run: LocalRun) -> int:
+    """Say which units the results lack, since so few failed that the study went on; the exit code."""
+    failures = run.outcomes.failures(*(stage.name for stage in STAGES.entries() if stage.per != "study"))
+    for each in failures:
+        line = f"{each.stage} {each.unit} failed, and the results are without it: {each.reason}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if failures:
+        console.print(f"The same command tries {'it' if len(failures) == 1 else f'these {len(failures)}'} again.")
+    return 1 if failures else 0
 
 
 def say_runs(console: Console, run: LocalRun) -> None:
@@ -179,17 +187,25 @@ def run_one_stage(stage: str, study: Study, name: str | None, settings: Settings
         )
 
 
-def report_page(study: Study, settings: Settings) -> Path:
-    """The local file of a finished report."""
+def report_record(study: Study, settings: Settings) -> RecordFolder:
+    """The record of the report on all units of a study.
+
+    Raises:
+        UserError: one of them is not finished.
+    """
     ((unit, _),) = units_to_make("report", study, None, settings)
-    return RecordFolder(open_store(settings.store), unit.folder(study)).fetch(settings.scratch) / "report.html"
+    return RecordFolder(open_store(settings.store), unit.folder(study))
 
 
-def link_searches(study: Study, settings: Settings) -> None:
+def report_page(record: RecordFolder, settings: Settings) -> Path:
+    """The local file of a finished report."""
+    return record.fetch(settings.scratch) / "report.html"
+
+
+def link_searches(study: Study, report: RecordFolder) -> None:
     """Have the page of each search lead to the report; a courtesy, which a store may refuse."""
-    store = open_store(settings.store)
-    ((report, _),) = units_to_make("report", study, None, settings)
-    files = RecordFolder(store, report.folder(study)).files().partition("/")[2]  # the study's folder is both pages'
+    store = report.store
+    files = report.files().partition("/")[2]  # the study's folder is both pages'
     for unit in search_units(study):
         name = f"{unit.folder(study)}/{PAGE}"
         with suppress(StoreError, UnicodeDecodeError):
@@ -203,37 +219,6 @@ def show_page(page: Path, open_it: bool) -> None:
     Console().print(f"Report: {page}", soft_wrap=True, highlight=False)
     if open_it and not webbrowser.open(page.as_uri()):
         raise UserError(f"no browser could be started; open {page} yourself")
-
-
-def compile_study(
-    study: Study, output: Path, store: str, parallelism: int, image: str | None, kubernetes: bool
-) -> None:
-    """Write the pipeline of a study for a cluster, byte-identical for equal arguments.
-
-    Raises:
-        MissingDependency: kfp is not installed.
-        UserError: the file's folder does not exist.
-    """
-    _need("kfp", "compiling a pipeline", "kfp")
-    need_designs(study)
-    check_study(study)
-    if not output.absolute().parent.is_dir() or output.suffix != ".yaml":
-        raise UserError(f"--output {output}: name a .yaml file in a folder that exists")
-    environment = {**os.environ, **({"AIRA_IMAGE": image} if image else {})}
-    given = canonical_json(study)  # the image that reads it is this version of AIRA: the defaults are the same
-    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
-        file.write(given)
-        file.flush()
-        command = [*pipeline_command(), "compile", "--study", file.name, "--store", store]
-        command += ["--parallelism", str(parallelism), "--output", str(output)]
-        subprocess.run(command + ["--kubernetes"] * kubernetes, check=True, env=environment)
-    use = "keep it in git for Argo CD or Flux" if kubernetes else "upload it in the Kubeflow UI"
-    print(f"{output}: {use}; the pipeline's parameters are study and store, with this study as the default")
-    if (size := len(json.dumps({"study": given, "store": store}).encode())) > MAX_PARAMETER_BYTES:
-        print(
-            f"These are {size:,} bytes, and Kubeflow's API server takes {MAX_PARAMETER_BYTES:,} a run by default: "
-            "raise its MAX_PARAMETER_BYTES"
-        )
 
 
 def _need(module: str, what: str, extra: str) -> None:
