@@ -45,6 +45,7 @@ def test_a_component_for_every_stage() -> None:
 
 
 LAPTOP = ROOT / "pipelines/compose/laptop.yaml"
+IMAGE = "registry.example/aira@sha256:" + "0" * 64
 
 
 @pytest.fixture(scope="module")
