@@ -79,16 +79,17 @@ def with_values(base: Mapping[str, Any], **changes: Any) -> Object:
         for parent in parents:
             place = place.setdefault(parent, {})
         place[last] = value
-    return _over(base, nested)
+    return over(base, nested)
 
 
-def _over(base: Mapping[str, Any], other: Mapping[str, Any]) -> Object:
-    both = {key: _over(base[key], other[key]) for key in base.keys() & other.keys()
+def over(base: Mapping[str, Any], other: Mapping[str, Any]) -> Object:
+    """Values with others over them, as helm lays one file of values over another."""
+    both = {key: over(base[key], other[key]) for key in base.keys() & other.keys()
             if isinstance(base[key], Mapping) and isinstance(other[key], Mapping)}  # fmt: skip
     return {**base, **other, **both}
 
 
-FULL = _over(MINIMAL, _FULL)
+FULL = over(MINIMAL, _FULL)
 
 
 def template(values: Mapping[str, Any], apis: Iterable[str] = EVERYTHING) -> "subprocess.CompletedProcess[str]":

@@ -24,12 +24,15 @@ from tests.charts.aira_chart import (
     WORKFLOW,
     objects,
     one,
+    over,
     refusal,
     template,
     with_values,
 )
+from tests.docs.pages import ROOT, blocks
 from tests.helm import helm
 
+DEVELOPMENT = CHART / "values-dev.yaml"
 SECRETS = ("aira-s3", "aira-mlflow", "aira-models", "registry")
 
 
@@ -143,6 +146,22 @@ def test_equal_values_give_equal_bytes() -> None:
     place = ["aira", CHART, "--namespace", "aira-system"]
     again = helm("template", *place, "--values", "-", *apis, given=yaml.safe_dump(FULL))
     assert again.stdout == template(FULL).stdout
+
+
+def test_values_on_the_page_of_the_installation_are_values() -> None:
+    page = {block.file: yaml.safe_load(block.text) for block in blocks(ROOT / "docs" / "install.md") if block.file}
+    minimal, full = page["minimal-values.yaml"], page["full-values.yaml"]
+    assert cluster_of(minimal).s3 is not None
+    read = cluster_of(over(minimal, full))
+    assert (read.confirm_gpu_hours, read.presets["multi-node"].cores, read.presets["multi-node"].gpus) == (500, 96, 8)
+    assert read.kubeflow.namespace == "aira-system"
+
+
+def test_values_for_one_machine_lack_only_images() -> None:
+    values = over({"cluster": {"images": MINIMAL["cluster"]["images"]}}, yaml.safe_load(DEVELOPMENT.read_text()))
+    read = cluster_of(values)
+    assert set(read.presets) == {"cpu"}
+    assert read.kubeflow.namespace == "kubeflow"
 
 
 @pytest.mark.parametrize(
