@@ -18,6 +18,7 @@ from aira_lib.foreign import in_a_line
 
 DEVICE_VARIABLE = "AIRA_DEVICE"
 KERNELS_VARIABLE = "AIRA_KERNELS"
+GPUS_VARIABLE = "AIRA_GPUS"
 DeviceKind = Literal["cpu", "cuda"]
 Kernels = Literal["torch", "fused", "fla", "mamba-ssm"]
 """Of layers: PyTorch's own; the fused CPU kernels; on CUDA the scan of fla-core, or of mamba-ssm."""
@@ -135,6 +136,40 @@ def gpus() -> tuple[str, ...]:
     if named is not None:
         return tuple(takewhile(lambda name: name not in ("", "-1"), map(str.strip, named.split(","))))
     return tuple(str(number) for number in range(len([*Path("/dev").glob("nvidia[0-9]*")])))
+
+
+def check_promised_gpus() -> None:
+    """Refuse to work where fewer GPUs are to be seen than were promised (AIRA_GPUS): a stage would run on the CPU.
+
+    PyTorch is imported where any were.
+
+    Raises:
+        UserError: the variable is no number, or there are fewer.
+    """
+    said = os.environ.get(GPUS_VARIABLE, "")
+    if not re.fullmatch(r"[0-9]{0,4}", said):
+        raise UserError(f"{GPUS_VARIABLE}={said!r}: GPUs that a stage was given are a whole number")
+    promised = int(said or 0)
+    if not promised:
+        return
+    import torch
+
+    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if seen < promised:
+        asked = f"{promised} GPU{'s' * (promised > 1)} ({GPUS_VARIABLE}={promised})"
+        why = _why_no_cuda() if not seen else "look at the limits of its pod, and at CUDA_VISIBLE_DEVICES"
+        raise UserError(f"this stage asked for {asked}, and PyTorch sees {seen or 'none'}: {why}")
+
+
+def _why_no_cuda() -> str:
+    """What is wrong where there should be a GPU and PyTorch finds none, and how to mend it."""
+    import torch
+
+    if torch.version.cuda is None:
+        return "this PyTorch is built without CUDA; run the stage in the image for training"
+    if not gpus():
+        return "its node shows it no device; look at the limits of its pod, and at the node's device plugin"
+    return f"devices are there, so look at the node's driver: it has to fit CUDA {torch.version.cuda}"
 
 
 @cache

@@ -1,12 +1,13 @@
 """The command line: arguments in, one clear line out. What it starts lives elsewhere and is imported late."""
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from aira_lib import __version__
-from aira_lib.cli import data, designs, jobs, models, proxy, run, search, stages, store, tasks
+from aira_lib.cli import data, designs, jobs, models, proxy, run, runs, search, stages, store, tasks
 from aira_lib.errors import UserError, from_os_error
 
 app = typer.Typer(
@@ -19,13 +20,14 @@ app = typer.Typer(
     "A study is one YAML file; its records lie in runs/ and nothing in them is ever computed twice.",
 )
 
-for part in (run.app, search.app, stages.app, designs.app):
+for part in (run.app, runs.app, search.app, stages.app, designs.app):
     app.add_typer(part)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(models.models_app, name="models")
 app.add_typer(proxy.app, name="proxy")
 app.add_typer(store.app, name="store")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(runs.runs_app, name="runs")
 app.add_typer(data.app, name="data")
 
 
@@ -81,8 +83,20 @@ def _options(
 
 
 @app.command()
-def doctor() -> None:
-    """Say what is installed, which fast paths this machine has, what is missing and how to get it."""
+def doctor(
+    cluster: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Look at a Kubernetes cluster: its file (docs/install.md).")
+    ] = None,
+) -> None:
+    """Say what is installed, which fast paths this machine has, what is missing and how to get it.
+
+    With --cluster: what the cluster that KUBECONFIG names, or that this pod runs in, lacks for a study, and what to do.
+    """
+    if cluster:
+        from aira_lib.cluster.reading import load_cluster
+        from aira_lib.remote.doctor.examine import examine as examine_cluster
+
+        raise typer.Exit(examine_cluster(load_cluster(cluster)))
     from aira_lib.cli.doctor import examine
 
     raise typer.Exit(examine())

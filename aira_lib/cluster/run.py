@@ -57,6 +57,7 @@ class Run:
         version: Ids of pipeline and version; None: it was given a pipeline of its own.
         experiment_id: Of which it is.
         service_account: Under which its tasks run.
+        description: For people.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Run:
     version: tuple[str, str] | None = None
     experiment_id: str = ""
     service_account: str = ""
+    description: str = ""
 
     @property
     def ended(self) -> bool:
@@ -145,6 +147,7 @@ def read_run(found: Mapping[str, Any]) -> Run:
         version=(reference["pipeline_id"], reference.get("pipeline_version_id", "")) if reference else None,
         experiment_id=str(found.get("experiment_id") or ""),
         service_account=str(found.get("service_account") or ""),
+        description=str(found.get("description") or ""),
     )
 
 

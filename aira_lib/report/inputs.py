@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from aira_lib.records import ArchiveRow, BasePattern, Node, ScaledDesign, Score, StandIn, TrainingRun
+from aira_lib.records import ArchiveRow, BasePattern, Failure, Node, ScaledDesign, Score, StandIn, TrainingRun
 
 
 class SearchRun(NamedTuple):
@@ -47,6 +47,7 @@ class ReportInputs:
         curves: point id -> loss curve, for runs that have one.
         scores: what was measured on the final checkpoints.
         stand_ins: what was small or synthetic.
+        failures: of the units that left no record.
         versions: package -> version of what computed the results.
         further: what a stage does -> its rows, of stages that the report does not know by themselves.
         timings: stage -> seconds, summed over its records, in the order of the flow; the only part that differs
@@ -61,6 +62,7 @@ class ReportInputs:
     curves: Mapping[str, LossCurve] = field(default_factory=dict)
     scores: Sequence[Score] = ()
     stand_ins: Sequence[StandIn] = ()
+    failures: Sequence[Failure] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
     further: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)

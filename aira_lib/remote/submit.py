@@ -1,0 +1,148 @@
+"""Start a run file on a cluster, once: by whom and how often it is submitted makes no difference.
+
+The order is what makes it so, wherever a process dies and whatever answer is lost: first the run is looked for, then
+it is claimed by a Lease that is named by it, then it is looked for again (its row, and its Workflow, which the server
+makes before the row), and only then it is created. See `aira_lib.cluster.runs` and `aira_lib.cluster.claim`.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aira_lib.cluster.api import Kubernetes
+from aira_lib.cluster.claim import SECONDS, claimed, done_before, note_done
+from aira_lib.cluster.rest import Unanswered
+from aira_lib.cluster.run import NewRun, Run, Version
+from aira_lib.cluster.runs import RunsApi
+from aira_lib.cluster.section import Cluster
+from aira_lib.errors import UserError
+from aira_lib.remote.run_file import Wanted
+from aira_lib.track.follow import experiment_of
+
+MOST_PARAMETER_BYTES = 10_000
+"""Of all parameters of a run as JSON: the default of Kubeflow's API server."""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What came of a run file.
+
+    Attributes:
+        run: The run; None: there is none any more, or it was never started and is not to be.
+        new: Whether it was started just now.
+        before: What was done before, where its run is gone.
+    """
+
+    run: Run | None
+    new: bool
+    before: str | None = None
+
+
+class Submitter:
+    """Starts runs on a cluster.
+
+    Args:
+        cluster: which.
+        runs: its runs.
+        kubernetes: Its API, for the namespace of the runs.
+        granted: Seconds for which a claim is granted.
+        pause: Seconds between two looks at a claim that another holds.
+    """
+
+    def __init__(
+        self, cluster: Cluster, runs: RunsApi, kubernetes: Kubernetes, granted: int = SECONDS, pause: float = 2.0
+    ) -> None:
+        self._cluster, self._runs, self._kubernetes = cluster, runs, kubernetes
+        self._granted, self._pause = granted, pause
+
+    def submit(self, wanted: Wanted) -> Submitted:
+        """Start a run that nobody has started yet, or end it where its file says so.
+
+        Raises:
+            UserError: it is refused; or (exit code 75) nobody knows yet whether it was started.
+        """
+        if (found := self._runs.started(wanted.run_id)) is None:
+            before = done_before(self._kubernetes, lease_of(wanted))
+            return self._start(wanted) if wanted.file.state == "running" and not before else _gone(before)
+        note_done(self._kubernetes, lease_of(wanted), _started(found))
+        if wanted.file.state == "terminated":
+            self._runs.terminate(found.id)
+            found = self._runs.get(found.id) or found
+        return Submitted(found, False)
+
+    def _start(self, wanted: Wanted) -> Submitted:
+        check_size(wanted)
+        version = self._runs.version(wanted.file.pipeline, wanted.file.version)
+        experiment = self._runs.experiment(self._cluster.kubeflow.experiment)
+        run = new_run(wanted, self._cluster, version, experiment)
+        with claimed(self._kubernetes, lease_of(wanted), self._is_there(wanted), self._granted, self._pause) as claim:
+            if (found := self._runs.started(wanted.run_id)) is not None:
+                return Submitted(found, False)
+            if claim is None or claim.done:  # it was there, and was deleted a moment ago
+                return _gone(done_before(self._kubernetes, lease_of(wanted)))
+            made = self._runs.create(run, before=claim.renew)
+            claim.note(_started(made))
+            return Submitted(made, True)
+
+    def _is_there(self, wanted: Wanted) -> Callable[[], bool]:
+        return lambda: self._runs.get(wanted.run_id) is not None
+
+
+def _started(run: Run) -> str:
+    return f"run {run.id} was started at {run.created.isoformat() if run.created else 'an unknown time'}"
+
+
+def _gone(before: str | None) -> Submitted:
+    return Submitted(None, False, before)
+
+
+def lease_of(wanted: Wanted) -> str:
+    """The name of the Lease by which a run is claimed."""
+    return f"aira-run-{wanted.run_id}"
+
+
+def new_run(wanted: Wanted, cluster: Cluster, version: Version, experiment_id: str) -> NewRun:
+    """What is sent to start a run."""
+    plugin = cluster.tracking.plugin and wanted.study  # its run is in the study's experiment, as on a laptop
+    return NewRun(
+        id=wanted.run_id,
+        name=wanted.name,
+        experiment_id=experiment_id,
+        source=version,
+        parameters=wanted.parameters(),
+        service_account=cluster.kubeflow.service_account,
+        description=wanted.description,
+        plugins={"mlflow": {"experiment_name": experiment_of(wanted.study.name)}} if plugin and wanted.study else {},
+    )
+
+
+def dryrun(wanted: Wanted, cluster: Cluster, runs: RunsApi) -> dict[str, Any]:
+    """What would be sent: the Lease's name, and the body of POST /runs. Nothing is made.
+
+    Where Kubeflow does not answer, names stand for the ids that it would give.
+    """
+    check_size(wanted)
+    file, experiment = wanted.file, cluster.kubeflow.experiment
+    try:
+        version = runs.version(file.pipeline, file.version)
+        experiment_id = runs.find_experiment(experiment)
+    except Unanswered:
+        version = Version(f"<id of {file.pipeline}>", f"<id of {file.version or 'its newest version'}>", "")
+        experiment_id = None
+    body = new_run(wanted, cluster, version, experiment_id or f"<id of {experiment}>").body()
+    return {"lease": lease_of(wanted), "run": body}
+
+
+def check_size(wanted: Wanted) -> None:
+    """Refuse parameters that the server would refuse.
+
+    Raises:
+        UserError: there are too many.
+    """
+    size = len(json.dumps(wanted.parameters()).encode())
+    if size > MOST_PARAMETER_BYTES:
+        raise UserError(
+            f"run {wanted.file.name}: its parameters have {size:,} bytes, and Kubeflow takes {MOST_PARAMETER_BYTES:,}; "
+            "keep the study in the store and name it STORE/...#DIGEST"
+        )
