@@ -1,4 +1,4 @@
-"""The rights that AIRA's service accounts need on a cluster, and no others: the chart grants them, doctor asks after them.
+"""The rights that AIRA's service accounts need on a cluster, and no others: the chart grants them, doctor looks.
 
 Kubeflow Pipelines in multi-user mode checks calls of its own API as rights on `pipelines.kubeflow.org`, which is no
 group of the API server; elsewhere nobody asks after those.

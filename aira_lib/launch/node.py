@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Sequence
 
@@ -17,13 +18,12 @@ from aira_lib.launch.launcher import how_it_ended
 from aira_lib.launch.torchrun import failed_rank
 from aira_lib.settings import scratch_folder
 
-_LINES_OF_THE_END = 2000
+_LAST_LINES = 2000
 _TERMINATED = 128 + signal.SIGTERM
 
 
 def run(command: Sequence[str]) -> int:
     """Run the ranks of this node to their end; the exit code for the pod. What they print is printed."""
-    told: list[int] = []
     adopt_orphans()
     logs = scratch_folder() / "torchrun"
     logs.mkdir(parents=True, exist_ok=True)
@@ -33,25 +33,31 @@ def run(command: Sequence[str]) -> int:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # a Ctrl-C in a terminal comes once
+        start_new_session=True,  # it is told once, by this process
     )
+    told = threading.Event()
+
+    def pass_on(number: int, frame: object) -> None:
+        told.set()
+        process.terminate()  # it tells its ranks, and gives them 30 s
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: (told.append(number), process.terminate())[0])
-    printed = _passed_on(process)
+        signal.signal(number, pass_on)
+    last: deque[bytes] = deque(maxlen=_LAST_LINES)
+    reader = threading.Thread(target=_print, args=(process, last))
+    reader.start()
     code = process.wait()
-    kill_children()
-    return _code(code, printed, bool(told))
+    kill_children()  # whatever still holds the pipe
+    reader.join()
+    return _code(code, b"".join(last).decode(errors="replace"), told.is_set())
 
 
-def _passed_on(process: "subprocess.Popen[bytes]") -> str:
-    """Print what it prints until its end; the last of it."""
-    last: deque[bytes] = deque(maxlen=_LINES_OF_THE_END)
+def _print(process: "subprocess.Popen[bytes]", last: deque[bytes]) -> None:
     assert process.stdout
     for line in process.stdout:
         sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()
         last.append(line)
-    return b"".join(last).decode(errors="replace")
 
 
 def _code(code: int, printed: str, told: bool) -> int:
