@@ -44,6 +44,7 @@ class AccountsSection(Section):
         roles: Make their Roles and RoleBindings.
         annotations: Of the accounts `pipeline`, `submitter` and `training`, for roles of a cloud.
         imagePullSecrets: Names of Secrets in both namespaces with the registry's login.
+        podDefault: Make the PodDefault that gives tasks a token for Kubeflow's API.
         artifactSecret: Secret with which Kubeflow's launcher keeps artifacts.
     """
 
@@ -51,6 +52,7 @@ class AccountsSection(Section):
     roles: bool
     annotations: dict[Literal["pipeline", "submitter", "training"], Labels]
     imagePullSecrets: tuple[str, ...]
+    podDefault: bool
     artifactSecret: str
 
 

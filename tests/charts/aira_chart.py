@@ -18,7 +18,8 @@ ADMISSION = "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"
 RUNTIME = "trainer.kubeflow.org/v1alpha1/TrainingRuntime"
 QUEUE = "kueue.x-k8s.io/v1beta2/LocalQueue"
 PIPELINES = "pipelines.kubeflow.org/v2beta1/PipelineVersion"
-EVERYTHING = (WORKFLOW, ADMISSION, RUNTIME, QUEUE, PIPELINES)
+LOGIN = "kubeflow.org/v1alpha1/PodDefault"
+EVERYTHING = (WORKFLOW, ADMISSION, RUNTIME, QUEUE, PIPELINES, LOGIN)
 
 DIGEST = "sha256:" + "a" * 64
 SANDBOX = f"registry.example/aira-sandbox@{DIGEST}"
@@ -56,6 +57,7 @@ _FULL: Object = {
     "namespaces": {"runs": {"create": True}},
     "accounts": {
         "imagePullSecrets": ["registry"],
+        "podDefault": True,
         "annotations": {"pipeline": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/aira"}},
     },
     "quotas": {"runs": {"hard": {"requests.nvidia.com/gpu": 64, "limits.cpu": 800}, "max": {"memory": "1Ti"}}},
@@ -77,16 +79,17 @@ def with_values(base: Mapping[str, Any], **changes: Any) -> Object:
         for parent in parents:
             place = place.setdefault(parent, {})
         place[last] = value
-    return _over(base, nested)
+    return over(base, nested)
 
 
-def _over(base: Mapping[str, Any], other: Mapping[str, Any]) -> Object:
-    both = {key: _over(base[key], other[key]) for key in base.keys() & other.keys()
+def over(base: Mapping[str, Any], other: Mapping[str, Any]) -> Object:
+    """Values with others over them, as helm lays one file of values over another."""
+    both = {key: over(base[key], other[key]) for key in base.keys() & other.keys()
             if isinstance(base[key], Mapping) and isinstance(other[key], Mapping)}  # fmt: skip
     return {**base, **other, **both}
 
 
-FULL = _over(MINIMAL, _FULL)
+FULL = over(MINIMAL, _FULL)
 
 
 def template(values: Mapping[str, Any], apis: Iterable[str] = EVERYTHING) -> "subprocess.CompletedProcess[str]":
@@ -104,10 +107,15 @@ def _template(values: str, apis: tuple[str, ...]) -> "subprocess.CompletedProces
 
 
 def objects(values: Mapping[str, Any], apis: Iterable[str] = EVERYTHING) -> list[Object]:
-    """The objects that the chart gives."""
+    """The objects that the chart gives; they are shared by tests, which leave them as they are."""
     made = template(values, apis)
     assert made.returncode == 0, made.stderr
-    return [each for each in yaml.safe_load_all(made.stdout) if each]
+    return _parsed(made.stdout)
+
+
+@cache
+def _parsed(text: str) -> list[Object]:
+    return [each for each in yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if each]
 
 
 def refusal(values: Mapping[str, Any], apis: Iterable[str] = EVERYTHING) -> str:

@@ -16,6 +16,7 @@ from tests.charts.aira_chart import (
     DIGEST,
     EVERYTHING,
     FULL,
+    LOGIN,
     MINIMAL,
     PIPELINES,
     QUEUE,
@@ -23,12 +24,15 @@ from tests.charts.aira_chart import (
     WORKFLOW,
     objects,
     one,
+    over,
     refusal,
     template,
     with_values,
 )
+from tests.docs.pages import ROOT, blocks
 from tests.helm import helm
 
+DEVELOPMENT = CHART / "values-dev.yaml"
 SECRETS = ("aira-s3", "aira-mlflow", "aira-models", "registry")
 
 
@@ -110,7 +114,7 @@ def test_a_preset_and_the_candidates_can_be_taken_away() -> None:
     assert set(read.presets) == {"cpu", "gpu1", "multi-node"}
     assert read.candidates is None
     left = objects(values, [WORKFLOW])
-    assert "aira-sandbox" not in json.dumps(left)
+    assert '"aira-sandbox"' not in json.dumps(left)
     assert {each["metadata"].get("namespace") for each in left} == {"aira-system"}
 
 
@@ -138,9 +142,26 @@ def test_notes_warn_of_what_is_not_isolated() -> None:
 
 
 def test_equal_values_give_equal_bytes() -> None:
-    again = helm("template", "aira", CHART, "--namespace", "aira-system", "--values", "-",
-                 *(word for api in EVERYTHING for word in ("--api-versions", api)), given=yaml.safe_dump(FULL))  # fmt: skip
+    apis = [word for each in EVERYTHING for word in ("--api-versions", each)]
+    place = ["aira", CHART, "--namespace", "aira-system"]
+    again = helm("template", *place, "--values", "-", *apis, given=yaml.safe_dump(FULL))
     assert again.stdout == template(FULL).stdout
+
+
+def test_values_on_the_page_of_the_installation_are_values() -> None:
+    page = {block.file: yaml.safe_load(block.text) for block in blocks(ROOT / "docs" / "install.md") if block.file}
+    minimal, full = page["minimal-values.yaml"], page["full-values.yaml"]
+    assert cluster_of(minimal).s3 is not None
+    read = cluster_of(over(minimal, full))
+    assert (read.confirm_gpu_hours, read.presets["multi-node"].cores, read.presets["multi-node"].gpus) == (500, 96, 8)
+    assert read.kubeflow.namespace == "aira-system"
+
+
+def test_values_for_one_machine_lack_only_images() -> None:
+    values = over({"cluster": {"images": MINIMAL["cluster"]["images"]}}, yaml.safe_load(DEVELOPMENT.read_text()))
+    read = cluster_of(values)
+    assert set(read.presets) == {"cpu"}
+    assert read.kubeflow.namespace == "kubeflow"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +174,7 @@ def test_equal_values_give_equal_bytes() -> None:
         ({"cluster__presets__gpu2": {"cores": 1}}, "'/cluster/presets/gpu2': missing property 'memory_gib'"),
         ({"cluster__presets__gpu1__cores": 0}, "'/cluster/presets/gpu1/cores'"),
         ({"cluster__candidates__deadline_seconds": 5}, "'/cluster/candidates"),
-        ({"cluster__s3": {"variables": {}}}, "'/cluster/s3"),
+        ({"cluster__mlflow__name": ""}, "'/cluster/mlflow"),
         ({"netwrok": {}}, "additional properties 'netwrok' not allowed"),
         ({"team": "a team"}, "'/team': 'a team' does not match pattern"),
         ({"network__scope": "pods"}, "'/network/scope': value must be one of 'namespace', 'aira'"),
@@ -176,7 +197,7 @@ def test_what_is_required_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"cluster__candidates__namespace": "team-a"}, "agents' programs and runs would share namespace \"team-a\""),
+        ({"cluster__candidates__namespace": "team-a"}, 'would share namespace "team-a", with the runs'),
         ({"cluster__kubeflow__namespace": "aira-system"}, "is the release's own namespace"),
         ({"cluster__kubeflow__namespace": "kubeflow"}, "would cut off Kubeflow itself; say network.scope=aira"),
         ({"network__kubernetesApi__to": []}, "network.kubernetesApi.to: name the API server's addresses"),
@@ -219,6 +240,7 @@ WITH_PIPELINE = with_values(FULL, pipelines__manifests={"first": PIPELINE})
         (ADMISSION, "ValidatingAdmissionPolicy, which Kubernetes has since 1.30; say candidates.admission=false"),
         (RUNTIME, "no trainer.kubeflow.org/v1alpha1 TrainingRuntime: install Kubeflow Trainer 2.2 or newer"),
         (QUEUE, "no kueue.x-k8s.io LocalQueue: install Kueue"),
+        (LOGIN, "no kubeflow.org/v1alpha1 PodDefault, which comes with Kubeflow's multi-user mode"),
         (PIPELINES, "no pipelines.kubeflow.org/v2beta1 PipelineVersion"),
     ],
 )
@@ -235,6 +257,7 @@ def test_a_capability_that_is_not_there_is_one_line(missing: str, words: str) ->
         (RUNTIME, {"runtime__create": False}),
         (QUEUE, {"cluster__training__queue": None}),
         (QUEUE, {"queue__create": False}),
+        (LOGIN, {"accounts__podDefault": False}),
         (PIPELINES, {"pipelines__create": False}),
         (WORKFLOW, {"capabilityChecks": False}),
     ],
@@ -262,6 +285,30 @@ def test_pipelines_stay_when_release_or_file_go_and_come_before_their_versions()
     assert waves[0] < waves[1]
     assert version["metadata"]["annotations"]["of"] == "it"
     assert version["spec"] == {"pipelineName": "aira-first", "pipelineSpec": {"root": {"dag": {}}}}
+
+
+def test_pipelines_of_another_image_are_not_made() -> None:
+    ours, other = (PIPELINE.replace("spec:\n  pipelineName", f"spec:\n  tags: {{image: {image}}}\n  pipelineName")
+                   for image in ("a" * 60, "b" * 60))  # fmt: skip
+    assert objects(with_values(FULL, pipelines__manifests={"first": ours}))
+    said = refusal(with_values(FULL, pipelines__manifests={"first": other}))
+    assert "aira-first-1 was compiled for another image than cluster.images.cpu" in said
+
+
+@pytest.mark.parametrize("text", ["a: [", "kind: Secret\nmetadata: {name: x}\n"])
+def test_what_is_no_pipeline_is_not_made(text: str) -> None:
+    assert "pipelines: a file " in refusal(with_values(FULL, pipelines__manifests={"first": text}))
+
+
+def test_tasks_that_start_runs_get_a_token_for_kubeflow_alone_where_pods_look_for_it() -> None:
+    made = objects(FULL)
+    spec = one(made, "PodDefault", "access-ml-pipeline")["spec"]
+    assert spec["selector"] == {"matchLabels": {"access-ml-pipeline": "true"}}
+    (source,) = spec["volumes"][0]["projected"]["sources"]
+    token = source["serviceAccountToken"]
+    assert token["audience"] == "pipelines.kubeflow.org"
+    (mount,) = spec["volumeMounts"]
+    assert f"{mount['mountPath']}/{token['path']}" == cluster_of(FULL).kubeflow.token
 
 
 def test_images_are_all_by_digest() -> None:

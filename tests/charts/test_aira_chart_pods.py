@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -203,15 +204,18 @@ def refused(spec: Object, values: Object = FULL) -> list[str]:
     """What the admission policy says against a pod, by an implementation of CEL that is not the API server's."""
     celpy = pytest.importorskip("celpy", reason="the package cel-python is not installed")
     policy = one(objects(values), "ValidatingAdmissionPolicy", "aira-candidates-aira-sandbox")["spec"]
-    environment = celpy.Environment()
-
-    def value(expression: str, given: Object) -> Any:
-        return environment.program(environment.compile(expression)).evaluate(given)
-
     given = {"object": celpy.json_to_cel({"spec": spec})}
-    found = {each["name"]: value(each["expression"], given) for each in policy["variables"]}
+    found = {each["name"]: program(each["expression"]).evaluate(given) for each in policy["variables"]}
     given["variables"] = celpy.celtypes.MapType({celpy.celtypes.StringType(key): each for key, each in found.items()})
-    return [each["message"] for each in policy["validations"] if not value(each["expression"], given)]
+    return [each["message"] for each in policy["validations"] if not program(each["expression"]).evaluate(given)]
+
+
+@cache
+def program(expression: str) -> Any:
+    import celpy
+
+    environment = celpy.Environment()
+    return environment.program(environment.compile(expression))
 
 
 def test_a_pod_as_hardened_as_airas_own_is_taken() -> None:
