@@ -228,7 +228,7 @@ def all_secrets(world: World) -> None:
         (namespaces, drop("namespaces", "", "aira-sandbox"), "missing", "aira-sandbox: make it"),
         (own_file, drop("configmaps", "aira", "aira-cluster"), "missing", "charts/aira makes it"),
         (workflows, drop("customresourcedefinitions", "", "workflows.argoproj.io"), "missing", "install Kubeflow"),
-        (trainer, drop("customresourcedefinitions", "", "trainjobs.trainer.kubeflow.org"), "good", "2.2"),
+        (trainer, drop("customresourcedefinitions", "", "trainjobs.trainer.kubeflow.org"), "missing", "2.2"),
         (trainer, older_trainer, "missing", "older than 2.2"),
         (trainer, drop("trainingruntimes", "aira", "aira-torch"), "missing", "TrainingRuntime aira-torch"),
         (trainer, drop("localqueues", "aira", "team"), "missing", "LocalQueue team"),
