@@ -217,7 +217,7 @@ def test_it_has_patience_with_an_api_that_is_away(site: Site) -> None:
 
 
 def test_what_is_not_there_is_refused_where_nothing_is_to_be_started(site: Site) -> None:
-    with pytest.raises(UserError, match="45 of 45 searches of study tiny are not in .*run the study's searches first"):
+    with pytest.raises(UserError, match=r"45 of 45 searches of study tiny are not in .*run the study's searches first"):
         site.waiter().carry_out(start=False)
     assert not site.started()
     site.waiter().carry_out()
