@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from aira_lib.device import check_promised_gpus
 from aira_lib.errors import StoreError, UserError
 from aira_lib.flow.checks import check_study
-from aira_lib.flow.failing import failure_of, heard, is_final, say
+from aira_lib.flow.failing import failure_of, heard, is_final, said_of
 from aira_lib.flow.outcomes import RunFolder, require_enough
 from aira_lib.flow.run import fetch, keys_of, run_stage, stage_of
 from aira_lib.flow.stage import ALL, ALONE, STAGES, Stage, Unit, stages_read
@@ -76,7 +76,7 @@ def _run_within(folder: RunFolder, stage: str, study: Study, name: str, inputs: 
                 with suppress(StoreError):
                     folder.keep_failure(failure)
                 raise
-            say(error)
+            sys.stderr.write(said_of(error))
             return folder.keep_failure(failure)
     folder.keep_made(stage, made)
     return made
