@@ -1,6 +1,7 @@
 """The command line: arguments in, one clear line out. What it starts lives elsewhere and is imported late."""
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -82,8 +83,20 @@ def _options(
 
 
 @app.command()
-def doctor() -> None:
-    """Say what is installed, which fast paths this machine has, what is missing and how to get it."""
+def doctor(
+    cluster: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Look at a Kubernetes cluster: its file (docs/install.md).")
+    ] = None,
+) -> None:
+    """Say what is installed, which fast paths this machine has, what is missing and how to get it.
+
+    With --cluster: what the cluster that KUBECONFIG names, or that this pod runs in, lacks for a study, and what to do.
+    """
+    if cluster:
+        from aira_lib.cluster.reading import load_cluster
+        from aira_lib.remote.doctor.examine import examine as examine_cluster
+
+        raise typer.Exit(examine_cluster(load_cluster(cluster)))
     from aira_lib.cli.doctor import examine
 
     raise typer.Exit(examine())

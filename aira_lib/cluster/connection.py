@@ -172,16 +172,18 @@ def log_in() -> tuple[Connection, str]:
     except ModuleNotFoundError:
         raise MissingDependency("a Kubernetes cluster", "kfp") from None
     configuration = client.Configuration()
+    # Named here, for the package looks at the variable when it is imported, and no more.
+    file = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
     inside = "KUBERNETES_SERVICE_HOST" in os.environ and not os.environ.get("KUBECONFIG")
     try:
         if inside:
             config.load_incluster_config(client_configuration=configuration)
             namespace = _NAMESPACE.read_text(encoding="utf-8").strip() if _NAMESPACE.exists() else ""
         else:
-            config.load_kube_config(client_configuration=configuration, persist_config=False)
-            namespace = config.list_kube_config_contexts()[1]["context"].get("namespace", "")
+            config.load_kube_config(file, client_configuration=configuration, persist_config=False)
+            namespace = config.list_kube_config_contexts(file)[1]["context"].get("namespace", "")
     except (config.ConfigException, OSError) as error:
-        where = "this pod" if inside else os.environ.get("KUBECONFIG") or "~/.kube/config"
+        where = "this pod" if inside else file
         raise UserError(
             f"no Kubernetes cluster: {where}: {in_a_line(str(error), 200)}; let KUBECONFIG name a configuration"
         ) from None

@@ -36,6 +36,11 @@ def pod_of(stage: str, study: Study, cluster: Cluster, scale: str | None = None)
     return _pod(stage, asked, cluster, place)
 
 
+def pod_asked_for(stage: str, asked: ResourcesAtScale, cluster: Cluster, place: str) -> Pod:
+    """`pod_of` by what is asked for, which an error names by its place."""
+    return _pod(stage, asked, cluster, place)
+
+
 def waiting_pod(cluster: Cluster) -> Pod:
     """What a task gets that only starts runs and waits for them."""
     return _pod("waiter", WAITER, cluster, "a task that waits")

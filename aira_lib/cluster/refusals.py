@@ -19,7 +19,8 @@ class Refused(UserError):
 
     Attributes:
         code: Of HTTP.
-        reason: As Kubernetes has it: NotFound, AlreadyExists, Conflict, Forbidden, Invalid; empty where it said none.
+        reason: As Kubernetes has it: NotFound (of an object), AlreadyExists, Conflict, Forbidden, Invalid; empty where
+            it said none.
     """
 
     def __init__(self, text: str, code: int, reason: str) -> None:
@@ -48,12 +49,14 @@ def refusal(code: int, status: dict[str, Any], host: str) -> Refused:
         host: which server.
     """
     reason, said = str(status.get("reason") or ""), in_a_line(str(status.get("message") or f"HTTP {code}"))
+    if code == 404 and not (status.get("details") or {}).get("name"):  # of no object: the path itself is unknown
+        reason = ""
     match code:
         case 401:
             text = f"{host} does not know who asks ({said}); log in again, or give the pod a service account"
         case 403:
             text = f"Kubernetes refuses: {said}; give that right to the one who asks (the roles of charts/aira have it)"
-        case 404 if reason != "NotFound":  # not of an object, but of the path
+        case 404 if not reason:
             text = f"{host} has no objects of such a kind or version ({said}); install what defines it"
         case _ if code in _LATER:
             text = f"{host} is short of time or broken ({said}); try again later"

@@ -19,7 +19,7 @@ from aira_lib.store import Attempt, Holder, LostClaim, RecordFolder, open_store
 from aira_lib.study import Study, digest, flat
 from aira_lib.track.follow import RUN_NAME_TAG, RUN_TAG, followed
 from aira_lib.track.log import TrackLog
-from aira_lib.track.mlflow_sync import DIGEST_TAG
+from aira_lib.track.mlflow_runs import DIGEST_TAG
 from aira_lib.track.progress import ProgressFile
 from aira_lib.work import Work
 

@@ -8,7 +8,7 @@ from aira_lib.registry import Registry
 LAUNCHERS: Registry[Callable[[], Launcher]] = Registry("launcher")
 """Each makes its launcher from the environment."""
 
-LOCAL = "local"
+LOCAL, KUBERNETES = "local", "kubernetes"
 
 
 def _local() -> Launcher:
@@ -19,3 +19,19 @@ def _local() -> Launcher:
 
 
 LAUNCHERS.add(LOCAL, _local)
+
+
+def _kubernetes() -> Launcher:
+    from aira_lib.cluster.api import connect
+    from aira_lib.cluster.reading import cluster_here
+    from aira_lib.cluster.section import VARIABLE
+    from aira_lib.errors import UserError
+    from aira_lib.launch.trainjob import TrainJobLauncher
+
+    cluster = cluster_here()
+    if cluster is None:
+        raise UserError(f"no cluster: let {VARIABLE} name the file that says what it is (docs/install.md)")
+    return TrainJobLauncher(cluster, connect)
+
+
+LAUNCHERS.add(KUBERNETES, _kubernetes)

@@ -12,11 +12,11 @@ import tempfile
 import warnings
 from pathlib import Path
 
+from aira_lib.sandbox.candidate import isolation
 from aira_lib.sandbox.family import kill_family
 from aira_lib.sandbox.launch import launch
 from aira_lib.sandbox.process import SandboxError
 from aira_lib.sandbox.spy import in_environment, in_files
-from aira_lib.sandbox.strength import isolation
 from aira_lib.settings import TRUST_AGENTS, trusts_agents
 
 _SPY = Path(__file__).with_name("spy.py")

@@ -3,11 +3,17 @@
 On one machine the launcher follows the logs of all stages (`Follower`: one writer, as SQLite wants it). On a cluster
 every stage follows its own (`followed`). A log says by itself which run it belongs to: its first tags are
 `aira.run` (empty for the study's parent run) and `aira.run_name`.
+
+There as well a run has one writer at a time: a stage with a run of its own only looks up the parent's id, or makes the
+parent if nobody has; stages that log to the parent run one after another, and so does what starts and ends the study
+(`tell_study`). What a server refuses for the moment is tried again until a stage's end, and `PATIENCE` seconds more.
 """
 
 import hashlib
 import json
+import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,9 +25,13 @@ from aira_lib.store import LostClaim
 from aira_lib.store.files import write_file
 from aira_lib.track.address import sqlite_file
 from aira_lib.track.log import RunStatus, read_events
-from aira_lib.track.mlflow_sync import DIGEST_TAG, MLflowSync
+from aira_lib.track.mlflow_runs import DIGEST_TAG, PLUGIN_VARIABLE
+from aira_lib.track.mlflow_sync import MLflowSync
 
 SECONDS_BETWEEN_SYNCS = 5.0
+PATIENCE = 30.0
+"""Seconds after a stage's end for which MLflow is asked again to take its log: on a cluster nobody brings it later."""
+
 LOG_NAME = "track.jsonl"
 RUN_TAG = "aira.run"
 RUN_NAME_TAG = "aira.run_name"
@@ -82,7 +92,8 @@ class Follower:
 
     def __init__(
         self, tracking: str, study: str, digest: str, logs: Callable[[], Iterator[Path]],
-        params: Mapping[str, Any] | None = None, carried: Carried | None = None,
+        params: Mapping[str, Any] | None = None, carried: Carried | None = None, nested: tuple[str, str] | None = None,
+        offered: str | None = None,
     ) -> None:  # fmt: skip
         """Begin to follow.
 
@@ -93,34 +104,56 @@ class Follower:
             logs: gives the log files there are, each time it is called.
             params: parameters of the parent run: what the study chose.
             carried: where to write down, at the end, what has arrived.
+            nested: key and name of the only run that is written to; None: the study's parent is, too.
+            offered: id of a run that Kubeflow's plugin has made for this task.
         """
-        self._sync = MLflowSync(tracking, experiment_of(study), study_tags(study, digest))
+        experiment, tags = experiment_of(study), study_tags(study, digest)
+        self._sync = MLflowSync(tracking, experiment, tags, study_params=params, offered=offered)
+        self._key: str | None = nested[0] if nested else None
+        self._name = nested[1] if nested else ""
         self._logs, self._offsets = logs, dict[Path, int]()
         self._digest, self._params, self._carried = digest, params or {}, carried
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
-    def close(self, study_status: RunStatus | None) -> int:
+    def close(self, status: RunStatus | None, patience: float = 0.0) -> int:
         """Carry what is left and set the status of the study's parent run, unless it is None (still going on).
+
+        Args:
+            status: of the parent run; of the nested one, where that is the only one that is written to.
+            patience: seconds for which a server that fails is asked again.
 
         Returns:
             How many logs have not arrived whole: they wait for the next time.
         """
         self._stop.set()
         self._thread.join()
-        self._sync.retry_now()
-        self._carry()
-        told = not study_status or self._sync.set_status(None, "", study_status)
-        told = (not self._params or self._sync.set_params(None, "", self._params)) and told
-        waiting = sum(log.exists() and log.stat().st_size > self._offsets.get(log, 0) for log in self._logs())
+        until, pause = time.monotonic() + patience, 1.0
+        while True:
+            self._sync.retry_now()
+            self._carry()
+            told, waiting = self._tell(status), self._waiting()
+            if (told and not waiting) or time.monotonic() + pause > until:
+                break
+            time.sleep(pause)
+            pause *= 2
         if self._carried:
-            finished = self._digest if told and study_status == "finished" else None
+            finished = self._digest if told and status == "finished" else None
             self._carried.remember(self._offsets, finished)
         return waiting
 
+    def _tell(self, status: RunStatus | None) -> bool:
+        told = not status or self._sync.set_status(self._key, self._name, status)
+        of_parent = self._key is None and self._params
+        return (not of_parent or self._sync.set_params(None, "", self._params)) and told
+
+    def _waiting(self) -> int:
+        return sum(log.exists() and log.stat().st_size > self._offsets.get(log, 0) for log in self._logs())
+
     def _follow(self) -> None:
-        self._sync.set_status(None, "", "running")
+        if self._key is None:
+            self._sync.set_status(None, "", "running")
         while not self._stop.wait(SECONDS_BETWEEN_SYNCS):
             self._carry()
 
@@ -149,16 +182,52 @@ def followed(
 ) -> Iterator[None]:
     """Follow one log for as long as the block runs; without a tracking URI, do nothing.
 
-    A failure ends the study's parent run as failed, and the end of its last stage (`last`) as finished. It goes on
-    where another process has taken the record over.
+    The run that the log belongs to ends as failed where the block fails, and the study's as finished at the end of its
+    last stage (`last`). It goes on where another process has taken the record over.
     """
+    offered = os.environ.pop(PLUGIN_VARIABLE, None)  # MLflow would take it for the parent's, whatever it is asked for
     if tracking is None:
         yield
         return
-    follower = Follower(tracking, study, digest, lambda: iter([log]), params)
+    run = run_of_log(log)
+    nested = (run[0], run[1]) if run and run[0] else None
+    follower = Follower(tracking, study, digest, lambda: iter([log]), params, nested=nested, offered=offered)
     try:
         yield
     except BaseException as error:
-        follower.close(None if isinstance(error, LostClaim) else "failed")
+        follower.close(None if isinstance(error, LostClaim) else "failed", PATIENCE)
         raise
-    follower.close("finished" if last else None)
+    follower.close("finished" if last else None, PATIENCE)
+
+
+def tell_study(
+    tracking: str | None, study: str, digest: str, status: RunStatus, params: Mapping[str, Any] | None = None
+) -> bool:
+    """Say how a study is, in the run that all others of it lie below; without a tracking URI, do nothing.
+
+    It is made where there is none: whoever starts a study on a cluster does so before its stages run. Where Kubeflow's
+    plugin has made a run for the whole pipeline run, in the study's experiment, it is that one.
+
+    Args:
+        tracking: MLflow tracking URI.
+        study: the study's name.
+        digest: the study's digest.
+        status: of the study.
+        params: what the study chose.
+
+    Returns:
+        Whether MLflow knows it now; it has been told on standard error what kept it from that.
+    """
+    offered = os.environ.pop(PLUGIN_VARIABLE, None)
+    if tracking is None:
+        return True
+    tags = study_tags(study, digest)
+    sync = MLflowSync(tracking, experiment_of(study), tags, study_params=params, offered=offered)
+    until, pause = time.monotonic() + PATIENCE, 1.0
+    while not sync.set_status(None, "", status):
+        if time.monotonic() + pause > until:
+            return False
+        time.sleep(pause)
+        pause *= 2
+        sync.retry_now()
+    return True

@@ -11,7 +11,6 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -19,14 +18,11 @@ from typing import Any, TypeVar
 
 from aira_lib.errors import MissingDependency
 from aira_lib.store.files import file_entry
-from aira_lib.track.address import sqlite_file, without_login
+from aira_lib.track.address import without_login
 from aira_lib.track.connecting import connect
 from aira_lib.track.log import Event, RunStatus, read_events
+from aira_lib.track.mlflow_runs import KeyedRuns, Run
 
-KEY_TAG = "aira.key"
-MADE_TAG = "aira.made"  # nanoseconds since the epoch; a run's start time is its log's instead
-DIGEST_TAG = "aira.spec_digest"
-PARENT_TAG = "mlflow.parentRunId"
 METRICS_A_BATCH, OTHERS_A_BATCH = 1000, 100  # MLflow's own limits
 _DIGITS, _FILES_A_TAG = 12, 60  # of what a tag says of uploaded files; MLflow takes 5,000 characters
 _STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED"}
@@ -34,24 +30,13 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-@dataclass
-class _Run:
-    """What MLflow is known to hold of one run."""
-
-    id: str
-    status: str
-    params: set[str]
-    tags: dict[str, str]
-    metrics: set[str]
-    steps: dict[str, set[int]] = field(default_factory=dict)
-
-
 class MLflowSync:
     """Carries logs of one study to one MLflow server or database."""
 
     def __init__(
-        self, tracking_uri: str, experiment: str, study_tags: Mapping[str, str], patience: float = 30.0
-    ) -> None:
+        self, tracking_uri: str, experiment: str, study_tags: Mapping[str, str], patience: float = 30.0,
+        study_params: Mapping[str, Any] | None = None, offered: str | None = None,
+    ) -> None:  # fmt: skip
         """Prepare; MLflow is contacted at the first `sync`.
 
         Args:
@@ -59,6 +44,8 @@ class MLflowSync:
             experiment: its name, ``aira/<study>``.
             study_tags: tags of the parent run; ``aira.spec_digest`` must be one, for it is the parent's key.
             patience: seconds to leave MLflow alone after it failed.
+            study_params: parameters of the parent run, which the one who makes it logs.
+            offered: id of a run that Kubeflow's plugin has made for this task (see `mlflow_runs`).
 
         Raises:
             MissingDependency: MLflow is not installed.
@@ -66,11 +53,10 @@ class MLflowSync:
         if find_spec("mlflow") is None:
             raise MissingDependency("MLflow tracking", "tracking")
         self.tracking_uri, self.experiment, self.patience = tracking_uri, experiment, patience
-        self._study_tags = dict(study_tags)
-        self._parent_key = f"study:{study_tags[DIGEST_TAG]}"
-        self._runs: dict[str, _Run] = {}
+        self._study_tags, self._study_params = dict(study_tags), dict(study_params or {})
+        self._offered = offered
+        self._runs: KeyedRuns | None = None
         self._client: Any = None
-        self._experiment_id = ""
         self._told = False
         self._rest_until = 0.0
 
@@ -111,7 +97,8 @@ class MLflowSync:
         try:
             action()
         except Exception as error:  # whatever a tracking server does, the work goes on
-            self._runs.clear()  # it may have taken a part: ask it the next time
+            if self._runs:
+                self._runs.forget()  # it may have taken a part
             self._rest_until = time.monotonic() + self.patience
             if not self._told:
                 reason = without_login((str(error).splitlines() or [""])[0])[:300]
@@ -142,7 +129,7 @@ class MLflowSync:
             self._set_status(run, statuses[-1].values["status"], statuses[-1].time)
         self._add_tags(run, mark)
 
-    def _add_tags(self, run: _Run, values: Mapping[str, Any]) -> None:
+    def _add_tags(self, run: Run, values: Mapping[str, Any]) -> None:
         from mlflow.entities import RunTag
 
         new = {_name(key): str(value) for key, value in values.items() if run.tags.get(_name(key)) != str(value)}
@@ -150,7 +137,7 @@ class MLflowSync:
             self._client.log_batch(run.id, tags=batch)
         run.tags.update(new)
 
-    def _add_params(self, run: _Run, values: Mapping[str, Any]) -> None:
+    def _add_params(self, run: Run, values: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
         new = {_name(key): str(value) for key, value in values.items() if _name(key) not in run.params}
@@ -158,7 +145,7 @@ class MLflowSync:
             self._client.log_batch(run.id, params=batch)
         run.params.update(new)
 
-    def _add_metrics(self, run: _Run, events: Iterable[Event]) -> None:
+    def _add_metrics(self, run: Run, events: Iterable[Event]) -> None:
         from mlflow.entities import Metric
 
         points = {
@@ -173,14 +160,14 @@ class MLflowSync:
             for metric in batch:
                 run.steps[metric.key].add(metric.step)
 
-    def _steps(self, run: _Run, key: str) -> set[int]:
+    def _steps(self, run: Run, key: str) -> set[int]:
         """Steps at which a run has a metric; asked of MLflow once."""
         if key not in run.steps:
             known = self._client.get_metric_history(run.id, key) if key in run.metrics else []
             run.steps[key] = {metric.step for metric in known}
         return run.steps[key]
 
-    def _add_artifacts(self, run: _Run, log: str, folder: Path, references: Iterable[str]) -> None:
+    def _add_artifacts(self, run: Run, log: str, folder: Path, references: Iterable[str]) -> None:
         """Upload files whose content the run does not have; one tag a log says which it has."""
         tag = _name(f"aira.artifacts.{log}")
         there = _read_tag(run.tags.get(tag, ""))
@@ -197,7 +184,7 @@ class MLflowSync:
             kept = list(there.items())[-_FILES_A_TAG:]
             self._add_tags(run, {tag: json.dumps(dict(kept))})
 
-    def _set_status(self, run: _Run, status: str, at: int) -> None:
+    def _set_status(self, run: Run, status: str, at: int) -> None:
         wanted = _STATUS[status]
         if run.status == wanted:
             return
@@ -207,60 +194,16 @@ class MLflowSync:
             self._client.set_terminated(run.id, wanted, end_time=at)
         run.status = wanted
 
-    def _run(self, run_key: str | None, name: str, started: int | None = None) -> _Run:
-        """Find a run, or make it with its parent."""
-        if self._client is None:
+    def _run(self, run_key: str | None, name: str, started: int | None = None) -> Run:
+        """Find a run, or make it with its parent; whoever makes the parent says what the study chose."""
+        if self._client is None or self._runs is None:
             self._client = connect(self.tracking_uri)
-        key = run_key or self._parent_key
-        if key not in self._runs:
-            if run_key is None:
-                tags, name = self._study_tags, self.experiment.rpartition("/")[2]
-            else:
-                tags = {PARENT_TAG: self._run(None, "").id}
-            found = self._find_or_make(key, name, tags, started or _now())
-            data = found.data
-            self._runs[key] = _Run(
-                found.info.run_id, found.info.status, set(data.params), dict(data.tags), set(data.metrics)
-            )
-        return self._runs[key]
-
-    def _find_or_make(self, key: str, name: str, tags: Mapping[str, str], started: int) -> Any:
-        found = self._with_key(key)
-        if not found:
-            tags = {**tags, KEY_TAG: key, MADE_TAG: str(time.time_ns())}
-            made = self._client.create_run(self._experiment(), start_time=started, tags=tags, run_name=name)
-            # MLflow knows no unique tags: where two processes made the run at once, all keep the first.
-            found = self._with_key(key) or [made]
-            if found[0].info.run_id != made.info.run_id:
-                self._client.delete_run(made.info.run_id)
-        return found[0]
-
-    def _with_key(self, key: str) -> list[Any]:
-        runs = self._client.search_runs([self._experiment()], f"tags.`{KEY_TAG}` = '{key}'")
-        return sorted(runs, key=lambda run: (run.data.tags.get(MADE_TAG, ""), run.info.run_id))
-
-    def _experiment(self) -> str:
-        from mlflow.exceptions import MlflowException
-
-        if not self._experiment_id:
-            known = self._client.get_experiment_by_name(self.experiment)
-            if known is None:
-                try:
-                    self._client.create_experiment(self.experiment, artifact_location=self._artifacts())
-                except MlflowException:
-                    if self._client.get_experiment_by_name(self.experiment) is None:
-                        raise
-                    # Another process was faster: its experiment is as good.
-                known = self._client.get_experiment_by_name(self.experiment)
-            elif known.lifecycle_stage == "deleted":
-                self._client.restore_experiment(known.experiment_id)
-            self._experiment_id = str(known.experiment_id)
-        return self._experiment_id
-
-    def _artifacts(self) -> str | None:
-        """A folder beside an SQLite file, whatever the working directory is; a server knows its own place."""
-        database = sqlite_file(self.tracking_uri)
-        return (database.parent / "mlflow-artifacts" / self.experiment).as_uri() if database else None
+            self._runs = KeyedRuns(self._client, self.tracking_uri, self.experiment, self._study_tags, self._offered)
+        parent = self._runs.parent(started or _now())
+        if parent.new:
+            self._add_params(parent, self._study_params)
+            parent.new = False
+        return self._runs.nested(run_key, name, started or _now()) if run_key else parent
 
 
 def _read_tag(text: str) -> dict[str, str]:

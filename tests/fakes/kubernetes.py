@@ -14,7 +14,7 @@ fieldSelector of metadata.name, metadata.namespace, status.phase, spec.nodeName 
 continue are not kept: all comes at once), watch (bookmarks, 410 as an ERROR event, as the real watch cache says it),
 update, patch (merge, strategic for built-in kinds only and without merge keys, JSON patch, server-side apply without
 managers), delete with preconditions, propagation (jobs orphan their pods where nothing is said), finalizers and owners,
-/status, pods/log with follow, reviews of access from the stored RBAC objects, quotas (quota.py).
+/status, pods/log (follow, timestamps, sinceTime), reviews of access from the stored RBAC objects, quotas (quota.py).
 Requests with a token of `kubeconfig(user=...)` are held to that user's rights; all others are the administrator's.
 What there is not: exec and attach (`route` takes a test's own), admission policies, managed fields, protobuf.
 """
@@ -55,6 +55,7 @@ class FakeKubernetes(FakeServer):
         self.bookmark_seconds = 0.2
         self._users: dict[str, str] = {}
         self._logs: dict[tuple[str, str, str], str] = {}
+        self._times: dict[tuple[str, str, str], list[str]] = {}  # of each whole line
         self._logged = threading.Condition()
         for name in ("default", "kube-system", *namespaces):
             self.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -162,7 +163,8 @@ class FakeKubernetes(FakeServer):
         elif phase in ("Succeeded", "Failed"):
             why = reason or ("Completed" if phase == "Succeeded" else "Error")
             state = {"terminated": {"exitCode": exit_code, "reason": why, "finishedAt": now()}}
-        statuses = [{"name": container, "state": state, "ready": phase == "Running", "restartCount": 0}]
+        about = {"name": container, "image": pod["spec"]["containers"][0].get("image", ""), "imageID": ""}
+        statuses = [{**about, "state": state, "ready": phase == "Running", "restartCount": 0}]
         status = {"phase": phase, "containerStatuses": statuses, "startTime": now()}
         made = self.set_status("pods", namespace, name, status | ({"reason": reason} if reason else {}))
         with self._logged:
@@ -174,6 +176,7 @@ class FakeKubernetes(FakeServer):
         pod = self.objects.get(self.kind("pods"), namespace, name)
         key = (namespace, name, container or pod["spec"]["containers"][0]["name"])
         with self._logged:
+            self._times.setdefault(key, []).extend(_moment() for _ in range(text.count("\n")))
             self._logs[key] = self._logs.get(key, "") + text
             self._logged.notify_all()
 
@@ -210,6 +213,8 @@ class FakeKubernetes(FakeServer):
         namespace, name = match["namespace"] or "", match["name"] or ""
         if plural in _REVIEWS:
             return Answer.of(self._review(user, plural, request.json()), 201)
+        if plural == "selfsubjectreviews":
+            return Answer.of({**request.json(), "status": {"userInfo": {"username": user}}}, 201)
         kind = self.objects.kinds.get((group, plural))
         if kind is None or match["version"] not in kind.versions:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
@@ -366,8 +371,15 @@ class FakeKubernetes(FakeServer):
             start = len(text) - len("".join(lines[max(0, len(lines) - int(request.query["tailLines"])) :]))
         if _yes(request, "follow"):
             return Answer(content_type="text/plain", chunks=self._followed(key, start))
+        if "sinceTime" in request.query or _yes(request, "timestamps"):
+            text = self._timed(key, text, request.query.get("sinceTime", ""), _yes(request, "timestamps"))
         limit = int(request.query.get("limitBytes") or len(text.encode()))
         return Answer(body=text[start:].encode()[:limit], content_type="text/plain")
+
+    def _timed(self, key: tuple[str, str, str], text: str, since: str, shown: bool) -> str:
+        """Lines from a moment on, which a server counts in whole seconds; their moments in front on demand."""
+        timed = zip(self._times.get(key, []), text.split("\n"), strict=False)
+        return "".join(f"{when} {line}\n" if shown else f"{line}\n" for when, line in timed if when >= since[:19])
 
     def _followed(self, key: tuple[str, str, str], start: int) -> Iterator[bytes]:
         while not self.stopping.is_set():
@@ -392,7 +404,7 @@ class FakeKubernetes(FakeServer):
         path = path.rstrip("/")
         kinds = list(self.objects.kinds.values())
         groups = {kind.group: kind.versions for kind in kinds if kind.group}
-        groups["authorization.k8s.io"] = ("v1",)
+        groups |= {"authorization.k8s.io": ("v1",), "authentication.k8s.io": ("v1",)}
         match path.split("/")[1:]:
             case ["version"]:
                 return VERSION
@@ -432,6 +444,11 @@ class FakeKubernetes(FakeServer):
 
 
 _OPEN: Json = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+def _moment() -> str:
+    nanoseconds = time.time_ns()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(nanoseconds // 10**9)) + f".{nanoseconds % 10**9:09}Z"
 
 
 def _yes(request: Request, name: str) -> bool:

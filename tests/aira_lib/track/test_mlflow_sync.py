@@ -21,6 +21,7 @@ from aira_lib.errors import MissingDependency
 from aira_lib.track import mlflow_sync
 from aira_lib.track.address import sqlite_address, sqlite_file
 from aira_lib.track.log import TrackLog
+from aira_lib.track.mlflow_runs import KeyedRuns
 from aira_lib.track.mlflow_sync import MLflowSync
 
 mlflow = pytest.importorskip("mlflow")
@@ -252,16 +253,16 @@ def test_runs_made_at_once_become_one(sync: MLflowSync, tmp_path: Path, monkeypa
     log = TrackLog(tmp_path / "track.jsonl")
     log.metrics({"loss": 1.0}, 0)
     sync.set_status(None, "", "running")
-    other, real, looks = new_sync(sync.tracking_uri, sync.experiment), MLflowSync._with_key, []
+    other, real, looks = new_sync(sync.tracking_uri, sync.experiment), KeyedRuns._with_key, []
 
-    def second_one_comes_between(self: MLflowSync, key: str) -> list[Any]:
+    def second_one_comes_between(self: KeyedRuns, key: str) -> list[Any]:
         found = real(self, key)
-        if self is other and key == "search:k" and not looks:
+        if self is other._runs and key == "search:k" and not looks:
             looks.append(key)
             sync.sync("search:k", "s", log.path)
         return found
 
-    monkeypatch.setattr(MLflowSync, "_with_key", second_one_comes_between)
+    monkeypatch.setattr(KeyedRuns, "_with_key", second_one_comes_between)
     other.sync("search:k", "s", log.path)
     assert looks
     assert history(sync, runs_of(sync)["search:k"], "loss") == [(0, 1.0)]
