@@ -156,7 +156,7 @@ def _meant(file: RunFile, study: Study | None, cluster: Cluster, path: Path) -> 
         plain = json.loads(canonical_json(study))
     else:
         return None
-    meant = parse_study(overridden(plain, file.overrides), f"{path}: the study, with its overrides,")
+    meant = parse_study(overridden(plain, file.overrides), f"{path}: the study with its overrides")
     need_designs(meant)
     check_study(meant)
     check_cluster(meant, cluster)
