@@ -34,15 +34,17 @@ def submit(
     """Start a run file on a cluster, once: the same content is the same run, however often it is submitted."""
     from aira_lib.cluster.api import connect
     from aira_lib.cluster.reading import load_cluster
+    from aira_lib.cluster.runs import RunsApi
     from aira_lib.remote.follow import summary
     from aira_lib.remote.run_file import load_run_file
     from aira_lib.remote.submit import Submitter, dryrun
 
     there = load_cluster(cluster)
-    wanted, runs = load_run_file(file, there), _runs(there)
+    wanted = load_run_file(file, there)
     if dry_run:
-        print(json.dumps(dryrun(wanted, there, runs), indent=2, ensure_ascii=False))
+        print(json.dumps(dryrun(wanted, there, RunsApi(there, reads=0)), indent=2, ensure_ascii=False))
         return
+    runs = RunsApi(there)
     submitted = Submitter(there, runs, connect(there.kubeflow.namespace)).submit(wanted)
     if submitted.run is None:
         _say(f"{wanted.name}: {_without_run(submitted.before, wanted.file.attempt, file)}")
@@ -139,7 +141,7 @@ def cancel(run: RunId, cluster: ClusterFile) -> None:
 def _runs(cluster: "Cluster") -> "RunsApi":
     from aira_lib.cluster.runs import RunsApi
 
-    return RunsApi(cluster)
+    return RunsApi(cluster, reads=2)  # a person is waiting
 
 
 def _without_run(before: str | None, attempt: int, file: Path) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from aira_lib.cluster.kinds import WORKFLOWS
-from aira_lib.cluster.rest import KubeflowError, Rest, Unanswered
+from aira_lib.cluster.rest import READS, KubeflowError, Rest, Unanswered
 from aira_lib.cluster.run import NewRun, Run, Version, read_run
 from aira_lib.cluster.section import Cluster
 from aira_lib.errors import UserError
@@ -42,14 +42,19 @@ class RunsApi:
         cluster: Where its API is, and the namespace of the runs.
         workflows: Finds a run's Workflows; None: the Kubernetes API is asked.
         pause: Waits so many seconds.
+        reads: How often reading is tried again.
     """
 
     def __init__(
-        self, cluster: Cluster, workflows: Workflows | None = None, pause: Callable[[float], None] = time.sleep
+        self,
+        cluster: Cluster,
+        workflows: Workflows | None = None,
+        pause: Callable[[float], None] = time.sleep,
+        reads: int = READS,
     ) -> None:
         kubeflow = cluster.kubeflow
         self._namespace, self._pause = kubeflow.namespace, pause
-        self._rest = Rest(kubeflow.api, Path(kubeflow.token))
+        self._rest = Rest(kubeflow.api, Path(kubeflow.token), reads)
         self._workflows = workflows or _by_kubernetes(kubeflow.namespace)
 
     def get(self, run_id: str) -> Run | None:

@@ -5,7 +5,7 @@ import platform
 import sys
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from typing import Any, TextIO, cast
@@ -53,24 +53,31 @@ def is_final(error: Exception) -> bool:
     return getattr(error, "exit_code", 1) != RETRY
 
 
-def say(error: Exception) -> None:
-    """Write an error as the end of a process would: a user's in a line, any other with its traceback."""
+def said_of(error: Exception) -> str:
+    """An error as the end of a process writes it: a user's in a line, any other with its traceback."""
     if isinstance(error, UserError):
-        print(f"aira: {error}", file=sys.stderr)
-    else:
-        traceback.print_exception(error)
+        return f"aira: {error}\n"
+    return "".join(traceback.format_exception(error))
 
 
-def failure_of(stage: str, unit: str, error: Exception, lines: deque[str]) -> Failure:
-    """What is kept of an error: its reason in a line, and the last lines of the log. Secrets are taken out."""
+def failure_of(stage: str, unit: str, error: Exception, lines: Iterable[str]) -> Failure:
+    """What is kept of an error: its reason in a line, and the end of the log.
+
+    Args:
+        stage: of the unit.
+        unit: its name.
+        error: why it failed.
+        lines: what was written before. What looks like a secret, and what the environment calls one, is taken out.
+    """
     reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    log = redacted("\n".join([*lines, said_of(error)])).rstrip("\n").split("\n")[-LINES:]
     return Failure(
         stage=stage,
         unit=unit,
         reason=in_a_line(redacted(reason)),
         exit_code=getattr(error, "exit_code", 1),
         pod=next((name for each in _POD_VARIABLES if (name := os.environ.get(each))), platform.node()),
-        log=tuple(_shortened(line) for line in redacted("\n".join(lines)).split("\n")) if lines else (),
+        log=tuple(map(_shortened, log)),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

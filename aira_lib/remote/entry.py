@@ -1,9 +1,7 @@
 """What a pipeline on a cluster begins and waits with: text goes in and comes out, as Kubeflow carries it."""
 
-import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -104,9 +102,9 @@ def compiled(chunk: Chunk) -> dict[str, Any]:
         request, output = Path(folder) / "chunk.json", Path(folder) / "chunk.yaml"
         request.write_bytes(chunk.to_json())
         command = [*pipeline_command(UNITS), "compile", "--request", str(request), "-o", str(output)]
-        done = subprocess.run(command, stdout=sys.stderr, env={**os.environ}, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise UserError(f"compiling {chunk.name} failed with exit code {done.returncode}; its output is above")
+            raise RuntimeError(f"compiling {chunk.name} ended with exit code {done.returncode}:\n{done.stderr}")
         return inline(list(yaml.safe_load_all(output.read_text(encoding="utf-8"))))
 
 

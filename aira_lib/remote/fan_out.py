@@ -303,9 +303,7 @@ class FanOut:
             self._say(f"{self.loop.name}: {line}")
 
 
-def chunk_of(
-    loop: Loop, items: Sequence[Item], orders: Orders, cluster: Cluster, store: str, at_once: int
-) -> Chunk:
+def chunk_of(loop: Loop, items: Sequence[Item], orders: Orders, cluster: Cluster, store: str, at_once: int) -> Chunk:
     """The chunk of some items of a loop, all of one scale.
 
     Args:

@@ -104,7 +104,7 @@ def lease_of(wanted: Wanted) -> str:
 
 def new_run(wanted: Wanted, cluster: Cluster, version: Version, experiment_id: str) -> NewRun:
     """What is sent to start a run."""
-    plugin = cluster.tracking.plugin and wanted.study  # its run is in the study's experiment, as on a laptop
+    plugin = wanted.meant if cluster.tracking.plugin else None  # its runs are in the study's experiment, as on a laptop
     return NewRun(
         id=wanted.run_id,
         name=wanted.name,
@@ -113,7 +113,7 @@ def new_run(wanted: Wanted, cluster: Cluster, version: Version, experiment_id: s
         parameters=wanted.parameters(),
         service_account=cluster.kubeflow.service_account,
         description=wanted.description,
-        plugins={"mlflow": {"experiment_name": experiment_of(wanted.study.name)}} if plugin and wanted.study else {},
+        plugins={"mlflow": {"experiment_name": experiment_of(plugin.name)}} if plugin else {},
     )
 
 

@@ -88,8 +88,8 @@ def _failed_sections(inputs: ReportInputs) -> list[Section]:
         return []
     units, them = ("units", "them") if count > 1 else ("unit", "it")
     said = f"{count} {units} of this study failed; every number on this page is without {them}."
-    blocks: list[Block] = [TextBlock(said), TableBlock(tables.failures_table(inputs.failures))]
-    return [Section("failures", "What failed", blocks, boxed=True)]
+    blocks: list[Block] = [TextBlock(said), TableBlock(tables.failed_units_table(inputs.failures))]
+    return [Section("failed", "What failed", blocks, boxed=True)]
 
 
 def _stand_in_section(study: Study, inputs: ReportInputs) -> Section:

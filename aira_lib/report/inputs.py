@@ -47,11 +47,11 @@ class ReportInputs:
         curves: point id -> loss curve, for runs that have one.
         scores: what was measured on the final checkpoints.
         stand_ins: what was small or synthetic.
-        failures: of the units that left no record.
         versions: package -> version of what computed the results.
         further: what a stage does -> its rows, of stages that the report does not know by themselves.
         timings: stage -> seconds, summed over its records, in the order of the flow; the only part that differs
             between equal studies.
+        failures: of the units that left no record.
     """
 
     searches: Sequence[SearchRun] = ()
@@ -62,7 +62,7 @@ class ReportInputs:
     curves: Mapping[str, LossCurve] = field(default_factory=dict)
     scores: Sequence[Score] = ()
     stand_ins: Sequence[StandIn] = ()
-    failures: Sequence[Failure] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
     further: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    failures: Sequence[Failure] = ()

@@ -92,7 +92,7 @@ def _summary(content: "Content", inputs: ReportInputs) -> str:
     tables = {table.name: _plain(table) for table in content.tables()}
     kept = (
         "searches", "agents", "patterns", "isotoken", "isoflop_fits", "frontier", "frontier_laws", "stand_ins",
-        "failures",
+        "failed_units",
     )  # fmt: skip
     summary = {
         "study": content.study.name,

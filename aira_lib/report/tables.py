@@ -217,7 +217,7 @@ def stand_ins_table(stand_ins: Sequence[StandIn]) -> Table:
     return Table("stand_ins", "", columns, rows, "No stage declared a stand-in.")
 
 
-def failures_table(failures: Sequence[Failure]) -> Table:
+def failed_units_table(failures: Sequence[Failure]) -> Table:
     """Which units left no record, and why."""
     rows: list[Row] = [{"stage": each.stage, "unit": each.unit, "reason": each.reason} for each in failures]
     columns = [
@@ -225,7 +225,7 @@ def failures_table(failures: Sequence[Failure]) -> Table:
         Column("unit", "Unit", style="name"),
         Column("reason", "Why it failed", style="text"),
     ]
-    return Table("failures", "", columns, rows, "No unit failed.")
+    return Table("failed_units", "", columns, rows, "No unit failed.")
 
 
 def versions_table(versions: Mapping[str, str]) -> Table:

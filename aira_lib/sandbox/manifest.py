@@ -92,6 +92,7 @@ def manifest(name: str, need: Need, cluster: Cluster, parent: Parent | None, now
         "restartPolicy": "Never",
         "activeDeadlineSeconds": runs,
         "terminationGracePeriodSeconds": 0,
+        "serviceAccountName": section.service_account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "hostname": CONTAINER,

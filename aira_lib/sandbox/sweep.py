@@ -3,11 +3,14 @@
 Kubernetes does that by owners within a namespace alone, and candidates have one of their own.
 """
 
+import sys
 from datetime import UTC, datetime
 
-from aira_lib.cluster.api import Kubernetes
+from aira_lib.cluster.api import Kubernetes, connect
 from aira_lib.cluster.kinds import PODS, Object
+from aira_lib.cluster.reading import cluster_here
 from aira_lib.cluster.refusals import Refused
+from aira_lib.errors import UserError
 from aira_lib.sandbox.manifest import COMPONENT, CONTAINER, DEADLINE
 from aira_lib.sandbox.parent import PLACE, UID
 
@@ -55,3 +58,24 @@ def _parent_gone(kubernetes: Kubernetes, pod: Object, uid: str) -> bool:
         return False
     same = found is not None and found["metadata"]["uid"] == uid
     return not same or (found or {}).get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
+def main() -> None:
+    """Sweep once on the cluster that AIRA_CLUSTER says this is: `python -m aira_lib.sandbox.sweep`, now and then.
+
+    Raises:
+        UserError: this is no cluster with pods of candidates, or they cannot be listed or deleted.
+    """
+    cluster = cluster_here()
+    if cluster is None or cluster.candidates is None:
+        raise UserError("nothing to sweep: AIRA_CLUSTER names no file of a cluster with a section `candidates`")
+    swept = sweep(connect().within(cluster.candidates.namespace))
+    print(f"Deleted {len(swept)} pods of agents' programs that nobody waits for{': ' if swept else '.'}", *swept)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        print(f"aira: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

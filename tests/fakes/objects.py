@@ -235,7 +235,8 @@ class Objects:
             return {**old, "status": new.get("status", {})}
         new["metadata"] = {**metadata, **{key: old["metadata"][key] for key in kept if key in old["metadata"]}}
         if kind.has_status:
-            new["status"] = old.get("status", {})
+            new.pop("status", None)
+            new |= {"status": old["status"]} if "status" in old else {}
         return new
 
     def _check_version(self, kind: Kind, old: Json, new: Json) -> None:

@@ -30,7 +30,7 @@ Prints nothing.
     {{- fail (printf "%s: key %q is missing" $.path .) -}}
   {{- end -}}
 {{- end -}}
-{{- $known := list "name" "pipeline" "version" "preset" "study" "overrides" "store" "confirm" "attempt" "follow" "state" -}}
+{{- $known := list "name" "pipeline" "version" "preset" "study" "overrides" "store" "confirm" "units_at_once" "attempt" "follow" "state" -}}
 {{- range $key, $_ := $run -}}
   {{- if not (has $key $known) -}}
     {{- fail (printf "%s: unknown key %q; valid: %s" $.path $key (join ", " $known)) -}}

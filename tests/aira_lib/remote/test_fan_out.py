@@ -17,8 +17,8 @@ from aira_lib.remote.fan_out import FanOut, Orders
 from aira_lib.remote.loop import loop_of
 from aira_lib.settings import Settings
 from aira_lib.study import Study
-from tests.a_cluster import a_cluster
-from tests.builders import tiny_study
+from tests.a_cluster import a_cluster, cluster_file
+from tests.builders import TINY_STUDY, tiny_study
 from tests.fakes.kubeflow import FakeKubeflow
 from tests.fakes.kubernetes import FakeKubernetes
 
@@ -217,7 +217,7 @@ def test_it_has_patience_with_an_api_that_is_away(site: Site) -> None:
 
 
 def test_what_is_not_there_is_refused_where_nothing_is_to_be_started(site: Site) -> None:
-    with pytest.raises(UserError, match="45 of 45 searches of study tiny are not in .*run the study's searches first"):
+    with pytest.raises(UserError, match=r"45 of 45 searches of study tiny are not in .*run the study's searches first"):
         site.waiter().carry_out(start=False)
     assert not site.started()
     site.waiter().carry_out()
@@ -235,3 +235,46 @@ def test_its_runs_end_with_a_parent_that_was_cancelled_and_with_no_other(site: S
         states = {site.kubeflow.state(run) for run in site.kubeflow.runs if run != PARENT}
         assert bool(states & {"CANCELING", "CANCELED"}) == ended
     site.hold = False
+
+
+def test_as_a_task_it_sends_compiled_pipelines_and_hands_on_the_list_of_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from aira_lib.flow.texts import read_list, write_study
+    from aira_lib.remote.entry import fan_out_text
+
+    study, store = tiny_study(), str(tmp_path / "store")
+    with FakeKubernetes() as kubernetes, FakeKubeflow(kubernetes) as kubeflow:
+
+        def execute(run: dict[str, Any]) -> str:
+            sent = run["pipeline_spec"]
+            loop = sent["pipeline_spec"]["root"]["dag"]["tasks"]["for-loop-2"]
+            assert sent["platform_spec"]["platforms"]["kubernetes"]["pipelineConfig"]["activeDeadlineSeconds"]
+            for unit in json.loads(loop["parameterIterator"]["items"]["raw"]):
+                RunFolder(store, study, PARENT).keep_made("search", f"{store}/tiny/search/{unit}-{'0' * 12}")
+            return "SUCCEEDED"
+
+        kubeflow.executor = execute
+        monkeypatch.setenv("KUBECONFIG", str(kubernetes.kubeconfig(tmp_path / "kubeconfig")))
+        address = {"api": kubeflow.url, "token": "/none", "service_account": "aira-tasks", "experiment": "ours"}
+        monkeypatch.setenv("AIRA_CLUSTER", str(cluster_file(tmp_path, kubeflow=address)))
+        monkeypatch.setattr("aira_lib.remote.fan_out.LOOK_SECONDS", 0.05)
+        text = fan_out_text("searches", write_study(study, store), store, PARENT)
+        (run,) = kubeflow.runs.values()
+    assert len(read_list(text, store)) == 3
+    assert run["service_account"] == "aira-tasks"
+    assert [each["display_name"] for each in kubeflow.experiments.values()] == ["Default", "ours"]
+    assert run["display_name"] == "tiny: searches, part 1 of 1"
+    assert "3 of 3 ended" in capsys.readouterr().out
+
+
+def test_outside_of_a_cluster_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from aira_lib.remote.entry import fan_out_text
+
+    monkeypatch.delenv("AIRA_CLUSTER", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        fan_out_text("searches", json.dumps(TINY_STUDY), str(tmp_path), PARENT)
+    assert ended.value.code == 2
+    assert "AIRA_CLUSTER names no file; run `aira run` here" in capsys.readouterr().err

@@ -387,8 +387,8 @@ def test_the_page_opens_with_what_failed_and_is_whole_without_it(inputs: ReportI
     )
     content = build(made_up_study(), incomplete)
     first = content.sections[0]
-    assert (first.id, first.boxed) == ("failures", True)
-    (table,) = (table for table in content.tables() if table.name == "failures")
+    assert (first.id, first.boxed) == ("failed", True)
+    (table,) = (table for table in content.tables() if table.name == "failed_units")
     assert [row["stage"] for row in table.rows] == ["evaluate", "pretrain", "search"]
     html = html_page(content)
     Page(html)
