@@ -369,6 +369,8 @@ def _begin(kind: Kind, made: Json) -> None:
     """What a server fills in at creation."""
     if kind.plural == "pods":
         made["status"] = {"phase": "Pending"}
+    elif kind.plural == "resourcequotas":
+        made["status"] = {"hard": made["spec"].get("hard", {}), "used": {}}
     elif kind.plural == "namespaces":
         made["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = made["metadata"]["name"]
         made["status"] = {"phase": "Active"}
