@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid5
 
 from aira_lib.cluster.rest import Unanswered
-from aira_lib.cluster.run import NewRun, Run
+from aira_lib.cluster.run import PART, NewRun, Run
 from aira_lib.cluster.section import Cluster
 from aira_lib.console import duration
 from aira_lib.errors import StoreError, UserError
@@ -224,7 +224,7 @@ class FanOut:
             source=self._compiled(self._chunk(planned, at_once)),
             parameters={},
             service_account=kubeflow.service_account,
-            description=f"Started by run {self.orders.parent}, which waits for it.",
+            description=f"{PART}{self.orders.parent}, which waits for it.",
             plugins=_NO_PLUGIN,
         )
         made = self._runs.create(run)
