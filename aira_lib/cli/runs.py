@@ -127,12 +127,14 @@ def watch(run: RunId, cluster: ClusterFile) -> None:
 
 @runs_app.command()
 def cancel(run: RunId, cluster: ClusterFile) -> None:
-    """End a run. What it has finished stays in the store, and a run of the same study goes on from there."""
+    """End a run and those that it has started; what is finished stays in the store, where the same study goes on."""
     from aira_lib.cluster.reading import load_cluster
+    from aira_lib.remote.parts import end_whole
 
-    runs = _runs(load_cluster(cluster))
-    runs.terminate(run)
-    _say(f"{run}: {_run(runs, run).state.lower()}")
+    there = load_cluster(cluster)
+    runs = _runs(there)
+    parts = end_whole(runs, there.kubeflow.experiment, run)
+    _say(f"{run}: {_run(runs, run).state.lower()}" + f", and {parts} runs of its units" * bool(parts))
 
 
 def _runs(cluster: "Cluster") -> "RunsApi":

@@ -18,6 +18,7 @@ from aira_lib.cluster.runs import RunsApi
 from aira_lib.cluster.section import Cluster
 from aira_lib.errors import UserError
 from aira_lib.flow.texts import write_study
+from aira_lib.remote.parts import end_whole
 from aira_lib.remote.run_file import Wanted
 from aira_lib.study import Study
 from aira_lib.track.follow import experiment_of
@@ -69,7 +70,7 @@ class Submitter:
             return self._start(wanted) if wanted.file.state == "running" and not before else _gone(before)
         note_done(self._kubernetes, lease_of(wanted), _started(found))
         if wanted.file.state == "terminated":
-            self._runs.terminate(found.id)
+            end_whole(self._runs, self._cluster.kubeflow.experiment, found.id)
             found = self._runs.get(found.id) or found
         return Submitted(found, False)
 
