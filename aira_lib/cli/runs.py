@@ -84,16 +84,13 @@ def export(
 def list_runs(
     cluster: ClusterFile,
     most: Annotated[int, typer.Option(min=1, max=10_000, help="Runs at most, newest first.")] = 20,
-    every: Annotated[bool, typer.Option("--all", help="Those of other experiments, too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Those that a run started for its units, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List runs of the cluster's experiment, newest first."""
+    """List runs of the cluster's namespace, newest first."""
     from aira_lib.cluster.reading import load_cluster
 
-    there = load_cluster(cluster)
-    runs = _runs(there)
-    experiment = None if every else runs.find_experiment(there.kubeflow.experiment)
-    found = runs.list(experiment_id=experiment, most=most) if every or experiment else []
+    found = _runs(load_cluster(cluster)).list(most=most, parts=every)
     if as_json:
         print(json.dumps([_plain(each) for each in found]))
         return
@@ -130,12 +127,14 @@ def watch(run: RunId, cluster: ClusterFile) -> None:
 
 @runs_app.command()
 def cancel(run: RunId, cluster: ClusterFile) -> None:
-    """End a run. What it has finished stays in the store, and a run of the same study goes on from there."""
+    """End a run and those that it has started; what is finished stays in the store, where the same study goes on."""
     from aira_lib.cluster.reading import load_cluster
+    from aira_lib.remote.parts import end_whole
 
-    runs = _runs(load_cluster(cluster))
-    runs.terminate(run)
-    _say(f"{run}: {_run(runs, run).state.lower()}")
+    there = load_cluster(cluster)
+    runs = _runs(there)
+    parts = end_whole(runs, there.kubeflow.experiment, run)
+    _say(f"{run}: {_run(runs, run).state.lower()}" + f", and {parts} runs of its units" * bool(parts))
 
 
 def _runs(cluster: "Cluster") -> "RunsApi":

@@ -28,6 +28,7 @@ from aira_lib.records import Failure
 from aira_lib.remote.checks import pods_of
 from aira_lib.remote.chunk import MOST_UNITS, Chunk, Item, cut, pods_of_tasks
 from aira_lib.remote.loop import Loop
+from aira_lib.remote.parts import part_of
 from aira_lib.settings import Settings
 from aira_lib.store import open_store
 from aira_lib.store.base import safe_name
@@ -224,7 +225,7 @@ class FanOut:
             source=self._compiled(self._chunk(planned, at_once)),
             parameters={},
             service_account=kubeflow.service_account,
-            description=f"Started by run {self.orders.parent}, which waits for it.",
+            description=part_of(self.orders.parent),
             plugins=_NO_PLUGIN,
         )
         made = self._runs.create(run)

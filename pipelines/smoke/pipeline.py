@@ -12,7 +12,7 @@ from aira_lib.study.reading import parse_study
 from pipelines.cluster import NOTHING, Form, PodFlow
 from pipelines.flow import REPORT, Flow
 
-FORM = Form("aira-smoke", "A tiny whole study: whether this cluster runs AIRA.")
+FORM = Form("aira-smoke-test", "aira-smoke-test", "A tiny whole study: whether this cluster runs AIRA.")
 SMOKE = PRESETS[0]
 
 AT_ONCE = 3

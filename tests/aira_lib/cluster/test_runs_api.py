@@ -1,6 +1,7 @@
 """Runs of Kubeflow Pipelines over real HTTP: what is read, what is refused, what is asked again."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from aira_lib.cluster import rest
 from aira_lib.cluster.rest import KubeflowError, Unanswered
-from aira_lib.cluster.run import NewRun, inline
+from aira_lib.cluster.run import PART, NewRun, inline
 from aira_lib.cluster.runs import RunsApi
 from aira_lib.errors import UserError
 from tests.aira_lib.remote.platform import SPEC, Platform, platform
@@ -62,11 +63,14 @@ def test_a_pipeline_travels_with_what_kubernetes_gets(there: Platform) -> None:
 
 def test_lists_are_read_to_their_end_by_pages(there: Platform) -> None:
     runs = there.runs()
+    made = new(there)
     for number in range(130):
-        there.kubeflow.create_run(new(there, number).body())
+        description = "" if number < 3 else f"{PART}{made.id}"
+        there.kubeflow.create_run(replace(made, id=str(number), name=f"run-{number}", description=description).body())
     assert len(runs.list(most=1_000)) == 130
     assert len(runs.list(most=110)) == 110
     assert [run.name for run in runs.list(name="run-7")] == ["run-7"]
+    assert {run.name for run in runs.list(most=20, parts=False)} == {"run-0", "run-1", "run-2"}
     assert runs.list(experiment_id=there.kubeflow.add_experiment("other")) == []
 
 

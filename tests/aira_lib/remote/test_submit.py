@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from aira_lib.cluster.rest import Rest, Unanswered
 from aira_lib.cluster.rights import SUBMITTER, roles
 from aira_lib.cluster.runs import RUN_LABEL, RunsApi
 from aira_lib.errors import UserError
+from aira_lib.flow.texts import read_study
 from aira_lib.remote.submit import Submitter, dryrun, lease_of
 from tests.aira_lib.remote.platform import Platform
 from tests.builders import TINY_STUDY
@@ -315,3 +317,23 @@ def test_the_rights_of_the_submitter_are_enough(there: Platform, monkeypatch: py
     assert not submitter.submit(there.wanted(FILE)).new
     with pytest.raises(UserError, match="Kubernetes refuses"):
         there.client().find(PODS)
+
+
+def test_a_study_that_is_longer_than_parameters_may_be_is_kept_in_the_store(there: Platform) -> None:
+    study = {**TINY_STUDY, "description": "long " * 3_000}
+    store = str(there.folder / "store")
+    text = yaml.safe_dump({"name": "first", "pipeline": "aira-compose", "study": study, "store": store})
+    shown = dryrun(there.wanted(text), there.cluster, there.runs())
+    assert shown["run"]["runtime_config"]["parameters"]["study"] == f"<name of study {study['name']} in {store}>"
+    assert not Path(store).exists()
+    run = there.submitter().submit(there.wanted(text)).run
+    assert run
+    assert read_study(run.parameters["study"], store).description == study["description"]
+    assert not there.submitter().submit(there.wanted(text)).new
+
+
+def test_overrides_that_are_longer_are_refused(there: Platform) -> None:
+    text = yaml.safe_dump({**yaml.safe_load(FILE), "overrides": {"description": "long " * 3_000}})
+    with pytest.raises(UserError, match=r"15,0\d\d bytes"):
+        there.submitter().submit(there.wanted(text))
+    assert not there.kubernetes.all_of("leases", "aira")
