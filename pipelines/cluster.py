@@ -38,16 +38,22 @@ class Form:
     """One pipeline that researchers start.
 
     Attributes:
-        name: Of the pipeline; one of a study has the study's name behind it.
+        name: Of the pipeline for any study.
+        of_study: What the name of one that holds a study begins with.
         description: Of the pipeline.
         last: The stage that it ends with.
         searches: Whether it starts searches; else they must be there.
     """
 
     name: str
+    of_study: str
     description: str
     last: str = REPORT
     searches: bool = True
+
+    def named(self, study: Study | None) -> str:
+        """The name of the pipeline of a study; None: of any."""
+        return f"{self.of_study}-{study.name}" if study else self.name
 
 
 class PodFlow(Flow):
@@ -136,7 +142,7 @@ def _of_study(form: Form, cluster: Cluster, study: Study, at_once: int) -> Any:
         flow.begin(OWN, text, overrides, confirm)
         return flow.up_to(form.last).outputs["Output"]  # type: ignore[no-any-return]
 
-    return dsl.pipeline(name=f"{form.name}-{study.name}", description=study.description or form.description)(compose)
+    return dsl.pipeline(name=form.named(study), description=study.description or form.description)(compose)
 
 
 def _of_any(form: Form, cluster: Cluster, at_once: int) -> Any:

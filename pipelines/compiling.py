@@ -77,12 +77,11 @@ class _Version:
 
     @classmethod
     def of(cls, form: Form, cluster: Cluster, study: Study | None) -> "_Version":
-        name = f"{form.name}-{study.name}" if study else form.name
         image, code = cluster.images.cpu.rpartition("@sha256:")[2], code_version()
         tags = {"image": image, "code": code, **({"study": study.name, "digest": digest(study)} if study else {})}
         holds = f"Study {study.name} ({digest(study)[:12]}). " if study else ""
         return cls(
-            pipeline=name,
+            pipeline=form.named(study),
             title=f"AIRA: {study.name}" if study else f"AIRA: {form.name.removeprefix('aira-')}",
             tags={key: value[:_LONGEST_TAG] for key, value in tags.items()},
             description=f"{holds}Image {cluster.images.cpu}. Code {code}.",

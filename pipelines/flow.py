@@ -47,9 +47,7 @@ class Flow:
 
     def begin(self, preset: Any, study: Any, overrides: Any, confirm: Any) -> None:
         """Add the task that finds the study which is meant: from then on all tasks are given that."""
-        task = begin(
-            preset=preset, study=study, overrides=overrides, store=self.given["store"], confirm=confirm
-        )
+        task = begin(preset=preset, study=study, overrides=overrides, store=self.given["store"], confirm=confirm)
         self.given = {**self.given, "study": self.ready(task, "begin").outputs["Output"]}
 
     def up_to(self, last: str) -> Any:

@@ -34,15 +34,17 @@ def submit(
     """Start a run file on a cluster, once: the same content is the same run, however often it is submitted."""
     from aira_lib.cluster.api import connect
     from aira_lib.cluster.reading import load_cluster
+    from aira_lib.cluster.runs import RunsApi
     from aira_lib.remote.follow import summary
     from aira_lib.remote.run_file import load_run_file
     from aira_lib.remote.submit import Submitter, dryrun
 
     there = load_cluster(cluster)
-    wanted, runs = load_run_file(file, there), _runs(there)
+    wanted = load_run_file(file, there)
     if dry_run:
-        print(json.dumps(dryrun(wanted, there, runs), indent=2, ensure_ascii=False))
+        print(json.dumps(dryrun(wanted, there, RunsApi(there, reads=0)), indent=2, ensure_ascii=False))
         return
+    runs = RunsApi(there)
     submitted = Submitter(there, runs, connect(there.kubeflow.namespace)).submit(wanted)
     if submitted.run is None:
         _say(f"{wanted.name}: {_without_run(submitted.before, wanted.file.attempt, file)}")
@@ -82,16 +84,13 @@ def export(
 def list_runs(
     cluster: ClusterFile,
     most: Annotated[int, typer.Option(min=1, max=10_000, help="Runs at most, newest first.")] = 20,
-    every: Annotated[bool, typer.Option("--all", help="Those of other experiments, too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Those that a run started for its units, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List runs of the cluster's experiment, newest first."""
+    """List runs of the cluster's namespace, newest first."""
     from aira_lib.cluster.reading import load_cluster
 
-    there = load_cluster(cluster)
-    runs = _runs(there)
-    experiment = None if every else runs.find_experiment(there.kubeflow.experiment)
-    found = runs.list(experiment_id=experiment, most=most) if every or experiment else []
+    found = _runs(load_cluster(cluster)).list(most=most, parts=every)
     if as_json:
         print(json.dumps([_plain(each) for each in found]))
         return
@@ -128,18 +127,20 @@ def watch(run: RunId, cluster: ClusterFile) -> None:
 
 @runs_app.command()
 def cancel(run: RunId, cluster: ClusterFile) -> None:
-    """End a run. What it has finished stays in the store, and a run of the same study goes on from there."""
+    """End a run and those that it has started; what is finished stays in the store, where the same study goes on."""
     from aira_lib.cluster.reading import load_cluster
+    from aira_lib.remote.parts import end_whole
 
-    runs = _runs(load_cluster(cluster))
-    runs.terminate(run)
-    _say(f"{run}: {_run(runs, run).state.lower()}")
+    there = load_cluster(cluster)
+    runs = _runs(there)
+    parts = end_whole(runs, there.kubeflow.experiment, run)
+    _say(f"{run}: {_run(runs, run).state.lower()}" + f", and {parts} runs of its units" * bool(parts))
 
 
 def _runs(cluster: "Cluster") -> "RunsApi":
     from aira_lib.cluster.runs import RunsApi
 
-    return RunsApi(cluster)
+    return RunsApi(cluster, reads=2)  # a person is waiting
 
 
 def _without_run(before: str | None, attempt: int, file: Path) -> str:

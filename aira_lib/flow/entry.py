@@ -3,6 +3,7 @@
 A user's mistake ends the process with one line and exit code 2.
 """
 
+import json
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -174,11 +175,23 @@ def collect(study: str, store: str, run: str, stages: Sequence[str]) -> str:
 
 
 def copy_files(store: str, record: str, targets: Mapping[str, str]) -> None:
-    """Copy files of a record to local paths, such as the artifact paths of a pipeline."""
+    """Copy files and folders of a record to local paths, such as the artifact paths of a pipeline."""
     with one_line_errors():
         folder = fetch(record, Settings.from_environment(store)).path
         for name, target in targets.items():
-            shutil.copyfile(folder / name, target)
+            if (folder / name).is_dir():
+                shutil.copytree(folder / name, target, dirs_exist_ok=True)
+            else:
+                shutil.copyfile(folder / name, target)
+
+
+def report_numbers(store: str, record: str) -> dict[str, float]:
+    """The headline numbers of a report, by name, for runs to be compared by them."""
+    from aira_lib.report.compared import compared
+
+    with one_line_errors():
+        folder = fetch(record, Settings.from_environment(store)).path
+        return compared(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
 
 
 def _read(study: str, store: str | None) -> Study:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -164,7 +165,7 @@ def _run(run: LocalRun, console: Console) -> list[Progress]:
                 say_waiting(run, follower.close("failed" if process.returncode else "finished"))
     units = read_progress(progress)
     if process.returncode:
-        _raise(units, run.folder / "pipeline.log")
+        raise_what_ended(units, run.folder / "pipeline.log")
     return units
 
 
@@ -272,7 +273,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _raise(units: Sequence[Progress], log: Path) -> None:
+def raise_what_ended(units: Sequence[Progress], log: Path) -> NoReturn:
+    """Raise what a pipeline ended by: of units that failed, the one without which it could not go on.
+
+    Raises:
+        UserError: where a user can mend it.
+        PipelineFailed: where not.
+    """
     failed = sorted((u for u in units if u.status == "failed"), key=_may_be_done_without)
     more = f" ({len(failed) - 1} more failed)" if len(failed) > 1 else ""
     if failed and failed[0].mendable:

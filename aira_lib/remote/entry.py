@@ -1,9 +1,7 @@
 """What a pipeline on a cluster begins and waits with: text goes in and comes out, as Kubeflow carries it."""
 
-import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +24,9 @@ from aira_lib.remote.chunk import Chunk
 from aira_lib.remote.fan_out import FanOut, Orders
 from aira_lib.remote.loop import loop_of
 from aira_lib.settings import Settings, hold_lifeline
+from aira_lib.study import Study, digest, flat
+from aira_lib.track.follow import tell_study
+from aira_lib.track.log import RunStatus
 
 TOLD = 143
 """Exit code of a process that was told to end, and may be started again."""
@@ -53,7 +54,9 @@ def begin_text(preset: str, study: str, overrides: Mapping[str, Any], store: str
                 print(line, flush=True)
                 file.write(f"{line}\n")
 
-            return begin(preset, study, overrides, store, confirm, cluster_here(), say)
+            reference = begin(preset, study, overrides, store, confirm, cluster_here(), say)
+        _track(read_study(reference, store), store, "running")
+        return reference
 
 
 def fan_out_text(
@@ -85,7 +88,11 @@ def fan_out_text(
             compiled, _say,
         )  # fmt: skip
         with _ending(fan_out):
-            made = fan_out.carry_out(start)
+            try:
+                made = fan_out.carry_out(start)
+            except Exception:
+                _track(spec, store, "failed")
+                raise
         return write_list([uri for of in made.values() for uri in of], spec, store)
 
 
@@ -95,10 +102,15 @@ def compiled(chunk: Chunk) -> dict[str, Any]:
         request, output = Path(folder) / "chunk.json", Path(folder) / "chunk.yaml"
         request.write_bytes(chunk.to_json())
         command = [*pipeline_command(UNITS), "compile", "--request", str(request), "-o", str(output)]
-        done = subprocess.run(command, stdout=sys.stderr, env={**os.environ}, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise UserError(f"compiling {chunk.name} failed with exit code {done.returncode}; its output is above")
+            raise RuntimeError(f"compiling {chunk.name} ended with exit code {done.returncode}:\n{done.stderr}")
         return inline(list(yaml.safe_load_all(output.read_text(encoding="utf-8"))))
+
+
+def _track(study: Study, store: str, status: RunStatus) -> None:
+    """Say in MLflow how the study is: here alone, and where a stage that logs to its run begins or ends."""
+    tell_study(Settings.from_environment(store).tracking, study.name, digest(study), status, flat(study))
 
 
 def _say(line: str) -> None:

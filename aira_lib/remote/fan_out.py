@@ -28,6 +28,7 @@ from aira_lib.records import Failure
 from aira_lib.remote.checks import pods_of
 from aira_lib.remote.chunk import MOST_UNITS, Chunk, Item, cut, pods_of_tasks
 from aira_lib.remote.loop import Loop
+from aira_lib.remote.parts import part_of
 from aira_lib.settings import Settings
 from aira_lib.store import open_store
 from aira_lib.store.base import safe_name
@@ -44,6 +45,9 @@ PLANS = "plans"
 LOOK_SECONDS, TELL_SECONDS = 30.0, 1800.0
 PATIENCE_SECONDS = 6 * 3600.0
 """For how long Kubeflow's API or the store may be away."""
+
+_NO_PLUGIN = {"mlflow": {"disabled": True}}
+"""Units log to runs below the study's; Kubeflow's plugin would make a tree of runs beside them for each chunk."""
 
 _NAMESPACE = UUID("6f3b5c1e-6a0f-5d7c-9d0a-3c1f3f0a7f11")
 
@@ -221,7 +225,8 @@ class FanOut:
             source=self._compiled(self._chunk(planned, at_once)),
             parameters={},
             service_account=kubeflow.service_account,
-            description=f"Started by run {self.orders.parent}, which waits for it.",
+            description=part_of(self.orders.parent),
+            plugins=_NO_PLUGIN,
         )
         made = self._runs.create(run)
         self._say(f"started run {planned.id} ({planned.name}: {len(planned.items)})")
@@ -299,9 +304,7 @@ class FanOut:
             self._say(f"{self.loop.name}: {line}")
 
 
-def chunk_of(
-    loop: Loop, items: Sequence[Item], orders: Orders, cluster: Cluster, store: str, at_once: int
-) -> Chunk:
+def chunk_of(loop: Loop, items: Sequence[Item], orders: Orders, cluster: Cluster, store: str, at_once: int) -> Chunk:
     """The chunk of some items of a loop, all of one scale.
 
     Args:

@@ -2,21 +2,27 @@
 
 What a run *is* follows from what its file says, not from how it is written: comments, order and defaults that are
 written out change nothing, and an inline study counts as the study that it is. `attempt` says that the same is to run
-again; `follow`, `state` and `units_at_once` say what is done with the run, not what it is.
+again; `follow` and `state` say what is done with the run, not what it is.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID, uuid5
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from aira_lib.cluster.section import Cluster
 from aira_lib.errors import SpecError, read_named
+from aira_lib.flow.checks import check_study, need_designs
 from aira_lib.remote.begin import OWN
+from aira_lib.remote.checks import check_cluster
+from aira_lib.remote.cost import costs, require_confirmed
+from aira_lib.remote.overrides import overridden
+from aira_lib.remote.shipped import shipped_study
 from aira_lib.section import Section
 from aira_lib.study import Study, canonical_json, changed, digest
 from aira_lib.study.reading import first_problem, load_study, parse_study, plain_data
@@ -29,12 +35,7 @@ ATTEMPT = re.compile(r"^Run file .*, attempt (\d+), ")
 SUFFIX = re.compile(r"-[0-9a-f]{10}$")
 """Of its name: the beginning of its digest."""
 
-_NOT_THE_RUN = {"follow", "state", "units_at_once"}
-
-
-def _as_text(value: Any) -> Any:
-    """Hours and digests are written without quotes, which YAML takes for numbers."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+_NOT_THE_RUN = {"follow", "state"}
 
 
 class RunFile(Section):
@@ -49,8 +50,8 @@ class RunFile(Section):
             Without preset and study it is the pipeline's own.
         overrides: Settings of the study by their dotted names, such as {"pretrain.isotoken.seeds": [0, 1]}.
         store: Where records are kept; None: the cluster's.
-        confirm: What the pipeline asks for before it starts what is expensive.
-        units_at_once: How many searches or pretraining points are worked on at once; None: as the pipeline has it.
+        confirm: What is asked for before what is expensive is started.
+        units_at_once: Searches or pretraining points that are worked on at once; None: as many as the pipeline says.
         attempt: Another number is another run of the same.
         follow: Whether whoever submits it waits for its end.
         state: terminated: the run is ended where it runs, and not started where it does not.
@@ -63,7 +64,7 @@ class RunFile(Section):
     study: dict[str, Any] | str | None = None
     overrides: dict[str, Any] = {}
     store: str | None = Field(None, min_length=1)
-    confirm: Annotated[str | None, BeforeValidator(_as_text)] = None
+    confirm: str | None = Field(None, min_length=1)
     units_at_once: int | None = Field(None, ge=1)
     attempt: int = Field(1, ge=1)
     follow: bool = False
@@ -82,13 +83,15 @@ class Wanted:
 
     Attributes:
         file: As it was read.
-        study: Of the file, where it holds or names one; None: its pipeline finds it.
+        study: Of the file, where it holds one, or names a file with one.
+        meant: That is run, as far as it is known here, with its overrides; None: its pipeline finds it.
         digest: Of what the run is.
         run_id: Follows from the digest and the namespace: the same file in two namespaces is two runs.
     """
 
     file: RunFile
     study: Study | None
+    meant: Study | None
     digest: str
     run_id: str
 
@@ -116,11 +119,12 @@ class Wanted:
 
 
 def load_run_file(path: Path, cluster: Cluster) -> Wanted:
-    """Read a run file (YAML or JSON).
+    """Read a run file (YAML or JSON), and refuse what its pipeline would refuse, as far as that can be told here.
 
     Raises:
         SpecError: one line for the first thing that is wrong.
-        UserError: it, or the study that it names, cannot be read.
+        UserError: it, or the study that it names, cannot be read; the cluster cannot run the study; its cost has to be
+            confirmed.
     """
     data = plain_data(read_named(path, "a run (docs/gitops.md)"), str(path))
     if not isinstance(data, Mapping):
@@ -129,14 +133,36 @@ def load_run_file(path: Path, cluster: Cluster) -> Wanted:
         file = RunFile.model_validate(data)
     except ValidationError as error:
         raise SpecError(f"{path}: {first_problem(error, RunFile)}") from None
-    return wanted(file, _study_of(file, path), cluster)
+    study = _study_of(file, path)
+    return wanted(file, study, _meant(file, study, cluster, path), cluster)
 
 
-def wanted(file: RunFile, study: Study | None, cluster: Cluster) -> Wanted:
+def wanted(file: RunFile, study: Study | None, meant: Study | None, cluster: Cluster) -> Wanted:
     """A run for a cluster."""
     what = {key: value for key, value in changed(file).items() if key not in _NOT_THE_RUN}
     found = digest({**what, "study": changed(study)} if study else what)
-    return Wanted(file, study, found, str(uuid5(_RUNS, f"{cluster.kubeflow.namespace}/{found}")))
+    return Wanted(file, study, meant, found, str(uuid5(_RUNS, f"{cluster.kubeflow.namespace}/{found}")))
+
+
+def _meant(file: RunFile, study: Study | None, cluster: Cluster, path: Path) -> Study | None:
+    """The study that would be run.
+
+    Raises:
+        UserError: it would not be.
+    """
+    if file.preset:
+        plain = shipped_study(file.preset)
+    elif study:
+        plain = json.loads(canonical_json(study))
+    else:
+        return None
+    meant = parse_study(overridden(plain, file.overrides), f"{path}: the study with its overrides")
+    need_designs(meant)
+    check_study(meant)
+    check_cluster(meant, cluster)
+    if file.state == "running":
+        require_confirmed(meant, costs(meant, cluster), file.confirm or "", cluster.confirm_gpu_hours)
+    return meant
 
 
 def _study_of(file: RunFile, path: Path) -> Study | None:

@@ -17,6 +17,9 @@ def report(
     further: str,
     page: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
+    figures: dsl.Output[dsl.Artifact],
+    tables: dsl.Output[dsl.Artifact],
+    numbers: dsl.Output[dsl.Metrics],
     run: str = "",
 ) -> str:
     """Write the report from all records and return its URI.
@@ -32,10 +35,16 @@ def report(
         further: The text that stands for the list of the records of any other stages; empty where there are none.
         page: The report as HTML.
         summary: The report as Markdown.
+        figures: Its figures, as SVG and PNG.
+        tables: Its tables, as CSV.
+        numbers: Its headline numbers, by which runs are compared.
         run: Name of the run of the study that this is a part of.
     """
-    from aira_lib.flow.entry import copy_files, run_text
+    from aira_lib.flow.entry import copy_files, report_numbers, run_text
 
     uri = run_text("report", study, store, inputs=[designs, searches, archive, patterns, points, further], run=run)
-    copy_files(store, uri, {"report.html": page.path, "report.md": summary.path})
+    paths = {"report.html": page.path, "report.md": summary.path, "figures": figures.path, "tables": tables.path}
+    copy_files(store, uri, paths)
+    for name, value in report_numbers(store, uri).items():
+        numbers.log_metric(name, value)
     return uri

@@ -15,7 +15,7 @@ from pipelines.cluster import Form
 from pipelines.compiling import add_options, compile_form
 from pipelines.compose.pipeline import compose_pipeline
 
-FORM = Form("aira", "Discover architectures: a study from search to report.")
+FORM = Form("aira-compose", "aira", "Discover architectures: a study from search to report.")
 
 
 def main() -> None:

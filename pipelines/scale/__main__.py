@@ -7,7 +7,9 @@ planned, changed and started by people who must not spend tokens of language mod
 from pipelines.cluster import Form
 from pipelines.compiling import main_of
 
-FORM = Form("aira-scale", "Scale up, pretrain and compare what the searches of a study found.", searches=False)
+FORM = Form(
+    "aira-scale", "aira-scale", "Scale up, pretrain and compare what the searches of a study found.", searches=False
+)
 
 if __name__ == "__main__":
     main_of(FORM, __doc__)

@@ -3,7 +3,12 @@
 from pipelines.cluster import Form
 from pipelines.compiling import main_of
 
-FORM = Form("aira-search", "Let agents search for architectures; archive and aggregate what they find.", "aggregate")
+FORM = Form(
+    "aira-search",
+    "aira-search",
+    "Let agents search for architectures; archive and aggregate what they find.",
+    "aggregate",
+)
 
 if __name__ == "__main__":
     main_of(FORM, __doc__)

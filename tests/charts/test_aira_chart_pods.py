@@ -120,6 +120,8 @@ def pod_specs(values: Object) -> Iterator[tuple[str, Object]]:
     """The pods that the chart's objects make, by name."""
     for each in objects(values):
         name, spec = f"{each['kind']} {each['metadata']['name']}", each.get("spec", {})
+        if each["kind"] == "Pod":
+            yield name, spec
         if each["kind"] == "CronJob":
             yield name, spec["jobTemplate"]["spec"]["template"]["spec"]
         if each["kind"] == "TrainingRuntime":
@@ -151,12 +153,35 @@ def restricted(spec: Object) -> list[str]:
 
 def test_the_charts_own_pods_are_restricted_and_write_to_no_root() -> None:
     made = list(pod_specs(with_values(FULL, runtime__addCapabilities=[])))
-    assert {name for name, _ in made} == {"CronJob aira-sweep", "TrainingRuntime aira-torch"}
+    assert {name for name, _ in made} == {"CronJob aira-sweep", "TrainingRuntime aira-torch", "Pod aira-doctor"}
     for name, spec in made:
         assert restricted(spec) == [], name
         assert spec["enableServiceLinks"] is False
         assert spec["imagePullSecrets"] == [{"name": "registry"}]
         assert all(each["securityContext"]["readOnlyRootFilesystem"] for each in spec["containers"])
+
+
+def test_doctor_looks_from_where_stages_are_and_knows_no_key_of_a_model() -> None:
+    pod = one(objects(FULL), "Pod", "aira-doctor")
+    assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    assert reached(FULL, "team-a", pod["metadata"]["labels"]) == reached(FULL, "team-a", STAGE)
+    (container,) = pod["spec"]["containers"]
+    given = {each["name"]: each.get("valueFrom", {}).get("secretKeyRef", {}).get("name") for each in container["env"]}
+    assert {name: secret for name, secret in given.items() if secret} == {
+        "AWS_ACCESS_KEY_ID": "aira-s3",
+        "AWS_SECRET_ACCESS_KEY": "aira-s3",
+        "MLFLOW_TRACKING_TOKEN": "aira-mlflow",
+    }
+    assert given.keys() >= {"AWS_REGION", "AIRA_CLUSTER"}
+    assert pod["spec"]["serviceAccountName"] == "aira-pipeline"
+
+
+def test_no_pod_of_the_charts_own_has_istio_beside_it() -> None:
+    made = objects(FULL)
+    node = one(made, "TrainingRuntime", "aira-torch")["spec"]["template"]["spec"]["replicatedJobs"][0]["template"]
+    sweep = one(made, "CronJob", "aira-sweep")["spec"]["jobTemplate"]["spec"]["template"]
+    for template in (node["spec"]["template"], sweep, one(made, "Pod", "aira-doctor")):
+        assert template["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
 
 
 def test_a_training_has_no_token_no_time_to_live_and_a_mistake_ends_it() -> None:

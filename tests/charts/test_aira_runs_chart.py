@@ -87,7 +87,7 @@ def test_a_removed_file_takes_its_two_objects_alone(chart: Chart) -> None:
 
 
 def test_the_job_submits_the_very_file_and_nothing_lets_it_vanish(chart: Chart, tmp_path: Path) -> None:
-    text = FILE + 'confirm: "1 2"\n# ä {{ x }}\noverrides:\n  a.b: [1, "{{ no }}"]\n'
+    text = FILE + 'confirm: "1 2"\n# ä {{ x }}\noverrides:\n  description: "{{ no }} ü"\n'
     objects = chart({"smoke.yaml": text})
     assert of(objects, "ConfigMap")["data"] == {"run.yaml": text}
     assert of(objects, "ConfigMap")["immutable"] is True
@@ -101,9 +101,8 @@ def test_the_job_submits_the_very_file_and_nothing_lets_it_vanish(chart: Chart, 
     volume = next(each for each in spec["volumes"] if each["name"] == "run")
     assert volume["configMap"]["name"] == names(objects)["ConfigMap"]
     (tmp_path / "run.yaml").write_text(text)
-    assert load_run_file(tmp_path / "run.yaml", Cluster.model_validate(CLUSTER)).file.overrides == {
-        "a.b": [1, "{{ no }}"]
-    }
+    wanted = load_run_file(tmp_path / "run.yaml", Cluster.model_validate(CLUSTER))
+    assert wanted.file.overrides == {"description": "{{ no }} ü"}
 
 
 def test_the_job_finds_what_the_chart_of_the_cluster_says(chart: Chart) -> None:

@@ -54,7 +54,7 @@ def _loops(study: Study) -> Iterator[Loop]:
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_workflow_of_a_study_fits(path: Path) -> None:
     study = load_study(path)
-    sizes = {"the study": _size(cluster_pipeline(Form("aira", ""), CLUSTER, study, 40))}
+    sizes = {"the study": _size(cluster_pipeline(Form("aira", "aira", ""), CLUSTER, study, 40))}
     orders = Orders(f"{STORE}/{study.name}/studies/0123456789ab.json#{HEX}", "0" * 36, MOST_UNITS)
     for loop in _loops(study):
         items = max(cut(loop.items, MOST_UNITS), key=len)

@@ -30,7 +30,7 @@ Prints nothing.
     {{- fail (printf "%s: key %q is missing" $.path .) -}}
   {{- end -}}
 {{- end -}}
-{{- $known := list "name" "pipeline" "version" "preset" "study" "overrides" "store" "confirm" "attempt" "follow" "state" -}}
+{{- $known := list "name" "pipeline" "version" "preset" "study" "overrides" "store" "confirm" "units_at_once" "attempt" "follow" "state" -}}
 {{- range $key, $_ := $run -}}
   {{- if not (has $key $known) -}}
     {{- fail (printf "%s: unknown key %q; valid: %s" $.path $key (join ", " $known)) -}}
@@ -61,7 +61,10 @@ podFailurePolicy:
       status: "True"
 template:
   metadata:
-    labels: {{- include "aira-runs.labels" .root | nindent 6 }}
+    labels:
+      {{- include "aira-runs.labels" .root | nindent 6 }}
+      # Profiles of Kubeflow have Istio beside each pod, with which a Job would never end.
+      sidecar.istio.io/inject: "false"
   spec:
     restartPolicy: Never
     serviceAccountName: {{ .root.Values.serviceAccount }}

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 
 from aira_lib.cluster.runs import RunsApi
+from aira_lib.cluster.section import Cluster
 from aira_lib.errors import UserError
 from aira_lib.flow.outcomes import RunFolder
 from aira_lib.records import Failure
 from aira_lib.remote.chunk import MOST_UNITS, Chunk, Item, cut
 from aira_lib.remote.fan_out import FanOut, Orders
 from aira_lib.remote.loop import loop_of
+from aira_lib.remote.parts import end_whole
 from aira_lib.settings import Settings
 from aira_lib.study import Study
-from tests.a_cluster import a_cluster
-from tests.builders import tiny_study
+from tests.a_cluster import a_cluster, cluster_file
+from tests.builders import TINY_STUDY, tiny_study
 from tests.fakes.kubeflow import FakeKubeflow
 from tests.fakes.kubernetes import FakeKubernetes
 
@@ -46,7 +48,6 @@ class Site:
 
     def waiter(self, most_looks: int = 10_000, at_once: int = 100, parent: str = PARENT) -> FanOut:
         """One that is stopped when it has looked so often."""
-        cluster = a_cluster(kubeflow={"api": self.kubeflow.url, "token": "/none"})
         settings = Settings(store=str(self.store), scratch=self.store / "scratch")
         looks = iter(range(most_looks))
 
@@ -55,13 +56,20 @@ class Site:
             if next(looks, None) is None:
                 raise Stopped
 
+        loop = loop_of("searches", self.study, "", settings)
+        orders = Orders("the-study", parent, at_once)
+        return FanOut(
+            loop, orders, self._cluster(), settings, self.runs(), self._compiled, self.lines.append, pause
+        )  # fmt: skip
+
+    def runs(self) -> RunsApi:
         def workflows(run_id: str) -> list[str]:
             return [each["metadata"]["name"] for each in self.kubeflow.workflows(run_id)]
 
-        runs = RunsApi(cluster, workflows, lambda seconds: time.sleep(0.001))
-        loop = loop_of("searches", self.study, "", settings)
-        orders = Orders("the-study", parent, at_once)
-        return FanOut(loop, orders, cluster, settings, runs, self._compiled, self.lines.append, pause)
+        return RunsApi(self._cluster(), workflows, lambda seconds: time.sleep(0.001))
+
+    def _cluster(self) -> Cluster:
+        return a_cluster(kubeflow={"api": self.kubeflow.url, "token": "/none"})
 
     def started(self) -> list[dict[str, Any]]:
         return list(self.kubeflow.runs.values())
@@ -201,7 +209,7 @@ def test_a_run_that_somebody_cancelled_is_not_started_again(site: Site) -> None:
     with pytest.raises(Stopped):
         site.waiter(most_looks=1).carry_out()
     run = next(each for each in site.started() if "part 3" in each["display_name"])
-    site.waiter()._runs.terminate(run["run_id"])
+    site.runs().terminate(run["run_id"])
     while site.kubeflow.state(run["run_id"]) != "CANCELED":
         time.sleep(0.01)
     site.hold = False
@@ -217,7 +225,7 @@ def test_it_has_patience_with_an_api_that_is_away(site: Site) -> None:
 
 
 def test_what_is_not_there_is_refused_where_nothing_is_to_be_started(site: Site) -> None:
-    with pytest.raises(UserError, match="45 of 45 searches of study tiny are not in .*run the study's searches first"):
+    with pytest.raises(UserError, match=r"45 of 45 searches of study tiny are not in .*run the study's searches first"):
         site.waiter().carry_out(start=False)
     assert not site.started()
     site.waiter().carry_out()
@@ -234,4 +242,68 @@ def test_its_runs_end_with_a_parent_that_was_cancelled_and_with_no_other(site: S
         waiter.stop_with_parent()
         states = {site.kubeflow.state(run) for run in site.kubeflow.runs if run != PARENT}
         assert bool(states & {"CANCELING", "CANCELED"}) == ended
+    site.hold = False
+
+
+def test_as_a_task_it_sends_compiled_pipelines_and_hands_on_the_list_of_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from aira_lib.flow.texts import read_list, write_study
+    from aira_lib.remote.entry import fan_out_text
+
+    study, store = tiny_study(), str(tmp_path / "store")
+    with FakeKubernetes() as kubernetes, FakeKubeflow(kubernetes) as kubeflow:
+
+        def execute(run: dict[str, Any]) -> str:
+            sent = run["pipeline_spec"]
+            loop = sent["pipeline_spec"]["root"]["dag"]["tasks"]["for-loop-2"]
+            assert sent["platform_spec"]["platforms"]["kubernetes"]["pipelineConfig"]["activeDeadlineSeconds"]
+            for unit in json.loads(loop["parameterIterator"]["items"]["raw"]):
+                RunFolder(store, study, PARENT).keep_made("search", f"{store}/tiny/search/{unit}-{'0' * 12}")
+            return "SUCCEEDED"
+
+        kubeflow.executor = execute
+        monkeypatch.setenv("KUBECONFIG", str(kubernetes.kubeconfig(tmp_path / "kubeconfig")))
+        address = {"api": kubeflow.url, "token": "/none", "service_account": "aira-tasks", "experiment": "ours"}
+        monkeypatch.setenv("AIRA_CLUSTER", str(cluster_file(tmp_path, kubeflow=address)))
+        monkeypatch.setattr("aira_lib.remote.fan_out.LOOK_SECONDS", 0.05)
+        text = fan_out_text("searches", write_study(study, store), store, PARENT)
+        (run,) = kubeflow.runs.values()
+    assert len(read_list(text, store)) == 3
+    assert run["service_account"] == "aira-tasks"
+    assert [each["display_name"] for each in kubeflow.experiments.values()] == ["Default", "ours"]
+    assert run["display_name"] == "tiny: searches, part 1 of 1"
+    assert "3 of 3 ended" in capsys.readouterr().out
+
+
+def test_outside_of_a_cluster_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from aira_lib.remote.entry import fan_out_text
+
+    monkeypatch.delenv("AIRA_CLUSTER", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        fan_out_text("searches", json.dumps(TINY_STUDY), str(tmp_path), PARENT)
+    assert ended.value.code == 2
+    assert "AIRA_CLUSTER names no file; run `aira run` here" in capsys.readouterr().err
+
+
+def test_whoever_ends_a_run_ends_those_that_it_has_started_and_no_others(site: Site) -> None:
+    site.hold = True
+    other = "0c3d7b1e-0000-4000-8000-000000000001"
+    for parent in (PARENT, other):
+        with pytest.raises(Stopped):
+            site.waiter(most_looks=1, parent=parent).carry_out()
+        site.kubeflow.runs[parent] = {
+            "run_id": parent,
+            "display_name": "whole",
+            "state": "RUNNING",
+            "experiment_id": "",
+        }
+    assert end_whole(site.runs(), "aira", PARENT) == 3
+    ended = {run["display_name"][:5]: run["state"] for run in site.started() if PARENT in run.get("description", "")}
+    assert set(ended.values()) <= {"CANCELING", "CANCELED"}
+    others = {run["state"] for run in site.started() if other in run.get("description", "")}
+    assert not others & {"CANCELING", "CANCELED"}
+    assert site.kubeflow.state(PARENT) == "CANCELING"
     site.hold = False

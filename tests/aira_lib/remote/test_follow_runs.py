@@ -13,7 +13,14 @@ from aira_lib.remote.follow import LEFT, follow, leaving
 from aira_lib.remote.run_file import load_run_file
 from tests.aira_lib.remote.platform import SPEC, Platform
 
-FILE = "name: first\npipeline: aira-compose\nversion: v1\npreset: smoke\nattempt: 3\noverrides: {a.b: 2, c: [1.5, 7]}\n"
+FILE = """
+name: first
+pipeline: aira-compose
+version: v1
+preset: smoke
+attempt: 3
+overrides: {agents.0.steps: 2, proxy.epochs: 7}
+"""
 
 
 def started(there: Platform, **fields: Any) -> str:
@@ -67,7 +74,14 @@ def test_a_run_that_was_submitted_is_exported_as_the_same_run(there: Platform, t
 
 def test_a_run_of_the_form_is_exported_without_what_was_left_empty(there: Platform, tmp_path: Path) -> None:
     study = '{"name":"tiny","task":{"layers":4}}'
-    parameters = {"study": study, "store": "", "overrides": {}, "confirm": ""}
+    parameters = {
+        "preset": "own-study",
+        "study": study,
+        "units_at_once": 4,
+        "store": "",
+        "overrides": {},
+        "confirm": "",
+    }
     run = there.runs().get(started(there, runtime_config={"parameters": parameters}))
     assert run
     text = exported(run, there.runs())
@@ -76,6 +90,7 @@ def test_a_run_of_the_form_is_exported_without_what_was_left_empty(there: Platfo
         "pipeline": "aira-compose",
         "version": "v2",
         "study": {"name": "tiny", "task": {"layers": 4}},
+        "units_at_once": 4,
     }
     assert run.id in text.splitlines()[0]
 

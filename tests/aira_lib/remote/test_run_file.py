@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import yaml
-from aira_lib.flow.texts import write_study
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aira_lib.cluster.section import Cluster
 from aira_lib.errors import UserError
+from aira_lib.flow.texts import write_study
 from aira_lib.remote.run_file import RunFile, wanted
 from aira_lib.study.reading import parse_study
 from tests.aira_lib.remote.platform import Platform
@@ -20,7 +20,7 @@ FILE: dict[str, Any] = {"name": "first", "pipeline": "aira-compose"}
 
 
 def run_id(cluster: Cluster = HERE, **file: Any) -> str:
-    return wanted(RunFile.model_validate({**FILE, **file}), None, cluster).run_id
+    return wanted(RunFile.model_validate({**FILE, **file}), None, None, cluster).run_id
 
 
 def test_comments_order_and_written_defaults_are_the_same_run(there: Platform) -> None:
@@ -60,7 +60,7 @@ def test_a_study_is_the_same_run_beside_the_file_and_within_it(there: Platform) 
 
 def test_a_study_in_the_store_travels_as_its_name_there(there: Platform) -> None:
     name = write_study(parse_study(TINY_STUDY, "test"), str(there.folder / "store"))
-    assert there.wanted(yaml.safe_dump({**FILE, "study": name})).parameters() == {"study": name}
+    assert there.wanted(yaml.safe_dump({**FILE, "study": name})).parameters() == {"preset": "own-study", "study": name}
 
 
 @pytest.mark.parametrize(
@@ -85,5 +85,20 @@ def test_a_mistake_is_one_line(there: Platform, text: str, line: str) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_a_confirmation_may_be_written_without_quotes(there: Platform) -> None:
-    assert there.wanted(yaml.safe_dump({**FILE, "confirm": 10774})).parameters() == {"confirm": "10774"}
+def test_a_study_that_its_pipeline_would_refuse_is_refused_here(there: Platform) -> None:
+    for more, line in (
+        ({"overrides": {"proxy.epoch": 3}}, "unknown key 'proxy.epoch'"),
+        ({"overrides": {"agents.7.steps": 3}}, "a list has entries"),
+        ({"preset": "smok"}, "did you mean 'smoke'"),
+    ):
+        with pytest.raises(UserError, match=line):
+            there.wanted(yaml.safe_dump({**FILE, "preset": "smoke", **more}))
+
+
+def test_what_is_expensive_has_to_be_confirmed_and_the_line_says_how(there: Platform) -> None:
+    file = {**FILE, "preset": "paper-3", "overrides": {"pretrain.data.shards": "s3://bucket/shards"}}
+    with pytest.raises(UserError, match="with confirm: ") as refused:
+        there.wanted(yaml.safe_dump(file))
+    confirm = str(refused.value).rpartition(" ")[2]
+    assert there.wanted(yaml.safe_dump({**file, "confirm": confirm})).parameters()["confirm"] == confirm
+    assert there.wanted(yaml.safe_dump({**file, "state": "terminated"}))

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +11,16 @@ import yaml
 
 from aira_lib.cluster import claim
 from aira_lib.cluster.connection import Connection
-from aira_lib.cluster.kinds import LEASES
+from aira_lib.cluster.kinds import LEASES, PODS
 from aira_lib.cluster.rest import Rest, Unanswered
-from aira_lib.cluster.runs import RUN_LABEL
+from aira_lib.cluster.rights import SUBMITTER, roles
+from aira_lib.cluster.runs import RUN_LABEL, RunsApi
 from aira_lib.errors import UserError
-from aira_lib.remote.submit import dryrun, lease_of
+from aira_lib.flow.texts import read_study
+from aira_lib.remote.submit import Submitter, dryrun, lease_of
 from tests.aira_lib.remote.platform import Platform
 from tests.builders import TINY_STUDY
+from tests.fakes.rights import account
 
 FILE = "name: first\npipeline: aira-compose\npreset: smoke\noverrides: {proxy.epochs: 3}\n"
 
@@ -293,3 +297,43 @@ def test_who_takes_over_from_a_process_that_died_looks_for_what_it_left(
     with pytest.raises(UserError, match="delete workflow left-behind"):
         there.submitter(pause=0.3).submit(wanted)
     assert there.workflow_names(wanted.run_id) == ["left-behind"]
+
+
+def test_the_rights_of_the_submitter_are_enough(there: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the Kubernetes API; those of Kubeflow's, tests/cluster asks a real server after."""
+    (role,) = (each for each in roles(there.cluster) if each.account == SUBMITTER)
+    rules = [
+        {"apiGroups": [one.group], "resources": list(one.resources), "verbs": list(one.verbs)} for one in role.rules
+    ]
+    group = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": role.name, "namespace": role.namespace}}
+    there.kubernetes.put({**group, "kind": "Role", "rules": rules})
+    subject = {"kind": "ServiceAccount", "name": role.account, "namespace": role.namespace}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role.name}
+    there.kubernetes.put({**group, "kind": "RoleBinding", "subjects": [subject], "roleRef": reference})
+    user = account(role.namespace, role.account)
+    monkeypatch.setenv("KUBECONFIG", str(there.kubernetes.kubeconfig(there.folder / "submitter", user)))
+    submitter = Submitter(there.cluster, RunsApi(there.cluster), there.client())
+    assert submitter.submit(there.wanted(FILE)).new
+    assert not submitter.submit(there.wanted(FILE)).new
+    with pytest.raises(UserError, match="Kubernetes refuses"):
+        there.client().find(PODS)
+
+
+def test_a_study_that_is_longer_than_parameters_may_be_is_kept_in_the_store(there: Platform) -> None:
+    study = {**TINY_STUDY, "description": "long " * 3_000}
+    store = str(there.folder / "store")
+    text = yaml.safe_dump({"name": "first", "pipeline": "aira-compose", "study": study, "store": store})
+    shown = dryrun(there.wanted(text), there.cluster, there.runs())
+    assert shown["run"]["runtime_config"]["parameters"]["study"] == f"<name of study {study['name']} in {store}>"
+    assert not Path(store).exists()
+    run = there.submitter().submit(there.wanted(text)).run
+    assert run
+    assert read_study(run.parameters["study"], store).description == study["description"]
+    assert not there.submitter().submit(there.wanted(text)).new
+
+
+def test_overrides_that_are_longer_are_refused(there: Platform) -> None:
+    text = yaml.safe_dump({**yaml.safe_load(FILE), "overrides": {"description": "long " * 3_000}})
+    with pytest.raises(UserError, match=r"15,0\d\d bytes"):
+        there.submitter().submit(there.wanted(text))
+    assert not there.kubernetes.all_of("leases", "aira")
