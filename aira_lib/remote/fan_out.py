@@ -20,6 +20,7 @@ from aira_lib.cluster.rest import Unanswered
 from aira_lib.cluster.run import NewRun, Run
 from aira_lib.cluster.section import Cluster
 from aira_lib.console import duration
+from aira_lib.device import CUDA_KERNELS, assuming
 from aira_lib.errors import StoreError, UserError
 from aira_lib.flow.finished import finished_units
 from aira_lib.flow.outcomes import RunFolder, require_enough
@@ -261,12 +262,25 @@ class FanOut:
     # --- what became of the units -------------------------------------------------------------------------------------
 
     def _find(self) -> None:
-        """Note what is there already, by keys as this process foretells them: no pod is started to find it."""
-        for stage in self.loop.stages:
-            known = self.folder.of(stage.name).made
-            units = [unit for unit in self.loop.units(stage) if unit.name not in known]
+        """Note what is there already: no pod is started, and no GPU waited for, to find it."""
+        on_gpus = {item.name for item in self.loop.items if self._has_gpus(item)}
+        names = {item.name for item in self.loop.items}
+        self._find_of(names - on_gpus)
+        for each in CUDA_KERNELS if on_gpus else ():
+            with assuming("cuda", each):
+                self._find_of(on_gpus)
+
+    def _find_of(self, names: set[str]) -> None:
+        """Note what there is of some items, by keys as they are foretold here."""
+        for stage in self.loop.stages if names else ():
+            wanted = names - self.folder.of(stage.name).made.keys()
+            units = [unit for unit in self.loop.units(stage) if unit.name in wanted] if wanted else []
             for unit in finished_units(self.loop.study, self._settings, units):
                 self.folder.keep_made(stage.name, f"{self._store.uri}/{unit.folder(self.loop.study)}")
+
+    def _has_gpus(self, item: Item) -> bool:
+        of_each = (pods_of(stage, self.loop.study, self._cluster)[item.scale] for stage in self.loop.stages)
+        return any(pod.gpus for pod in of_each)
 
     def _open(self) -> list[Item]:
         return self._patiently(lambda: self.loop.open(self.loop.known(self.folder)))

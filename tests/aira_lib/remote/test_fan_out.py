@@ -10,9 +10,12 @@ import pytest
 
 from aira_lib.cluster.runs import RunsApi
 from aira_lib.cluster.section import Cluster
+from aira_lib.device import assuming
 from aira_lib.errors import UserError
 from aira_lib.flow.outcomes import RunFolder
-from aira_lib.records import Failure
+from aira_lib.flow.stage import Unit
+from aira_lib.flow.units import search_units
+from aira_lib.records import Failure, Manifest
 from aira_lib.remote.chunk import MOST_UNITS, Chunk, Item, cut
 from aira_lib.remote.fan_out import FanOut, Orders
 from aira_lib.remote.loop import loop_of
@@ -307,3 +310,24 @@ def test_whoever_ends_a_run_ends_those_that_it_has_started_and_no_others(site: S
     assert not others & {"CANCELING", "CANCELED"}
     assert site.kubeflow.state(PARENT) == "CANCELING"
     site.hold = False
+
+
+def _manifest(unit: Unit) -> Manifest:
+    return Manifest(
+        stage=unit.stage, unit=unit.name, key=unit.key, study="tiny", spec_digest="0" * 64, section=unit.section
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("made_by", ["cuda with fla", "cuda with torch", "cpu"])
+def test_what_pods_with_gpus_have_made_is_found_without_one_and_nothing_else_is(made_by: str, site: Site) -> None:
+    kind, _, kernels = made_by.partition(" with ")
+    resources = {"search": {"gpus_per_node": 1}}
+    site.study = tiny_study(agents=[{"scaffold": "greedy", "model": "offline", "seeds": 2}], resources=resources)
+    with assuming(kind, kernels or "torch"):  # type: ignore[arg-type]
+        for unit in search_units(site.study):
+            folder = site.store / unit.folder(site.study)
+            folder.mkdir(parents=True)
+            (folder / "manifest.json").write_text(_manifest(unit).json_line())
+    made = site.waiter().carry_out()["search"]
+    assert len(made) == 2
+    assert bool(site.started()) == (made_by == "cpu")
