@@ -10,7 +10,7 @@ STUDY ?= pipelines/compose/laptop.yaml
 # Tests start hundreds of Pythons: bytecode is kept, even where the environment says otherwise.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test coverage quick lint benchmark constraints clean
+.PHONY: help demo test coverage quick lint benchmark constraints images clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list.
@@ -40,6 +40,9 @@ benchmark: $(READY) ## Time the hot paths against plain implementations.
 
 constraints: $(READY) ## Write constraints.txt anew from the environment as it stands.
 	@$(BIN)/pip freeze --exclude-editable | sed -E 's/\+cpu$$//' > constraints.txt
+
+images: ## Build the container images that need no GPU, by podman or docker (see images/README.md).
+	@images/build.sh cpu sandbox
 
 clean: ## Remove the environment (the studies in runs/ stay).
 	rm -rf $(VENV)
