@@ -42,6 +42,7 @@ class AccountsSection(Section):
     Attributes:
         create: Make the accounts.
         roles: Make their Roles and RoleBindings.
+        others: Further accounts of the runs' namespace that have the tasks' Roles.
         annotations: Of the accounts `pipeline`, `submitter` and `training`, for roles of a cloud.
         imagePullSecrets: Names of Secrets in both namespaces with the registry's login.
         podDefault: Make the PodDefault that gives tasks a token for Kubeflow's API.
@@ -50,6 +51,7 @@ class AccountsSection(Section):
 
     create: bool
     roles: bool
+    others: tuple[str, ...]
     annotations: dict[Literal["pipeline", "submitter", "training"], Labels]
     imagePullSecrets: tuple[str, ...]
     podDefault: bool
@@ -65,9 +67,9 @@ class QuotaSection(Section):
         max: Of one container.
     """
 
-    hard: Quantities
-    default: Quantities
-    max: Quantities
+    hard: Quantities = {}
+    default: Quantities = {}
+    max: Quantities = {}
 
 
 class QuotasSection(Section):

@@ -84,16 +84,13 @@ def export(
 def list_runs(
     cluster: ClusterFile,
     most: Annotated[int, typer.Option(min=1, max=10_000, help="Runs at most, newest first.")] = 20,
-    every: Annotated[bool, typer.Option("--all", help="Those of other experiments, too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Those that a run started for its units, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List runs of the cluster's experiment, newest first."""
+    """List runs of the cluster's namespace, newest first."""
     from aira_lib.cluster.reading import load_cluster
 
-    there = load_cluster(cluster)
-    runs = _runs(there)
-    experiment = None if every else runs.find_experiment(there.kubeflow.experiment)
-    found = runs.list(experiment_id=experiment, most=most) if every or experiment else []
+    found = _runs(load_cluster(cluster)).list(most=most, parts=every)
     if as_json:
         print(json.dumps([_plain(each) for each in found]))
         return

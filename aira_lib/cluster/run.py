@@ -21,6 +21,9 @@ State = Literal[
 ENDED: tuple[State, ...] = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 """States that do not change any more, unless somebody retries the run."""
 
+PART = "Started by run "
+"""Begins the description of a run that another one started for some of its units."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -77,6 +80,11 @@ class Run:
     def ended(self) -> bool:
         """Whether it will not change any more, unless somebody retries it."""
         return self.state in ENDED
+
+    @property
+    def is_part(self) -> bool:
+        """Whether another run started it for some of its units."""
+        return self.description.startswith(PART)
 
     @property
     def succeeded(self) -> bool:

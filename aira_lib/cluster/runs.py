@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from aira_lib.cluster.api import Kubernetes
 
 _API = "/apis/v2beta1"
-_PAGE = 100
+_PAGE, _ALL = 100, 1_000_000
 _SETTLING = (0.2, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between looks for what a lost answer may have made
 _ATTEMPTS = 3
 
@@ -62,12 +63,22 @@ class RunsApi:
         found = self._rest.read(f"{_API}/runs/{quote(run_id, safe='')}")
         return None if found is None else read_run(found)
 
-    def list(self, *, name: str | None = None, experiment_id: str | None = None, most: int = 100) -> list[Run]:
-        """Runs, newest first: of a display name, of an experiment, or all of the namespace."""
+    def list(
+        self, *, name: str | None = None, experiment_id: str | None = None, most: int = 100, parts: bool = True
+    ) -> list[Run]:
+        """Runs, newest first.
+
+        Args:
+            name: their display name; None: any.
+            experiment_id: of their experiment; None: any of the namespace.
+            most: how many at most.
+            parts: whether runs count that another run started for some of its units.
+        """
         query = {"namespace": self._namespace, "sort_by": "created_at desc"}
         query |= {"experiment_id": experiment_id} if experiment_id else {}
         query |= {"filter": _equals("display_name", name)} if name is not None else {}
-        return [read_run(each) for each in self._pages("runs", "runs", query, most)]
+        runs = (read_run(each) for each in self._pages("runs", "runs", query, most if parts else _ALL))
+        return list(islice((run for run in runs if parts or not run.is_part), most))
 
     def terminate(self, run_id: str) -> None:
         """End a run; one that has ended stays as it is.

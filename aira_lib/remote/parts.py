@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from aira_lib.cluster.run import Run
+from aira_lib.cluster.run import PART, Run
 
 MOST = 10_000
 """Runs of an experiment that are looked through, the newest first."""
@@ -23,7 +23,7 @@ class Runs(Protocol):
 
 def part_of(parent: str) -> str:
     """The description of a run that another one has started."""
-    return f"Started by run {parent}, which waits for it."
+    return f"{PART}{parent}, which waits for it."
 
 
 def parts(runs: Runs, experiment: str, parent: str) -> list[Run]:

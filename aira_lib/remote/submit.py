@@ -7,7 +7,7 @@ makes before the row), and only then it is created. See `aira_lib.cluster.runs` 
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aira_lib.cluster.api import Kubernetes
@@ -17,8 +17,10 @@ from aira_lib.cluster.run import NewRun, Run, Version
 from aira_lib.cluster.runs import RunsApi
 from aira_lib.cluster.section import Cluster
 from aira_lib.errors import UserError
+from aira_lib.flow.texts import write_study
 from aira_lib.remote.parts import end_whole
 from aira_lib.remote.run_file import Wanted
+from aira_lib.study import Study
 from aira_lib.track.follow import experiment_of
 
 MOST_PARAMETER_BYTES = 10_000
@@ -73,7 +75,7 @@ class Submitter:
         return Submitted(found, False)
 
     def _start(self, wanted: Wanted) -> Submitted:
-        check_size(wanted)
+        wanted = fitting(wanted, write_study, self._cluster)
         version = self._runs.version(wanted.file.pipeline, wanted.file.version)
         experiment = self._runs.experiment(self._cluster.kubeflow.experiment)
         run = new_run(wanted, self._cluster, version, experiment)
@@ -123,7 +125,7 @@ def dryrun(wanted: Wanted, cluster: Cluster, runs: RunsApi) -> dict[str, Any]:
 
     Where Kubeflow does not answer, names stand for the ids that it would give.
     """
-    check_size(wanted)
+    wanted = fitting(wanted, lambda study, store: f"<name of study {study.name} in {store}>", cluster)
     file, experiment = wanted.file, cluster.kubeflow.experiment
     try:
         version = runs.version(file.pipeline, file.version)
@@ -135,15 +137,29 @@ def dryrun(wanted: Wanted, cluster: Cluster, runs: RunsApi) -> dict[str, Any]:
     return {"lease": lease_of(wanted), "run": body}
 
 
-def check_size(wanted: Wanted) -> None:
-    """Refuse parameters that the server would refuse.
+def fitting(wanted: Wanted, write: Callable[[Study, str], str], cluster: Cluster) -> Wanted:
+    """A run with parameters that the server takes: a study that is longer is kept in the store, and named.
+
+    Args:
+        wanted: the run.
+        write: keeps a study in a store, and gives its name there.
+        cluster: whose store it is, unless the run has another.
 
     Raises:
-        UserError: there are too many.
+        UserError: they are too many all the same; or the store refuses.
     """
-    size = len(json.dumps(wanted.parameters()).encode())
-    if size > MOST_PARAMETER_BYTES:
+    if _size(wanted) <= MOST_PARAMETER_BYTES:
+        return wanted
+    if wanted.study:
+        name = write(wanted.study, wanted.file.store or cluster.store)
+        wanted = replace(wanted, study=None, file=wanted.file.model_copy(update={"study": name}))
+    if (size := _size(wanted)) > MOST_PARAMETER_BYTES:
         raise UserError(
             f"run {wanted.file.name}: its parameters have {size:,} bytes, and Kubeflow takes {MOST_PARAMETER_BYTES:,}; "
-            "keep the study in the store and name it STORE/...#DIGEST"
+            "write what its overrides say into its study"
         )
+    return wanted
+
+
+def _size(wanted: Wanted) -> int:
+    return len(json.dumps(wanted.parameters(), separators=(",", ":")).encode())

@@ -60,7 +60,13 @@ _FULL: Object = {
         "podDefault": True,
         "annotations": {"pipeline": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/aira"}},
     },
-    "quotas": {"runs": {"hard": {"requests.nvidia.com/gpu": 64, "limits.cpu": 800}, "max": {"memory": "1Ti"}}},
+    "quotas": {
+        "runs": {
+            "hard": {"requests.nvidia.com/gpu": 64, "limits.cpu": 800},
+            "default": {"cpu": "500m"},
+            "max": {"memory": "1Ti"},
+        }
+    },
     "network": {
         "mlflow": {"to": [{"namespace": "mlflow", "pods": {"app": "mlflow"}}], "ports": [5000]},
         "models": {"to": [{"cidr": "10.9.0.1/32"}]},

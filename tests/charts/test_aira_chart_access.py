@@ -52,6 +52,12 @@ def test_the_login_of_kubeflows_artifacts_may_have_another_name() -> None:
     assert granted(made) == needed(made, "other")
 
 
+def test_others_may_do_what_tasks_may() -> None:
+    found = granted(objects(with_values(FULL, accounts__others=["default-editor"])))
+    assert found.pop(("team-a", "default-editor")) == found[("team-a", "aira-pipeline")]
+    assert found == granted(objects(FULL))
+
+
 def test_nothing_is_allowed_beyond_its_namespace() -> None:
     made = objects(FULL)
     assert not {each["kind"] for each in made} & {"ClusterRole", "ClusterRoleBinding"}

@@ -25,9 +25,8 @@ MATRIX = {
         network__enabled=False,
         accounts__create=False,
         accounts__roles=False,
-        quotas__runs={"hard": {}, "default": {}, "max": {}},
     ),
-    "quotas": with_values(FULL, quotas__candidates__max={"memory": "64Gi"}, quotas__runs__default={}),
+    "quotas": with_values(FULL, quotas__candidates__max={"memory": "64Gi"}, quotas__runs={"hard": {"pods": 9}}),
     "pipelines": WITH_PIPELINE,
 }
 

@@ -235,7 +235,8 @@ class Objects:
             return {**old, "status": new.get("status", {})}
         new["metadata"] = {**metadata, **{key: old["metadata"][key] for key in kept if key in old["metadata"]}}
         if kind.has_status:
-            new["status"] = old.get("status", {})
+            new.pop("status", None)
+            new |= {"status": old["status"]} if "status" in old else {}
         return new
 
     def _check_version(self, kind: Kind, old: Json, new: Json) -> None:
@@ -368,6 +369,8 @@ def _begin(kind: Kind, made: Json) -> None:
     """What a server fills in at creation."""
     if kind.plural == "pods":
         made["status"] = {"phase": "Pending"}
+    elif kind.plural == "resourcequotas":
+        made["status"] = {"hard": made["spec"].get("hard", {}), "used": {}}
     elif kind.plural == "namespaces":
         made["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = made["metadata"]["name"]
         made["status"] = {"phase": "Active"}

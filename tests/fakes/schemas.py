@@ -60,6 +60,8 @@ def _plain(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     made = {key: _plain(each) for key, each in schema.items() if not key.startswith("x-") and key != "format"}
+    if isinstance(schema.get("properties"), dict):  # names of fields, whatever they are
+        made["properties"] = {key: _plain(each) for key, each in schema["properties"].items()}
     if schema.get("x-kubernetes-int-or-string"):
         made.pop("type", None)
         made["anyOf"] = [{"type": "integer"}, {"type": "string"}]

@@ -1,5 +1,5 @@
 {{/*
-A Role and who has it. Takes the root, a name, the role's namespace, its rules, and an account of the runs' namespace.
+A Role and who has it. Takes the root, a name, the role's namespace, its rules, and accounts of the runs' namespace.
 */}}
 {{- define "aira.role" }}
 ---
@@ -23,7 +23,9 @@ roleRef:
   kind: Role
   name: {{ .name }}
 subjects:
+{{- range .accounts }}
 - kind: ServiceAccount
-  name: {{ .account }}
-  namespace: {{ include "aira.runs" .root }}
+  name: {{ . }}
+  namespace: {{ include "aira.runs" $.root }}
+{{- end }}
 {{- end }}

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from aira_lib.cluster.rest import Rest, Unanswered
 from aira_lib.cluster.rights import SUBMITTER, roles
 from aira_lib.cluster.runs import RUN_LABEL, RunsApi
 from aira_lib.errors import UserError
+from aira_lib.flow.texts import read_study
 from aira_lib.remote.submit import Submitter, dryrun, lease_of
 from tests.aira_lib.remote.platform import Platform
 from tests.builders import TINY_STUDY
@@ -28,32 +30,30 @@ class Died(BaseException):
 
 
 class Calls:
-    """All requests of this process to both APIs, of which the nth kills it: before it is sent, or after it was done."""
+    """All requests of this process to both APIs, after the nth of which it dies, before it hears of the answer."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        self.deadly: float | None = None
+        self.deadly: int | None = None
         self._guard = threading.Lock()
         for owner, name in ((Rest, "_send"), (Connection, "_sent")):
             monkeypatch.setattr(owner, name, self._counted(getattr(owner, name)))
 
-    def begin(self, deadly: float | None) -> None:
+    def begin(self, deadly: int | None) -> None:
         self.count, self.deadly = 0, deadly
 
     def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*arguments: Any, **named: Any) -> Any:
             with self._guard:
                 self.count += 1
-            self._perhaps_die(self.count - 0.5)
+            if self.deadly is not None and self.count > self.deadly:
+                raise Died
             answer = call(*arguments, **named)
-            self._perhaps_die(self.count)
+            if self.count == self.deadly:
+                raise Died
             return answer
 
         return counted
-
-    def _perhaps_die(self, now: float) -> None:
-        if self.deadly is not None and now >= self.deadly:
-            raise Died
 
 
 class Clock:
@@ -119,14 +119,14 @@ def test_a_process_that_dies_between_any_two_calls_leaves_no_second_run(
     there.submitter(pause=0.3).submit(there.wanted(FILE))
     needed = calls.count
     assert needed >= 8
-    for half in range(1, 2 * needed + 1):
-        wanted = there.wanted(FILE + f"attempt: {half + 1}\n")
-        calls.begin(half / 2)
+    for done in range(1, needed + 1):
+        wanted = there.wanted(FILE + f"attempt: {done + 1}\n")
+        calls.begin(done)
         with pytest.raises(Died):
             there.submitter(pause=0.3).submit(wanted)
         calls.begin(None)
         assert there.submitter(pause=0.3).submit(wanted).run
-        assert len(there.workflow_names(wanted.run_id)) == 1, f"it died after {half / 2} of {needed} calls"
+        assert len(there.workflow_names(wanted.run_id)) == 1, f"it died after {done} of {needed} calls"
 
 
 @pytest.mark.parametrize("after", [True, False])
@@ -315,3 +315,23 @@ def test_the_rights_of_the_submitter_are_enough(there: Platform, monkeypatch: py
     assert not submitter.submit(there.wanted(FILE)).new
     with pytest.raises(UserError, match="Kubernetes refuses"):
         there.client().find(PODS)
+
+
+def test_a_study_that_is_longer_than_parameters_may_be_is_kept_in_the_store(there: Platform) -> None:
+    study = {**TINY_STUDY, "description": "long " * 3_000}
+    store = str(there.folder / "store")
+    text = yaml.safe_dump({"name": "first", "pipeline": "aira-compose", "study": study, "store": store})
+    shown = dryrun(there.wanted(text), there.cluster, there.runs())
+    assert shown["run"]["runtime_config"]["parameters"]["study"] == f"<name of study {study['name']} in {store}>"
+    assert not Path(store).exists()
+    run = there.submitter().submit(there.wanted(text)).run
+    assert run
+    assert read_study(run.parameters["study"], store).description == study["description"]
+    assert not there.submitter().submit(there.wanted(text)).new
+
+
+def test_overrides_that_are_longer_are_refused(there: Platform) -> None:
+    text = yaml.safe_dump({**yaml.safe_load(FILE), "overrides": {"description": "long " * 3_000}})
+    with pytest.raises(UserError, match=r"15,0\d\d bytes"):
+        there.submitter().submit(there.wanted(text))
+    assert not there.kubernetes.all_of("leases", "aira")
