@@ -10,7 +10,6 @@ whose search dies hears nothing any more and ends by itself within minutes; what
 
 import contextlib
 import functools
-import os
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,7 @@ from aira_lib.sandbox.ending import outcome_of_pod
 from aira_lib.sandbox.manifest import CONTAINER, HOME, Need, manifest
 from aira_lib.sandbox.parent import Parent, parent_here
 from aira_lib.sandbox.process import Outcome, SandboxError
+from aira_lib.sandbox.servers import METADATA_SERVICE, cluster_api
 from aira_lib.sandbox.starting import PodLost, start
 from aira_lib.sandbox.sweep import sweep
 from aira_lib.sandbox.talk import Lost, Tampered, Work, talk
@@ -38,8 +38,6 @@ TRIES = 2
 
 MOST_INPUT_GIB = 16
 """GiB of files that are copied into a pod at most."""
-
-_METADATA_SERVICE = ("169.254.169.254", 80)  # of clouds: it gives a node's credentials to whoever asks
 
 
 class ClusterLost(SandboxError):
@@ -159,8 +157,8 @@ def _told(stream: Stream) -> Ended | None:
 
 
 def _servers() -> list[tuple[str, int]]:
-    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
-    return [*([(host, int(port))] if host else []), _METADATA_SERVICE]
+    api = cluster_api()
+    return [*([api] if api else []), METADATA_SERVICE]
 
 
 def _input_bytes(workdir: Path, readonly: Mapping[str, Path]) -> int:

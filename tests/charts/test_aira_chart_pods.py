@@ -176,6 +176,14 @@ def test_doctor_looks_from_where_stages_are_and_knows_no_key_of_a_model() -> Non
     assert pod["spec"]["serviceAccountName"] == "aira-pipeline"
 
 
+def test_no_pod_of_the_charts_own_has_istio_beside_it() -> None:
+    made = objects(FULL)
+    node = one(made, "TrainingRuntime", "aira-torch")["spec"]["template"]["spec"]["replicatedJobs"][0]["template"]
+    sweep = one(made, "CronJob", "aira-sweep")["spec"]["jobTemplate"]["spec"]["template"]
+    for template in (node["spec"]["template"], sweep, one(made, "Pod", "aira-doctor")):
+        assert template["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
+
+
 def test_a_training_has_no_token_no_time_to_live_and_a_mistake_ends_it() -> None:
     spec = one(objects(FULL), "TrainingRuntime", "aira-torch")["spec"]
     jobs = spec["template"]["spec"]

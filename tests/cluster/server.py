@@ -54,7 +54,7 @@ class Server:
 
     def kind(self, api: str, name: str) -> Kind | None:
         """A kind by what manifests say; None: the server does not have it."""
-        if not self._kinds.get(api):
+        if name not in self._kinds.get(api, {}):  # it may have come since
             path = f"/apis/{api}" if "/" in api else f"/api/{api}"
             try:
                 found = self.api.connection.request("GET", path)["resources"]

@@ -71,6 +71,7 @@ class Executing:
         return Answer(upgrade=lambda handler: self._serve(handler, pod))
 
     def _serve(self, handler: BaseHTTPRequestHandler, pod: str) -> None:
+        self._connections.append(handler.connection)
         key = handler.headers["Sec-WebSocket-Key"] + _GUID
         handler.send_response(101)
         handler.send_header("Upgrade", "websocket")
@@ -79,7 +80,6 @@ class Executing:
         handler.send_header("Sec-WebSocket-Protocol", "v4.channel.k8s.io")
         handler.end_headers()
         handler.wfile.flush()
-        self._connections.append(handler.connection)
         command = parse_qs(urlsplit(handler.path).query)["command"]
         self.commands.append(command)
         words = [sys.executable if word == "python" else word for word in command]

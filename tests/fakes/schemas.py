@@ -59,8 +59,11 @@ def _plain(schema: Any) -> Any:
         return [_plain(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {key: _plain(each) for key, each in schema.items() if not key.startswith("x-") and key != "format"}
-    if isinstance(schema.get("properties"), dict):  # names of fields, whatever they are
+    words = {
+        key: each for key, each in schema.items() if not key.startswith("x-") and key not in ("format", "properties")
+    }
+    made = {key: _plain(each) for key, each in words.items()}
+    if "properties" in schema:  # names of fields, whatever they are
         made["properties"] = {key: _plain(each) for key, each in schema["properties"].items()}
     if schema.get("x-kubernetes-int-or-string"):
         made.pop("type", None)

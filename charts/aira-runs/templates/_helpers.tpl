@@ -61,7 +61,10 @@ podFailurePolicy:
       status: "True"
 template:
   metadata:
-    labels: {{- include "aira-runs.labels" .root | nindent 6 }}
+    labels:
+      {{- include "aira-runs.labels" .root | nindent 6 }}
+      # Profiles of Kubeflow have Istio beside each pod, with which a Job would never end.
+      sidecar.istio.io/inject: "false"
   spec:
     restartPolicy: Never
     serviceAccountName: {{ .root.Values.serviceAccount }}

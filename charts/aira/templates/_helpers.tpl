@@ -24,10 +24,14 @@ aira/team: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* Labels by which pods of the chart's own are told apart; takes what they do. */}}
+{{/*
+Labels by which pods of the chart's own are told apart; takes what they do. Profiles of Kubeflow have Istio beside each
+pod unless it says no: a job would never end with it, nor would ranks find each other.
+*/}}
 {{- define "aira.component" -}}
 app.kubernetes.io/part-of: aira
 app.kubernetes.io/component: {{ . }}
+sidecar.istio.io/inject: "false"
 {{- end -}}
 
 {{/* Secrets with the registry's login, as pods and service accounts list them. */}}

@@ -21,10 +21,11 @@ from tests.aira_lib.sandbox.podlike import NAMESPACE, PodLike, podlike
 LIMITS = CandidateLimits(seconds=20, memory_mb=256, output_kb=64, disk_mb=4, processes=12)
 # A container without capabilities, in which namespaces are refused: nothing isolates a candidate from its supervisor.
 CONFINED = [
-    sys.executable, "-c",
-    "import os, sys; from aira_lib.sandbox import bootstrap; from aira_lib.sandbox.calls import call_filter\n"
+    sys.executable, "-I", "-S", "-c",
+    "import os, sys; sys.path.insert(0, sys.argv[1]); import bootstrap; from calls import call_filter\n"
     "bootstrap._drop_privileges(); bootstrap._refuse_calls(call_filter())\n"
-    "os.execv(sys.argv[1], sys.argv[1:])",
+    "os.execv(sys.argv[2], sys.argv[2:])",
+    str(Path(talk.__file__).parent),
 ]  # fmt: skip
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pods are Linux")
