@@ -6,7 +6,11 @@ from functools import cache
 from typing import Any
 
 import pytest
+import yaml
 
+from aira_lib.cluster.section import Cluster
+from aira_lib.launch.job import Job
+from aira_lib.launch.trainjob_manifest import manifest
 from tests.charts.aira_chart import FULL, MINIMAL, SANDBOX, Object, objects, one, with_values
 
 STAGE = {"aira/stage": "aggregate", "workflows.argoproj.io/workflow": "w"}
@@ -322,3 +326,26 @@ def test_the_policy_holds_the_candidates_namespace_alone_and_fails_closed() -> N
     selector = binding["matchResources"]["namespaceSelector"]["matchLabels"]
     assert selector == {"kubernetes.io/metadata.name": "aira-sandbox"}
     assert refused({**HARDENED, "runtimeClassName": "runc"}, MINIMAL) == []
+
+
+def test_a_training_fits_the_runtime_that_it_names() -> None:
+    made = objects(FULL)
+    cluster = Cluster.model_validate(yaml.safe_load(one(made, "ConfigMap", "aira-cluster")["data"]["cluster.yaml"]))
+    train = manifest(Job(name="a", command=("train",), nodes=2, gpus_per_node=8, study="s", unit="pretrain a"), cluster)
+    reference = train["spec"]["runtimeRef"]
+    runtime = one(made, reference["kind"], reference["name"], train["metadata"]["namespace"])
+    assert runtime["apiVersion"].startswith(f"{reference['apiGroup']}/")
+    assert one(made, "LocalQueue", train["metadata"]["labels"]["kueue.x-k8s.io/queue-name"])
+    (node,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    (patch,) = train["spec"]["runtimePatches"]
+    (patched,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    assert patched["name"] == node["name"]
+    ours, its = node["template"]["spec"]["template"], patched["template"]["spec"]["template"]
+    assert [each["name"] for each in its["spec"]["containers"]] == [each["name"] for each in ours["spec"]["containers"]]
+    assert not {each["name"] for each in its["spec"]["volumes"]} & {each["name"] for each in ours["spec"]["volumes"]}
+    # With the labels of both it is held by the policy of trainings, and by that of stages not.
+    found = reached(FULL, "team-a", {**ours["metadata"]["labels"], **its["metadata"]["labels"]})
+    assert ALL & (found or set()) == {DNS, STORE}
+    (container,) = ours["spec"]["containers"]
+    scratch = next(each["value"] for each in train["spec"]["trainer"]["env"] if each["name"] == "AIRA_SCRATCH")
+    assert scratch in [each["mountPath"] for each in container["volumeMounts"]]
