@@ -136,7 +136,8 @@ def _vector_instructions() -> str:
 def _isolation() -> tuple[bool, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the remark says it
-        strength, better = isolation(), refusals()
+        strength = isolation()
+        better = {} if strength == "pod" else refusals()
     why = "; ".join(f"no {name}: {reason}" for name, reason in better.items())
     found = within_reach() if strength == "none" else ()
     seen = f"; within their reach: {', '.join(found)}" if found else ""
@@ -147,6 +148,7 @@ _INSTALL = "install bubblewrap (apt install bubblewrap, dnf install bubblewrap)"
 _CLOSED = "candidates run without network and see only their data and this Python"
 _OPEN = f"candidates run without network, but see all files; {_INSTALL} or use Linux 5.12 or newer"
 _REMARKS: dict[str, str] = {
+    "pod": "pods of their own on this cluster: candidates run without network and see only their data and their image",
     "bubblewrap": f"bubblewrap: {_CLOSED}, as the strongest isolation here",
     "namespaces": f"root's namespaces: {_CLOSED}; for users of their own as well, {_INSTALL}",
     "user namespaces": f"user namespaces: {_CLOSED}",

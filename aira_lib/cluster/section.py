@@ -127,18 +127,34 @@ class TrackingSection(Section):
 
 
 class CandidateSection(Section):
-    """Where programs that agents write run: pods of their own in a namespace of their own.
+    """Where programs that agents write run: each in a pod of its own, in a namespace that holds nothing else.
 
     Attributes:
-        namespace: Of these pods; nothing else is in it.
+        namespace: Of these pods.
+        service_account: Of these pods: without rights or a token; it only knows the registry's login.
         runtime_class: Such as gvisor; None: the cluster's default.
+        user_namespace: Whether a pod has one (`hostUsers: false`), where the nodes can give it.
+        user: By number, other than 0; None: the cluster gives one, as OpenShift does.
+        cores: Of a pod, which agents are told; memory and disk are what the agent's `limits` say, and a little more.
         gpus: Of a pod whose agent asks for a GPU.
+        gpu_resource: As which they are asked for.
+        node_selector: Labels of the nodes.
+        tolerations: Of their taints.
+        start_seconds: How long a pod may wait for a node and its image before a search gives up.
         deadline_seconds: Of such a pod, however long its candidate may run.
     """
 
-    namespace: str = "aira-sandbox"
+    namespace: str = Field("aira-sandbox", min_length=1)
+    service_account: str = "aira-candidate"
     runtime_class: str | None = None
+    user_namespace: bool = False
+    user: int | None = Field(10001, ge=1)
+    cores: float = Field(4, gt=0)
     gpus: int = Field(1, ge=1)
+    gpu_resource: str = "nvidia.com/gpu"
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[Toleration, ...] = ()
+    start_seconds: int = Field(1_800, ge=1)
     deadline_seconds: int = Field(86_400, ge=60)
 
 

@@ -135,6 +135,11 @@ def fetch(uri: str, settings: Settings, unread: Sequence[str] = ()) -> Input:
     return Input(manifest, folder.fetch(settings.scratch, unread=unread))
 
 
+def stage_of(uri: str) -> str:
+    """The stage whose record lies at a URI; nothing is read."""
+    return uri.rpartition("/")[0].rpartition("/")[2]
+
+
 def keys_of(records: Sequence[str], settings: Settings) -> list[str]:
     """Keys of finished records, as their manifests say.
 
@@ -144,11 +149,20 @@ def keys_of(records: Sequence[str], settings: Settings) -> list[str]:
     return [_finished(uri, settings)[1].key for uri in records]
 
 
-def _finished(uri: str, settings: Settings) -> tuple[RecordFolder, Manifest]:
+def record_at(uri: str, settings: Settings) -> RecordFolder:
+    """The record at a URI, finished or not.
+
+    Raises:
+        UserError: it is not in the store.
+    """
     store = open_store(settings.store)
     if not uri.startswith(f"{store.uri}/"):
         raise UserError(f"record {uri} is not in the store {store.uri}; name its store with --store")
-    folder = RecordFolder(store, uri[len(store.uri) + 1 :])
+    return RecordFolder(store, uri[len(store.uri) + 1 :])
+
+
+def _finished(uri: str, settings: Settings) -> tuple[RecordFolder, Manifest]:
+    folder = record_at(uri, settings)
     manifest = folder.manifest()
     if manifest is None:
         raise UserError(f"{uri} is not a finished record; run the stage before this one first")

@@ -1,10 +1,11 @@
 """Run code that an agent wrote: with limits, without network, on files of its own, and gone when it is over."""
 
 from aira_lib.sandbox.artefacts import ArtefactError, collect, discard
+from aira_lib.sandbox.candidate import cores_of_candidate, isolation, run_candidate
 from aira_lib.sandbox.launch import closes_files
-from aira_lib.sandbox.process import Outcome, SandboxError, run_candidate
+from aira_lib.sandbox.process import Outcome, SandboxError
 from aira_lib.sandbox.reach import check_reach, within_reach
-from aira_lib.sandbox.strength import isolation, refusals
+from aira_lib.sandbox.strength import refusals
 
 __all__ = [
     "ArtefactError",
@@ -13,6 +14,7 @@ __all__ = [
     "check_reach",
     "closes_files",
     "collect",
+    "cores_of_candidate",
     "discard",
     "isolation",
     "refusals",

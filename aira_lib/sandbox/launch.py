@@ -16,8 +16,10 @@ from aira_lib.sandbox.gpu import Gpu, merged
 from aira_lib.sandbox.view import NO_GPU, SHARED_MEMORY_MB, package_folders, view_of
 
 Isolation = Literal[
-    "bubblewrap", "namespaces", "user namespaces", "namespaces, open files", "user namespaces, open files", "none"
-]
+    "pod", "bubblewrap", "namespaces", "user namespaces", "namespaces, open files", "user namespaces, open files",
+    "none",
+]  # fmt: skip
+"""Of a candidate; in a pod of its own it is another of these besides."""
 
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 _PYTHON = (sys.executable, "-I", "-S", "-B")
@@ -33,8 +35,8 @@ class Launched:
 
 
 def closes_files(isolation: Isolation) -> bool:
-    """Whether candidates see a minimal root in the place of the machine's file system."""
-    return isolation in ("bubblewrap", "namespaces", "user namespaces")
+    """Whether candidates see a minimal root, or the image of a pod, in the place of the machine's file system."""
+    return isolation in ("pod", "bubblewrap", "namespaces", "user namespaces")
 
 
 def environment(workdir: Path) -> dict[str, str]:

@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from aira_lib.naming import distribution_name
-from aira_lib.sandbox.process import SandboxError, run_candidate
+from aira_lib.sandbox.candidate import run_candidate
+from aira_lib.sandbox.process import SandboxError
 from aira_lib.study.agent import CandidateLimits
 
 # What models are used to reach for, by the names under which they import it.

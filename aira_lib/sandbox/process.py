@@ -1,4 +1,4 @@
-"""Run one candidate program as a process of its own, within limits, and say how it ended.
+"""Run one candidate program as a process of its own here, within limits, and say how it ended.
 
 What holds: a fresh session whose every descendant is killed at the end (also when the harness itself dies); wall and
 CPU time, address space, file size, open files, number of processes and of threads, memory of all processes together
@@ -22,7 +22,11 @@ have no limit of address space, see the machine's topology in /sys, and what oth
 driver's to clear. Without namespaces a candidate can reach the network and this user's processes, and one that kills
 its own supervisor can leave a process behind; "open files" strengths and "none" do not restrict the file system. System
 calls are refused on x86_64 and aarch64 alone.
+
+This module and what it imports run in candidates' pods, too (see bundle.py), where there is Python and nothing else.
 """
+
+from __future__ import annotations
 
 import contextlib
 import math
@@ -36,6 +40,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aira_lib.device import cores
 from aira_lib.errors import UserError
@@ -47,10 +52,12 @@ from aira_lib.sandbox.output import Output, shortened
 from aira_lib.sandbox.strength import isolation
 from aira_lib.sandbox.view import NO_GPU
 from aira_lib.sandbox.watch import Status, Watch, most_threads
-from aira_lib.study import CandidateLimits
+
+if TYPE_CHECKING:
+    from aira_lib.study import CandidateLimits
 
 _MB = 1024 * 1024
-_TAIL = 4_000  # characters of each stream that are kept
+TAIL = 4_000  # characters of each stream that are kept
 _RUNAWAY = 256  # times the output that is kept while it runs; a program that prints so much prints for ever
 _PROGRAM = "candidate.py"
 _OUT_OF_MEMORY = re.compile(r"MemoryError|std::bad_alloc|[Cc]annot allocate memory|can't allocate memory")
@@ -77,7 +84,7 @@ class Outcome:
     reason: str = ""
 
 
-def run_candidate(
+def run_here(
     code: str,
     workdir: Path,
     limits: CandidateLimits,
@@ -99,7 +106,7 @@ def run_candidate(
     """
     allowed = limits.seconds if seconds is None else min(limits.seconds, seconds)
     if allowed <= 0:
-        return Outcome("timeout", None, "", "", 0.0, "no time was left to run it")
+        return out_of_time()
     workdir = workdir.resolve()
     strength, data = isolation(), readonly or {}
     _lay_out(code, workdir, data, copies=not closes_files(strength))
@@ -115,6 +122,11 @@ def run_candidate(
         kill_family(launched.process.pid)
         _drain(launched, ended)
     return _outcome(ended, watch, time.monotonic() - started)
+
+
+def out_of_time() -> Outcome:
+    """Of a candidate that was not started."""
+    return Outcome("timeout", None, "", "", 0.0, "no time was left to run it")
 
 
 def _lay_out(code: str, workdir: Path, readonly: Mapping[str, Path], copies: bool) -> None:
@@ -223,7 +235,7 @@ def _outcome(ended: _Ended, watch: Watch, seconds: float) -> Outcome:
     stdout, stderr = (_text(raw, watch.workdir) for raw in (ended.stdout, ended.stderr))
     late = _output_breach(ended, watch.limits) or watch.disk_breach()
     status, reason = ended.breach or late or _judge(exit_code, stderr, watch)
-    return Outcome(status, exit_code, shortened(stdout, _TAIL), shortened(stderr, _TAIL), seconds, reason)
+    return Outcome(status, exit_code, shortened(stdout, TAIL), shortened(stderr, TAIL), seconds, reason)
 
 
 def _judge(exit_code: int | None, stderr: str, watch: Watch) -> tuple[Status, str]:

@@ -12,19 +12,20 @@ import tempfile
 import warnings
 from pathlib import Path
 
+from aira_lib.sandbox.candidate import isolation
 from aira_lib.sandbox.family import kill_family
 from aira_lib.sandbox.launch import launch
 from aira_lib.sandbox.process import SandboxError
+from aira_lib.sandbox.servers import METADATA_SERVICE, cluster_api
 from aira_lib.sandbox.spy import in_environment, in_files
-from aira_lib.sandbox.strength import isolation
 from aira_lib.settings import TRUST_AGENTS, trusts_agents
 
 _SPY = Path(__file__).with_name("spy.py")
 _NAMED = 4  # findings in the line of the error
 # Service accounts of Kubernetes and of clouds, secrets that container engines mount.
 _MOUNTED = (
-    "/var/run/secrets/*/serviceaccount/token", "/var/run/secrets/tokens/*", "/var/run/secrets/*/tokens/*",
-    "/run/secrets/*",
+    "/var/run/secrets/*/serviceaccount/*token", "/var/run/secrets/tokens/*", "/var/run/secrets/*/tokens/*",
+    "/var/run/secrets/*/*/token", "/run/secrets/*",
 )  # fmt: skip
 _OF_A_USER = (
     ".aws/credentials", ".aws/sso/cache/*.json", ".azure/*token*", ".azure/msal_token_cache*",
@@ -48,8 +49,9 @@ def check_reach() -> None:
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         raise SandboxError(
             "agents' code cannot be isolated on this machine (`aira doctor` says why), and secrets are within its "
-            f"reach: {', '.join(found[:_NAMED])}{more}; allow namespaces, run where there are no secrets, or say "
-            f"--trust-agents ({TRUST_AGENTS}=1 in a pod) if you trust whatever the model writes"
+            f"reach: {', '.join(found[:_NAMED])}{more}; allow namespaces, run where there are no secrets, on a cluster "
+            f"give candidates pods of their own (docs/sandbox.md), or say --trust-agents ({TRUST_AGENTS}=1 in a pod) "
+            "if you trust whatever the model writes"
         )
     for each in warned:
         warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
@@ -61,7 +63,8 @@ def within_reach() -> tuple[str, ...]:
     if sys.platform != "linux":  # no /proc; other ways to the environment of this user's processes
         return (*(f"{name} (environment)" for name in in_environment(os.environ)), *in_files(_patterns()))
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-I", "-S", "-B", str(_SPY), json.dumps(_patterns())]
+        asked = {"files": _patterns(), "servers": _servers()}
+        command = [sys.executable, "-I", "-S", "-B", str(_SPY), json.dumps(asked)]
         launched = launch(command, Path(folder).resolve(), "none", {})
         try:
             with open(launched.report, "rb") as report:
@@ -74,6 +77,17 @@ def within_reach() -> tuple[str, ...]:
     except ValueError:
         why = errors.decode("utf-8", "replace").strip().splitlines() or ["Python does not start"]
         raise SandboxError(f"no candidate can be run on this machine: {why[-1]}") from None
+
+
+def _servers() -> dict[str, tuple[str, int]]:
+    """What is asked in a pod, whose processes share its network."""
+    api = cluster_api()
+    if api is None:
+        return {}
+    return {
+        f"the services of this cluster (its API at {api[0]}:{api[1]} answers)": api,
+        f"the metadata service of this cloud ({METADATA_SERVICE[0]} answers)": METADATA_SERVICE,
+    }
 
 
 def _patterns() -> list[str]:

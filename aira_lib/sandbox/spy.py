@@ -1,19 +1,24 @@
-"""What looks like a secret among what a process can read: in the environments of processes, and at well-known places.
+"""What looks like a secret among what a process can read: in the environments of processes, at well-known places, in
+volumes of Kubernetes; and which servers answer that candidates should not reach.
 
 It runs as a candidate would (see reach.py), so it tells what a candidate could read, not what this user could. Names
 alone are told, never a value. Nothing of this project, and of the standard library only what starts fast.
 
-The argument is a JSON list of patterns of files; it prints a JSON list, a finding an entry.
+The argument is JSON: `files`, patterns of them, and `servers`, a name for each address that should not answer. It
+prints a JSON list, a finding an entry.
 """
 
 import glob
 import json
 import os
 import re
+import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 MOST = 50  # findings told
+_SECONDS = 0.5  # for an answer of the network that this machine is in
+_OF_ANY_POD = ("ca.crt", "namespace")  # lie beside a token, and are no secret
 _NO_SECRETS = (".pub", ".repo")  # the public halves of keys; lists of packages, which engines mount beside secrets
 _SHORTEST = 8  # characters of a key; shorter ones are words such as "local", with which servers without keys are called
 # An image of Python names the public key of its releases in GPG_KEY.
@@ -24,8 +29,10 @@ _URL_WITH_PASSWORD = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
 
 def main() -> None:
     """Look, and print."""
-    found = [*in_processes(), *in_files(json.loads(sys.argv[1]))]
-    print(json.dumps(found[:MOST]))
+    asked = json.loads(sys.argv[1])
+    found = [*in_processes(), *in_files(asked["files"]), *in_volumes()]
+    found += that_answer(asked["servers"])
+    print(json.dumps([*dict.fromkeys(found)][:MOST]))
 
 
 def in_processes() -> Iterator[str]:
@@ -66,6 +73,40 @@ def in_files(patterns: Iterable[str]) -> Iterator[str]:
                         yield path
             except OSError:
                 continue
+
+
+def in_volumes(mounts: str = "/proc/self/mounts") -> Iterator[str]:
+    """The files of volumes of secrets and tokens: folders in memory whose files lie behind a link of Kubernetes.
+
+    Args:
+        mounts: The kernel's list of them.
+    """
+    try:
+        with open(mounts, encoding="utf-8", errors="replace") as file:
+            lines = [line.split() for line in file]
+    except OSError:
+        return
+    for _, folder, kind, *_ in lines:
+        folder = folder.replace("\\040", " ")
+        if kind == "tmpfs" and os.path.islink(f"{folder}/..data"):
+            for path in in_files([f"{glob.escape(folder)}/*"]):
+                if os.path.basename(path) not in _OF_ANY_POD:
+                    yield path
+
+
+def that_answer(servers: Mapping[str, tuple[str, int]]) -> Iterator[str]:
+    """The names of servers to which a connection can be made."""
+    for name, (host, port) in servers.items():
+        if _connects(host, port):
+            yield name
+
+
+def _connects(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), _SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
 """Looks at a running candidate from outside: has it passed a limit that the kernel does not hold for us?"""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from aira_lib.device import cores
 from aira_lib.sandbox.artefacts import used_bytes
 from aira_lib.sandbox.family import Process, family, memory, unlinked
 from aira_lib.sandbox.sockets import buffered
-from aira_lib.study import CandidateLimits
+
+if TYPE_CHECKING:
+    from aira_lib.study import CandidateLimits
 
 Status = Literal["ok", "error", "timeout", "memory", "processes", "output", "disk"]
 

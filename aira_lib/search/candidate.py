@@ -166,7 +166,8 @@ class Candidates:
         workdir = Path(tempfile.mkdtemp(dir=self.scratch))
         try:
             seen = {DATA: self.task.data, **getattr(self.task, "folders", {})}
-            outcome = run_candidate(code, workdir, self.agent.limits, seconds_left(), seen)
+            wanted = (self.task.artefact, *getattr(self.task, "also", ()))
+            outcome = run_candidate(code, workdir, self.agent.limits, seconds_left(), seen, wanted)
             output = _output(outcome)
             if outcome.status != "ok":
                 return _Tried(output, why_not=f"the program failed ({outcome.status}): {outcome.reason}")

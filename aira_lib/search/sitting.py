@@ -11,8 +11,8 @@ from aira_lib.agents.ledger import used_up
 from aira_lib.agents.telling import hearing
 from aira_lib.agents.templates import OwnTemplate
 from aira_lib.agents.transcript import TRANSCRIPT
-from aira_lib.device import cores
 from aira_lib.records import PAGE, Node
+from aira_lib.sandbox import cores_of_candidate
 from aira_lib.search.asked import Asked, kept_files
 from aira_lib.search.candidate import Candidates
 from aira_lib.search.kept import Kept
@@ -89,7 +89,7 @@ class Sitting:
         self._asked.make_models(make_model)
         candidates = Candidates(
             task=opened, agent=self._agent, seed=self._seed, model_for=self._asked.model_for, scratch=scratch,
-            cores=cores(), begin=self._asked.begin, templates=templates, packages=packages,
+            cores=cores_of_candidate(), begin=self._asked.begin, templates=templates, packages=packages,
         )  # fmt: skip
         while not self.over():
             self._step(candidates)

@@ -26,7 +26,7 @@ def plain() -> None:
 def candidate(strength: Isolation) -> None:
     process.isolation = lambda: strength
     with tempfile.TemporaryDirectory() as folder:
-        assert process.run_candidate("", Path(folder), CandidateLimits(seconds=60)).status == "ok"
+        assert process.run_here("", Path(folder), CandidateLimits(seconds=60)).status == "ok"
 
 
 def milliseconds(once: Callable[[], None]) -> float:

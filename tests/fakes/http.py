@@ -37,13 +37,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer; with `chunks` it is a stream that ends when the iterator does."""
+    """One answer; with `chunks` it is a stream that ends when the iterator does.
+
+    `upgrade` takes the connection over, for another protocol.
+    """
 
     status: int = 200
     body: bytes = b""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     chunks: Iterator[bytes] | None = None
+    upgrade: Callable[[BaseHTTPRequestHandler], None] | None = None
 
     @staticmethod
     def of(value: Any, status: int = 200, **headers: str) -> "Answer":
@@ -203,6 +207,10 @@ def _read(handler: BaseHTTPRequestHandler) -> Request:
 
 
 def _write(handler: BaseHTTPRequestHandler, answer: Answer) -> None:
+    if answer.upgrade:
+        handler.close_connection = True
+        answer.upgrade(handler)
+        return
     handler.send_response(answer.status)
     handler.send_header("Content-Type", answer.content_type)
     for name, value in answer.headers.items():

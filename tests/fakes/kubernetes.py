@@ -163,7 +163,8 @@ class FakeKubernetes(FakeServer):
         elif phase in ("Succeeded", "Failed"):
             why = reason or ("Completed" if phase == "Succeeded" else "Error")
             state = {"terminated": {"exitCode": exit_code, "reason": why, "finishedAt": now()}}
-        statuses = [{"name": container, "state": state, "ready": phase == "Running", "restartCount": 0}]
+        about = {"name": container, "image": pod["spec"]["containers"][0].get("image", ""), "imageID": ""}
+        statuses = [{**about, "state": state, "ready": phase == "Running", "restartCount": 0}]
         status = {"phase": phase, "containerStatuses": statuses, "startTime": now()}
         made = self.set_status("pods", namespace, name, status | ({"reason": reason} if reason else {}))
         with self._logged:
@@ -212,6 +213,8 @@ class FakeKubernetes(FakeServer):
         namespace, name = match["namespace"] or "", match["name"] or ""
         if plural in _REVIEWS:
             return Answer.of(self._review(user, plural, request.json()), 201)
+        if plural == "selfsubjectreviews":
+            return Answer.of({**request.json(), "status": {"userInfo": {"username": user}}}, 201)
         kind = self.objects.kinds.get((group, plural))
         if kind is None or match["version"] not in kind.versions:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
@@ -401,7 +404,7 @@ class FakeKubernetes(FakeServer):
         path = path.rstrip("/")
         kinds = list(self.objects.kinds.values())
         groups = {kind.group: kind.versions for kind in kinds if kind.group}
-        groups["authorization.k8s.io"] = ("v1",)
+        groups |= {"authorization.k8s.io": ("v1",), "authentication.k8s.io": ("v1",)}
         match path.split("/")[1:]:
             case ["version"]:
                 return VERSION

@@ -273,9 +273,14 @@ class Objects:
         last = copy.deepcopy(old)
         last["metadata"]["resourceVersion"] = str(self._version)
         self._note(kind, last, None)
-        if kind.plural == "namespaces":
-            for key in [key for key in self._objects if key[2] == name]:
-                self._remove(self.kinds[key[:2]], key[2], key[3])
+        within = [key for key in self._objects if kind.plural == "namespaces" and key[2] == name]
+        if kind.plural == "customresourcedefinitions":
+            plural, _, group = name.partition(".")
+            within = [key for key in self._objects if key[:2] == (group, plural)]
+        for key in within:
+            self._remove(self.kinds[key[:2]], key[2], key[3])
+        if kind.plural == "customresourcedefinitions":
+            del self.kinds[(group, plural)]
 
     def _note(self, kind: Kind, old: Json | None, new: Json | None) -> None:
         self._changes.append(Change(self._version, kind, copy.deepcopy(old), copy.deepcopy(new)))
@@ -364,6 +369,8 @@ def _begin(kind: Kind, made: Json) -> None:
     """What a server fills in at creation."""
     if kind.plural == "pods":
         made["status"] = {"phase": "Pending"}
+    elif kind.plural == "resourcequotas":
+        made["status"] = {"hard": made["spec"].get("hard", {}), "used": {}}
     elif kind.plural == "namespaces":
         made["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = made["metadata"]["name"]
         made["status"] = {"phase": "Active"}

@@ -27,6 +27,7 @@ DATA, LOGS = "data", "logs"
 _TASK, _SHARED, _RAW = "task", "shared", "raw"
 _RUNNING, _STDOUT = "running", "stdout"
 _MOST_STDOUT = 4 * 2**20
+_MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 # Runs the scripts one after the other and ends as the first that fails does.
 _RUNNER = """\
@@ -117,11 +118,12 @@ class Scorer:
         work = self._work_directory()
         try:
             _write(exports, work / LOGS)
-            self._run(work, [self._evaluate_prepare(work)], _children(self.prepared), EVALUATE_SECONDS)
-            made = work / DATA / LABELS
-            if made.is_symlink() or not made.is_dir():
+            made = f"{DATA}/{LABELS}/*"
+            self._run(work, [self._evaluate_prepare(work)], _children(self.prepared), EVALUATE_SECONDS, (made,))
+            labels = work / DATA / LABELS
+            if labels.is_symlink() or not labels.is_dir():
                 raise ScriptFailure(EVALUATE_PREPARE, f"wrote no folder {LABELS}")
-            made.rename(target)
+            labels.rename(target)
         finally:
             discard(work)
 
@@ -146,8 +148,11 @@ class Scorer:
         arguments = [part for flag, name in folders.items() for part in (flag, str(work / name))]
         return str(work / _TASK / EVALUATE_PREPARE), str(work / DATA), arguments
 
-    def _run(self, work: Path, commands: Sequence[Command], data: Mapping[str, Path], seconds: float) -> str:
-        """Run scripts in a work directory and return what the last one printed."""
+    def _run(
+        self, work: Path, commands: Sequence[Command], data: Mapping[str, Path], seconds: float,
+        made: Sequence[str] = (),
+    ) -> str:  # fmt: skip
+        """Run scripts in a work directory and return what the last one printed; `made` are files wanted besides."""
         seen = {_TASK: self.folder.path, _RAW: self.shared}
         seen |= {f"{DATA}/{name}": path for name, path in data.items()}
         if not closes_files(isolation()):
@@ -157,7 +162,8 @@ class Scorer:
             seen = {}
         lay_links(self.shared, work / _SHARED, work / _RAW)
         program = _RUNNER.format(commands=list(commands), running=_RUNNING, stdout=_STDOUT)
-        outcome = run_candidate(program, work, self._limits(), min(seconds, self.seconds), seen)
+        wanted = (_RUNNING, _STDOUT, *made)
+        outcome = run_candidate(program, work, self._limits(), min(seconds, self.seconds), seen, wanted)
         _require_success(outcome, work)
         try:
             return collect(work, _STDOUT, _MOST_STDOUT).decode("utf-8", "replace")
@@ -176,8 +182,13 @@ class Scorer:
 
 
 def memory_of_machine() -> int:
-    """In megabytes, at least 1,366: of that, three quarters are a gigabyte."""
-    return max(1_366, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20)
+    """In megabytes, of the container where that may use less; at least 1,366: three quarters of it are a gigabyte."""
+    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        granted = _MEMORY_LIMIT.read_text().strip()
+    except OSError:
+        granted = "max"
+    return max(1_366, (most if granted == "max" else min(most, int(granted))) // 2**20)
 
 
 def _require_form(exports: Mapping[str, bytes], form: Form | None) -> None:

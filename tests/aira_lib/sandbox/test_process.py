@@ -268,7 +268,7 @@ def test_candidates_die_with_the_harness(tmp_path: Path, strength: Isolation) ->
         "import sys; from pathlib import Path; import aira_lib.sandbox.process as p\n"
         "from aira_lib.study import CandidateLimits\n"
         f"p.isolation = lambda: {strength!r}\n"
-        f"p.run_candidate({candidate!r}, Path(sys.argv[1]), CandidateLimits(seconds=60))"
+        f"p.run_here({candidate!r}, Path(sys.argv[1]), CandidateLimits(seconds=60))"
     )
     running_harness = subprocess.Popen([sys.executable, "-c", harness, str(tmp_path)])
     assert eventually(lambda: bool(running("sleep", mark)))

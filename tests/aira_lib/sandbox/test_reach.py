@@ -1,6 +1,8 @@
 """Secrets that a candidate could read are found where nothing isolates it, and then agents' code is refused."""
 
+import fnmatch
 import os
+import socket
 import string
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import aira_lib.sandbox.reach as reach
 from aira_lib.errors import UserError
 from aira_lib.sandbox import check_reach
 from aira_lib.sandbox.launch import Isolation
-from aira_lib.sandbox.spy import in_environment, in_files
+from aira_lib.sandbox.spy import in_environment, in_files, in_volumes
 from aira_lib.study import AgentSection
 from tests.builders import tiny_study
 
@@ -110,6 +112,46 @@ def test_credentials_of_the_user_are_told(tmp_path: Path) -> None:
     keys.parent.mkdir(parents=True)
     keys.write_text("[default]")
     assert str(keys) in reach.within_reach()
+
+
+@pytest.mark.parametrize("path", [
+    "kubernetes.io/serviceaccount/token", "eks.amazonaws.com/serviceaccount/token", "azure/tokens/azure-identity-token",
+    "pods.eks.amazonaws.com/serviceaccount/eks-pod-identity-token", "kubeflow/pipelines/token", "tokens/istio-token",
+])  # fmt: skip
+def test_tokens_that_pods_are_given_are_known(path: str) -> None:
+    """Of Kubernetes, of roles of Amazon's and Microsoft's clouds, of Kubeflow Pipelines, and of Istio."""
+    assert any(fnmatch.fnmatch(f"/var/run/secrets/{path}", pattern) for pattern in reach._patterns())
+
+
+def test_volumes_of_secrets_are_told_wherever_they_are_mounted(tmp_path: Path) -> None:
+    """As the kubelet lays them out: files are links through `..data`, which one exchange replaces all at once."""
+    for volume in ("secret", "config", "scratch"):
+        (version := tmp_path / volume / "..2026").mkdir(parents=True)
+        for name in ("password", "ca.crt", "namespace"):
+            (version / name).write_text("x")
+        if volume != "scratch":
+            (tmp_path / volume / "..data").symlink_to("..2026")
+            for name in ("password", "ca.crt", "namespace"):
+                (tmp_path / volume / name).symlink_to(f"..data/{name}")
+    kinds = {"secret": "tmpfs", "config": "ext4", "scratch": "tmpfs", "absent": "tmpfs"}
+    mounts = tmp_path / "mounts"
+    mounts.write_text("".join(f"none {tmp_path}/{name} {kind} ro 0 0\n" for name, kind in kinds.items()))
+    assert list(in_volumes(str(mounts))) == [f"{tmp_path}/secret/password"]
+    assert list(in_volumes(str(tmp_path / "none"))) == []
+
+
+def test_services_of_a_cluster_are_within_reach_where_its_api_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform != "linux":
+        pytest.skip("pods are Linux")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(port))
+        monkeypatch.setattr(reach, "METADATA_SERVICE", ("127.0.0.1", 1))
+        told = f"the services of this cluster (its API at 127.0.0.1:{port} answers)"
+        assert told in reach.within_reach()
+    LOOK.cache_clear()
+    assert told not in reach.within_reach()
 
 
 def test_secrets_within_reach_are_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,77 @@
+"""Run one candidate where this machine, or this cluster, isolates it best."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aira_lib.cluster.reading import cluster_here
+from aira_lib.cluster.section import VARIABLE
+from aira_lib.device import cores
+from aira_lib.sandbox import strength
+from aira_lib.sandbox.launch import Isolation
+from aira_lib.sandbox.process import Outcome, out_of_time, run_here
+from aira_lib.study import CandidateLimits
+
+if TYPE_CHECKING:
+    from aira_lib.sandbox.pods import Pods
+
+
+def isolation() -> Isolation:
+    """Of candidates: "pod" where the cluster that we run in gives them pods of their own; else this machine's best.
+
+    Raises:
+        SpecError: what is said of the cluster cannot be understood.
+    """
+    return "pod" if _in_pods() else strength.isolation()
+
+
+def run_candidate(
+    code: str,
+    workdir: Path,
+    limits: CandidateLimits,
+    seconds: float | None = None,
+    readonly: Mapping[str, Path] | None = None,
+    outputs: Sequence[str] = (),
+) -> Outcome:
+    """Run a Python program in a work directory and wait for its end.
+
+    Args:
+        code: The program's source; it runs as `python -s -P -B`, with the packages of this environment, or of the
+            image for candidates.
+        workdir: An existing folder for this candidate alone; it is the current directory and the home. Files that lie
+            in it are seen by the candidate.
+        limits: What the candidate may use.
+        seconds: Wall time if less than `limits.seconds`, such as what is left of the run. It is the program's: files
+            that go to a pod, and a pod that waits for a node, take none of it.
+        readonly: Files and folders by the relative name under which the candidate finds them, unchangeable where
+            the view of the file system is closed, a write-protected copy elsewhere.
+        outputs: Files that are wanted of the candidate, by relative name or pattern (as of `fnmatch`). Of a candidate
+            in a pod the work directory holds nothing else afterwards; elsewhere it holds all that was written.
+
+    Raises:
+        SandboxError: no candidate could be run.
+    """
+    allowed = limits.seconds if seconds is None else min(limits.seconds, seconds)
+    if allowed <= 0:
+        return out_of_time()
+    if not _in_pods():
+        return run_here(code, workdir, limits, allowed, readonly)
+    return _pods().run(code, workdir.resolve(), limits, allowed, readonly or {}, outputs)
+
+
+def cores_of_candidate() -> int:
+    """Processor cores that a candidate may use."""
+    cluster = cluster_here()
+    return max(1, int(cluster.candidates.cores)) if cluster and cluster.candidates else cores()
+
+
+def _in_pods() -> bool:
+    cluster = cluster_here()
+    return cluster is not None and cluster.candidates is not None
+
+
+def _pods() -> "Pods":
+    from aira_lib.sandbox.pods import pods_of  # needs packages that a laptop need not have
+
+    return pods_of(os.environ[VARIABLE])

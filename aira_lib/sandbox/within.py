@@ -1,0 +1,313 @@
+"""What runs in a candidate's pod: it takes in files, runs the candidate under the same watch as anywhere, and sends the
+declared outputs and the outcome back (see frames.py).
+
+It is started by an exec into the pod's container, with the sources of this and what it imports as its first input (see
+bundle.py): the image holds Python and packages for candidates, and nothing of this project. Nothing here is imported
+but the standard library. The candidate is the same user, so this process shows itself to no other, as the candidate's
+own supervisor does; one that is killed all the same ends its candidate without an outcome, which counts as a failure.
+
+The first member of the archive is the plan, JSON: `code`, `workdir`, `home` (a folder for inputs), `limits`, `seconds`,
+`readonly` (the names of inputs that the candidate is not to change), `outputs` (patterns) and `unreachable` (addresses,
+of which none may answer before a candidate starts). Its other members lie below `work/` or `inputs/`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fnmatch
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import tarfile
+import threading
+import time
+import warnings
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from aira_lib.sandbox.artefacts import ArtefactError, collect
+from aira_lib.sandbox.frames import (
+    ALIVE,
+    BEAT,
+    FOUND,
+    OUTCOME,
+    PART,
+    SETUP,
+    SILENCE,
+    Archive,
+    Source,
+    frame,
+    frames_of,
+    read_frame,
+    text,
+)
+from aira_lib.sandbox.launch import closes_files
+from aira_lib.sandbox.process import SandboxError, run_here
+from aira_lib.sandbox.strength import isolation
+
+if TYPE_CHECKING:
+    from aira_lib.study import CandidateLimits
+
+MOST_FILES = 10_000
+"""Of the outputs of one candidate."""
+
+MARK = "aira-candidate"
+"""An argument of the container's first process."""
+
+_PR_SET_DUMPABLE = 4
+_MAIN = 1  # the container's first process, which waits (see manifest.py)
+_CUT_SECONDS, _ANSWER_SECONDS = 20.0, 1.0
+
+
+def main() -> NoReturn:
+    """Serve one candidate on stdin and stdout."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    talk = Talk(sys.stdin.buffer)
+    warnings.simplefilter("ignore")  # of the isolation within a pod: it comes on top of the pod's own
+    try:
+        serve(talk)
+    except (SandboxError, OSError, tarfile.TarError) as error:
+        talk.send(frame(SETUP, text(str(error)[:1000])))
+    talk.end()
+
+
+class Talk:
+    """The frames of both ways. What comes after the archive is read by a thread of its own: the end of the search, or
+    its silence, ends this process, and with it all that descends from it.
+    """
+
+    def __init__(self, source: Source) -> None:
+        """Take over stdout: nothing else in this process, or below it, has it any more."""
+        self.source = source
+        self._sink = os.dup(1)
+        os.dup2(2, 1)
+        self._one = threading.Lock()
+        self._heard = time.monotonic()
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def listen(self) -> None:
+        """Begin to listen for the search's end."""
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def send(self, data: bytes) -> None:
+        """Write frames, whole."""
+        with self._one:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(self._sink, left) :]
+
+    def heard(self) -> None:
+        """Note that the search lives."""
+        self._heard = time.monotonic()
+
+    def end(self) -> NoReturn:
+        """End this process and, where it is in a pod, the container."""
+        _tell_main(signal.SIGTERM)
+        os._exit(0)
+
+    def _listen(self) -> None:
+        with contextlib.suppress(Exception):
+            while read_frame(self.source)[0] == ALIVE:
+                self.heard()
+        self.end()
+
+    def _beat(self) -> None:
+        with contextlib.suppress(OSError):
+            while time.monotonic() - self._heard < SILENCE:
+                self.send(frame(ALIVE))
+                _tell_main(signal.SIGUSR1)  # more than once: it may not have begun to wait for it
+                time.sleep(BEAT)
+        self.end()
+
+
+class _Heard:
+    """A source that tells when something of it has come."""
+
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+
+    def read(self, size: int, /) -> bytes:
+        found = self._talk.source.read(size)
+        self._talk.heard()
+        return found
+
+
+def serve(talk: Talk) -> None:
+    """Run the candidate of one plan.
+
+    Raises:
+        SandboxError: no candidate can be run here.
+        OSError: the files do not fit, or another side is gone.
+    """
+    strength = isolation()
+    archive = Archive(_Heard(talk))
+    with tarfile.open(fileobj=cast(Any, archive), mode="r|") as tar:
+        plan = _plan(tar)
+        workdir, inputs = Path(plan["workdir"]), Path(plan["home"]) / "inputs"
+        # Where a view of the files can be closed, inputs are shown in it read-only; elsewhere they are in their places.
+        beside = closes_files(strength)
+        _take_in(tar, workdir, inputs if beside else workdir)
+    archive.finish()
+    talk.listen()
+    if not beside:
+        _protect(workdir, plan["readonly"])
+    if strength == "none" and (open_to := reachable(plan["unreachable"])):
+        raise SandboxError(f"{open_to} can be reached from candidates' pods")
+    shown = {name: inputs / name for name in plan["readonly"]} if beside else {}
+    limits = cast("CandidateLimits", SimpleNamespace(**plan["limits"]))
+    outcome = run_here(plan["code"], workdir, limits, plan["seconds"], shown)
+    _kill_others()
+    try:
+        _send_outputs(talk, workdir, plan)
+    except ArtefactError as refused:
+        outcome = replace(outcome, status="error", reason=str(refused))
+    talk.send(frame(OUTCOME, text(asdict(outcome))))
+
+
+def _plan(tar: tarfile.TarFile) -> dict[str, Any]:
+    first = tar.next()
+    content = tar.extractfile(first) if first else None
+    if content is None:
+        raise SandboxError("no plan has come")
+    plan: dict[str, Any] = json.load(content)
+    return plan
+
+
+def _take_in(tar: tarfile.TarFile, workdir: Path, inputs: Path) -> None:
+    """Unpack the other members, as they come."""
+    places = {"work": workdir, "inputs": inputs}
+    for place in places.values():
+        place.mkdir(parents=True, exist_ok=True)
+    for member in tar:
+        top, _, member.name = member.name.partition("/")
+        if member.name:
+            tar.extract(member, places[top], filter="tar")
+
+
+def _protect(workdir: Path, names: list[str]) -> None:
+    for name in names:
+        for path in (workdir / name, *(workdir / name).rglob("*")):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() else 0o444)
+
+
+def reachable(addresses: list[tuple[str, int]], patience: float = _CUT_SECONDS) -> str:
+    """The address that still answers after a while; empty where the network is cut from all of them.
+
+    Some networks apply a policy a few seconds after a pod has begun, and nothing of a candidate may run before.
+
+    Args:
+        addresses: Hosts, by number, with ports.
+        patience: Seconds after which it is no delay any more.
+    """
+    end = time.monotonic() + patience
+    while (answering := _answering(addresses)) and time.monotonic() < end:
+        time.sleep(_ANSWER_SECONDS)
+    return answering
+
+
+def _answering(addresses: list[tuple[str, int]]) -> str:
+    """The first that a connection can be made to, all tried at once."""
+    waiting: dict[socket.socket, str] = {}
+    asked: set[socket.socket] = set()
+    try:
+        for host, port in addresses:
+            one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+            waiting[one] = f"{host}:{port}"
+            one.setblocking(False)
+            if one.connect_ex((host, port)) in (0, errno.EINPROGRESS):
+                asked.add(one)
+        end = time.monotonic() + _ANSWER_SECONDS
+        while asked and (left := end - time.monotonic()) > 0:
+            for one in select.select((), asked, (), left)[1]:
+                if one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+                    return waiting[one]
+                asked.discard(one)
+        return ""
+    finally:
+        for one in waiting:
+            one.close()
+
+
+def _send_outputs(talk: Talk, workdir: Path, plan: dict[str, Any]) -> None:
+    """Send each declared output: regular files with a single name; of others, what is there in their place."""
+    left = plan["limits"]["disk_mb"] << 20
+    for name in declared(workdir, plan["outputs"], [*plan["readonly"], "candidate.py"]):
+        path = workdir / name
+        try:
+            content = collect(path.parent, path.name, left)
+        except ArtefactError:
+            talk.send(frame(FOUND, text({"name": name, **_in_its_place(path)})))
+            continue
+        left -= len(content)
+        talk.send(frame(FOUND, text({"name": name, "kind": "file", "size": len(content)})))
+        for part in frames_of(PART, content):
+            talk.send(part)
+
+
+def declared(workdir: Path, patterns: list[str], hidden: list[str]) -> list[str]:
+    """The names of entries below the work directory that patterns name; no link is followed on the way.
+
+    Raises:
+        ArtefactError: there are more than `MOST_FILES` where a pattern is no plain name.
+    """
+    plain = {pattern for pattern in patterns if not any(letter in pattern for letter in "/*?[")}
+    further = [pattern.removeprefix("./") for pattern in patterns if pattern not in plain]
+    found = {name for name in plain if os.path.lexists(workdir / name)}
+    todo, seen = [""] if further else [], 0
+    while todo:
+        here = todo.pop()
+        with contextlib.suppress(OSError), os.scandir(workdir / here) as listing:
+            for entry in listing:
+                name, seen = here + entry.name, seen + 1
+                if seen > MOST_FILES:
+                    raise ArtefactError(f"more than {MOST_FILES} files were written")
+                if name in hidden:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(f"{name}/")
+                elif any(fnmatch.fnmatchcase(name, pattern) for pattern in further):
+                    found.add(name)
+    return sorted(found)
+
+
+def _in_its_place(path: Path) -> dict[str, Any]:
+    try:
+        about = os.lstat(path)
+    except OSError:
+        return {"kind": "none"}
+    if os.path.islink(path):
+        return {"kind": "link"}
+    if not os.path.isfile(path) or about.st_nlink != 1:
+        return {"kind": "folder" if os.path.isdir(path) else "other"}
+    return {"kind": "large"}
+
+
+def _kill_others() -> None:
+    """What a candidate left behind, for it may have killed the supervisors whose children it would have become."""
+    if _in_pod():
+        with contextlib.suppress(OSError):
+            os.kill(-1, signal.SIGKILL)  # all but the first process and this one
+
+
+def _tell_main(number: signal.Signals) -> None:
+    """Tell the container's first process that a supervisor begins, or has ended."""
+    if _in_pod():
+        with contextlib.suppress(OSError):
+            os.kill(_MAIN, number)
+
+
+def _in_pod() -> bool:
+    """Whether this was started from outside of a container in which there is nothing but a candidate."""
+    try:
+        return os.getppid() == 0 and MARK.encode() in Path(f"/proc/{_MAIN}/cmdline").read_bytes()
+    except OSError:
+        return False
