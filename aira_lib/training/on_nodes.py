@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aira_lib.device import DeviceKind, device_kind
+from aira_lib.device import DeviceKind, device_kind, kernels
 from aira_lib.errors import StoreError, UserError
 from aira_lib.foreign import harmless
 from aira_lib.launch.job import Job
@@ -90,7 +90,8 @@ def _begun(
     branch = finished_steps(work.path)
     if branch and not shared.steps():
         shared.put_checkpoint(work.path, branch[-1])
-    return shared.begin(NodesSpec(token=secrets.token_hex(8), section=section, point=point, device=device))
+    token = secrets.token_hex(8)
+    return shared.begin(NodesSpec(token=token, section=section, point=point, device=device, kernels=kernels(device)))
 
 
 def _followed(launcher: Launcher, job: Job, point: PretrainPoint, work: Work, shared: SharedFolder) -> Outcome:

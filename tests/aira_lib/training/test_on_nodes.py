@@ -23,6 +23,7 @@ from aira_lib.training import checkpoint, on_nodes
 from aira_lib.training.checkpoint import Checkpoints
 from aira_lib.training.on_nodes import train_on_nodes
 from aira_lib.training.outcome import Outcome
+from aira_lib.training.rank_of_nodes import check_kernels
 from aira_lib.training.shared_folder import NodesSpec, SharedFolder, Spread
 from aira_lib.training.spread_checkpoints import SpreadCheckpoints
 from aira_lib.training.together import DeadRank
@@ -232,7 +233,7 @@ def test_a_branch_begins_from_the_trunks_checkpoint(tmp_path: Path, monkeypatch:
 
 def test_a_training_whose_folder_is_anothers_writes_no_more(tmp_path: Path) -> None:
     shared = SharedFolder(str(tmp_path / "shared"))
-    spec = NodesSpec(token="a", section=tiny.section(trainer="ddp"), point=tiny.point(1), device="cpu")
+    spec = NodesSpec(token="a", section=tiny.section(trainer="ddp"), point=tiny.point(1), device="cpu", kernels="torch")
     assert shared.begin(spec) == spec
     assert shared.begin(spec.model_copy(update={"token": "b"})) == spec  # whoever comes later goes on with it
     state = {"model": [{"w": torch.ones(2)}]}
@@ -252,7 +253,9 @@ def test_a_checkpoint_that_the_store_refuses_is_given_up_unless_it_is_waited_for
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     shared = SharedFolder(str(tmp_path / "shared"))
-    shared.begin(NodesSpec(token="a", section=tiny.section(trainer="ddp"), point=tiny.point(1), device="cpu"))
+    shared.begin(
+        NodesSpec(token="a", section=tiny.section(trainer="ddp"), point=tiny.point(1), device="cpu", kernels="torch")
+    )
     state = {"model": [{"w": torch.ones(2)}]}
 
     def refuse(*_: object) -> None:
@@ -276,7 +279,9 @@ def test_a_damaged_checkpoint_of_the_store_is_told_and_the_one_before_is_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shared = SharedFolder(str(tmp_path / "shared"))
-    shared.begin(NodesSpec(token="a", section=tiny.section(trainer="ddp"), point=tiny.point(1), device="cpu"))
+    shared.begin(
+        NodesSpec(token="a", section=tiny.section(trainer="ddp"), point=tiny.point(1), device="cpu", kernels="torch")
+    )
     with SpreadCheckpoints(tmp_path / "node", Spread(shared, "a", 0, 1)) as saver:
         for step in (1, 2):
             saver.save(step, {"model": [{"w": torch.full((2,), float(step))}]}, asynchronous=False)
@@ -287,6 +292,13 @@ def test_a_damaged_checkpoint_of_the_store_is_told_and_the_one_before_is_used(
     assert found
     assert (found[0], found[1]["model"]["w"].tolist()) == (1, [1, 1])
     assert "differs from what manifest.json says; the checkpoint before it is used" in caplog.text
+
+
+def test_ranks_that_compute_by_other_kernels_than_their_record_is_named_by_refuse(plain_kernels: None) -> None:
+    spec = NodesSpec(token="a", section=tiny.section(), point=tiny.point(1), device="cpu", kernels="torch")
+    check_kernels(spec)
+    with pytest.raises(UserError, match="computes with the kernels torch, and its record is named by fused"):
+        check_kernels(spec.model_copy(update={"kernels": "fused"}))
 
 
 def test_what_cannot_train_on_nodes_is_said_in_one_line(
