@@ -113,7 +113,10 @@ def _followed(launcher: Launcher, job: Job, point: PretrainPoint, work: Work, sh
     if outcome is not None:
         return outcome
     if status.state != "succeeded":
-        raise error_of(status.failure, point)
+        error = error_of(status.failure, point)
+        if status.failure and isinstance(error, UserError):  # the log of this process says what was the last of each pod
+            print("\n".join(map(harmless, status.failure.lines)), file=sys.stderr, flush=True)
+        raise error
     raise UserError(f"{point.id}: job {job.name} ended well and left no outcome; remove {shared.uri} to train again")
 
 
