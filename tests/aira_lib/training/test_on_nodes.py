@@ -33,7 +33,7 @@ from tests.aira_lib.training import tiny
 from tests.aira_lib.training.test_together import WarmLauncher
 from tests.builders import small_text, work_in
 
-STEPS = 40
+STEPS = 30
 TWO_NODES = ResourcesAtScale(nodes=2, ranks_per_node=1)
 
 
@@ -85,7 +85,7 @@ class Nodes:
 def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain_kernels: None) -> Nodes:
     made = Nodes(tmp_path / "disks")
     monkeypatch.setattr(on_nodes, "launcher_of_nodes", lambda: made)
-    monkeypatch.setattr(on_nodes, "PAUSE", 0.2)
+    monkeypatch.setattr(on_nodes, "PAUSE", 0.5)
     monkeypatch.setenv("AIRA_SCRATCH", str(tmp_path / "scratch"))
     return made
 
@@ -106,16 +106,15 @@ def manifest() -> Manifest:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("trainer", "store_uri"), [("ddp", "s3"), ("fsdp", "file")], indirect=["store_uri"])
 def test_a_training_that_loses_a_node_goes_on_from_the_store_and_ends_with_the_bits_of_one_node(
-    tmp_path: Path, nodes: Nodes, trainer: str, store_uri: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, nodes: Nodes, s3_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    section = tiny.section(trainer=trainer, checkpoint_seconds=0.5, data=small_text(tmp_path / "text"))
+    section = tiny.section(trainer="fsdp", checkpoint_seconds=0.5, data=small_text(tmp_path / "text"))
     whole = tmp_path / "whole"
     monkeypatch.setattr("aira_lib.training.together.LocalLauncher", WarmLauncher)
     pretrain(section, tiny.point(STEPS), work_in(whole), ResourcesAtScale(ranks_per_node=2))
 
-    record = RecordFolder(open_store(store_uri), "s/pretrain/p")
+    record = RecordFolder(open_store(s3_uri), "s/pretrain/p")
     shared = SharedFolder(f"{record.uri}/shared")
     nodes.kill_when_there_is = shared
     with pytest.raises(DeadRank), attempt_at(record, tmp_path / "a") as (attempt, work):
@@ -126,8 +125,7 @@ def test_a_training_that_loses_a_node_goes_on_from_the_store_and_ends_with_the_b
     nodes.kill_when_there_is = None
     with attempt_at(record, tmp_path / "b") as (attempt, work):
         pretrain(section, tiny.point(STEPS), work, TWO_NODES)
-        through = list(attempt.path.glob("checkpoints/*/*/*"))
-        assert not through or store_uri.startswith("file"), "checkpoints do not pass through who waits"
+        assert not list(attempt.path.glob("checkpoints/*/*/*")), "checkpoints do not pass through who waits"
         assert read_metrics(attempt.path / "track.jsonl")["loss"].keys() >= {STEPS}
         attempt.commit(manifest())
     assert nodes.name == first_job, "whoever waits, it is the same job"
