@@ -131,6 +131,7 @@ class CandidateSection(Section):
 
     Attributes:
         namespace: Of these pods.
+        service_account: There, without any right; pods get no token of it, and images by its secrets for registries.
         runtime_class: Such as gvisor; None: the cluster's default.
         user_namespace: Whether a pod has one (`hostUsers: false`), where the nodes can give it.
         user: By number, other than 0; None: the cluster gives one, as OpenShift does.
@@ -144,6 +145,7 @@ class CandidateSection(Section):
     """
 
     namespace: str = Field("aira-sandbox", min_length=1)
+    service_account: str = "aira-candidate"
     runtime_class: str | None = None
     user_namespace: bool = False
     user: int | None = Field(10001, ge=1)

@@ -24,6 +24,7 @@ import signal
 import socket
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 import warnings
@@ -61,7 +62,7 @@ MOST_FILES = 10_000
 MARK = "aira-candidate"
 """An argument of the container's first process."""
 
-_PR_SET_DUMPABLE = 4
+PR_SET_DUMPABLE = 4
 _MAIN = 1  # the container's first process, which waits (see manifest.py)
 _CUT_SECONDS, _ANSWER_SECONDS = 20.0, 1.0
 
@@ -69,7 +70,8 @@ _CUT_SECONDS, _ANSWER_SECONDS = 20.0, 1.0
 def main() -> NoReturn:
     """Serve one candidate on stdin and stdout."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    tempfile.tempdir = sys.argv[1]  # beside the sources: the root is read-only, folders for such files included
     talk = Talk(sys.stdin.buffer)
     warnings.simplefilter("ignore")  # of the isolation within a pod: it comes on top of the pod's own
     try:
