@@ -20,7 +20,8 @@ import pytest
 from aira_lib.sandbox.bundle import START
 from aira_lib.sandbox.manifest import HOME, Need, manifest
 from aira_lib.sandbox.process import Outcome
-from aira_lib.sandbox.talk import Lost, Work, talk
+from aira_lib.sandbox.sending import Lost, Work
+from aira_lib.sandbox.talk import talk
 from aira_lib.study import CandidateLimits
 from tests.aira_lib.sandbox.podlike import cluster_section
 

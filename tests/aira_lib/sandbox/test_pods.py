@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import aira_lib.sandbox.ending as ending
+import aira_lib.sandbox.sending as sending
 import aira_lib.sandbox.talk as talk
 from aira_lib.cluster.api import connect
 from aira_lib.cluster.kinds import PODS
@@ -20,9 +21,10 @@ from aira_lib.sandbox import ArtefactError, Outcome, SandboxError, collect
 from aira_lib.sandbox.bundle import START, bundle
 from aira_lib.sandbox.pods import ClusterLost
 from aira_lib.sandbox.process import run_here
+from aira_lib.sandbox.servers import reachable
 from aira_lib.sandbox.starting import last_event
 from aira_lib.sandbox.sweep import sweep
-from aira_lib.sandbox.within import declared, reachable
+from aira_lib.sandbox.within import declared
 from aira_lib.study import CandidateLimits
 from tests.aira_lib.sandbox.podlike import NAMESPACE, PodLike, podlike
 
@@ -179,17 +181,17 @@ def test_a_broken_connection_is_tried_once_more_and_then_the_search_stops(
 ) -> None:
     monkeypatch.setattr(ending, "SETTLED_SECONDS", 0.1)
     once = iter([True])
-    send = talk._send
+    send = talk.send
 
-    def cut(pipe: talk.Pipe, work: talk.Work, workdir: str) -> None:
+    def cut(pipe: sending.Pipe, work: sending.Work, workdir: str) -> None:
         send(pipe, work, workdir)
         if next(once, False):
             here.executing.cut()
 
-    monkeypatch.setattr(talk, "_send", cut)
+    monkeypatch.setattr(talk, "send", cut)
     assert ran(here, "print('second')", work(tmp_path)).stdout_tail == "second\n"
     assert len(here.executing.commands) == 2
-    monkeypatch.setattr(talk, "_send", lambda *all: (send(*all), here.executing.cut()))
+    monkeypatch.setattr(talk, "send", lambda *all: (send(*all), here.executing.cut()))
     with pytest.raises(ClusterLost, match="lost 2 pods of a candidate") as lost:
         ran(here, "print('third')", tmp_path / "work")
     assert lost.value.exit_code == 75
