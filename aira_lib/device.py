@@ -6,6 +6,9 @@ give other last digits, and a training that amplifies them another score.
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
 from itertools import takewhile
@@ -62,6 +65,8 @@ def ready_device() -> str:
 
 def device_kind() -> DeviceKind:
     """The kind of `device`."""
+    if assumed := _assumed.get():
+        return assumed[0]
     return "cpu" if device() == "cpu" else "cuda"
 
 
@@ -72,6 +77,8 @@ def plain_kernels() -> bool:
 
 def kernels(kind: DeviceKind) -> Kernels:
     """Which kernels compute the slow parts of models on a kind of device; AIRA_KERNELS=plain asks for PyTorch's own."""
+    if assumed := _assumed.get():
+        return assumed[1]
     if plain_kernels():
         return "torch"
     if kind == "cpu":
@@ -84,6 +91,25 @@ CUDA_SCANS: dict[Literal["fla", "mamba-ssm"], str] = {
     "mamba-ssm": "mamba_ssm.ops.triton.ssd_combined:mamba_chunk_scan_combined",
 }
 """What computes the scan of Mamba-2 on CUDA, the preferred first: the function that is imported for it."""
+
+
+CUDA_KERNELS: tuple[Kernels, ...] = (*CUDA_SCANS, "torch")
+"""Those that there may be on CUDA."""
+
+_assumed: ContextVar[tuple[DeviceKind, Kernels] | None] = ContextVar("assumed", default=None)
+
+
+@contextmanager
+def assuming(kind: DeviceKind, with_kernels: Kernels) -> Iterator[None]:
+    """Within, `device_kind` and `kernels` answer as another machine does, for keys of what that has made.
+
+    Nothing may be computed within.
+    """
+    before = _assumed.set((kind, with_kernels))
+    try:
+        yield
+    finally:
+        _assumed.reset(before)
 
 
 class ImportProblem(NamedTuple):

@@ -84,19 +84,25 @@ def _options(
 
 @app.command()
 def doctor(
-    cluster: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Look at a Kubernetes cluster: its file (docs/install.md).")
+    cluster: Annotated[bool, typer.Option("--cluster", help="Look at a Kubernetes cluster instead.")] = False,
+    file: Annotated[
+        Path | None, typer.Argument(help="With --cluster: what it is (docs/install.md); default: AIRA_CLUSTER.")
     ] = None,
 ) -> None:
     """Say what is installed, which fast paths this machine has, what is missing and how to get it.
 
     With --cluster: what the cluster that KUBECONFIG names, or that this pod runs in, lacks for a study, and what to do.
     """
-    if cluster:
-        from aira_lib.cluster.reading import load_cluster
+    if cluster or file:
+        from aira_lib.cluster.reading import cluster_here, load_cluster
         from aira_lib.remote.doctor.examine import examine as examine_cluster
 
-        raise typer.Exit(examine_cluster(load_cluster(cluster)))
+        if not cluster:
+            raise UserError(f"{file}: name it behind --cluster to look at that cluster, or leave it away")
+        there = load_cluster(file) if file else cluster_here()
+        if there is None:
+            raise UserError("no cluster is named; give its file (docs/install.md), or set AIRA_CLUSTER to it")
+        raise typer.Exit(examine_cluster(there))
     from aira_lib.cli.doctor import examine
 
     raise typer.Exit(examine())

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from aira_lib import __version__
+from aira_lib.cluster.image import image_here
 from aira_lib.device import (
     CUDA_SCANS,
     DEVICE_VARIABLE,
@@ -30,7 +31,8 @@ from aira_lib.sandbox import closes_files, isolation, refusals, within_reach
 EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "core": (("torch", "numpy", "pyarrow", "boto3", "pydantic", "typer", "rich"), "every stage"),
     "kfp": (("kfp", "kfp-kubernetes"), "aira run, aira compile"),
-    "tracking": (("mlflow",), "comparing runs in MLflow"),
+    "tracking": (("mlflow",), "comparing runs in MLflow, in a file of this machine as well"),
+    "tracking-client": (("mlflow-skinny",), "comparing runs in MLflow, on a server"),
     "report": (("matplotlib", "jinja2"), "the report"),
     "agents": (("litellm",), "agents with a large language model"),
     "fast": (("numba",), "fused CPU kernels of small training"),
@@ -49,6 +51,10 @@ def examine() -> int:
     """Print the findings; returns 1 where something that every stage needs is missing, else 0."""
     console = Console()
     console.print(f"aira {__version__} · Python {platform.python_version()} · {platform.platform()}")
+    if image := image_here():
+        console.print(
+            f"image of revision {image.revision or 'unknown'} with {', '.join(image.extras)}", highlight=False
+        )
     missing = _packages(console)
     table = Table("fast path", "here", "remark", title="This machine", title_justify="left")
     for name, check in _CHECKS.items():
@@ -136,7 +142,8 @@ def _vector_instructions() -> str:
 def _isolation() -> tuple[bool, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the remark says it
-        strength, better = isolation(), refusals()
+        strength = isolation()
+        better = {} if strength == "pod" else refusals()
     why = "; ".join(f"no {name}: {reason}" for name, reason in better.items())
     found = within_reach() if strength == "none" else ()
     seen = f"; within their reach: {', '.join(found)}" if found else ""
@@ -147,6 +154,7 @@ _INSTALL = "install bubblewrap (apt install bubblewrap, dnf install bubblewrap)"
 _CLOSED = "candidates run without network and see only their data and this Python"
 _OPEN = f"candidates run without network, but see all files; {_INSTALL} or use Linux 5.12 or newer"
 _REMARKS: dict[str, str] = {
+    "pod": "pods of their own on this cluster: candidates run without network and see only their data and their image",
     "bubblewrap": f"bubblewrap: {_CLOSED}, as the strongest isolation here",
     "namespaces": f"root's namespaces: {_CLOSED}; for users of their own as well, {_INSTALL}",
     "user namespaces": f"user namespaces: {_CLOSED}",

@@ -106,6 +106,17 @@ def cancel(name: Name, launcher: By = "local") -> None:
     print(f"{name}: {_said(jobs.status(name))}")
 
 
+@app.command()
+def sweep() -> None:
+    """Delete the pods of candidates, on the cluster that AIRA_CLUSTER describes, whose search is gone."""
+    from aira_lib.sandbox.sweep import sweep_here
+
+    swept = sweep_here()
+    print(f"{len(swept)} pods deleted")
+    for name in swept:
+        print(harmless(name))
+
+
 def _said(status: "Status") -> str:
     from aira_lib.console import duration
 

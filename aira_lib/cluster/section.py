@@ -68,9 +68,9 @@ class SecretReference(Section):
 ImageName = Literal["cpu", "train", "eval", "sandbox"]
 
 EXTRAS: dict[ImageName, tuple[str, ...]] = {
-    "cpu": ("kfp", "tracking", "report", "agents", "fast", "data"),
-    "train": ("kfp", "tracking", "agents", "data", "gpu"),
-    "eval": ("kfp", "tracking", "data", "gpu", "eval"),
+    "cpu": ("kfp", "tracking-client", "report", "agents", "fast", "data"),
+    "train": ("kfp", "tracking-client", "agents", "data", "gpu"),
+    "eval": ("kfp", "tracking-client", "agents", "data", "gpu", "eval"),
     "sandbox": (),
 }
 """What of pyproject.toml's extras each image has that is built from `images/`."""

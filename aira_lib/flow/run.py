@@ -177,6 +177,7 @@ def _make(
     log = TrackLog(path / "track.jsonl")
     shared, name = settings.shared_evaluations, study.name
     work = Work(path, log, attempt.push, progress.update, settings.threads, evaluations=shared, study=name)
+    work.shared, work.adopt = attempt.shared, attempt.adopt
     for entry in (entry for record in inputs for entry in record.manifest.stand_ins):
         work.stand_in(**entry.model_dump())
     log.tags(_tags(study, unit))

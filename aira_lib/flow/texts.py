@@ -55,10 +55,15 @@ def read_study(text: str, store: str | None = None) -> Study:
 def write_list(records: Sequence[str], study: Study, store: str) -> str:
     """Keep a list of URIs of a study's records in a store; the text that stands for it.
 
+    It names them as they are called within the store: wherever that is moved or mounted, the list is the same.
+
     Raises:
-        StoreError: store or disk refuse.
+        StoreError: one is not in the store, or store or disk refuse.
     """
-    return _write(json.dumps(list(records), indent=0), study, LISTS, store)
+    root = f"{open_store(store).uri}/"
+    if other := next((uri for uri in records if not uri.startswith(root)), None):
+        raise StoreError(f"record {other} is not in the store {root[:-1]}; name the store that holds it")
+    return _write(json.dumps([uri[len(root) :] for uri in records], indent=0), study, LISTS, store)
 
 
 def is_list(text: str) -> bool:
@@ -77,7 +82,8 @@ def read_list(text: str, store: str) -> list[str]:
     Raises:
         UserError: it is no such text, the file is not there or another than was written, or it is in another store.
     """
-    return [str(each) for each in _plain(text, _read(text, "list of records", store))]
+    root = open_store(store).uri
+    return [f"{root}/{name}" for name in _plain(text, _read(text, "list of records", store))]
 
 
 def _write(content: str, study: Study, folder: str, store: str) -> str:

@@ -20,6 +20,7 @@ from aira_lib.cluster.rest import Unanswered
 from aira_lib.cluster.run import NewRun, Run
 from aira_lib.cluster.section import Cluster
 from aira_lib.console import duration
+from aira_lib.device import CUDA_KERNELS, assuming
 from aira_lib.errors import StoreError, UserError
 from aira_lib.flow.finished import finished_units
 from aira_lib.flow.outcomes import RunFolder, require_enough
@@ -41,6 +42,8 @@ ROUNDS = (MOST_UNITS, 5, 1)
 
 PLANS = "plans"
 """Folder of a study: which runs its runs are to start."""
+
+NOT_THERE = "it is not in the store, and this pipeline starts none; run the study's searches first"
 
 LOOK_SECONDS, TELL_SECONDS = 30.0, 1800.0
 PATIENCE_SECONDS = 6 * 3600.0
@@ -126,20 +129,14 @@ class FanOut:
         """Have all units made; the URIs of the records by stage, in the order of the items.
 
         Args:
-            start: False: nothing is started, and what is not there is refused.
+            start: False: nothing is started, and what is not there counts as failed.
 
         Raises:
             UserError: too many units failed (see `min_success`), or Kubeflow refuses.
         """
         attempt = self._attempt()
         self._find()
-        if not start and (items := self._open()):
-            raise UserError(
-                f"{len(items)} of {len(self.loop.items)} {self.loop.name} of study {self.loop.study.name} are not in "
-                f"{self._settings.store}, such as {items[0].name}, and this pipeline starts none; run the study's "
-                "searches first"
-            )
-        for number, most in enumerate(ROUNDS):
+        for number, most in enumerate(ROUNDS if start else ()):
             if not (items := self._open()):
                 break
             if number:
@@ -148,7 +145,8 @@ class FanOut:
                 )
             self._watch(self._planned(f"{attempt}-{number}", items, most), most)
         for item in self._open():
-            self._fail(item, self._lost.get(item.name, "its run was not there any more"))
+            why = self._lost.get(item.name, "its run was not there any more")
+            self._fail(item, f"it ended without a word ({why}); its pods' logs say more" if start else NOT_THERE)
         self._require(attempt)
         return self._made()
 
@@ -243,7 +241,7 @@ class FanOut:
             if item.name in planned.items:
                 self._lost[item.name] = why
                 if run is not None and run.state == "CANCELED":
-                    self._fail(item, f"{why}: somebody cancelled it")
+                    self._fail(item, f"somebody cancelled its run ({why})")
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """What a call gives; it is repeated while Kubeflow's API or the store do not answer."""
@@ -261,12 +259,25 @@ class FanOut:
     # --- what became of the units -------------------------------------------------------------------------------------
 
     def _find(self) -> None:
-        """Note what is there already, by keys as this process foretells them: no pod is started to find it."""
-        for stage in self.loop.stages:
-            known = self.folder.of(stage.name).made
-            units = [unit for unit in self.loop.units(stage) if unit.name not in known]
+        """Note what is there already: no pod is started, and no GPU waited for, to find it."""
+        on_gpus = {item.name for item in self.loop.items if self._has_gpus(item)}
+        names = {item.name for item in self.loop.items}
+        self._find_of(names - on_gpus)
+        for each in CUDA_KERNELS if on_gpus else ():
+            with assuming("cuda", each):
+                self._find_of(on_gpus)
+
+    def _find_of(self, names: set[str]) -> None:
+        """Note what there is of some items, by keys as they are foretold here."""
+        for stage in self.loop.stages if names else ():
+            wanted = names - self.folder.of(stage.name).made.keys()
+            units = [unit for unit in self.loop.units(stage) if unit.name in wanted] if wanted else []
             for unit in finished_units(self.loop.study, self._settings, units):
                 self.folder.keep_made(stage.name, f"{self._store.uri}/{unit.folder(self.loop.study)}")
+
+    def _has_gpus(self, item: Item) -> bool:
+        of_each = (pods_of(stage, self.loop.study, self._cluster)[item.scale] for stage in self.loop.stages)
+        return any(pod.gpus for pod in of_each)
 
     def _open(self) -> list[Item]:
         return self._patiently(lambda: self.loop.open(self.loop.known(self.folder)))
@@ -276,10 +287,9 @@ class FanOut:
         names = [item.name for item in self.loop.items]
         return {stage: [of[name] for name in names if name in of] for stage, of in made.items()}
 
-    def _fail(self, item: Item, why: str) -> None:
+    def _fail(self, item: Item, reason: str) -> None:
         stage = self.loop.stage_of(item, self.loop.known(self.folder))
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        reason = f"it ended without a word ({why}); its pods' logs say more"
         self.folder.keep_failure(Failure(stage=stage.name, unit=item.name, reason=reason, exit_code=1, time=now))
 
     def _require(self, attempt: int) -> None:

@@ -18,8 +18,8 @@ from aira_lib.study import CandidateLimits
 
 CONTAINER = "candidate"
 COMPONENT = "app.kubernetes.io/component"
-ROLE = {"app.kubernetes.io/name": "aira", COMPONENT: CONTAINER}
-"""Labels of all such pods."""
+ROLE = {"app.kubernetes.io/name": "aira", COMPONENT: CONTAINER, "sidecar.istio.io/inject": "false"}
+"""Labels of all such pods; no mesh is to add a container of its own."""
 
 DEADLINE = "aira/deadline"
 """Annotation: the time after which nobody waits for the pod any more."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from aira_lib.cluster.api import Kubernetes, connect
 from aira_lib.cluster.kinds import PODS
-from aira_lib.cluster.refusals import Unreachable
+from aira_lib.cluster.refusals import Refused, Unreachable
 from aira_lib.cluster.section import Cluster
 from aira_lib.cluster.stream import Ended, Stream
 from aira_lib.errors import UserError
@@ -99,7 +99,9 @@ class Pods:
         for _ in range(TRIES):
             try:
                 return self._once(work, need)
-            except (PodLost, Unreachable) as lost:
+            except (PodLost, Unreachable, Refused) as lost:
+                if isinstance(lost, Refused) and lost.exit_code != Unreachable.exit_code:
+                    raise
                 why = str(lost)
         raise ClusterLost(f"the cluster lost {TRIES} pods of a candidate, one after another: {why}; try again later")
 

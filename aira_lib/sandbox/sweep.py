@@ -10,6 +10,7 @@ from aira_lib.cluster.api import Kubernetes, connect
 from aira_lib.cluster.kinds import PODS, Object
 from aira_lib.cluster.reading import cluster_here
 from aira_lib.cluster.refusals import Refused
+from aira_lib.cluster.section import VARIABLE
 from aira_lib.errors import UserError
 from aira_lib.sandbox.manifest import COMPONENT, CONTAINER, DEADLINE
 from aira_lib.sandbox.parent import PLACE, UID
@@ -39,6 +40,28 @@ def sweep(kubernetes: Kubernetes, now: datetime | None = None) -> list[str]:
     return swept
 
 
+def sweep_here() -> list[str]:
+    """Delete them on the cluster that AIRA_CLUSTER describes; their names.
+
+    Raises:
+        UserError: it describes none with pods for candidates, or the cluster refuses.
+    """
+    cluster = cluster_here()
+    if cluster is None or cluster.candidates is None:
+        raise UserError(f"{VARIABLE}: let it name the file of a cluster with a section candidates (docs/sandbox.md)")
+    return sweep(connect(cluster.candidates.namespace))
+
+
+def main() -> None:
+    """`python -m aira_lib.sandbox.sweep`, for a job of the cluster's own."""
+    try:
+        swept = sweep_here()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    print(f"{len(swept)} pods deleted", *swept, sep="\n")
+
+
 def _late(pod: Object, now: datetime) -> bool:
     """Whether its deadline has passed; one without any is none that a search of ours made."""
     try:
@@ -60,22 +83,5 @@ def _parent_gone(kubernetes: Kubernetes, pod: Object, uid: str) -> bool:
     return not same or (found or {}).get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
-def main() -> None:
-    """Sweep once on the cluster that AIRA_CLUSTER says this is: `python -m aira_lib.sandbox.sweep`, now and then.
-
-    Raises:
-        UserError: this is no cluster with pods of candidates, or they cannot be listed or deleted.
-    """
-    cluster = cluster_here()
-    if cluster is None or cluster.candidates is None:
-        raise UserError("nothing to sweep: AIRA_CLUSTER names no file of a cluster with a section `candidates`")
-    swept = sweep(connect().within(cluster.candidates.namespace))
-    print(f"Deleted {len(swept)} pods of agents' programs that nobody waits for{': ' if swept else '.'}", *swept)
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(f"aira: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    main()

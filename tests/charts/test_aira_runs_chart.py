@@ -1,8 +1,10 @@
 """The chart `aira-runs`: equal files are equal objects, changed ones are others, and none is ever changed in place."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from aira_lib.cluster.reading import BY_DIGEST
 from aira_lib.cluster.section import Cluster
 from aira_lib.remote.run_file import RunFile, load_run_file
 from tests.builders import CLUSTER
+from tests.charts import aira_chart
 from tests.fakes.http import Json
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.helm import CHARTS, helm, rendered
@@ -25,12 +28,18 @@ FILE = "name: smoke\npipeline: aira-smoke\npreset: smoke\n"
 Chart = Callable[..., list[Json]]
 
 
-@pytest.fixture
-def chart(tmp_path: Path) -> Chart:
-    """Renders the chart with some run files, by their names."""
+@pytest.fixture(scope="module")
+def chart(tmp_path_factory: pytest.TempPathFactory) -> Chart:
+    """Renders the chart with some run files, by their names; the same only once."""
+    folder = tmp_path_factory.mktemp("chart")
+
+    @cache
+    def once(runs: tuple[tuple[str, str], ...], arguments: tuple[str, ...]) -> str:
+        return json.dumps(rendered(written(folder, dict(runs)), "--namespace", "aira", *arguments))
 
     def render(runs: dict[str, str], *arguments: str, image: str = IMAGE) -> list[Json]:
-        return rendered(written(tmp_path, runs), "--namespace", "aira", "--set", f"image={image}", *arguments)
+        made: list[Json] = json.loads(once(tuple(runs.items()), ("--set", f"image={image}", *arguments)))
+        return made
 
     return render
 
@@ -55,8 +64,9 @@ def of(objects: list[Json], kind: str) -> Json:
     return found
 
 
-def test_the_same_file_is_the_same_objects(chart: Chart) -> None:
-    assert chart({"smoke.yaml": FILE}) == chart({"smoke.yaml": FILE})
+def test_the_same_file_is_the_same_objects(chart: Chart, tmp_path: Path) -> None:
+    again = rendered(written(tmp_path, {"smoke.yaml": FILE}), "--namespace", "aira", "--set", f"image={IMAGE}")
+    assert chart({"smoke.yaml": FILE}) == again
     assert chart({}) == []
 
 
@@ -217,3 +227,12 @@ def test_the_page_and_the_check_know_every_key_of_a_run_and_every_value() -> Non
     values: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
     assert set(values) <= set(re.findall(r"`(\w+)`", page))
     assert not BY_DIGEST.match(str(values["image"])), "no image comes with the chart"
+
+
+def test_the_policies_of_the_chart_of_the_cluster_let_the_job_out(chart: Chart) -> None:
+    labels = of(chart({"smoke.yaml": FILE}), "Job")["spec"]["template"]["metadata"]["labels"]
+    policies = [each["spec"] for each in aira_chart.objects(aira_chart.MINIMAL) if each["kind"] == "NetworkPolicy"]
+    chosen = [
+        each for each in policies if (by := each["podSelector"].get("matchLabels")) and by.items() <= labels.items()
+    ]
+    assert [each for each in chosen if each.get("egress")]

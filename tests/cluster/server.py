@@ -21,7 +21,7 @@ CRDS = Path(__file__).parent / "crds"
 MANAGER = "aira-tests"
 _DEFINITIONS = Kind("apiextensions.k8s.io/v1", "customresourcedefinitions", False)
 _NAMESPACES, _NODES = Kind("v1", "namespaces", False), Kind("v1", "nodes", False)
-_LEASES = Kind("coordination.k8s.io/v1", "leases")
+_ACCOUNTS = Kind("v1", "serviceaccounts")
 
 CUSTOM = {
     "TrainJob": ("trainer.kubeflow.org", "v1alpha1", "trainjobs"),
@@ -96,8 +96,12 @@ class Server:
 
     @cached_property
     def has_controllers(self) -> bool:
-        """Whether a controller-manager runs, which collects garbage and counts quotas. The fake does both itself."""
-        return not self.real or self.api.within("kube-system").get(_LEASES, "kube-controller-manager") is not None
+        """Whether controllers run, which collect garbage and count quotas: they make an account in each namespace.
+
+        The fake does all that itself.
+        """
+        runs = self.api.within(self.runs)
+        return not self.real or until(lambda: runs.get(_ACCOUNTS, "default") is not None, 20)
 
     def may(self, user: str, verb: str, group: str, resource: str, namespace: str, name: str = "") -> bool:
         """What a SubjectAccessReview says."""
@@ -117,35 +121,40 @@ def _groups(user: str) -> list[str]:
 
 
 @contextmanager
+def defined(api: Kubernetes, real: bool) -> Iterator[None]:
+    """The definitions that a server without nodes, which is nobody's cluster, lacks; they go again."""
+    server, made = Server(api, real, "default", "default"), list[str]()
+    try:
+        for name, (group, version, plural) in CUSTOM.items() if not server.nodes else ():
+            if server.kind(f"{group}/{version}", name) is None:
+                with suppress(Refused):  # one of another version stays as it is
+                    server.create(_definition(name, group, version, plural))
+                    made.append(f"{plural}.{group}")
+                    until(partial(_is_served, server, f"{group}/{version}", name), 30)
+        yield
+    finally:
+        for each in made:
+            api.delete(_DEFINITIONS, each)
+
+
+@contextmanager
 def served(api: Kubernetes, real: bool) -> Iterator[Server]:
-    """A server with namespaces of its own, and with the definitions that a bare one lacks; all of it goes again."""
+    """A server with namespaces of its own, which go again."""
     mark = uuid.uuid4().hex[:8]
     server = Server(api, real, f"aira-test-runs-{mark}", f"aira-test-candidates-{mark}")
     restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
-    made: list[str] = []
     try:
         for name, labels in ((server.runs, {}), (server.candidates, restricted)):
             metadata = {"name": name, "labels": {"aira/test": mark, **labels}}
             server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-        if not server.nodes:  # nobody's cluster: what it lacks may be added
-            made += _define(server)
+        if not server.has_controllers:  # without the account no pod is admitted
+            for name in (server.runs, server.candidates):
+                metadata = {"name": "default", "namespace": name}
+                server.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
         yield server
     finally:
         for name in (server.runs, server.candidates):
             api.delete(_NAMESPACES, name)
-        for name in made:
-            api.delete(_DEFINITIONS, name)
-
-
-def _define(server: Server) -> Iterator[str]:
-    """Make the definitions that there are none of; wait until they are served."""
-    for name, (group, version, plural) in CUSTOM.items():
-        if server.kind(f"{group}/{version}", name):
-            continue
-        with suppress(Refused):  # of another version, whose definition stays as it is
-            server.create(_definition(name, group, version, plural))
-            yield f"{plural}.{group}"
-            until(partial(_is_served, server, f"{group}/{version}", name), 30)
 
 
 def _is_served(server: Server, api: str, name: str) -> bool:

@@ -76,6 +76,9 @@ def test_a_field_that_is_not_known_is_refused(server: Server) -> None:
 
 def test_a_training_of_several_nodes_is_taken(server: Server) -> None:
     made = job_manifest(JOB, cluster_of(server))
+    for each in of_the_chart(server, FULL):
+        if each["kind"] == "TrainingRuntime" and server.kind(each["apiVersion"], each["kind"]):
+            server.apply(each, dry_run=False)  # Trainer refuses jobs of a runtime that is not there
     applied(server, [made])
     wrong = {**made, "spec": {**made["spec"], "podSpecOverrides": []}}
     with pytest.raises(Refused, match="podSpecOverrides"):

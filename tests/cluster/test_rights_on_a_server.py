@@ -7,7 +7,11 @@ import yaml
 
 from aira_lib.cluster.rights import KUBEFLOW, Right, rights, roles
 from aira_lib.cluster.section import Cluster
-from aira_lib.remote.doctor.examine import findings
+from aira_lib.remote.doctor.access import account_rights
+from aira_lib.remote.doctor.finding import Place
+from aira_lib.remote.doctor.isolation import candidates
+from aira_lib.remote.doctor.objects import namespaces, own_file
+from aira_lib.remote.doctor.room import quotas
 from tests.charts.aira_chart import FULL, Object, one
 from tests.cluster.server import Server, until
 from tests.cluster.test_objects_on_a_server import of_the_chart
@@ -76,15 +80,12 @@ def test_no_account_may_do_what_it_must_not(server: Server, installed: list[Obje
 
 def test_doctor_finds_what_the_chart_has_made(server: Server, installed: list[Object]) -> None:
     """The areas that the chart alone fills; services and nodes are the cluster's own."""
-    found = list(findings(cluster_in(installed), server.api.within(server.runs)))
-    ours = [
-        each for each in found if each.area.startswith("rights of") or each.area in ("cluster's file", "namespaces")
-    ]
+    place = Place(cluster_in(installed), server.api.within(server.runs), inside=False)
+    ours = [each for check in (namespaces, own_file, account_rights) for each in check(place)]
     assert len(ours) >= 6
     assert {each.level for each in ours} == {"good"}, ours
-    quotas = [each for each in found if each.area == "quotas" and "init and wait" in each.text]
-    assert quotas == []
-    closed = [
-        each for each in found if each.area == "candidates" and ("restricted" in each.text or "network" in each.text)
-    ]
-    assert {each.level for each in closed} == {"good"}, closed
+    assert not any("init and wait" in each.text for each in quotas(place))
+    held = list(candidates(place))
+    closed = [each for each in held if "restricted" in each.text or "network" in each.text]
+    assert len(closed) == 2
+    assert {each.level for each in closed} == {"good"}, held

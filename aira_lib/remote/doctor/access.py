@@ -6,7 +6,7 @@ from dataclasses import replace
 from aira_lib.cluster.kinds import Kind, Object
 from aira_lib.cluster.refusals import Refused
 from aira_lib.cluster.rights import KUBEFLOW, Right, Role, rights, roles
-from aira_lib.remote.doctor.finding import Finding, Place
+from aira_lib.remote.doctor.finding import Finding, Place, unseen
 
 _ACCOUNTS = Kind("v1", "serviceaccounts")
 _API = "/apis/authorization.k8s.io/v1"
@@ -15,24 +15,24 @@ _MOST_NAMED = 4
 
 def account_rights(place: Place) -> Iterator[Finding]:
     """What each role's account may not do, as SubjectAccessReviews say; of this process alone where they may not."""
-    runs = place.cluster.kubeflow.namespace
+    runs, me = place.cluster.kubeflow.namespace, _self(place)
     for role in roles(place.cluster):
         area = f"rights of {role.account}"
-        if place.kubernetes.within(runs).get(_ACCOUNTS, role.account) is None:
+        if not _there(place, role.account):
             text = f"there is no service account {role.account} in {runs}: charts/aira makes it"
             yield Finding("missing", area, text)
             continue
         user = f"system:serviceaccount:{runs}:{role.account}"
         # Rights on Kubeflow's own group are asked after by Kubeflow, and only where it knows users.
         wanted = [right for right in rights(role) if right.group != KUBEFLOW]
+        whom = "" if user == me else user
         try:
-            lacking = [right for right in wanted if not _may(place, user, right)]
+            lacking = [right for right in wanted if not _may(place, whom, right)]
         except Refused as error:
-            text = f"they cannot be looked at ({error}); have an administrator run this"
-            yield Finding("unknown", area, text)
+            yield unseen(area, error, f"role {role.name} in {role.namespace}")
             continue
         yield _said(role, area, len(wanted), lacking)
-        if _may(place, user, Right(runs, "list", "", "secrets")):
+        if _may(place, whom, Right(runs, "list", "", "secrets")):
             text = f"it may read all secrets of {runs}: take that right away, candidates' searches run under it"
             yield Finding("doubtful", area, text)
 
@@ -45,16 +45,23 @@ def _said(role: Role, area: str, count: int, lacking: list[Right]) -> Finding:
     return Finding("missing", area, f"it may not {named}{more}: bind role {role.name} of charts/aira to it")
 
 
+def _there(place: Place, account: str) -> bool:
+    """Whether there is such an account, as far as that may be looked at."""
+    try:
+        return place.kubernetes.within(place.cluster.kubeflow.namespace).get(_ACCOUNTS, account) is not None
+    except Refused:
+        return True
+
+
 def _may(place: Place, user: str, right: Right) -> bool:
-    """Whether a user may; of itself this process may always ask."""
+    """Whether a user may; empty: this process, which may always ask that."""
     resource, _, part = right.resource.partition("/")
     wanted = {"namespace": right.namespace, "verb": right.verb, "group": right.group, "resource": resource}
     wanted |= {"subresource": part} if part else {}
     wanted |= {"name": right.name} if right.name else {}
-    whom = {} if user == _self(place) else {"user": user}
-    kind = "SubjectAccessReview" if whom else "SelfSubjectAccessReview"
+    kind = "SubjectAccessReview" if user else "SelfSubjectAccessReview"
     review: Object = {"apiVersion": "authorization.k8s.io/v1", "kind": kind}
-    review["spec"] = {**whom, "resourceAttributes": wanted}
+    review["spec"] = {**({"user": user} if user else {}), "resourceAttributes": wanted}
     answer = place.kubernetes.connection.request("POST", f"{_API}/{kind.lower()}s", body=review)
     return bool(answer["status"]["allowed"])
 

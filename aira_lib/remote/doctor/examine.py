@@ -12,7 +12,7 @@ from aira_lib.cluster.api import Kubernetes, connect
 from aira_lib.cluster.section import Cluster
 from aira_lib.errors import UserError
 from aira_lib.remote.doctor.access import account_rights
-from aira_lib.remote.doctor.finding import Check, Finding, Level, Place
+from aira_lib.remote.doctor.finding import Check, Finding, Level, Place, unseen
 from aira_lib.remote.doctor.installed import kubernetes_version, trainer, workflows
 from aira_lib.remote.doctor.isolation import candidates
 from aira_lib.remote.doctor.objects import namespaces, own_file, secrets
@@ -41,7 +41,7 @@ def findings(cluster: Cluster, kubernetes: Kubernetes) -> Iterator[Finding]:
         try:
             yield from check(place)
         except UserError as error:
-            yield Finding("unknown", check.__name__.replace("_", " "), str(error))
+            yield unseen(check.__name__.replace("_", " "), error)
 
 
 def examine(cluster: Cluster) -> int:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aira_lib.cluster.api import Kubernetes
+from aira_lib.cluster.refusals import Refused
 from aira_lib.cluster.section import Cluster
+from aira_lib.errors import UserError
 
 Level = Literal["good", "missing", "doubtful", "unknown"]
 
@@ -32,6 +34,15 @@ class Place:
     cluster: Cluster
     kubernetes: Kubernetes
     inside: bool
+
+
+def unseen(area: str, error: UserError, what: str = "it") -> Finding:
+    """The finding of what could not be looked at."""
+    if isinstance(error, Refused) and error.code == 403:
+        return Finding(
+            "unknown", area, f"{what} may not be looked at with these rights: have an administrator run this"
+        )
+    return Finding("unknown", area, f"{what} cannot be looked at: {error}")
 
 
 Check = Callable[[Place], Iterator[Finding]]

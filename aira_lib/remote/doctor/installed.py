@@ -7,14 +7,14 @@ from typing import Any
 from aira_lib.cluster.api import Kubernetes
 from aira_lib.cluster.kinds import Kind
 from aira_lib.cluster.refusals import Refused
-from aira_lib.remote.doctor.finding import Finding, Place
+from aira_lib.remote.doctor.finding import Finding, Place, unseen
 
 OLDEST_KUBERNETES = (1, 30)
 """Since when ValidatingAdmissionPolicy, which the candidates' namespace is guarded by, is stable."""
 
 TRAINER, TRAINER_API = "trainer.kubeflow.org", "v1alpha1"
 _RUNTIMES = Kind(f"{TRAINER}/{TRAINER_API}", "trainingruntimes")
-_QUEUES = Kind("kueue.x-k8s.io/v1beta1", "localqueues")
+KUEUE, KUEUE_VERSIONS = "kueue.x-k8s.io", ("v1beta2", "v1beta1")
 
 
 def kubernetes_version(place: Place) -> Iterator[Finding]:
@@ -62,7 +62,7 @@ def _trainer_version(kubernetes: Kubernetes) -> Finding:
     try:
         answer = kubernetes.connection.request("GET", f"/openapi/v3/apis/{TRAINER}/{TRAINER_API}")
     except Refused as error:
-        return Finding("unknown", "Kubeflow Trainer", f"its version cannot be told: {error}")
+        return unseen("Kubeflow Trainer", error, "its version")
     job = _schema(answer, "TrainJob").get("properties", {}).get("spec", {}).get("properties", {})
     if "runtimePatches" in job:
         return Finding("good", "Kubeflow Trainer", "2.2 or newer")
@@ -79,13 +79,13 @@ def _schema(answer: dict[str, Any], kind: str) -> dict[str, Any]:
 
 def _queue(place: Place) -> Iterator[Finding]:
     queue = place.cluster.training and place.cluster.training.queue
-    served = _served(place.kubernetes, "kueue.x-k8s.io", "v1beta1")
+    served = next((each for each in KUEUE_VERSIONS if _served(place.kubernetes, KUEUE, each)), "")
     if queue and not served:
-        text = "kueue.x-k8s.io/v1beta1 is not served: install Kueue, or take training.queue away"
+        text = f"{KUEUE} is not served: install Kueue, or take training.queue away"
         yield Finding("missing", "Kueue", text)
     elif queue:
         namespace = place.cluster.kubeflow.namespace
-        there = place.kubernetes.within(namespace).get(_QUEUES, queue)
+        there = place.kubernetes.within(namespace).get(Kind(f"{KUEUE}/{served}", "localqueues"), queue)
         text = f"there is no LocalQueue {queue} in {namespace}: make it, or name another as training.queue"
         yield Finding("good", "Kueue", f"queue {queue}") if there else Finding("missing", "Kueue", text)
     elif served:

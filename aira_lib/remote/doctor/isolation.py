@@ -5,7 +5,7 @@ from typing import Any
 
 from aira_lib.cluster.kinds import Kind
 from aira_lib.cluster.refusals import Refused
-from aira_lib.remote.doctor.finding import Finding, Place
+from aira_lib.remote.doctor.finding import Finding, Place, unseen
 
 _AREA = "candidates"
 _NAMESPACES, _CLASSES = Kind("v1", "namespaces", False), Kind("node.k8s.io/v1", "runtimeclasses", False)
@@ -25,7 +25,7 @@ def candidates(place: Place) -> Iterator[Finding]:
         try:
             yield check(place, section.namespace, section.runtime_class)
         except Refused as error:
-            yield Finding("unknown", _AREA, f"{section.namespace}: {error}")
+            yield unseen(_AREA, error, section.namespace)
 
 
 def _labelled(place: Place, namespace: str, _: str | None) -> Finding:

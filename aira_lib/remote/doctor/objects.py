@@ -6,7 +6,7 @@ from aira_lib.cluster.kinds import Kind
 from aira_lib.cluster.refusals import Refused
 from aira_lib.cluster.section import SecretReference
 from aira_lib.errors import nearest
-from aira_lib.remote.doctor.finding import Finding, Place
+from aira_lib.remote.doctor.finding import Finding, Place, unseen
 
 _SECRETS, _CONFIG_MAPS = Kind("v1", "secrets"), Kind("v1", "configmaps")
 _NAMESPACES = Kind("v1", "namespaces", False)
@@ -22,7 +22,7 @@ def namespaces(place: Place) -> Iterator[Finding]:
         try:
             there = place.kubernetes.get(_NAMESPACES, name)
         except Refused as error:
-            yield Finding("unknown", "namespaces", f"{name} cannot be looked at: {error}")
+            yield unseen("namespaces", error, name)
             continue
         text = f"there is none called {name}: make it, or name another in the cluster's file"
         yield Finding("good", "namespaces", name) if there else Finding("missing", "namespaces", text)
@@ -41,7 +41,7 @@ def _secret(place: Place, part: str, reference: SecretReference) -> Finding:
     try:
         found = place.kubernetes.within(runs).get(_SECRETS, reference.name)
     except Refused as error:
-        return Finding("unknown", "secrets", f"{part}: {error}")
+        return unseen("secrets", error, reference.name)
     if found is None:
         return Finding("missing", "secrets", f"{part}: there is no Secret {reference.name} in {runs}: make it")
     keys = set(found.get("data") or {})

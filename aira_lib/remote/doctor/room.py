@@ -11,7 +11,7 @@ from typing import Any
 from aira_lib.cluster.kinds import Kind
 from aira_lib.cluster.refusals import Refused
 from aira_lib.cluster.section import Preset, Toleration
-from aira_lib.remote.doctor.finding import Finding, Place
+from aira_lib.remote.doctor.finding import Finding, Place, unseen
 from aira_lib.remote.doctor.quantity import amount
 
 _QUOTAS, _RANGES, _NODES = Kind("v1", "resourcequotas"), Kind("v1", "limitranges"), Kind("v1", "nodes", False)
@@ -117,7 +117,7 @@ def nodes(place: Place) -> Iterator[Finding]:
     try:
         found = place.kubernetes.find(_NODES)
     except Refused as error:
-        yield Finding("unknown", "nodes", f"they cannot be looked at ({error}); have an administrator run this")
+        yield unseen("nodes", error)
         return
     for name, preset in place.cluster.presets.items():
         fitting = [node for node in found if not _keeps_out(node, preset)]

@@ -86,3 +86,17 @@ def test_a_list_of_thousands_is_a_short_text(tmp_path: Path) -> None:
     assert not any(map(is_list, [*records[:2], f"{records[0]}#Llama", write_study(STUDY, store), ""]))
     with pytest.raises(UserError, match="is not in the store"):
         read_list(text, str(tmp_path / "other"))
+    with pytest.raises(UserError, match="is not in the store"):
+        write_list([*records[:1], "s3://other/tiny/search/x-0"], STUDY, store)
+
+
+def test_a_list_is_the_same_wherever_its_store_is(tmp_path: Path) -> None:
+    names = ["tiny/search/a.s0-0", "tiny/search/a.s1-1"]
+    texts = {}
+    for store in (str(tmp_path / "here"), str(tmp_path / "there")):
+        texts[store] = write_list([f"{open_store(store).uri}/{name}" for name in names], STUDY, store)
+    assert len({text.partition("#")[2] for text in texts.values()}) == 1
+    (tmp_path / "here").rename(tmp_path / "moved")
+    moved = str(tmp_path / "moved")
+    text = texts[str(tmp_path / "here")].replace("/here/", "/moved/")
+    assert read_list(text, moved) == [f"{open_store(moved).uri}/{name}" for name in names]

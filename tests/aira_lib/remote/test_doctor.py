@@ -21,6 +21,7 @@ from aira_lib.remote.doctor.objects import namespaces, own_file, secrets
 from aira_lib.remote.doctor.quantity import amount
 from aira_lib.remote.doctor.room import nodes, quotas
 from aira_lib.remote.doctor.services import kubeflow, mlflow, store
+from tests.aira_lib.cli.in_process import aira
 from tests.fakes import kubernetes as fake_kubernetes
 from tests.fakes.kubeflow import FakeKubeflow
 from tests.fakes.kubernetes import FakeKubernetes
@@ -282,6 +283,13 @@ def test_who_may_not_look_is_told_so_and_the_rest_goes_on(
     monkeypatch.setenv("KUBECONFIG", str(world.kubernetes.kubeconfig(tmp_path / "pod", me)))
     for check in (nodes, secrets, candidates):
         assert {each.level for each in world.found(check)} <= {"unknown", "good"}, check
+        assert any("administrator" in each.text for each in world.found(check)), check
+    levels = {each.area: each.level for each in world.found(account_rights)}
+    assert levels == {
+        "rights of aira-pipeline": "good",
+        "rights of aira-submitter": "unknown",
+        "rights of aira-sweep": "unknown",
+    }
 
 
 def test_an_address_within_the_cluster_is_no_fault_of_the_cluster(world: World) -> None:
@@ -319,6 +327,22 @@ def test_rights_are_those_that_were_asked_for(world: World) -> None:
 @pytest.mark.parametrize("text", ["500m", "16", "1Ti", "64Gi", "2k", "1.5", "0"])
 def test_quantities_are_what_another_reader_takes_them_for(text: str) -> None:
     assert amount(text) == another_amount(text)
+
+
+def test_the_command_wants_a_clusters_file_and_prints_a_line_a_finding(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text(yaml.safe_dump(world.cluster.model_dump(mode="json")))
+    found = aira("doctor", "--cluster", str(file), COLUMNS="200", AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    assert (found.code, found.err) == (0, "")
+    assert "rights of aira-pipeline" in found.out
+    drop("secrets", "aira", "s3-login")(world)
+    again = aira("doctor", "--cluster", COLUMNS="200", AIRA_CLUSTER=str(file), AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    assert again.code == 1
+    assert "no Secret s3-login" in again.out
+    for wrong, words in ((("doctor", "--cluster"), "AIRA_CLUSTER"), (("doctor", str(file)), "behind --cluster")):
+        refused = aira(*wrong)
+        assert refused.code == 2
+        assert words in refused.err
 
 
 def test_every_check_is_run() -> None:

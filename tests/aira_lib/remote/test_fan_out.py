@@ -10,9 +10,11 @@ import pytest
 
 from aira_lib.cluster.runs import RunsApi
 from aira_lib.cluster.section import Cluster
+from aira_lib.device import assuming
 from aira_lib.errors import UserError
 from aira_lib.flow.outcomes import RunFolder
-from aira_lib.records import Failure
+from aira_lib.flow.units import search_unit_named, search_units
+from aira_lib.records import Failure, Manifest
 from aira_lib.remote.chunk import MOST_UNITS, Chunk, Item, cut
 from aira_lib.remote.fan_out import FanOut, Orders
 from aira_lib.remote.loop import loop_of
@@ -213,7 +215,7 @@ def test_a_run_that_somebody_cancelled_is_not_started_again(site: Site) -> None:
     while site.kubeflow.state(run["run_id"]) != "CANCELED":
         time.sleep(0.01)
     site.hold = False
-    with pytest.raises(UserError, match="somebody cancelled it"):
+    with pytest.raises(UserError, match="somebody cancelled its run"):
         site.waiter().carry_out()
     assert len(site.started()) == 3
 
@@ -225,11 +227,16 @@ def test_it_has_patience_with_an_api_that_is_away(site: Site) -> None:
 
 
 def test_what_is_not_there_is_refused_where_nothing_is_to_be_started(site: Site) -> None:
-    with pytest.raises(UserError, match=r"45 of 45 searches of study tiny are not in .*run the study's searches first"):
+    with pytest.raises(UserError, match=r"45 of 45 units failed.*is not in the store.*run the study's searches first"):
         site.waiter().carry_out(start=False)
     assert not site.started()
-    site.waiter().carry_out()
-    assert len(site.waiter().carry_out(start=False)["search"]) == SEARCHES
+    site.becomes = lambda unit: "no such model" if unit.endswith(".s3") else "made"
+    site.waiter(parent="the-searches").carry_out()
+    for uri in site.waiter(parent="the-searches").folder.of("search").made.values():
+        _make(site, uri.rpartition("/")[2].rpartition("-")[0])
+    started = len(site.started())
+    assert len(site.waiter().carry_out(start=False)["search"]) == SEARCHES - 1  # as many as the study can do with
+    assert len(site.started()) == started
 
 
 def test_its_runs_end_with_a_parent_that_was_cancelled_and_with_no_other(site: Site) -> None:
@@ -307,3 +314,25 @@ def test_whoever_ends_a_run_ends_those_that_it_has_started_and_no_others(site: S
     assert not others & {"CANCELING", "CANCELED"}
     assert site.kubeflow.state(PARENT) == "CANCELING"
     site.hold = False
+
+
+def _make(site: Site, name: str) -> None:
+    """The record of a search."""
+    unit = search_unit_named(site.study, name)
+    folder = site.store / unit.folder(site.study)
+    folder.mkdir(parents=True)
+    said = {"stage": unit.stage, "unit": unit.name, "key": unit.key, "study": "tiny", "spec_digest": "0" * 64}
+    (folder / "manifest.json").write_text(Manifest(**said, section=unit.section).json_line())
+
+
+@pytest.mark.parametrize("made_by", ["cuda with fla", "cuda with torch", "cpu"])
+def test_what_pods_with_gpus_have_made_is_found_without_one_and_nothing_else_is(made_by: str, site: Site) -> None:
+    kind, _, kernels = made_by.partition(" with ")
+    resources = {"search": {"gpus_per_node": 1}}
+    site.study = tiny_study(agents=[{"scaffold": "greedy", "model": "offline", "seeds": 2}], resources=resources)
+    with assuming(kind, kernels or "torch"):  # type: ignore[arg-type]
+        for unit in search_units(site.study):
+            _make(site, unit.name)
+    made = site.waiter().carry_out()["search"]
+    assert len(made) == 2
+    assert bool(site.started()) == (made_by == "cpu")

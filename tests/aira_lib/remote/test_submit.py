@@ -30,32 +30,30 @@ class Died(BaseException):
 
 
 class Calls:
-    """All requests of this process to both APIs, of which the nth kills it: before it is sent, or after it was done."""
+    """All requests of this process to both APIs, after the nth of which it dies, before it hears of the answer."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        self.deadly: float | None = None
+        self.deadly: int | None = None
         self._guard = threading.Lock()
         for owner, name in ((Rest, "_send"), (Connection, "_sent")):
             monkeypatch.setattr(owner, name, self._counted(getattr(owner, name)))
 
-    def begin(self, deadly: float | None) -> None:
+    def begin(self, deadly: int | None) -> None:
         self.count, self.deadly = 0, deadly
 
     def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*arguments: Any, **named: Any) -> Any:
             with self._guard:
                 self.count += 1
-            self._perhaps_die(self.count - 0.5)
+            if self.deadly is not None and self.count > self.deadly:
+                raise Died
             answer = call(*arguments, **named)
-            self._perhaps_die(self.count)
+            if self.count == self.deadly:
+                raise Died
             return answer
 
         return counted
-
-    def _perhaps_die(self, now: float) -> None:
-        if self.deadly is not None and now >= self.deadly:
-            raise Died
 
 
 class Clock:
@@ -121,14 +119,14 @@ def test_a_process_that_dies_between_any_two_calls_leaves_no_second_run(
     there.submitter(pause=0.3).submit(there.wanted(FILE))
     needed = calls.count
     assert needed >= 8
-    for half in range(1, 2 * needed + 1):
-        wanted = there.wanted(FILE + f"attempt: {half + 1}\n")
-        calls.begin(half / 2)
+    for done in range(1, needed + 1):
+        wanted = there.wanted(FILE + f"attempt: {done + 1}\n")
+        calls.begin(done)
         with pytest.raises(Died):
             there.submitter(pause=0.3).submit(wanted)
         calls.begin(None)
         assert there.submitter(pause=0.3).submit(wanted).run
-        assert len(there.workflow_names(wanted.run_id)) == 1, f"it died after {half / 2} of {needed} calls"
+        assert len(there.workflow_names(wanted.run_id)) == 1, f"it died after {done} of {needed} calls"
 
 
 @pytest.mark.parametrize("after", [True, False])

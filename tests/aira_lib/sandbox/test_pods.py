@@ -2,18 +2,26 @@
 
 import json
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import aira_lib.sandbox.ending as ending
 import aira_lib.sandbox.talk as talk
+from aira_lib.cluster.api import connect
+from aira_lib.cluster.kinds import PODS
+from aira_lib.cluster.refusals import Refused
+from aira_lib.cluster.rights import roles
 from aira_lib.sandbox import ArtefactError, Outcome, SandboxError, collect
 from aira_lib.sandbox.bundle import START, bundle
 from aira_lib.sandbox.pods import ClusterLost
 from aira_lib.sandbox.process import run_here
+from aira_lib.sandbox.starting import last_event
+from aira_lib.sandbox.sweep import sweep
 from aira_lib.sandbox.within import declared, reachable
 from aira_lib.study import CandidateLimits
 from tests.aira_lib.sandbox.podlike import NAMESPACE, PodLike, podlike
@@ -194,8 +202,6 @@ def test_a_network_that_is_not_cut_is_refused(here: PodLike, tmp_path: Path, mon
 
 def test_the_supervisor_needs_nothing_but_python(tmp_path: Path) -> None:
     """Without the packages of this environment, and without this project, its sources can be imported."""
-    import subprocess
-
     look = START.replace("within.main()", "print([name for name in sys.modules if name.split('.')[0] == 'aira_lib'])")
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", look, str(tmp_path)], input=bundle(), capture_output=True, check=True
@@ -212,6 +218,34 @@ def test_patterns_name_files_and_follow_no_link(tmp_path: Path) -> None:
     (tmp_path / "round").symlink_to(".")
     assert declared(tmp_path, ["*.csv"], ["data", "candidate.py"]) == ["a/b/x.csv", "y.csv"]
     assert declared(tmp_path, ["./a/*", "nothing", "round"], []) == ["a/b/x.csv", "round"]
+
+
+def test_the_rights_that_the_chart_gives_are_enough(
+    here: PodLike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but exec, which the fake does not ask about; a pod that is gone is looked for as well."""
+    user = "system:serviceaccount:aira:aira-pipeline"
+    for role in roles(here.pods.cluster):
+        group = "rbac.authorization.k8s.io"
+        metadata = {"name": role.name, "namespace": role.namespace}
+        rules = [
+            {"apiGroups": [rule.group], "resources": list(rule.resources), "verbs": list(rule.verbs),
+             **({"resourceNames": list(rule.names)} if rule.names else {})}
+            for rule in role.rules
+        ]  # fmt: skip
+        here.fake.put({"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata, "rules": rules})
+        here.fake.put({
+            "apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": metadata,
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": role.name},
+            "subjects": [{"kind": "ServiceAccount", "name": role.account, "namespace": "aira"}],
+        })  # fmt: skip
+    monkeypatch.setenv("KUBECONFIG", str(here.fake.kubeconfig(tmp_path / "limited", user)))
+    pods = replace(here.pods, kubernetes=connect(NAMESPACE))
+    assert pods.run("print(1)", work(tmp_path), LIMITS, 20, {}, ()).stdout_tail == "1\n"
+    assert sweep(pods.kubernetes) == []
+    assert last_event(pods.kubernetes, "gone") == ""
+    with pytest.raises(Refused, match="forbidden"):
+        connect("default").get(PODS, "x")
 
 
 def test_no_pod_is_left_and_a_refused_one_is_one_line(here: PodLike, tmp_path: Path) -> None:
