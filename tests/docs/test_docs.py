@@ -30,6 +30,7 @@ NOT_RUN = {
 OTHERWISE = (
     "misspelt.yaml",
     "layers.yaml",
+    "candidates.yaml",
     "minimal-values.yaml",
     "full-values.yaml",
     "run.yaml",
