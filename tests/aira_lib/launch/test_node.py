@@ -59,12 +59,13 @@ def nodes(tmp_path: Path, program: str) -> list["subprocess.Popen[str]"]:
 
 @pytest.mark.slow
 def test_two_nodes_meet_as_trainer_has_them_and_each_says_how_its_ranks_ended(tmp_path: Path) -> None:
+    """The first loses its neighbour, and says that it may get on."""
     program = "import os, sys; print('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE']); sys.exit("
-    program += "2 if os.environ['RANK'] == '1' else 0)"
+    program += "2 if os.environ['RANK'] == '1' else 75)"
     first, second = nodes(tmp_path, program)
     printed = [each.communicate(timeout=120)[0] for each in (first, second)]
     assert ("rank 0 of 2" in printed[0], "rank 1 of 2" in printed[1]) == (True, True)
-    assert second.returncode == 2
+    assert (first.returncode, second.returncode) == (75, 2)
     assert printed[1].rstrip().endswith("aira: rank 1: exit code 2")
 
 
