@@ -15,7 +15,7 @@ from aira_lib.sandbox.parent import Parent
 from aira_lib.sandbox.sweep import main
 from aira_lib.study import CandidateLimits
 from tests.charts.aira_chart import FULL, MINIMAL, Object, objects, one, with_values
-from tests.charts.test_aira_chart_pods import refused, restricted
+from tests.charts.chart_pods import refused, restricted
 from tests.fakes.kubernetes import FakeKubernetes
 
 ANYWHERE = with_values(MINIMAL, cluster__candidates__user=None, cluster__candidates__user_namespace=True)
