@@ -187,7 +187,8 @@ class Cluster(Section):
         presets: Sizes of pods, by name; a name that is left out cannot be asked for.
         candidates: None: candidates run within the pod of their search, as isolated as that allows.
         training: None: no trainings of several nodes.
-        confirm_gpu_hours: A run that is estimated to take more has to be confirmed where it is started.
+        confirm_gpu_hours: A run that is estimated to take more has to be confirmed where it is started; 50 core hours
+            of pods without GPUs count as one.
     """
 
     store: str
