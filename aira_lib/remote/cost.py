@@ -105,13 +105,8 @@ def require_confirmed(study: Study, of: Sequence[StageCost], confirmed: str, thr
         return
     other = f", and {confirmed.strip()!r} confirms another" if confirmed.strip() else ""
     raise UserError(
-<<<<<<< HEAD
-        f"study {study.name} takes about {hours:,.0f} GPU hours, more than {threshold:,.0f}{other}; to run it all the "
+        f"study {study.name} takes about {_taken(gpus, cores)}, more than {threshold:,.0f}{other}; to run it all the "
         f"same, start it anew with confirm: {wanted}"
-=======
-        f"study {study.name} takes about {_taken(gpus, cores)}, more than {threshold:,.0f}, {said}"
-        f"to run it all the same, start it anew with confirm: {wanted}"
->>>>>>> h-attack
     )
 
 

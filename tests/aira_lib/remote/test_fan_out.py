@@ -1,12 +1,9 @@
 """A loop of a study becomes runs of its own, whatever happens to whoever waits for them."""
 
 import json
-<<<<<<< HEAD
 import os
 import signal
-=======
 import threading
->>>>>>> h-attack
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
