@@ -133,7 +133,7 @@ def test_who_asks_for_no_gpus_confirms_all_the_same_what_cores_take(tmp_path: Pa
     assert sum(each.estimate.flops for each in of) / 4e14 / 3600 > 1000  # hours, had it asked for GPUs
     wanted = confirmation(study, of)
     assert wanted.endswith(f"-core-hours-{digest(study)[:8]}")
-    with pytest.raises(UserError, match=f"0 GPU hours and [0-9,]+ core hours .*more than 100, .*confirm: {wanted}$"):
+    with pytest.raises(UserError, match=f"0 GPU hours and [0-9,]+ core hours .*more than 100; .*confirm: {wanted}$"):
         require_confirmed(study, of, "", cluster.confirm_gpu_hours)
     require_confirmed(study, of, wanted, cluster.confirm_gpu_hours)
     for cheap in ("smoke", "laptop"):
