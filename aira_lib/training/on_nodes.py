@@ -114,7 +114,9 @@ def _followed(launcher: Launcher, job: Job, point: PretrainPoint, work: Work, sh
         return outcome
     if status.state != "succeeded":
         error = error_of(status.failure, point)
-        if status.failure and isinstance(error, UserError):  # the log of this process says what was the last of each pod
+        if status.failure and isinstance(
+            error, UserError
+        ):  # the log of this process says what was the last of each pod
             print("\n".join(map(harmless, status.failure.lines)), file=sys.stderr, flush=True)
         raise error
     raise UserError(f"{point.id}: job {job.name} ended well and left no outcome; remove {shared.uri} to train again")
