@@ -45,6 +45,20 @@ def node(step: int, design: str | None, validation: float | None, test: float | 
     return Node(**{**values, **other})
 
 
+CLUSTER: dict[str, Any] = {
+    "store": "s3://bucket/aira",
+    "images": {
+        name: f"registry.example/aira-{name}@sha256:{digit * 64}"
+        for name, digit in (("cpu", "0"), ("train", "1"), ("eval", "2"), ("sandbox", "3"))
+    },
+    "tracking": {"uri": "http://mlflow.example"},
+    "s3": {"name": "aira-s3", "variables": {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"}},
+    "models": {"name": "aira-models", "variables": {"OPENAI_API_KEY": "openai"}},
+    "training": {"queue": "aira"},
+}
+"""What is said of a cluster, as its file has it."""
+
+
 TINY_STUDY: dict[str, Any] = {
     "name": "tiny",
     "task": {"layers": 4},

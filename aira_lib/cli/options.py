@@ -41,6 +41,10 @@ Tracking = Annotated[
     ),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, max=MOST_AT_ONCE, help="Units at once; default: the cores.")]
+ClusterFile = Annotated[
+    Path,
+    typer.Option("--cluster", envvar="AIRA_CLUSTER", help="What the cluster is: a YAML file (docs/install.md)."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Unit = Annotated[str | None, typer.Option(help="Only this unit, as `aira run --dry-run` and errors name them.")]
 TrustAgents = Annotated[

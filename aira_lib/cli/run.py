@@ -7,6 +7,7 @@ import typer
 
 from aira_lib.cli.options import (
     MOST_AT_ONCE,
+    ClusterFile,
     Store,
     StudyFile,
     Tracking,
@@ -45,17 +46,19 @@ def run(
 @app.command(name="compile")
 def compile_pipeline(
     study: StudyFile,
+    cluster: ClusterFile,
     output: Annotated[Path, typer.Option("--output", "-o", help="The YAML file to write.")] = Path("aira-compose.yaml"),
-    store: Store = None,
     parallelism: Annotated[
         int, typer.Option(min=1, max=MOST_AT_ONCE, help="Searches or pretraining points at once.")
     ] = 8,
-    image: Annotated[str | None, typer.Option(envvar="AIRA_IMAGE", help="Image of the components, by digest.")] = None,
     kubernetes: Annotated[
         bool, typer.Option("--kubernetes", help="Write Pipeline and PipelineVersion objects, for GitOps.")
     ] = False,
 ) -> None:
-    """Compile the pipeline for a Kubeflow cluster: upload the YAML in the Kubeflow UI, or keep it in git."""
-    from aira_lib.local.session import compile_study
+    """Compile the pipeline for a Kubeflow cluster: upload the YAML in the Kubeflow UI, or keep it in git.
 
-    compile_study(study_of(study), output, store or "runs", parallelism, image, kubernetes)
+    What the cluster is, its images, store, sizes of pods and names of secrets, stands in a file (docs/install.md).
+    """
+    from aira_lib.remote.compiling import compile_study
+
+    compile_study(study_of(study), cluster, output, parallelism, kubernetes)

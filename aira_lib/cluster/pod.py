@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from aira_lib.cluster.section import PresetName, SecretReference, Toleration
+from aira_lib.cluster.section import ImageName, PresetName, SecretReference, Toleration
 
 
 @dataclass(frozen=True)
@@ -11,7 +11,8 @@ class Pod:
 
     Attributes:
         preset: What it was made of.
-        image: By digest.
+        image_name: Which of the cluster's images it has.
+        image: The same, by digest.
         cores: Request and limit.
         memory_gib: The same.
         gpus: The same, as `gpu_resource`.
@@ -27,6 +28,7 @@ class Pod:
     """
 
     preset: PresetName
+    image_name: ImageName
     image: str
     cores: float
     memory_gib: float

@@ -65,13 +65,37 @@ class SecretReference(Section):
     """Variable of the environment -> key of the Secret."""
 
 
+ImageName = Literal["cpu", "train", "eval", "sandbox"]
+
+EXTRAS: dict[ImageName, tuple[str, ...]] = {
+    "cpu": ("kfp", "tracking-client", "report", "agents", "fast", "data"),
+    "train": ("kfp", "tracking-client", "agents", "data", "gpu"),
+    "eval": ("kfp", "tracking-client", "agents", "data", "gpu", "eval"),
+    "sandbox": (),
+}
+"""What of pyproject.toml's extras each image has that is built from `images/`."""
+
+
 class Images(Section):
-    """Container images, each by digest (`REGISTRY/NAME@sha256:...`): a tag may mean another tomorrow."""
+    """Container images, each by digest (`REGISTRY/NAME@sha256:...`): a tag may mean another tomorrow.
+
+    Attributes:
+        cpu: Of all that needs no GPU.
+        train: Of stages that are given GPUs.
+        eval: Of the evaluation.
+        sandbox: Of programs that agents wrote.
+        extras: What each has, where they are not as `images/` builds them.
+    """
 
     cpu: str
     train: str
     eval: str
     sandbox: str
+    extras: dict[ImageName, tuple[str, ...]] = {}
+
+    def extras_of(self, name: ImageName) -> tuple[str, ...]:
+        """The extras that an image has."""
+        return self.extras.get(name, EXTRAS[name])
 
 
 class KubeflowSection(Section):

@@ -21,10 +21,10 @@ from rich.console import Console
 
 from aira_lib.errors import StoreError, UserError, writing
 from aira_lib.flow.finished import known_points
+from aira_lib.flow.pipelines import pipeline_command
 from aira_lib.flow.stage import POINTS, Unit
 from aira_lib.local.display import Display
 from aira_lib.local.outlook import Outlook, most_of, sizes_of
-from aira_lib.local.pipelines import pipeline_command
 from aira_lib.local.rates import rates_here
 from aira_lib.planning.estimate import StageEstimate, estimate, estimate_searches
 from aira_lib.planning.resources import points_at_once

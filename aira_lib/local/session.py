@@ -1,9 +1,5 @@
-"""What a person at a terminal asks for: a study, one stage, a compiled pipeline, a page."""
+"""What a person at a terminal asks for: a study, one stage, a page."""
 
-import json
-import os
-import subprocess
-import tempfile
 import time
 import webbrowser
 from collections.abc import Sequence
@@ -18,13 +14,12 @@ from rich.table import Table
 from aira_lib.console import Console, duration
 from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, StoreError, UserError
-from aira_lib.flow.checks import check_here, check_resources, check_study, check_text, need_designs
+from aira_lib.flow.checks import check_here, check_resources, check_text
 from aira_lib.flow.finished import finished_units, units_to_make, whole_study
 from aira_lib.flow.run import run_stage
 from aira_lib.flow.units import search_units
 from aira_lib.foreign import harmless
 from aira_lib.local.display import tally
-from aira_lib.local.pipelines import pipeline_command
 from aira_lib.local.run import LocalRun, PipelineFailed, carry_waiting, check_writable, outlook_of, run_locally
 from aira_lib.local.trust import check_pending
 from aira_lib.planning.estimate import GPU_FLOPS_PER_SECOND, estimate
@@ -33,14 +28,13 @@ from aira_lib.records import PAGE
 from aira_lib.search.page import with_report
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store, place_of
-from aira_lib.study import Study, canonical_json, digest
+from aira_lib.study import Study, digest
 from aira_lib.track.address import check_address, how_to_look, is_database, sqlite_address
 from aira_lib.track.follow import experiment_of
 from aira_lib.track.progress import Progress
 
 INTERRUPTED = 130
 WORTH_A_GPU = 1e17
-MAX_PARAMETER_BYTES = 10_000  # of all parameters of a run as JSON: the default of Kubeflow's API server
 
 
 def run_study(
@@ -205,37 +199,6 @@ def show_page(page: Path, open_it: bool) -> None:
     Console().print(f"Report: {page}", soft_wrap=True, highlight=False)
     if open_it and not webbrowser.open(page.as_uri()):
         raise UserError(f"no browser could be started; open {page} yourself")
-
-
-def compile_study(
-    study: Study, output: Path, store: str, parallelism: int, image: str | None, kubernetes: bool
-) -> None:
-    """Write the pipeline of a study for a cluster, byte-identical for equal arguments.
-
-    Raises:
-        MissingDependency: kfp is not installed.
-        UserError: the file's folder does not exist.
-    """
-    _need("kfp", "compiling a pipeline", "kfp")
-    need_designs(study)
-    check_study(study)
-    if not output.absolute().parent.is_dir() or output.suffix != ".yaml":
-        raise UserError(f"--output {output}: name a .yaml file in a folder that exists")
-    environment = {**os.environ, **({"AIRA_IMAGE": image} if image else {})}
-    given = canonical_json(study)  # the image that reads it is this version of AIRA: the defaults are the same
-    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
-        file.write(given)
-        file.flush()
-        command = [*pipeline_command(), "compile", "--study", file.name, "--store", store]
-        command += ["--parallelism", str(parallelism), "--output", str(output)]
-        subprocess.run(command + ["--kubernetes"] * kubernetes, check=True, env=environment)
-    use = "keep it in git for Argo CD or Flux" if kubernetes else "upload it in the Kubeflow UI"
-    print(f"{output}: {use}; the pipeline's parameters are study and store, with this study as the default")
-    if (size := len(json.dumps({"study": given, "store": store}).encode())) > MAX_PARAMETER_BYTES:
-        print(
-            f"These are {size:,} bytes, and Kubeflow's API server takes {MAX_PARAMETER_BYTES:,} a run by default: "
-            "raise its MAX_PARAMETER_BYTES"
-        )
 
 
 def _need(module: str, what: str, extra: str) -> None:

@@ -29,7 +29,7 @@ def parse_study(data: Any, source: str) -> Study:
     try:
         return Study.model_validate(data)
     except ValidationError as error:
-        raise SpecError(f"{source}: {_first_problem(error)}") from None
+        raise SpecError(f"{source}: {first_problem(error, Study)}") from None
 
 
 def load_study(path: str | Path) -> Study:
@@ -45,11 +45,11 @@ def load_study(path: str | Path) -> Study:
         raise SpecError(
             f"{path}: cannot be read ({reason}); name a study such as pipelines/compose/laptop.yaml"
         ) from None
-    return parse_study(_plain_data(text, str(path)), str(path))
+    return parse_study(plain_data(text, str(path)), str(path))
 
 
-def _plain_data(text: str, path: str) -> Any:
-    """What YAML says.
+def plain_data(text: str, path: str) -> Any:
+    """What YAML says, as a study means it (see `_StudyLoader`); `path` opens the line of an error.
 
     Raises:
         SpecError: it is not YAML; with the line and the column, where there is one to blame.
@@ -130,18 +130,25 @@ _StudyLoader.add_implicit_resolver(
 )
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError, of: type[BaseModel]) -> str:
+    """The first thing that is wrong with a section, in words: the place, and the nearest valid name.
+
+    Args:
+        error: what its validation raised.
+        of: the whole section.
+    """
     problems = error.errors(include_url=False)
     # A key that is missing was perhaps only misspelt: what is not known says more than what is not there.
     unknown = (each for each in problems if each["type"] == "extra_forbidden")
-    return _in_words(next(unknown, problems[0]) if problems[0]["type"] == "missing" else problems[0])
+    return _in_words(next(unknown, problems[0]) if problems[0]["type"] == "missing" else problems[0], of)
 
 
-def _in_words(problem: Any) -> str:
-    place = ".".join(_part(part) for part in problem["loc"] if part not in (ONE_VALUE, BY_SCALE)) or "the study"
+def _in_words(problem: Any, of: type[BaseModel]) -> str:
+    whole = f"the {of.__name__.lower()}"
+    place = ".".join(_part(part) for part in problem["loc"] if part not in (ONE_VALUE, BY_SCALE)) or whole
     match problem["type"]:
         case "extra_forbidden":
-            return f"unknown key {place!r}{nearest(str(problem['loc'][-1]), _keys_at(problem['loc'][:-1]))}"
+            return f"unknown key {place!r}{nearest(str(problem['loc'][-1]), _keys_at(of, problem['loc'][:-1]))}"
         case "missing":
             return f"key {place!r} is missing"
         case "value_error":
@@ -182,9 +189,9 @@ _EDGE = reprlib.Repr()
 _EDGE.maxlevel, _EDGE.maxstring, _EDGE.maxother = 2, 100, 100
 
 
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+def _keys_at(whole: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The valid keys of the section at a place such as ('agents', 0, 'limits')."""
-    model: Any = Study
+    model: Any = whole
     for part in location:
         if (
             isinstance(part, str)

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
+from aira_lib.cluster import section
+
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "images"
 FILES = sorted(IMAGES.glob("*/Containerfile"))
@@ -135,11 +137,11 @@ def test_secrets_of_a_developer_are_not_sent_to_the_builder() -> None:
 
 
 @pytest.mark.parametrize("name", ["cpu", "train", "eval"])
-def test_the_extras_of_an_image_are_the_projects(name: str) -> None:
+def test_the_extras_of_an_image_are_the_projects(name: section.ImageName) -> None:
     extras = arguments(image(name))["EXTRAS"].split(",")
     assert set(extras) <= {*PROJECT["optional-dependencies"]}
     assert "tracking" not in extras, "pods have a server: its client alone is 0.3 GB smaller"
-    assert {"kfp", "tracking-client"} <= set(extras)
+    assert tuple(extras) == section.EXTRAS[name], "what a study is held against before it is launched"
 
 
 def test_the_evaluation_has_all_that_the_image_below_it_has() -> None:

@@ -22,3 +22,7 @@ class Baselines(Provider):
             UserError: not a number that it takes.
         """
         return baseline_named(model)
+
+    def extras(self, model: str) -> tuple[str, ...]:
+        """Gaussian processes, for Bayesian optimisation."""
+        return ("bo",) if model.startswith("bo-") else ()

@@ -49,6 +49,10 @@ class LiteLLM(Provider):
             )
             raise UnknownModel(f"unknown model {model!r}{hint}") from None
 
+    def extras(self, model: str) -> tuple[str, ...]:
+        """The package litellm."""
+        return ("agents",)
+
     def price(self, model: str) -> tuple[float, float] | None:
         """As litellm's table of prices has it."""
         known = _known_models(model)

@@ -53,6 +53,10 @@ class Provider(Protocol):
         """
         return model
 
+    def extras(self, model: str) -> tuple[str, ...]:
+        """The extras of pyproject.toml that a model needs, for whoever prepares the image of a search."""
+        return ()
+
     def price(self, model: str) -> tuple[float, float] | None:
         """Dollars for a token of the prompt and for one of the reply; None where they are not known."""
         return None

@@ -23,6 +23,10 @@ class Smollm2(Provider):
 
         return SmolLM2(temperature)
 
+    def extras(self, model: str) -> tuple[str, ...]:
+        """Its weights, its server, and the client of that."""
+        return ("agents", "smollm")
+
     def stand_in(self, agent: AgentSection) -> StandIn:
         """It is far too small."""
         return StandIn(
