@@ -18,6 +18,12 @@ IMAGE = os.environ.get("AIRA_TEST_IMAGE", "")
 SANDBOX = os.environ.get("AIRA_TEST_SANDBOX_IMAGE", "")
 BUILDER = os.environ.get("BUILDER") or shutil.which("podman") or shutil.which("docker") or ""
 
+SMALL = {
+    **TINY_STUDY,
+    "agents": [{"scaffold": "greedy", "model": "offline", "seeds": 1, "steps": 2}],
+    "pretrain": {**TINY_STUDY["pretrain"], "isotoken": {"scale": "nano", "tokens": 4096, "seeds": [0]}},
+}
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not BUILDER, reason="neither podman nor docker is here"),
@@ -67,7 +73,7 @@ def run(image: str, profile: str, folder: Path, *command: str) -> str:
 @needs_image
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_study_runs(profile: str, tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY_STUDY))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(SMALL))
     tmp_path.chmod(0o755)
     twice = "aira run /given/tiny.yaml --store /tmp/runs && aira run /given/tiny.yaml --store /tmp/runs"
     said = run(IMAGE, profile, tmp_path, "sh", "-c", twice)
