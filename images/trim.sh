@@ -12,5 +12,5 @@ find "$here" -type f -path '*packages/*' \( -name '*.a' -o -name '*.pyx' -o -nam
 # The web pages of a server that nobody starts here.
 find "$here" -depth -type d -path '*/litellm/proxy/_experimental/out' -exec rm -rf {} +
 
-python -m compileall -q -j 0 --invalidation-mode checked-hash "$here" > /dev/null ||
-    echo "some files do not compile: templates of packages" >&2
+python -m compileall -q -j 0 --invalidation-mode checked-hash "$here" ||
+    echo "these do not compile: templates of packages" >&2
