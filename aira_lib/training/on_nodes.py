@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aira_lib.cluster.reading import check_store, cluster_here
 from aira_lib.device import DeviceKind, device_kind, kernels
 from aira_lib.errors import StoreError, UserError
 from aira_lib.foreign import harmless
@@ -68,6 +69,8 @@ def train_on_nodes(section: PretrainSection, point: PretrainPoint, work: Work, r
     shared = SharedFolder(work.shared)
     outcome = shared.outcome()
     if outcome is None:
+        if cluster_here():
+            check_store(shared.uri, f"{point.id}: store")
         spec = _begun(section, point, work, resources, shared)
         job = nodes_job(work.study, point, resources, shared.uri, spec.token)
         outcome = _followed(launcher_of_nodes(), job, point, work, shared)
