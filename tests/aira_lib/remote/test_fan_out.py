@@ -161,7 +161,7 @@ def test_stopped_while_it_starts_runs_it_goes_on_with_the_same_ones(site: Site) 
         raise Stopped  # between the Workflow and the row: the answer is lost, and the pod with it
 
     waiter = site.waiter()
-    first = waiter._planned("0-0", waiter.loop.open(waiter.loop.known(waiter.folder)), MOST_UNITS)
+    first = waiter._plans.of_round(0, 0, list(cut(waiter.loop.items, MOST_UNITS)))
     waiter._start(first[0], 20)
     site.hold = False
     site.waiter().carry_out()
