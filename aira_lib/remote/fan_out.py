@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from aira_lib.cluster.rest import Unanswered
@@ -144,11 +145,11 @@ class FanOut:
             while waiting and len(active) < at_once:
                 each = waiting.popleft()
                 if names.intersection(each.items):
-                    self._patiently(lambda each=each: self._start(each, min(most, self.orders.at_once)))  # type: ignore[misc]
+                    self._patiently(partial(self._start, each, min(most, self.orders.at_once)))
                     active[each.id] = each
-            self._patiently(lambda: self._tell(len(active), len(waiting)))
+            self._patiently(partial(self._tell, len(active), len(waiting)))
             for each in list(active.values()):
-                run = self._patiently(lambda each=each: self._runs.get(each.id))  # type: ignore[misc]
+                run = self._patiently(partial(self._runs.get, each.id))
                 if run is None or run.ended:
                     self._ended(active.pop(each.id), run)
             if active:
