@@ -75,7 +75,7 @@ def fan_out_text(
         run: id of the Kubeflow run that this is a task of.
         designs: of the loop over points: URI of the extrapolation record.
         at_once: how many units may be worked on at once.
-        start: False: nothing is started; what is not there is refused.
+        start: False: nothing is started; what is not there counts as failed.
 
     Raises:
         SystemExit: code 2 after one line on stderr, for anything a user can mend; 143 where it is told to end.
