@@ -93,10 +93,10 @@ def require_confirmed(study: Study, of: Sequence[StageCost], confirmed: str, thr
     hours, wanted = gpu_hours(of), confirmation(study, of)
     if hours <= threshold or confirmed.strip() == wanted:
         return
-    said = f"and {confirmed.strip()!r} confirms another; " if confirmed.strip() else ""
+    other = f", and {confirmed.strip()!r} confirms another" if confirmed.strip() else ""
     raise UserError(
-        f"study {study.name} takes about {hours:,.0f} GPU hours, more than {threshold:,.0f}, {said}"
-        f"to run it all the same, start it anew with confirm: {wanted}"
+        f"study {study.name} takes about {hours:,.0f} GPU hours, more than {threshold:,.0f}{other}; to run it all the "
+        f"same, start it anew with confirm: {wanted}"
     )
 
 

@@ -118,9 +118,9 @@ def test_what_is_expensive_is_confirmed_for_this_very_study_or_refused(tmp_path:
     study = parse_study(overridden(shipped_study("paper-3"), SHARDS), "paper-3")
     wanted = confirmation(study, costs(study, cluster))
     assert gpu_hours(costs(study, cluster)) > 10_000
-    with pytest.raises(UserError, match=f"takes about 10,774 GPU hours, more than 100, .*confirm: {wanted}$"):
+    with pytest.raises(UserError, match=f"takes about 10,774 GPU hours, more than 100; .*confirm: {wanted}$"):
         started("")
-    with pytest.raises(UserError, match=f"'{wanted}' confirms another"):
+    with pytest.raises(UserError, match=f"and '{wanted}' confirms another; to run"):
         started(wanted, **{"pretrain.isotoken.seeds": [0, 1]})
 
 
