@@ -11,7 +11,7 @@ CLUSTER ?= cluster.yaml
 # Tests start hundreds of Pythons: bytecode is kept, even where the environment says otherwise.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test coverage quick lint benchmark pipelines constraints clean
+.PHONY: help demo test coverage quick lint benchmark pipelines constraints images clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list.
@@ -46,6 +46,9 @@ pipelines: $(READY) ## Compile the pipelines of a cluster (CLUSTER=cluster.yaml)
 
 constraints: $(READY) ## Write constraints.txt anew from the environment as it stands.
 	@$(BIN)/pip freeze --exclude-editable | sed -E 's/\+cpu$$//' > constraints.txt
+
+images: ## Build the container images that need no GPU, by podman or docker (see images/README.md).
+	@images/build.sh cpu sandbox
 
 clean: ## Remove the environment (the studies in runs/ stay).
 	rm -rf $(VENV)
