@@ -7,10 +7,11 @@ EXTRAS := kfp,tracking,report,agents,fast,bo,data,dev
 # Tests of one file share what they make; a third process works while others wait for processes that they have begun.
 SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 STUDY ?= pipelines/compose/laptop.yaml
+CLUSTER ?= cluster.yaml
 # Tests start hundreds of Pythons: bytecode is kept, even where the environment says otherwise.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test coverage quick lint benchmark constraints clean
+.PHONY: help demo test coverage quick lint benchmark pipelines constraints clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list.
@@ -37,6 +38,11 @@ lint: $(READY) ## Ruff, mypy (strict) and import-linter.
 benchmark: $(READY) ## Time the hot paths against plain implementations.
 	@for file in tests/benchmarks/bench_*.py; do name=$$(basename $$file .py); echo "== $$name"; \
 	    $(BIN)/python -m tests.benchmarks.$$name || exit 1; done
+
+pipelines: $(READY) ## Compile the pipelines of a cluster (CLUSTER=cluster.yaml) into the chart that makes them there.
+	@mkdir -p charts/aira/files/pipelines
+	@for name in smoke compose search scale; do $(BIN)/python -m pipelines.$$name compile --cluster $(CLUSTER) \
+	    --kubernetes --output charts/aira/files/pipelines/$$name.yaml || exit 1; done
 
 constraints: $(READY) ## Write constraints.txt anew from the environment as it stands.
 	@$(BIN)/pip freeze --exclude-editable | sed -E 's/\+cpu$$//' > constraints.txt

@@ -6,6 +6,9 @@ give other last digits, and a training that amplifies them another score.
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
 from itertools import takewhile
@@ -18,6 +21,7 @@ from aira_lib.foreign import in_a_line
 
 DEVICE_VARIABLE = "AIRA_DEVICE"
 KERNELS_VARIABLE = "AIRA_KERNELS"
+GPUS_VARIABLE = "AIRA_GPUS"
 DeviceKind = Literal["cpu", "cuda"]
 Kernels = Literal["torch", "fused", "fla", "mamba-ssm"]
 """Of layers: PyTorch's own; the fused CPU kernels; on CUDA the scan of fla-core, or of mamba-ssm."""
@@ -61,6 +65,8 @@ def ready_device() -> str:
 
 def device_kind() -> DeviceKind:
     """The kind of `device`."""
+    if assumed := _assumed.get():
+        return assumed[0]
     return "cpu" if device() == "cpu" else "cuda"
 
 
@@ -71,6 +77,8 @@ def plain_kernels() -> bool:
 
 def kernels(kind: DeviceKind) -> Kernels:
     """Which kernels compute the slow parts of models on a kind of device; AIRA_KERNELS=plain asks for PyTorch's own."""
+    if assumed := _assumed.get():
+        return assumed[1]
     if plain_kernels():
         return "torch"
     if kind == "cpu":
@@ -83,6 +91,25 @@ CUDA_SCANS: dict[Literal["fla", "mamba-ssm"], str] = {
     "mamba-ssm": "mamba_ssm.ops.triton.ssd_combined:mamba_chunk_scan_combined",
 }
 """What computes the scan of Mamba-2 on CUDA, the preferred first: the function that is imported for it."""
+
+
+CUDA_KERNELS: tuple[Kernels, ...] = (*CUDA_SCANS, "torch")
+"""Those that there may be on CUDA."""
+
+_assumed: ContextVar[tuple[DeviceKind, Kernels] | None] = ContextVar("assumed", default=None)
+
+
+@contextmanager
+def assuming(kind: DeviceKind, with_kernels: Kernels) -> Iterator[None]:
+    """Within, `device_kind` and `kernels` answer as another machine does, for keys of what that has made.
+
+    Nothing may be computed within.
+    """
+    before = _assumed.set((kind, with_kernels))
+    try:
+        yield
+    finally:
+        _assumed.reset(before)
 
 
 class ImportProblem(NamedTuple):
@@ -135,6 +162,40 @@ def gpus() -> tuple[str, ...]:
     if named is not None:
         return tuple(takewhile(lambda name: name not in ("", "-1"), map(str.strip, named.split(","))))
     return tuple(str(number) for number in range(len([*Path("/dev").glob("nvidia[0-9]*")])))
+
+
+def check_promised_gpus() -> None:
+    """Refuse to work where fewer GPUs are to be seen than were promised (AIRA_GPUS): a stage would run on the CPU.
+
+    PyTorch is imported where any were.
+
+    Raises:
+        UserError: the variable is no number, or there are fewer.
+    """
+    said = os.environ.get(GPUS_VARIABLE, "")
+    if not re.fullmatch(r"[0-9]{0,4}", said):
+        raise UserError(f"{GPUS_VARIABLE}={said!r}: GPUs that a stage was given are a whole number")
+    promised = int(said or 0)
+    if not promised:
+        return
+    import torch
+
+    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if seen < promised:
+        asked = f"{promised} GPU{'s' * (promised > 1)} ({GPUS_VARIABLE}={promised})"
+        why = _why_no_cuda() if not seen else "look at the limits of its pod, and at CUDA_VISIBLE_DEVICES"
+        raise UserError(f"this stage asked for {asked}, and PyTorch sees {seen or 'none'}: {why}")
+
+
+def _why_no_cuda() -> str:
+    """What is wrong where there should be a GPU and PyTorch finds none, and how to mend it."""
+    import torch
+
+    if torch.version.cuda is None:
+        return "this PyTorch is built without CUDA; run the stage in the image for training"
+    if not gpus():
+        return "its node shows it no device; look at the limits of its pod, and at the node's device plugin"
+    return f"devices are there, so look at the node's driver: it has to fit CUDA {torch.version.cuda}"
 
 
 @cache

@@ -8,6 +8,7 @@ Every setting can come from the environment, which is how a launcher hands them 
     AIRA_PROGRESS         folder for progress files                                (default: none)
     AIRA_THREADS          threads a stage may use                                  (default: 1)
     AIRA_DEVICE           cpu, cuda or cuda:N: of the proxy, pretraining, evaluation (default: cuda where there is one)
+    AIRA_GPUS             GPUs that a launcher has promised: fewer, and the stage refuses to begin
     AIRA_TASK_DATA        folder of raw data sets that AIRS-Bench task folders read (default: an empty one)
                           (what lies there is in the keys of their searches: set it alike to find them again)
     AIRA_TRUST_AGENTS     1: agents' code may run without isolation beside secrets (default: it is refused)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from aira_lib.records import StandIn
+from aira_lib.records import FileEntry, StandIn
 
 
 class MetricLog(Protocol):
@@ -36,6 +36,12 @@ class Work:
     stand_ins: list[StandIn] = field(default_factory=list)
     evaluations: str | None = None
     """URI of the store of evaluations (see `aira_lib.evaluations`); None: there is none."""
+
+    shared: str | None = None
+    """URI of a folder of the store in which other machines may write for the record; None: there is none."""
+
+    adopt: Callable[[FileEntry], None] = lambda entry: None
+    """Has a file of that folder in the record without a copy in `path`."""
 
     study: str = ""
     """Name of the study, for whoever looks at what runs; no result depends on it."""

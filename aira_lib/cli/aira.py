@@ -1,12 +1,13 @@
 """The command line: arguments in, one clear line out. What it starts lives elsewhere and is imported late."""
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from aira_lib import __version__
-from aira_lib.cli import data, designs, jobs, models, proxy, run, search, stages, store, tasks
+from aira_lib.cli import data, designs, jobs, models, proxy, run, runs, search, stages, store, tasks
 from aira_lib.errors import UserError, from_os_error
 
 app = typer.Typer(
@@ -19,13 +20,14 @@ app = typer.Typer(
     "A study is one YAML file; its records lie in runs/ and nothing in them is ever computed twice.",
 )
 
-for part in (run.app, search.app, stages.app, designs.app):
+for part in (run.app, runs.app, search.app, stages.app, designs.app):
     app.add_typer(part)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(models.models_app, name="models")
 app.add_typer(proxy.app, name="proxy")
 app.add_typer(store.app, name="store")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(runs.runs_app, name="runs")
 app.add_typer(data.app, name="data")
 
 
@@ -81,8 +83,26 @@ def _options(
 
 
 @app.command()
-def doctor() -> None:
-    """Say what is installed, which fast paths this machine has, what is missing and how to get it."""
+def doctor(
+    cluster: Annotated[bool, typer.Option("--cluster", help="Look at a Kubernetes cluster instead.")] = False,
+    file: Annotated[
+        Path | None, typer.Argument(help="With --cluster: what it is (docs/install.md); default: AIRA_CLUSTER.")
+    ] = None,
+) -> None:
+    """Say what is installed, which fast paths this machine has, what is missing and how to get it.
+
+    With --cluster: what the cluster that KUBECONFIG names, or that this pod runs in, lacks for a study, and what to do.
+    """
+    if cluster or file:
+        from aira_lib.cluster.reading import cluster_here, load_cluster
+        from aira_lib.remote.doctor.examine import examine as examine_cluster
+
+        if not cluster:
+            raise UserError(f"{file}: name it behind --cluster to look at that cluster, or leave it away")
+        there = load_cluster(file) if file else cluster_here()
+        if there is None:
+            raise UserError("no cluster is named; give its file (docs/install.md), or set AIRA_CLUSTER to it")
+        raise typer.Exit(examine_cluster(there))
     from aira_lib.cli.doctor import examine
 
     raise typer.Exit(examine())

@@ -45,20 +45,24 @@ def run(
 
 @app.command(name="compile")
 def compile_pipeline(
-    study: StudyFile,
     cluster: ClusterFile,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The YAML file to write.")] = Path("aira-compose.yaml"),
+    study: Annotated[
+        Path | None, typer.Argument(metavar="[STUDY]", help="A study that it runs; none: one is chosen in the form.")
+    ] = None,
+    pipeline: Annotated[str, typer.Option(help="compose: all of a study; or search, scale, smoke.")] = "compose",
+    output: Annotated[Path, typer.Option("--output", "-o", help="The YAML file to write.")] = Path("aira.yaml"),
     parallelism: Annotated[
-        int, typer.Option(min=1, max=MOST_AT_ONCE, help="Searches or pretraining points at once.")
-    ] = 8,
+        int,
+        typer.Option(min=1, max=MOST_AT_ONCE, help="Searches or pretraining points at once; the form may change it."),
+    ] = 40,
     kubernetes: Annotated[
         bool, typer.Option("--kubernetes", help="Write Pipeline and PipelineVersion objects, for GitOps.")
     ] = False,
 ) -> None:
-    """Compile the pipeline for a Kubeflow cluster: upload the YAML in the Kubeflow UI, or keep it in git.
+    """Compile a pipeline for a Kubeflow cluster: upload the YAML in the Kubeflow UI, or keep it in git.
 
     What the cluster is, its images, store, sizes of pods and names of secrets, stands in a file (docs/install.md).
     """
     from aira_lib.remote.compiling import compile_study
 
-    compile_study(study_of(study), cluster, output, parallelism, kubernetes)
+    compile_study(study_of(study) if study else None, cluster, output, pipeline, parallelism, kubernetes)

@@ -60,11 +60,12 @@ def report(
     open_report: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
     """See the row of the stage."""
-    from aira_lib.local.session import link_searches, report_page, show_page
+    from aira_lib.local.session import link_searches, report_page, report_record, show_page
 
     _make("report", study, None, store)
-    link_searches(study_of(study), settings_of(store))
-    show_page(report_page(study_of(study), settings_of(store)), open_report)
+    record = report_record(study_of(study), settings_of(store))
+    link_searches(study_of(study), record)
+    show_page(report_page(record, settings_of(store)), open_report)
 
 
 def _command(stage: Stage) -> Callable[..., None]:

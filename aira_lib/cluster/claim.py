@@ -2,7 +2,8 @@
 
 A Lease is created by one process, however many try. Its holder renews it before each step that counts; whoever waits
 takes it over once it has not changed for as long as it was granted, by its own clock: clocks of two machines are never
-compared. A claim is let go of, not deleted: that would take one right more, and a Lease is small.
+compared. A claim is let go of, not deleted: what was done stays written on it, also when the thing that was made is
+gone; and a Lease is small.
 """
 
 import os
@@ -17,6 +18,9 @@ from aira_lib.cluster.api import Kubernetes
 from aira_lib.cluster.kinds import LEASES, Object
 from aira_lib.cluster.refusals import Refused, Unreachable
 from aira_lib.errors import UserError
+
+DONE = "aira/done"
+"""An annotation: what was done, once and for all."""
 
 SECONDS = 120
 """For which a claim is granted: longer than the longest request of its holder."""
@@ -34,6 +38,11 @@ class Claim:
         self._kubernetes = kubernetes
         self._holder = f"{platform.node()}-{os.getpid()}-{uuid4().hex[:8]}"
         self._lease: Object = {}
+
+    @property
+    def done(self) -> str | None:
+        """What was done under it; None: nothing yet."""
+        return _done(self._lease)
 
     def look(self) -> Object | None:
         """The Lease as it is, whoever holds it."""
@@ -65,6 +74,12 @@ class Claim:
         spec = self._lease["spec"]
         if not self._replaced(self._lease, self._spec(spec["acquireTime"], spec["leaseTransitions"])):
             raise NotClaimed(f"lease {self.name}: another process took it over; start the same command again")
+
+    def note(self, done: str) -> None:
+        """Write on it what was done; it is sent as it is let go of."""
+        metadata = self._lease["metadata"]
+        annotations = {**(metadata.get("annotations") or {}), DONE: done}
+        self._lease = {**self._lease, "metadata": {**metadata, "annotations": annotations}}
 
     def let_go(self) -> None:
         """Let others have it at once; where that cannot be said, they wait until it is silent for too long."""
@@ -98,6 +113,22 @@ class Claim:
             "renewTime": _now(),
             "leaseTransitions": transitions,
         }
+
+
+def done_before(kubernetes: Kubernetes, name: str) -> str | None:
+    """What was done under the claim of a name; None: nothing, as far as is written."""
+    return _done(kubernetes.get(LEASES, name) or {})
+
+
+def note_done(kubernetes: Kubernetes, name: str, done: str) -> None:
+    """Write what was done where its holder died before it could; where another holds it now, it is left to that one."""
+    claim = Claim(kubernetes, name, SECONDS)
+    lease = claim.look()
+    if _done(lease or {}) or (lease and "holderIdentity" in lease["spec"]):
+        return
+    if claim.create() if lease is None else claim.take_over(lease):
+        claim.note(done)
+        claim.let_go()
 
 
 @contextmanager
@@ -151,6 +182,11 @@ def _taken(claim: Claim, done: Callable[[], bool], pause: float) -> bool:
         if now - begun > 2 * claim.seconds:
             raise NotClaimed(f"lease {claim.name}: others hold it; start the same command again later")
         time.sleep(pause)
+
+
+def _done(lease: Object) -> str | None:
+    found: str | None = (lease.get("metadata", {}).get("annotations") or {}).get(DONE)
+    return found
 
 
 def _now() -> str:

@@ -88,14 +88,14 @@ def _image(stage: str, gpus: int) -> ImageName:
 
 
 def _secrets(stage: str, cluster: Cluster) -> tuple[SecretReference, ...]:
-    """The store's for all, MLflow's for those that log; keys of models for searches alone."""
-    wanted = [cluster.s3, cluster.mlflow if stage != "waiter" else None, cluster.models if stage == _SEARCH else None]
+    """The store's and MLflow's for all; keys of models for searches alone."""
+    wanted = [cluster.s3, cluster.mlflow, cluster.models if stage == _SEARCH else None]
     return tuple(each for each in wanted if each)
 
 
 def _variables(stage: str, cores: float, ranks: int, gpus: int, cluster: Cluster) -> dict[str, str]:
     threads = str(max(1, math.floor(cores / ranks)))
-    tracked = {"MLFLOW_TRACKING_URI": cluster.tracking.uri} if cluster.tracking.uri and stage != "waiter" else {}
+    tracked = {"MLFLOW_TRACKING_URI": cluster.tracking.uri} if cluster.tracking.uri else {}
     return {
         **cluster.environment,
         **tracked,

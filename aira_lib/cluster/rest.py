@@ -5,6 +5,7 @@ second time would do (see `aira_lib.cluster.runs`). urllib3 comes with boto3, so
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,12 @@ RETRY = 75
 """Exit code where nothing is to be mended, and the same command may get on when it is started again."""
 
 _BUSY = (429, 500, 502, 503, 504)
-_READS = 6  # after waits of 0, 1, 2, 4, 8 and 16 s
+READS = 6
+"""How often reading is tried again."""
+
+BACKOFF = 0.5
+"""Seconds of the pauses between repeated reads: 0, then twice as many, and each twice as long as the one before."""
+
 _SECONDS = 60.0  # of one request: the server compiles a pipeline and makes its Workflow in it
 
 
@@ -54,11 +60,11 @@ class Rest:
         address: such as http://ml-pipeline.kubeflow.svc.cluster.local:8888.
         token: File with a bearer token, read for each request since it is exchanged now and then; one that does not
             exist is not sent.
-        seconds: Before an answer is taken for lost.
+        reads: How often reading is tried again.
     """
 
-    def __init__(self, address: str, token: Path, seconds: float = _SECONDS) -> None:
-        self._address, self._token, self._seconds = address.rstrip("/"), token, seconds
+    def __init__(self, address: str, token: Path, reads: int = READS) -> None:
+        self._address, self._token, self._reads = address.rstrip("/"), token, reads
 
     def read(self, path: str, query: Mapping[str, str] = {}) -> Any:
         """What a GET gives, as plain data; None: there is no such thing.
@@ -69,7 +75,7 @@ class Rest:
         """
         import urllib3
 
-        repeat = urllib3.Retry(_READS, status_forcelist=_BUSY, backoff_factor=0.5, raise_on_status=False)
+        repeat = urllib3.Retry(self._reads, status_forcelist=_BUSY, backoff_factor=BACKOFF, raise_on_status=False)
         status, answer = self._send("GET", path + (f"?{urlencode(query)}" if query else ""), None, repeat)
         return None if status == 404 else self._read(status, answer, f"GET {path}")
 
@@ -88,7 +94,8 @@ class Rest:
     def _pool(self) -> "urllib3.PoolManager":
         import urllib3
 
-        return urllib3.PoolManager(timeout=urllib3.Timeout(connect=10.0, read=self._seconds))
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # not a line for each read that is repeated
+        return urllib3.PoolManager(timeout=urllib3.Timeout(connect=10.0, read=_SECONDS))
 
     def _send(
         self, method: Literal["GET", "POST"], path: str, body: bytes | None, repeat: "urllib3.Retry | Literal[False]"

@@ -71,12 +71,15 @@ PODS = (
 )
 """To see what became of pods."""
 
-_FINDING = Rule(KUBEFLOW, ("pipelines", "experiments"), ("get", "list"))
+_FINDING = (
+    Rule(KUBEFLOW, ("pipelines",), ("get", "list")),
+    Rule(KUBEFLOW, ("experiments",), ("create", "get", "list")),  # the runs' experiment is made with the first run
+)
 
 SUBMITTING = (
     Rule("coordination.k8s.io", ("leases",), ("create", "get", "update")),
-    Rule(KUBEFLOW, ("runs",), ("create", "get", "list")),
-    _FINDING,
+    Rule(KUBEFLOW, ("runs",), ("create", "get", "list", "terminate")),
+    *_FINDING,
     Rule("argoproj.io", ("workflows",), ("list",)),
 )
 """To start a run once, whoever else starts it."""
@@ -89,7 +92,7 @@ RUNNING = (
     Rule("argoproj.io", ("workflows",), ("get", "list")),
     *PODS,
     Rule(KUBEFLOW, ("runs",), ("create", "get", "list", "terminate")),
-    _FINDING,
+    *_FINDING,
 )
 """To run tasks that start further runs and wait for them."""
 

@@ -21,6 +21,9 @@ State = Literal[
 ENDED: tuple[State, ...] = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 """States that do not change any more, unless somebody retries the run."""
 
+PART = "Started by run "
+"""Begins the description of a run that another one started for some of its units."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -57,6 +60,7 @@ class Run:
         version: Ids of pipeline and version; None: it was given a pipeline of its own.
         experiment_id: Of which it is.
         service_account: Under which its tasks run.
+        description: For people.
     """
 
     id: str
@@ -70,11 +74,17 @@ class Run:
     version: tuple[str, str] | None = None
     experiment_id: str = ""
     service_account: str = ""
+    description: str = ""
 
     @property
     def ended(self) -> bool:
         """Whether it will not change any more, unless somebody retries it."""
         return self.state in ENDED
+
+    @property
+    def is_part(self) -> bool:
+        """Whether another run started it for some of its units."""
+        return self.description.startswith(PART)
 
     @property
     def succeeded(self) -> bool:
@@ -145,6 +155,7 @@ def read_run(found: Mapping[str, Any]) -> Run:
         version=(reference["pipeline_id"], reference.get("pipeline_version_id", "")) if reference else None,
         experiment_id=str(found.get("experiment_id") or ""),
         service_account=str(found.get("service_account") or ""),
+        description=str(found.get("description") or ""),
     )
 
 

@@ -9,19 +9,28 @@ sending again blindly. What may be created by several processes at once is claim
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from aira_lib.cluster.rest import KubeflowError, Rest, Unanswered
+from aira_lib.cluster.kinds import WORKFLOWS
+from aira_lib.cluster.rest import READS, KubeflowError, Rest, Unanswered
 from aira_lib.cluster.run import NewRun, Run, Version, read_run
 from aira_lib.cluster.section import Cluster
 from aira_lib.errors import UserError
 
+if TYPE_CHECKING:
+    from aira_lib.cluster.api import Kubernetes
+
 _API = "/apis/v2beta1"
-_PAGE = 100
+_PAGE, _ALL = 100, 1_000_000
 _SETTLING = (0.2, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between looks for what a lost answer may have made
 _ATTEMPTS = 3
+
+RUN_LABEL = "pipeline/runid"
+"""Of a run's Workflow and its pods."""
 
 Workflows = Callable[[str], Sequence[str]]
 """Names of the Workflows of a run id."""
@@ -34,14 +43,19 @@ class RunsApi:
         cluster: Where its API is, and the namespace of the runs.
         workflows: Finds a run's Workflows; None: the Kubernetes API is asked.
         pause: Waits so many seconds.
+        reads: How often reading is tried again.
     """
 
     def __init__(
-        self, cluster: Cluster, workflows: Workflows | None = None, pause: Callable[[float], None] = time.sleep
+        self,
+        cluster: Cluster,
+        workflows: Workflows | None = None,
+        pause: Callable[[float], None] = time.sleep,
+        reads: int = READS,
     ) -> None:
         kubeflow = cluster.kubeflow
         self._namespace, self._pause = kubeflow.namespace, pause
-        self._rest = Rest(kubeflow.api, Path(kubeflow.token))
+        self._rest = Rest(kubeflow.api, Path(kubeflow.token), reads)
         self._workflows = workflows or _by_kubernetes(kubeflow.namespace)
 
     def get(self, run_id: str) -> Run | None:
@@ -49,12 +63,22 @@ class RunsApi:
         found = self._rest.read(f"{_API}/runs/{quote(run_id, safe='')}")
         return None if found is None else read_run(found)
 
-    def list(self, *, name: str | None = None, experiment_id: str | None = None, most: int = 100) -> list[Run]:
-        """Runs, newest first: of a display name, of an experiment, or all of the namespace."""
+    def list(
+        self, *, name: str | None = None, experiment_id: str | None = None, most: int = 100, parts: bool = True
+    ) -> list[Run]:
+        """Runs, newest first.
+
+        Args:
+            name: their display name; None: any.
+            experiment_id: of their experiment; None: any of the namespace.
+            most: how many at most.
+            parts: whether runs count that another run started for some of its units.
+        """
         query = {"namespace": self._namespace, "sort_by": "created_at desc"}
         query |= {"experiment_id": experiment_id} if experiment_id else {}
         query |= {"filter": _equals("display_name", name)} if name is not None else {}
-        return [read_run(each) for each in self._pages("runs", "runs", query, most)]
+        runs = (read_run(each) for each in self._pages("runs", "runs", query, most if parts else _ALL))
+        return list(islice((run for run in runs if parts or not run.is_part), most))
 
     def terminate(self, run_id: str) -> None:
         """End a run; one that has ended stays as it is.
@@ -103,19 +127,25 @@ class RunsApi:
         version = pipeline and self._rest.read(f"{path}/versions/{quote(version_id, safe='')}")
         return (str(pipeline["name"]), str(version["name"])) if version else None
 
+    def find_experiment(self, name: str) -> str | None:
+        """The id of an experiment of this name; None: there is none."""
+        query = {"namespace": self._namespace, "filter": _equals("display_name", name)}
+        found = next(self._pages("experiments", "experiments", query, 1), None)
+        return None if found is None else str(found["experiment_id"])
+
     def experiment(self, name: str) -> str:
         """The id of an experiment of this name; it is made where there is none.
 
         Raises:
             KubeflowError: there is none, and this service account may not make one.
         """
-        if (found := self._experiment(name)) is not None:
+        if (found := self.find_experiment(name)) is not None:
             return found
         try:
             made = self._rest.write(f"{_API}/experiments", {"display_name": name, "namespace": self._namespace})
             return str(made["experiment_id"])
         except (KubeflowError, Unanswered) as error:
-            if (found := self._experiment(name)) is not None:  # another made it meanwhile, or the answer was lost
+            if (found := self.find_experiment(name)) is not None:  # another made it meanwhile, or the answer was lost
                 return found
             if getattr(error, "status", None) == 403:
                 raise KubeflowError(
@@ -155,14 +185,19 @@ class RunsApi:
             f"page shows it; `kubectl -n {self._namespace} delete workflow {names[0]}`, then submit again"
         )
 
-    def create(self, run: NewRun) -> Run:
+    def create(self, run: NewRun, before: Callable[[], None] = lambda: None) -> Run:
         """Start a run that was looked for and is not there (see `ensure`).
+
+        Args:
+            run: what is sent.
+            before: called before each time that it is sent.
 
         Raises:
             KubeflowError: it is refused.
             Unanswered: nobody knows whether it was made; `ensure` may tell later.
         """
         for attempt in range(1, _ATTEMPTS + 1):
+            before()
             try:
                 return read_run(self._rest.write(f"{_API}/runs", run.body()))
             except Unanswered as error:
@@ -194,11 +229,6 @@ class RunsApi:
                 continue
         return self.started(run_id)
 
-    def _experiment(self, name: str) -> str | None:
-        query = {"namespace": self._namespace, "filter": _equals("display_name", name)}
-        found = next(self._pages("experiments", "experiments", query, 1), None)
-        return None if found is None else str(found["experiment_id"])
-
     def _pages(self, path: str, key: str, query: dict[str, str], most: int) -> Iterator[dict[str, Any]]:
         """Up to `most` entries of a list that the server gives by pages."""
         token, left = "", most
@@ -212,11 +242,14 @@ class RunsApi:
 
 
 def _by_kubernetes(namespace: str) -> Workflows:
-    def names(run_id: str) -> Sequence[str]:
+    @cache
+    def kubernetes() -> "Kubernetes":
         from aira_lib.cluster.api import connect
-        from aira_lib.cluster.kinds import WORKFLOWS
 
-        found = connect(namespace).find(WORKFLOWS, f"pipeline/runid={run_id}")
+        return connect(namespace)
+
+    def names(run_id: str) -> Sequence[str]:
+        found = kubernetes().find(WORKFLOWS, f"{RUN_LABEL}={run_id}")
         return [each["metadata"]["name"] for each in found]
 
     return names

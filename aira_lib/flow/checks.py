@@ -170,6 +170,8 @@ def _check_resources(study: Study) -> None:
             stage = STAGES.named(name)
         except UserError as error:
             raise UserError(f"resources: {error}") from None
+        if section.min_success != Resources.model_fields["min_success"].default and stage.per == "study":
+            raise UserError(f"resources.{name}.min_success: {name} has one unit, and nothing goes on without it")
         if section.by_scale and stage.per != "point":
             raise UserError(f"resources.{name}.by_scale: a unit of {name} has no scale; name its resources without one")
         for scale in (None, *section.by_scale):

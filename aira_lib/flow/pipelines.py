@@ -11,6 +11,9 @@ from aira_lib.errors import MissingDependency
 
 GROUP = "aira.pipelines"
 COMPOSE = "compose"
+UNITS = "units"
+BESIDE = ("search", "scale", "smoke", UNITS)
+"""Pipelines in the package of compose."""
 
 
 def pipeline_command(name: str = COMPOSE) -> list[str]:
@@ -19,7 +22,18 @@ def pipeline_command(name: str = COMPOSE) -> list[str]:
     Raises:
         MissingDependency: no installed package offers it.
     """
-    found = [point.value for point in entry_points(group=GROUP, name=name)]
-    if not found:
+    return [sys.executable, "-m", pipeline_module(name)]
+
+
+def pipeline_module(name: str = COMPOSE) -> str:
+    """The module that a pipeline is; those that come with AIRA lie beside compose.
+
+    Raises:
+        MissingDependency: no installed package offers it.
+    """
+    offered = {point.name: point.value for point in entry_points(group=GROUP)}
+    if name in offered:
+        return offered[name]
+    if name not in BESIDE or COMPOSE not in offered:
         raise MissingDependency(f"the pipeline {name!r}", "kfp")
-    return [sys.executable, "-m", found[0]]
+    return f"{offered[COMPOSE].rpartition('.')[0]}.{name}"

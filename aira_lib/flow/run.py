@@ -17,11 +17,14 @@ from aira_lib.records import PAGE, Manifest, StandIn
 from aira_lib.settings import Settings
 from aira_lib.store import Attempt, Holder, LostClaim, RecordFolder, open_store
 from aira_lib.study import Study, digest, flat
-from aira_lib.track.follow import RUN_NAME_TAG, RUN_TAG, followed
+from aira_lib.track.follow import RUN_NAME_TAG, RUN_TAG, followed, tell_study
 from aira_lib.track.log import TrackLog
 from aira_lib.track.mlflow_runs import DIGEST_TAG
 from aira_lib.track.progress import ProgressFile
 from aira_lib.work import Work
+
+_LAST = "report"
+"""The stage with which a study ends."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def run_stage(
         progress.fail(f"{type(error).__name__}: {error}", mendable=False)
         raise
     progress.finish("done" if made else "reused")
+    if not made and unit.stage == _LAST:  # whoever began the study anew said that it runs
+        tell_study(settings.tracking, study.name, digest(study), "finished", flat(study))
     return Made(folder.uri, reused=not made, note=progress.note if made else "")
 
 
@@ -135,6 +140,11 @@ def fetch(uri: str, settings: Settings, unread: Sequence[str] = ()) -> Input:
     return Input(manifest, folder.fetch(settings.scratch, unread=unread))
 
 
+def stage_of(uri: str) -> str:
+    """The stage whose record lies at a URI; nothing is read."""
+    return uri.rpartition("/")[0].rpartition("/")[2]
+
+
 def keys_of(records: Sequence[str], settings: Settings) -> list[str]:
     """Keys of finished records, as their manifests say.
 
@@ -144,11 +154,20 @@ def keys_of(records: Sequence[str], settings: Settings) -> list[str]:
     return [_finished(uri, settings)[1].key for uri in records]
 
 
-def _finished(uri: str, settings: Settings) -> tuple[RecordFolder, Manifest]:
+def record_at(uri: str, settings: Settings) -> RecordFolder:
+    """The record at a URI, finished or not.
+
+    Raises:
+        UserError: it is not in the store.
+    """
     store = open_store(settings.store)
     if not uri.startswith(f"{store.uri}/"):
         raise UserError(f"record {uri} is not in the store {store.uri}; name its store with --store")
-    folder = RecordFolder(store, uri[len(store.uri) + 1 :])
+    return RecordFolder(store, uri[len(store.uri) + 1 :])
+
+
+def _finished(uri: str, settings: Settings) -> tuple[RecordFolder, Manifest]:
+    folder = record_at(uri, settings)
     manifest = folder.manifest()
     if manifest is None:
         raise UserError(f"{uri} is not a finished record; run the stage before this one first")
@@ -163,12 +182,12 @@ def _make(
     log = TrackLog(path / "track.jsonl")
     shared, name = settings.shared_evaluations, study.name
     work = Work(path, log, attempt.push, progress.update, settings.threads, evaluations=shared, study=name)
+    work.shared, work.adopt = attempt.shared, attempt.adopt
     for entry in (entry for record in inputs for entry in record.manifest.stand_ins):
         work.stand_in(**entry.model_dump())
     log.tags(_tags(study, unit))
     log.status("running")
-    last = unit.stage == "report"
-    with followed(settings.tracking, study.name, digest(study), log.path, last, flat(study)):
+    with followed(settings.tracking, study.name, digest(study), log.path, unit.stage == _LAST, flat(study)):
         STAGES.named(unit.stage).make(study, unit, inputs, work)
         log.status("finished")
     attempt.commit(_manifest(study, unit, work.stand_ins, time.monotonic() - started))

@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from aira_lib.registry import Registry
 
 if TYPE_CHECKING:
-    from aira_lib.records import Manifest, PretrainPoint
+    from aira_lib.records import Failure, Manifest, PretrainPoint
     from aira_lib.study import AgentSection, Study
     from aira_lib.work import Work
 
 Per = Literal["search", "study", "point"]
 ALL = "*"
 """In `Stage.reads`: the records of all other stages."""
+
+STUDIES, LISTS, OUTCOMES = "studies", "lists", "outcomes"
+"""Folders beside those of the stages, in that of a study."""
+
+ALONE = "all"
+"""Name of the one unit of a stage that has one."""
 
 POINTS = "extrapolate"
 """The stage whose record says which pretraining points there are."""
@@ -38,6 +44,7 @@ class Unit:
         agent: Of a search.
         seed: Of a search.
         point: Of a pretraining point.
+        failures: Of a stage that reads all others: of the study's units that left no record.
     """
 
     stage: str
@@ -47,6 +54,7 @@ class Unit:
     agent: "AgentSection | None" = None
     seed: int = 0
     point: "PretrainPoint | None" = None
+    failures: "tuple[Failure, ...]" = ()
 
     @property
     def key(self) -> str:
@@ -96,8 +104,9 @@ class Stage:
         make: Makes the files of a unit's record in a workplace.
         estimate: What all its units will take.
         component: Importable name ``module:function`` of its Kubeflow component. It takes ``study``, ``store``, then
-            ``unit`` (per search) or ``point``, and what the stages that are read leave. Not in the module of the row:
-            that is imported within components, too, where Kubeflow lets none be defined.
+            ``unit`` (per search) or ``point``, what the stages that are read leave, and ``run``. A stage with one unit
+            finds what others leave a search, or a point, in one list each: ``searches``, ``points``. Not in the module
+            of the row: that is imported within components, too, where Kubeflow lets none be defined.
         run: The stage whose tracking run its log goes to: itself, another one per point, or "" the study's.
         unread: Patterns of files of its inputs that it does not read: they are not fetched.
         goes_on_from: Of a stage per point: another point whose record of this very stage a point's unit goes on from.
@@ -129,8 +138,10 @@ def add_stage(stage: Stage) -> Stage:
     """Add a stage; from then on command line, pipelines and report know it.
 
     Raises:
-        ValueError: its name is taken.
+        ValueError: its name is taken, or that of another folder of a study.
     """
+    if stage.name in (STUDIES, LISTS, OUTCOMES):
+        raise ValueError(f"stage {stage.name!r}: a folder of that name has other contents; choose another name")
     return STAGES.add(stage.name, stage)
 
 

@@ -1,6 +1,7 @@
 """The stages of AIRA, a row each: what determines a record, how its inputs reach the stage, what it will take."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aira_lib.flow import estimates
@@ -196,7 +197,9 @@ def _of_report(study: "Study", unit: Unit) -> dict[str, Any]:
     from aira_lib.identity import package_digest
     from aira_lib.study import changed
 
-    return {"study": changed(study, exclude={"resources"}), "code": package_digest("report")}
+    failed = [[each.stage, each.unit, each.reason] for each in unit.failures]
+    known = {"study": changed(study, exclude={"resources"}), "code": package_digest("report")}
+    return {**known, "failed": failed} if failed else known
 
 
 def _report(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
@@ -209,7 +212,7 @@ def _report(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> No
     inputs = sorted(inputs, key=lambda record: order.index(record.manifest.stage))
     records = [(record.manifest, record.path) for record in inputs]
     gathered = gather(study, records, points_in(study, inputs), work.stand_ins, versions(), _further(inputs))
-    report(study, gathered, work)
+    report(study, replace(gathered, failures=unit.failures), work)
 
 
 def _further(inputs: Sequence[Input]) -> dict[str, list[dict[str, Any]]]:

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from aira_lib.errors import UserError, nearest
 from aira_lib.flow.checks import check_sections, need_designs
-from aira_lib.flow.stage import POINTS, STAGES, Input, Stage, Unit, stages_read
-from aira_lib.records import PretrainPoint, ScaledDesign, read_rows
+from aira_lib.flow.stage import ALONE, POINTS, STAGES, Input, Stage, Unit, stages_read
+from aira_lib.records import Failure, PretrainPoint, ScaledDesign, read_rows
 from aira_lib.study import Study
 
 T = TypeVar("T")
@@ -24,7 +24,13 @@ Points = Sequence[PretrainPoint]
 # --- units ------------------------------------------------------------------------------------------------------------
 
 
-def units_of(stage: str, study: Study, points: Points = (), keys: Sequence[str] | None = None) -> list[Unit]:
+def units_of(
+    stage: str,
+    study: Study,
+    points: Points = (),
+    keys: Sequence[str] | None = None,
+    failures: Sequence[Failure] = (),
+) -> list[Unit]:
     """The units of a stage, in the study's order.
 
     Args:
@@ -32,6 +38,7 @@ def units_of(stage: str, study: Study, points: Points = (), keys: Sequence[str] 
         study: whose units.
         points: the pretraining points, for stages that have a unit for each, or read such.
         keys: of the records that the stage's one unit reads; None: they are foretold.
+        failures: of the units whose records it would read as well, had these not failed.
 
     Raises:
         UserError: see `aira_lib.flow.checks`: of `check_sections` and `need_designs`.
@@ -44,7 +51,7 @@ def units_of(stage: str, study: Study, points: Points = (), keys: Sequence[str] 
         case "search":
             bare = [Unit(stage, f"{a.name}.s{seed}", agent=a, seed=seed) for a in study.agents for seed in a.seeds]
         case "study":
-            bare = [Unit(stage, "all")]
+            bare = [Unit(stage, ALONE, failures=tuple(failures))]
         case "point":
             bare = [Unit(stage, point.id, point=point) for point in points]
     return [_whole(row, study, unit, points, keys) for unit in bare]

@@ -35,3 +35,14 @@ def _kubernetes() -> Launcher:
 
 
 LAUNCHERS.add(KUBERNETES, _kubernetes)
+
+
+def launcher_of_nodes() -> Launcher:
+    """What starts a job of several nodes here: the cluster's, or, outside of one, this machine's, which refuses it.
+
+    Raises:
+        UserError: the cluster has no such jobs.
+    """
+    from aira_lib.cluster.reading import cluster_here
+
+    return LAUNCHERS.named(KUBERNETES if cluster_here() else LOCAL)()

@@ -113,7 +113,7 @@ def failure_of(api: Kubernetes, pods: Sequence[NodePod], said: str) -> Failure:
     others = tuple(line for pod in failed if pod is not first for line in [f"{pod.name}:", *tail(api, pod)[-3:]])
     found = failed_rank("\n".join(lines))
     own = lines_of(found.local_rank, lines) if found else lines
-    last = (*own[-LAST_LINES:], *others[:LAST_LINES])
+    last = (*others[:LAST_LINES], *own[-LAST_LINES:])  # its own last word is the last
     rank = found.rank if found else None
     return _failure(first, rank, last, own)
 

@@ -7,6 +7,7 @@ checkpoints that exist.
 
 import logging
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -16,13 +17,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
 from aira_lib.errors import StoreError, UserError, writing
 from aira_lib.flow.finished import known_points
+from aira_lib.flow.outcomes import RunFolder
 from aira_lib.flow.pipelines import pipeline_command
-from aira_lib.flow.stage import POINTS, Unit
+from aira_lib.flow.stage import POINTS, STAGES, Unit
 from aira_lib.local.display import Display
 from aira_lib.local.outlook import Outlook, most_of, sizes_of
 from aira_lib.local.rates import rates_here
@@ -57,6 +60,16 @@ class LocalRun:
     def folder(self) -> Path:
         """Local working files: lock, log, progress. Nothing in it is a result."""
         return open_store(self.settings.store).local(self.study.name, self.settings.scratch) / ".run"
+
+    @property
+    def name(self) -> str:
+        """Under which the store keeps what became of its units, until the study is run here once more."""
+        return f"local-{platform.node()}"
+
+    @property
+    def outcomes(self) -> RunFolder:
+        """What became of its units."""
+        return RunFolder(self.settings.store, self.study, self.name)
 
 
 class PipelineFailed(Exception):
@@ -146,7 +159,7 @@ def _run(run: LocalRun, console: Console) -> list[Progress]:
                 say_waiting(run, follower.close("failed" if process.returncode else "finished"))
     units = read_progress(progress)
     if process.returncode:
-        _raise(units, run.folder / "pipeline.log")
+        raise_what_ended(units, run.folder / "pipeline.log")
     return units
 
 
@@ -221,7 +234,7 @@ def say_waiting(run: LocalRun, logs: int) -> None:
 def _command(run: LocalRun) -> list[str]:
     arguments = ["--study", str(run.folder / "study.json"), "--store", open_store(run.settings.store).uri]
     arguments += ["--parallelism", str(run.workers), "--points-at-once", str(points_at_once(run.study, run.workers))]
-    arguments += ["--output", str(run.folder / "kfp")]
+    arguments += ["--output", str(run.folder / "kfp"), "--name", run.name]
     return [*pipeline_command(), "run", *arguments]
 
 
@@ -245,16 +258,27 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _raise(units: Sequence[Progress], log: Path) -> None:
-    failed = [u for u in units if u.status == "failed"]
-    for unit in failed:
-        if unit.mendable:
-            raise UserError(f"{unit.stage} {unit.unit}: {unit.error}")
+def raise_what_ended(units: Sequence[Progress], log: Path) -> NoReturn:
+    """Raise what a pipeline ended by: of units that failed, the one without which it could not go on.
+
+    Raises:
+        UserError: where a user can mend it.
+        PipelineFailed: where not.
+    """
+    failed = sorted((u for u in units if u.status == "failed"), key=_may_be_done_without)
+    more = f" ({len(failed) - 1} more failed)" if len(failed) > 1 else ""
+    if failed and failed[0].mendable:
+        raise UserError(f"{failed[0].stage} {failed[0].unit}: {failed[0].error}{more}")
     said = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if SPOKEN in line]
     if said and not failed:
         raise UserError(said[0].split(SPOKEN, 1)[1])
-    where = f"{failed[0].stage} {failed[0].unit}: {failed[0].error}" if failed else "the pipeline stopped"
+    where = f"{failed[0].stage} {failed[0].unit}: {failed[0].error}{more}" if failed else "the pipeline stopped"
     raise PipelineFailed(f"{where}\nThe whole log is in {log}; its end:\n{_tail(log)}")
+
+
+def _may_be_done_without(unit: Progress) -> tuple[bool, bool]:
+    """Failures of stages with one unit end a run; of others, what a user can mend says most."""
+    return STAGES.named(unit.stage).per != "study", not unit.mendable
 
 
 def _tail(log: Path, lines: int = 25) -> str:

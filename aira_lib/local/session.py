@@ -16,7 +16,8 @@ from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, StoreError, UserError
 from aira_lib.flow.checks import check_here, check_resources, check_text
 from aira_lib.flow.finished import finished_units, units_to_make, whole_study
-from aira_lib.flow.run import run_stage
+from aira_lib.flow.run import record_at, run_stage
+from aira_lib.flow.stage import ALONE, STAGES
 from aira_lib.flow.units import search_units
 from aira_lib.foreign import harmless
 from aira_lib.local.display import tally
@@ -59,7 +60,7 @@ def run_study(
     if made := whole_study(study, settings):
         console.print(f"Nothing was recomputed: all {len(made)} records were there already.", highlight=False)
         carry_waiting(run, made)
-        return _close(console, run, open_report)
+        return _close(console, run, report_record(study, settings), open_report)
     try:
         units = run_locally(run, console)
     except KeyboardInterrupt:
@@ -69,14 +70,27 @@ def run_study(
         console.print(f"aira: {failure}", markup=False)
         return 1
     _summary(console, units, time.monotonic() - started)
-    link_searches(study, settings)
-    return _close(console, run, open_report)
+    record = record_at(run.outcomes.of("report").made[ALONE], settings)
+    link_searches(study, record)
+    _close(console, run, record, open_report)
+    return _say_failures(console, run)
 
 
-def _close(console: Console, run: LocalRun, open_report: bool) -> int:
+def _close(console: Console, run: LocalRun, record: RecordFolder, open_report: bool) -> int:
     say_runs(console, run)
-    show_page(report_page(run.study, run.settings), open_report)
+    show_page(report_page(record, run.settings), open_report)
     return 0
+
+
+def _say_failures(console: Console, run: LocalRun) -> int:
+    """Say which units the results lack, since so few failed that the study went on; the exit code."""
+    failures = run.outcomes.failures(*(stage.name for stage in STAGES.entries() if stage.per != "study"))
+    for each in failures:
+        line = f"{each.stage} {each.unit} failed, and the results are without it: {each.reason}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if failures:
+        console.print(f"The same command tries {'it' if len(failures) == 1 else f'these {len(failures)}'} again.")
+    return 1 if failures else 0
 
 
 def say_runs(console: Console, run: LocalRun) -> None:
@@ -173,17 +187,25 @@ def run_one_stage(stage: str, study: Study, name: str | None, settings: Settings
         )
 
 
-def report_page(study: Study, settings: Settings) -> Path:
-    """The local file of a finished report."""
+def report_record(study: Study, settings: Settings) -> RecordFolder:
+    """The record of the report on all units of a study.
+
+    Raises:
+        UserError: one of them is not finished.
+    """
     ((unit, _),) = units_to_make("report", study, None, settings)
-    return RecordFolder(open_store(settings.store), unit.folder(study)).fetch(settings.scratch) / "report.html"
+    return RecordFolder(open_store(settings.store), unit.folder(study))
 
 
-def link_searches(study: Study, settings: Settings) -> None:
+def report_page(record: RecordFolder, settings: Settings) -> Path:
+    """The local file of a finished report."""
+    return record.fetch(settings.scratch) / "report.html"
+
+
+def link_searches(study: Study, report: RecordFolder) -> None:
     """Have the page of each search lead to the report; a courtesy, which a store may refuse."""
-    store = open_store(settings.store)
-    ((report, _),) = units_to_make("report", study, None, settings)
-    files = RecordFolder(store, report.folder(study)).files().partition("/")[2]  # the study's folder is both pages'
+    store = report.store
+    files = report.files().partition("/")[2]  # the study's folder is both pages'
     for unit in search_units(study):
         name = f"{unit.folder(study)}/{PAGE}"
         with suppress(StoreError, UnicodeDecodeError):

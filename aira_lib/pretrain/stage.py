@@ -11,8 +11,10 @@ from aira_lib.device import device_kind, kernels, ready_device
 from aira_lib.records import PretrainPoint, TrainingRun
 from aira_lib.study import PretrainSection, ResourcesAtScale
 from aira_lib.training import checkpoint
-from aira_lib.training.course import Outcome, train_alone
+from aira_lib.training.course import train_alone
 from aira_lib.training.curve import finish_curve, reopen_curve, tail_mean
+from aira_lib.training.on_nodes import train_on_nodes
+from aira_lib.training.outcome import Outcome
 from aira_lib.training.precision import effective_precision
 from aira_lib.training.together import train_together
 from aira_lib.training.trainer import StepResult
@@ -32,7 +34,8 @@ def pretrain(
         section: settings.
         point: what is trained.
         work: the workplace.
-        resources: ranks that train it together, and what they get of this machine; None: this process alone.
+        resources: ranks that train it together, and what they get of this machine, or of several nodes, on which a
+            job of a cluster trains it; None: this process alone.
 
     Raises:
         UserError: no such trainer, or not for so many ranks, no text, too little memory, or AIRA_DEVICE names a device
@@ -44,7 +47,8 @@ def pretrain(
     ranks = resources.ranks_in_all if resources else 1
     check_trainer(section)
     check_ranks(section, ranks)
-    place = ready_device()
+    on_nodes = resources is not None and (resources.nodes or 1) > 1
+    place = "cpu" if on_nodes else ready_device()  # this process then computes nothing
     torch.set_num_threads(work.threads)
     text = study_text(section.data)
     if text.stand_in:
@@ -52,7 +56,9 @@ def pretrain(
     batches = text.batches(point.design.scale, point.seed, work.progress)
     _log_choices(point, work)
     reopen_curve(work.path)
-    if resources and ranks > 1:
+    if resources and on_nodes:
+        outcome = train_on_nodes(section, point, work, resources)
+    elif resources and ranks > 1:
         outcome = train_together(section, point, work, resources)
     else:
         outcome = train_alone(section, point, batches, place, work)

@@ -18,6 +18,7 @@ from aira_lib.records.archive import (
 )
 from aira_lib.records.clustered import document_error
 from aira_lib.records.evaluation import Accuracies, Estimate, Evaluation, FailureCause, Rung
+from aira_lib.records.failure import Failure
 from aira_lib.records.node import Node
 from aira_lib.records.row import (
     PAGE,
@@ -42,6 +43,7 @@ __all__ = [
     "DesignKind",
     "Estimate",
     "Evaluation",
+    "Failure",
     "FailureCause",
     "FileEntry",
     "Manifest",

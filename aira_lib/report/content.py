@@ -29,6 +29,7 @@ def build(study: Study, inputs: ReportInputs) -> Content:
     found = frontiers(began_alike(inputs.scores, study.pretrain.optimizer), inputs.designs)
     agents = _agents(study, inputs)
     sections = [
+        *_failed_sections(inputs),
         _stand_in_section(study, inputs),
         _search_section(inputs),
         *_agents_sections(agents),
@@ -74,9 +75,21 @@ def _ordered(study: Study, inputs: ReportInputs) -> ReportInputs:
         ),
         scores=sorted(inputs.scores, key=by_design),
         runs=sorted(inputs.runs, key=lambda run: run.point.id),
+        failures=sorted(inputs.failures, key=lambda each: (each.stage, each.unit)),
         stand_ins=sorted(inputs.stand_ins, key=lambda s: (s.what, s.instead_of, s.detail)),
         versions=dict(sorted(inputs.versions.items())),
     )
+
+
+def _failed_sections(inputs: ReportInputs) -> list[Section]:
+    """What the results lack; nothing where all units were made."""
+    count = len(inputs.failures)
+    if not count:
+        return []
+    units, them = ("units", "them") if count > 1 else ("unit", "it")
+    said = f"{count} {units} of this study failed; every number on this page is without {them}."
+    blocks: list[Block] = [TextBlock(said), TableBlock(tables.failed_units_table(inputs.failures))]
+    return [Section("failed", "What failed", blocks, boxed=True)]
 
 
 def _stand_in_section(study: Study, inputs: ReportInputs) -> Section:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from aira_lib.records import ArchiveRow, BasePattern, Node, ScaledDesign, Score, StandIn, TrainingRun
+from aira_lib.records import ArchiveRow, BasePattern, Failure, Node, ScaledDesign, Score, StandIn, TrainingRun
 
 
 class SearchRun(NamedTuple):
@@ -51,6 +51,7 @@ class ReportInputs:
         further: what a stage does -> its rows, of stages that the report does not know by themselves.
         timings: stage -> seconds, summed over its records, in the order of the flow; the only part that differs
             between equal studies.
+        failures: of the units that left no record.
     """
 
     searches: Sequence[SearchRun] = ()
@@ -64,3 +65,4 @@ class ReportInputs:
     versions: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
     further: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    failures: Sequence[Failure] = ()

@@ -90,7 +90,10 @@ def _write_tables(content: "Content", folder: Path) -> list[Path]:
 
 def _summary(content: "Content", inputs: ReportInputs) -> str:
     tables = {table.name: _plain(table) for table in content.tables()}
-    kept = ("searches", "agents", "patterns", "isotoken", "isoflop_fits", "frontier", "frontier_laws", "stand_ins")
+    kept = (
+        "searches", "agents", "patterns", "isotoken", "isoflop_fits", "frontier", "frontier_laws", "stand_ins",
+        "failed_units",
+    )  # fmt: skip
     summary = {
         "study": content.study.name,
         "spec_digest": content.digest,

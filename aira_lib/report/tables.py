@@ -5,7 +5,7 @@ from typing import Any
 
 from aira_lib.architecture.pattern import parse
 from aira_lib.architecture.primitives import PRIMITIVES
-from aira_lib.records import ArchiveRow, BasePattern, ScaledDesign, StandIn
+from aira_lib.records import ArchiveRow, BasePattern, Failure, ScaledDesign, StandIn
 from aira_lib.report.columns import Column, Row, Table, prefix
 from aira_lib.report.entries import family, mean
 from aira_lib.report.searches import measure
@@ -215,6 +215,17 @@ def stand_ins_table(stand_ins: Sequence[StandIn]) -> Table:
         Column("detail", "Size and detail", style="text"),
     ]
     return Table("stand_ins", "", columns, rows, "No stage declared a stand-in.")
+
+
+def failed_units_table(failures: Sequence[Failure]) -> Table:
+    """Which units left no record, and why."""
+    rows: list[Row] = [{"stage": each.stage, "unit": each.unit, "reason": each.reason} for each in failures]
+    columns = [
+        Column("stage", "Stage", style="name"),
+        Column("unit", "Unit", style="name"),
+        Column("reason", "Why it failed", style="text"),
+    ]
+    return Table("failed_units", "", columns, rows, "No unit failed.")
 
 
 def versions_table(versions: Mapping[str, str]) -> Table:

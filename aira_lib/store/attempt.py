@@ -3,6 +3,7 @@
 study/search/greedy.s0-5f3a.../lease          held by who makes the record; gone when nobody does
 study/search/greedy.s0-5f3a.../2-9c41d07b/    the files of its second attempt, which began with those of the first
 study/search/greedy.s0-5f3a.../manifest.json  written last, only if there is none: it names the attempt that won
+study/search/greedy.s0-5f3a.../shared/        what others write for it, whichever attempt it is of; gone at the end
 study/search/greedy.s0-5f3a.../page.html      a view, no part of the record
 """
 
@@ -15,6 +16,9 @@ from pathlib import Path
 from aira_lib.records import FileEntry, Manifest
 from aira_lib.store.base import COPYING, MANIFEST, TEMPORARY, Held, Store, is_temporary, safe_name
 from aira_lib.store.files import disk_errors, file_entry
+
+SHARED = "shared"
+"""The folder of what other machines write for a record, such as checkpoints of ranks that outlive an attempt."""
 
 _NAME = re.compile(r"(\d+)-[0-9a-f]{8}")
 
@@ -56,6 +60,7 @@ class Attempt:
         number = int(self._before[-1][0].partition("-")[0]) + 1 if self._before else 1
         self.name = f"{number}-{secrets.token_hex(4)}"
         self._store, self._record, self._held, self._scratch, self._views = store, record, held, scratch, views
+        self._adopted: dict[str, FileEntry] = {}  # of files that lie in the store alone
         self._pushed: dict[str, tuple[int, int]] = {}  # size and time of change of what the store holds
         self.path = store.local(self._prefix, scratch)
 
@@ -102,6 +107,26 @@ class Attempt:
             self._store.remove(full)
             self._pushed.pop(name, None)
 
+    @property
+    def shared(self) -> str:
+        """URI of the folder of the store in which other machines write for this record."""
+        return f"{self._store.uri}/{self._record}/{SHARED}"
+
+    def adopt(self, entry: FileEntry) -> None:
+        """Have a file of the shared folder in the record, without a copy in the workplace.
+
+        Args:
+            entry: its name there, which is its name in the record, and what it is.
+
+        Raises:
+            LostClaim: another has taken over.
+            StoreError: the store refuses.
+        """
+        if self._held.lost():
+            raise LostClaim
+        self._store.copy(safe_name(self._record, SHARED, entry.name), safe_name(self._prefix, entry.name))
+        self._adopted[entry.name] = entry
+
     def commit(self, manifest: Manifest) -> Manifest:
         """Finish the record: store all files, then, if no other attempt has won, the manifest that lists them.
 
@@ -116,8 +141,9 @@ class Attempt:
             StoreError: store or disk refuse.
         """
         with disk_errors(self.path):
-            files = tuple(file_entry(self.path / name, name) for name in _names(self.path, self._views))
-        for entry in files:
+            here = [file_entry(self.path / name, name) for name in _names(self.path, self._views)]
+        files = tuple(sorted({**self._adopted, **{entry.name: entry for entry in here}}.values(), key=_by_name))
+        for entry in here:
             if self._pushed.get(entry.name) != _stamp(self.path / entry.name):
                 self.push(entry.name)
         wanted = {entry.name for entry in files}
@@ -129,6 +155,7 @@ class Attempt:
         if not self._store.create(safe_name(self._record, MANIFEST), finished.json_line().encode()):
             raise LostClaim
         self._forget(name for name, _ in _begun_in(self._store, self._record) if name != self.name)
+        self._store.remove(safe_name(self._record, SHARED))
         for name in self._views:
             (self.path / name).unlink(missing_ok=True)
         return finished
@@ -151,6 +178,10 @@ class Attempt:
             self._store.remove(prefix)
             self._store.remove(prefix + COPYING)
             shutil.rmtree(self._store.local(prefix, self._scratch), ignore_errors=True)
+
+
+def _by_name(entry: FileEntry) -> str:
+    return entry.name
 
 
 def _names(folder: Path, leave_out: Collection[str]) -> Iterator[str]:

@@ -103,6 +103,9 @@ class Store(Protocol):
     def get(self, name: str, path: Path) -> None:
         """Copy out of the store into a local file, which appears whole or not at all."""
 
+    def copy(self, name: str, to: str) -> None:
+        """Give the bytes of a name another name, too, without a way over this machine."""
+
     def list(self, prefix: str = "") -> list[str]:
         """Return all names in a folder and its subfolders, sorted; an absent folder has none."""
 

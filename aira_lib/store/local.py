@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aira_lib.errors import StoreError
 from aira_lib.store.base import MANIFEST, TEMPORARY, Held, Holder, is_temporary, safe_name
-from aira_lib.store.files import disk_errors, replacing, sync_file, write_file
+from aira_lib.store.files import disk_errors, make_folder, replacing, sync_file, write_file
 from aira_lib.store.flock import holder_of, take_lock
 
 
@@ -80,6 +80,19 @@ class FileStore:
                 return
             with source_path.open("rb") as source, replacing(path) as handle:
                 shutil.copyfileobj(source, handle, 1 << 20)
+
+    def copy(self, name: str, to: str) -> None:
+        """Give a file another name, too: files of a store are replaced and never changed."""
+        target = self._path(to)
+        temporary = target.parent / f".{secrets.token_hex(8)}{TEMPORARY}"
+        make_folder(target.parent)
+        with self._present(name) as source, disk_errors(target):
+            try:
+                _name_first(source, temporary)
+                os.replace(temporary, target)
+            finally:
+                temporary.unlink(missing_ok=True)  # two names of one file are not replaced by each other
+        sync_file(target)
 
     def list(self, prefix: str = "") -> list[str]:
         """Return all names in a folder, sorted."""

@@ -212,4 +212,5 @@ MEANINGS: dict[str, str] = {
     "Resources.memory_gib": "Memory of each in GiB; null: no bound.",
     "Resources.deadline_hours": "After which it is ended; null: never.",
     "Resources.by_scale": "What is otherwise at a scale, by its name.",
+    "Resources.min_success": "Share of the units that must not fail, rounded up, for a study to go on.",
 }

@@ -44,10 +44,12 @@ class Resources(ResourcesAtScale):
     """What one unit of a stage gets: one process without a bound, unless a study says more.
 
     No key of a record holds any of it: what was made with two ranks is found again with one. `by_scale` is for stages
-    that have a unit for each pretraining point.
+    that have a unit for each pretraining point; `min_success` for these and for searches: the share of a stage's units
+    that must not fail, rounded up to whole units, for the study to go on without the others.
     """
 
     by_scale: dict[str, ResourcesAtScale] = {}
+    min_success: float = Field(0.9, gt=0, le=1)
 
     @model_validator(mode="after")
     def _consistent_at_each_scale(self) -> "Resources":

@@ -109,7 +109,8 @@ class Follower:
         """
         experiment, tags = experiment_of(study), study_tags(study, digest)
         self._sync = MLflowSync(tracking, experiment, tags, study_params=params, offered=offered)
-        self._key, self._name = nested or (None, "")
+        self._key: str | None = nested[0] if nested else None
+        self._name = nested[1] if nested else ""
         self._logs, self._offsets = logs, dict[Path, int]()
         self._digest, self._params, self._carried = digest, params or {}, carried
         self._stop = threading.Event()

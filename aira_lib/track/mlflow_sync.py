@@ -196,10 +196,9 @@ class MLflowSync:
 
     def _run(self, run_key: str | None, name: str, started: int | None = None) -> Run:
         """Find a run, or make it with its parent; whoever makes the parent says what the study chose."""
-        if self._runs is None:
-            client = connect(self.tracking_uri)
-            self._client = client
-            self._runs = KeyedRuns(client, self.tracking_uri, self.experiment, self._study_tags, self._offered)
+        if self._client is None or self._runs is None:
+            self._client = connect(self.tracking_uri)
+            self._runs = KeyedRuns(self._client, self.tracking_uri, self.experiment, self._study_tags, self._offered)
         parent = self._runs.parent(started or _now())
         if parent.new:
             self._add_params(parent, self._study_params)

@@ -22,8 +22,10 @@ from aira_lib.study import OptimizerSection, PretrainSection
 from aira_lib.training.checkpoint import Checkpoints, Shards
 from aira_lib.training.curve import FILE, Curve
 from aira_lib.training.memory import out_of_memory_in_words
+from aira_lib.training.outcome import Outcome
 from aira_lib.training.precision import effective_precision
 from aira_lib.training.ranks import Ranks
+from aira_lib.training.shared_folder import Spread
 from aira_lib.training.stopping import EXIT_CODE, told_to_stop
 from aira_lib.training.throughput import Meter, peak
 from aira_lib.training.trainer import StepResult, Trainer
@@ -46,15 +48,6 @@ class Saver(Protocol):
 
     def wait(self) -> None:
         """Return when all that was saved is kept."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a training ended: well or not, and how fast it was, where there were steps enough to tell."""
-
-    well: bool
-    tokens_per_second: float | None = None
-    mfu: float | None = None
 
 
 @dataclass
@@ -170,11 +163,21 @@ def train_alone(section: PretrainSection, point: PretrainPoint, data: Batches, p
 
 
 @contextmanager
-def kept_states(section: PretrainSection, point: PretrainPoint, trainer: Trainer, work: Work) -> Iterator[Saver]:
+def kept_states(
+    section: PretrainSection, point: PretrainPoint, trainer: Trainer, work: Work, spread: Spread | None = None
+) -> Iterator[Saver]:
     """Have a trainer go on from the newest checkpoint that is whole, if there is one, and give what keeps later ones.
 
-    Several ranks do it together.
+    Several ranks do it together; `spread` says where, if they have no common disk.
     """
+    if spread:
+        from aira_lib.training.spread_checkpoints import SpreadCheckpoints
+
+        with SpreadCheckpoints(work.path, spread, keep_steps=point.kept_steps, beside=[FILE]) as of_nodes:
+            if newest := of_nodes.latest(trainer.state()):
+                trainer.load(*newest)
+            yield of_nodes
+        return
     if is_for_several(section.trainer):
         from aira_lib.training.checkpoint.sharded import ShardedCheckpoints  # a second of imports
 

@@ -12,7 +12,8 @@ import os
 import sys
 import time
 import traceback
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -28,15 +29,15 @@ from aira_lib.records import PretrainPoint
 from aira_lib.section import Section
 from aira_lib.study import PretrainSection
 from aira_lib.track.log import TrackLog
-from aira_lib.training.course import Course, Outcome, fastest, kept_states
+from aira_lib.training.course import Course, fastest, kept_states
 from aira_lib.training.memory import out_of_memory_in_words
+from aira_lib.training.outcome import Outcome
 from aira_lib.training.ranks import ranks_here
+from aira_lib.training.shared_folder import Spread
+from aira_lib.training.told_names import LOG, OUTCOME
 from aira_lib.training.trainers import TRAINERS
 from aira_lib.training.warnings_told import warnings_told
 from aira_lib.work import Work
-
-LOG = "log.jsonl"
-OUTCOME = "outcome.json"
 
 SILENCE = timedelta(minutes=10)
 """After which a rank takes another for dead: longer than the slowest step, and than reading a checkpoint."""
@@ -51,7 +52,7 @@ class RankSpec(Section):
     Attributes:
         section: Settings.
         point: What is trained.
-        workspace: The record's folder, which all of them see.
+        workspace: The record's folder, which all ranks of a node see.
         told: The folder in which rank 0 says how it goes.
         device: What each computes on: the CPU, or the GPU of its number.
         threads: Of each.
@@ -65,8 +66,13 @@ class RankSpec(Section):
     threads: int
 
 
-def train(spec: RankSpec) -> None:
-    """Take part in a training as the rank that torchrun's variables say."""
+def train(spec: RankSpec, spread: Spread | None = None) -> None:
+    """Take part in a training as the rank that torchrun's variables say.
+
+    Args:
+        spec: what all are told.
+        spread: how this node's ranks meet those of others; None: there is one node.
+    """
     rank, local = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
     torch.set_num_threads(spec.threads)
     device = torch.device("cpu") if spec.device == "cpu" else torch.device("cuda", local)
@@ -77,27 +83,34 @@ def train(spec: RankSpec) -> None:
     told = Path(spec.told)
     work = Work(Path(spec.workspace), TrackLog(told / (LOG if rank == 0 else f"{rank}.jsonl")))
     with warnings_told(told) if rank == 0 else nullcontext():
-        outcome = _course(spec, text, device, work)
+        outcome = _course(spec, text, device, work, spread)
     if rank == 0:
         (told / OUTCOME).write_text(json.dumps(asdict(outcome)), encoding="utf-8")
     dist.destroy_process_group()
 
 
-def _course(spec: RankSpec, text: StudyText, device: torch.device, work: Work) -> Outcome:
+def _course(spec: RankSpec, text: StudyText, device: torch.device, work: Work, spread: Spread | None) -> Outcome:
     section, point, ranks = spec.section, spec.point, ranks_here(device)
     scale = point.design.scale
     data = text.batches(scale, point.seed)
     with out_of_memory_in_words(section, scale, ranks.count):
         trainer = TRAINERS.named(section.trainer)(section, point, data, str(device))
-        with kept_states(section, point, trainer, work) as saver:
+        with kept_states(section, point, trainer, work, spread) as saver:
             peak = fastest(section, device, ranks.count)
             return Course(section, point, trainer, saver, work, ranks, peak).run()
 
 
 def main(path: str) -> None:
     """See the module's docstring."""
-    try:
+    with ending_in_words():
         train(RankSpec.model_validate_json(Path(path).read_bytes()))
+
+
+@contextmanager
+def ending_in_words() -> Iterator[None]:
+    """End a rank by what goes wrong in the block, as the module's docstring says."""
+    try:
+        yield
     except UserError as error:
         print(f"aira: {error}", file=sys.stderr, flush=True)
         _leave(error.exit_code)

@@ -20,12 +20,13 @@ from aira_lib.records import PretrainPoint
 from aira_lib.settings import scratch_folder
 from aira_lib.study import PretrainSection, ResourcesAtScale
 from aira_lib.track.log import read_events
-from aira_lib.training.course import Outcome
 from aira_lib.training.mirror import Mirror
-from aira_lib.training.rank import LOG, OUTCOME, RankSpec
+from aira_lib.training.outcome import Outcome
+from aira_lib.training.rank import RankSpec
 from aira_lib.training.ranks_job import ranks_job
 from aira_lib.training.stopping import EXIT_CODE, told_to_stop
 from aira_lib.training.told_folder import told_folder
+from aira_lib.training.told_names import LOG, OUTCOME
 from aira_lib.training.warnings_told import repeater
 from aira_lib.work import Work
 
@@ -82,7 +83,7 @@ def _running(job: Job) -> Iterator[Callable[[], Status]]:
 
 def _follow(status: Callable[[], Status], point: PretrainPoint, folder: Path, mirror: Mirror, work: Work) -> None:
     """Carry on what ranks write until they have ended; well, or with an error."""
-    tell = _teller(folder, point, work)
+    tell = teller(folder, point, work)
     with told_to_stop() as told:
         while not (found := status()).ended:
             tell()
@@ -92,10 +93,10 @@ def _follow(status: Callable[[], Status], point: PretrainPoint, folder: Path, mi
             time.sleep(PAUSE)
     tell()
     if found.state != "succeeded":
-        raise _error(found.failure, point)
+        raise error_of(found.failure, point)
 
 
-def _teller(folder: Path, point: PretrainPoint, work: Work) -> Callable[[], None]:
+def teller(folder: Path, point: PretrainPoint, work: Work) -> Callable[[], None]:
     """A function that carries what rank 0 has logged since its last call into the record's log, and to who watches."""
     offset, repeat = 0, repeater(folder)
 
@@ -110,7 +111,8 @@ def _teller(folder: Path, point: PretrainPoint, work: Work) -> Callable[[], None
     return tell
 
 
-def _error(failure: Failure | None, point: PretrainPoint) -> Exception:
+def error_of(failure: Failure | None, point: PretrainPoint) -> Exception:
+    """The error that says to a person why ranks failed; None: they were cancelled."""
     if failure is None:
         return DeadRank(f"{point.id}: its ranks were cancelled; run the same command again")
     if failure.exit_code == UserError.exit_code and failure.lines:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-FILE = "warnings.jsonl"
+from aira_lib.training.told_names import WARNINGS
 
 
 class _Writer(logging.Handler):
@@ -24,7 +24,7 @@ class _Writer(logging.Handler):
 def warnings_told(folder: Path) -> Iterator[None]:
     """Write this program's warnings of the block into a folder, beside standard error, where they stand in any case."""
     logging.basicConfig(format="%(message)s")  # without it they would no longer be printed once there is a handler
-    logger, writer = logging.getLogger("aira_lib"), _Writer(folder / FILE)
+    logger, writer = logging.getLogger("aira_lib"), _Writer(folder / WARNINGS)
     logger.addHandler(writer)
     try:
         yield
@@ -38,9 +38,9 @@ def repeater(folder: Path) -> Callable[[], None]:
 
     def repeat() -> None:
         nonlocal offset
-        if not (folder / FILE).exists():
+        if not (folder / WARNINGS).exists():
             return
-        with (folder / FILE).open("rb") as file:
+        with (folder / WARNINGS).open("rb") as file:
             file.seek(offset)
             data = file.read()
         whole = data[: data.rfind(b"\n") + 1]

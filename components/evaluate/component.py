@@ -6,15 +6,16 @@ from components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def evaluate(study: str, store: str, point: str, trained: str) -> str:
+def evaluate(study: str, store: str, point: str, trained: str, run: str = "") -> str:
     """Score one pretrained point on held-out text and return the URI of its scores.
 
     Args:
-        study: The study as JSON text.
+        study: The study as JSON, or the text that stands for it: URI#SHA-256.
         store: Where records are kept.
         point: Which point, as list_points gives it: URI of the designs, "#" and the point's name.
-        trained: URI of the pretraining record.
+        trained: URI of the pretraining record; of a failure, which is then returned, nothing is scored.
+        run: Name of the run of the study that this is a part of.
     """
     from aira_lib.flow.entry import run_text
 
-    return run_text("evaluate", study, store, unit=point, inputs=[trained])
+    return run_text("evaluate", study, store, unit=point, inputs=[trained], run=run)

@@ -1,5 +1,5 @@
 """Plan: list a study's searches, and its pretraining points once designs exist."""
 
-from components.plan.component import join, list_points, list_searches
+from components.plan.component import collect, list_points, list_searches
 
-__all__ = ["join", "list_points", "list_searches"]
+__all__ = ["collect", "list_points", "list_searches"]

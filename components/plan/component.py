@@ -6,15 +6,16 @@ from components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def list_searches(study: str) -> list[str]:
+def list_searches(study: str, store: str) -> list[str]:
     """Name a study's searches, one for every agent and seed.
 
     Args:
-        study: The study as JSON text.
+        study: The study as JSON, or the text that stands for it: URI#SHA-256.
+        store: Where records are kept.
     """
     from aira_lib.flow.entry import search_names
 
-    return search_names(study)
+    return search_names(study, store)
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -22,7 +23,7 @@ def list_points(study: str, store: str, designs: str) -> list[str]:
     """Name the pretraining points that a study wants of its designs.
 
     Args:
-        study: The study as JSON text.
+        study: The study as JSON, or the text that stands for it: URI#SHA-256.
         store: Where records are kept.
         designs: URI of the extrapolation record.
     """
@@ -32,11 +33,15 @@ def list_points(study: str, store: str, designs: str) -> list[str]:
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def join(first: list[str], second: list[str]) -> list[str]:
-    """Join two lists of records.
+def collect(study: str, store: str, run: str, stages: list[str]) -> str:
+    """List the records that stages have left in a run of a study, and return the text that stands for the list.
 
     Args:
-        first: URIs of records.
-        second: URIs of further ones.
+        study: The study as JSON, or the text that stands for it: URI#SHA-256.
+        store: Where records are kept.
+        run: Name of the run.
+        stages: Names of the stages, each of which has come to its end.
     """
-    return [*first, *second]
+    from aira_lib.flow.entry import collect as collect_records
+
+    return collect_records(study, store, run, stages)

@@ -10,32 +10,41 @@ def report(
     study: str,
     store: str,
     designs: str,
-    searches: list[str],
+    searches: str,
     archive: str,
     patterns: str,
-    trained: list[str],
-    scores: list[str],
-    further: list[str],
+    points: str,
+    further: str,
     page: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
+    figures: dsl.Output[dsl.Artifact],
+    tables: dsl.Output[dsl.Artifact],
+    numbers: dsl.Output[dsl.Metrics],
+    run: str = "",
 ) -> str:
     """Write the report from all records and return its URI.
 
     Args:
-        study: The study as JSON text.
+        study: The study as JSON, or the text that stands for it: URI#SHA-256.
         store: Where records are kept.
         designs: URI of the extrapolation record.
-        searches: URIs of the search records.
+        searches: The text that stands for the list of the search records.
         archive: URI of the archive record.
         patterns: URI of the aggregation record.
-        trained: URIs of the pretraining records.
-        scores: URIs of the evaluation records.
-        further: URIs of the records of any other stages.
+        points: The text that stands for the list of the records of all pretraining points; empty where there are none.
+        further: The text that stands for the list of the records of any other stages; empty where there are none.
         page: The report as HTML.
         summary: The report as Markdown.
+        figures: Its figures, as SVG and PNG.
+        tables: Its tables, as CSV.
+        numbers: Its headline numbers, by which runs are compared.
+        run: Name of the run of the study that this is a part of.
     """
-    from aira_lib.flow.entry import copy_files, run_text
+    from aira_lib.flow.entry import copy_files, report_numbers, run_text
 
-    uri = run_text("report", study, store, inputs=[designs, *searches, archive, patterns, *trained, *scores, *further])
-    copy_files(store, uri, {"report.html": page.path, "report.md": summary.path})
+    uri = run_text("report", study, store, inputs=[designs, searches, archive, patterns, points, further], run=run)
+    paths = {"report.html": page.path, "report.md": summary.path, "figures": figures.path, "tables": tables.path}
+    copy_files(store, uri, paths)
+    for name, value in report_numbers(store, uri).items():
+        numbers.log_metric(name, value)
     return uri

@@ -131,3 +131,36 @@ def test_a_device_that_is_here_is_ready(monkeypatch, name, count):
     monkeypatch.setenv("AIRA_DEVICE", name)
     _machine(monkeypatch, count)
     assert device.ready_device() == name
+
+
+@pytest.mark.parametrize(("promised", "seen"), [("", 0), ("0", 0), ("1", 1), ("8", 8), ("1", 2)])
+def test_promised_gpus_that_are_there_are_no_matter(monkeypatch, promised, seen):
+    import torch
+
+    monkeypatch.setenv("AIRA_GPUS", promised)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: seen > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
+    device.check_promised_gpus()
+
+
+def test_a_stage_that_sees_fewer_gpus_than_were_promised_says_why(monkeypatch):
+    """Kubeflow is known to drop a GPU without a word; the stage would train on one core for weeks."""
+    import torch
+
+    def refusal(promised, seen, cuda="12.8", devices=()):
+        monkeypatch.setenv("AIRA_GPUS", promised)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: seen > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
+        monkeypatch.setattr(torch.version, "cuda", cuda)
+        monkeypatch.setattr(device, "gpus", lambda: devices)
+        with pytest.raises(UserError) as refused:
+            device.check_promised_gpus()
+        return str(refused.value)
+
+    assert refusal("1", 0).startswith("this stage asked for 1 GPU (AIRA_GPUS=1), and PyTorch sees none: ")
+    assert "8 GPUs (AIRA_GPUS=8), and PyTorch sees 7: look at the limits of its pod" in refusal("8", 7)
+    assert "built without CUDA; run the stage in the image for training" in refusal("1", 0, cuda=None)
+    assert "no device; look at the limits" in refusal("1", 0)
+    assert "it has to fit CUDA 12.8" in refusal("1", 0, devices=("0",))
+    for wrong in ("one", "-1", "1.5", "99999"):
+        assert refusal(wrong, 8) == f"AIRA_GPUS={wrong!r}: GPUs that a stage was given are a whole number"

@@ -59,7 +59,12 @@ def _plain(schema: Any) -> Any:
         return [_plain(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {key: _plain(each) for key, each in schema.items() if not key.startswith("x-") and key != "format"}
+    words = {
+        key: each for key, each in schema.items() if not key.startswith("x-") and key not in ("format", "properties")
+    }
+    made = {key: _plain(each) for key, each in words.items()}
+    if "properties" in schema:  # names of fields, whatever they are
+        made["properties"] = {key: _plain(each) for key, each in schema["properties"].items()}
     if schema.get("x-kubernetes-int-or-string"):
         made.pop("type", None)
         made["anyOf"] = [{"type": "integer"}, {"type": "string"}]

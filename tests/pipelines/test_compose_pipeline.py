@@ -1,6 +1,7 @@
 """The pipeline with and without pretraining."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,8 +19,49 @@ def test_without_pretraining_the_report_gets_no_runs_and_all_else_is_there(tmp_p
     left_out = set(tasks[True]) - set(tasks[False])
     assert "list-points" in left_out
     assert set(tasks[False]) == {*tasks[True]} - left_out
-    runs = tasks[False]["report"]["inputs"]["parameters"]
-    assert runs["trained"] == runs["scores"] == {"runtimeValue": {"constant": []}}
+    assert tasks[False]["report"]["inputs"]["parameters"]["points"] == {"runtimeValue": {"constant": ""}}
+
+
+def test_only_loops_are_given_lists_that_grow_with_a_study(tmp_path: Path) -> None:
+    """The kernel takes arguments of 128 KiB, and Kubeflow keeps each argument several times."""
+    compiler.Compiler().compile(compose_pipeline(2), str(tmp_path / "x.yaml"))
+    pipeline = next(yaml.safe_load_all((tmp_path / "x.yaml").read_text()))
+    lists = {
+        (name, key): task["inputs"]["parameters"][key]
+        for name, task in _tasks(pipeline).items()
+        if "executorLabel" in (component := pipeline["components"][task["componentRef"]["name"]])
+        for key, each in component.get("inputDefinitions", {}).get("parameters", {}).items()
+        if each["parameterType"] in ("LIST", "STRUCT")
+    }
+    stages = {key: value["runtimeValue"]["constant"] for key, value in lists.items()}
+    assert stages == {("collect", "stages"): ["search"], ("collect-2", "stages"): ["pretrain", "evaluate"]}
+    # What a loop has left is looked for when all of it has ended.
+    root = pipeline["root"]["dag"]["tasks"]
+    for collect, stage in (("collect", "search"), ("collect-2", "pretrain")):
+        (loop,) = root[collect]["dependentTasks"]
+        assert stage in pipeline["components"][root[loop]["componentRef"]["name"]]["dag"]["tasks"]
+
+
+def _tasks(pipeline: dict[str, Any]) -> dict[str, Any]:
+    components = [pipeline["root"], *pipeline["components"].values()]
+    return {name: task for each in components if "dag" in each for name, task in each["dag"]["tasks"].items()}
+
+
+def test_all_tasks_of_stages_know_the_run_and_a_component_that_does_not_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from aira_lib.flow.stage import STAGES
+
+    compiler.Compiler().compile(compose_pipeline(2, run="mine"), str(tmp_path / "x.yaml"))
+    tasks = _tasks(next(yaml.safe_load_all((tmp_path / "x.yaml").read_text())))
+    for name in STAGES:
+        assert tasks[name]["inputs"]["parameters"]["run"] == {"runtimeValue": {"constant": "mine"}}
+    rows = {**STAGES._entries, "archive": replace(STAGES.named("archive"), component="components.plan:list_points")}
+    monkeypatch.setattr(STAGES, "_entries", rows)
+    with pytest.raises(ValueError, match=r"components\.plan:list_points: a component hands its parameter 'run' on"):
+        compose_pipeline(2)
 
 
 def test_all_tasks_have_the_plugins_with_which_a_pipeline_was_compiled(

@@ -131,7 +131,7 @@ class ShardedCheckpoints(InBackground):
             SilentRank: a rank ended or does not answer.
         """
         parts = {part: _joined(part, shards) for part, shards in state.items()}
-        steps = self._talk.gather(finished_steps(self.workspace))[0]
+        steps = self._steps()
         for step in reversed(steps):
             folder = folder_of(self.workspace, step)
             problem = next((each for each in self._talk.gather(self._problem(folder, step, parts)) if each), None)
@@ -193,6 +193,19 @@ class ShardedCheckpoints(InBackground):
             if self._first:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
+        return self._keep_written(step, files, beside, push)
+
+    def _keep_written(
+        self, step: int, files: Sequence[Sequence[PartFile]], beside: Sequence[FileEntry], push: bool
+    ) -> bool:
+        """Make a checkpoint of what all ranks have written; whether it is one.
+
+        Args:
+            step: of it.
+            files: of each rank.
+            beside: see `measured_beside`; of rank 0.
+            push: whether the save goes on beside training, so that it pushes by itself.
+        """
         if self._first:
             finish(self.workspace, self._pushing, step, [file for each in files for file in each], beside)
             drop_old(self.workspace, self._pushing, self._keep, self._keep_steps)
@@ -201,6 +214,7 @@ class ShardedCheckpoints(InBackground):
         return True
 
     def _prepare(self, step: int, parts: Mapping[str, Part]) -> str | None:
+        """Remove what an earlier save left of a step; what of the state is not finite, in words."""
         if self._first:
             clear(self.workspace, self._pushing, step)
         return not_finite(parts)
@@ -217,6 +231,15 @@ class ShardedCheckpoints(InBackground):
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
+    def _steps(self) -> list[int]:
+        """The steps of finished checkpoints, in rising order; the same on all ranks."""
+        return self._talk.gather(finished_steps(self.workspace))[0]
+
+    @property
+    def _share(self) -> slice:
+        """Which files of a checkpoint this rank looks after where it is read."""
+        return slice(self._talk.rank, None, self._talk.world)
+
     def _problem(self, folder: Path, step: int, parts: Collection[str]) -> str | None:
         """Why a checkpoint cannot be used, in words; of its files each rank reads and hashes some."""
         try:
@@ -224,7 +247,7 @@ class ShardedCheckpoints(InBackground):
             for part, each in files.items():
                 if not is_of_ranks(file.name for file in each):
                     raise Unusable(f"{part!r} was written by one process alone")
-            verify(folder, [file for each in files.values() for file in each][self._talk.rank :: self._talk.world])
+            verify(folder, [file for each in files.values() for file in each][self._share])
             if self._first:
                 verify_beside(self.workspace, step, self._beside)
         except Unusable as problem:

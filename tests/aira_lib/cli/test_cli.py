@@ -13,6 +13,7 @@ import typer
 import yaml
 
 from aira_lib.cli import app
+from tests.a_cluster import cluster_file
 from tests.aira_lib.cli import in_process
 from tests.aira_lib.cli.in_process import Ended
 from tests.builders import TINY_STUDY
@@ -107,13 +108,20 @@ def test_dry_run_shows_the_plan_and_starts_nothing(study: str, tmp_path: Path) -
         (("pretrain", "STUDY"), "extrapolate all is not finished in"),
         (("run", "STUDY", "--store", "s4://bucket"), "s4"),
         (("run", "STUDY", "--store", "/proc/nowhere"), "aira: "),
-        (("compile", "STUDY", "-o", "/nowhere/x.yaml"), "name a .yaml file in a folder that exists"),
+        (
+            ("compile", "STUDY", "-o", "/nowhere/x.yaml", "--cluster", "CLUSTER"),
+            "name a .yaml file in a folder that exists",
+        ),
+        (("compile", "STUDY", "--pipeline", "serch", "--cluster", "CLUSTER"), "did you mean 'search'?"),
+        (("compile", "STUDY", "--pipeline", "smoke", "--cluster", "CLUSTER"), "has a study of its own; leave out"),
+        (("compile", "STUDY", "--cluster", "nowhere.yaml"), "nowhere.yaml: cannot be read"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
     arguments: tuple[str, ...], line: str, study: str, tmp_path: Path
 ) -> None:
-    given = [study if a == "STUDY" else a for a in arguments]
+    names = {"STUDY": study, "CLUSTER": str(cluster_file(tmp_path))}
+    given = [names.get(each, each) for each in arguments]
     done = aira(*given, AIRA_STORE=str(tmp_path / "runs"))
     assert done.code == 2, done.out + done.err
     assert line in done.err

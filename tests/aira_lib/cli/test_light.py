@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.a_cluster import cluster_file
 from tests.builders import TINY_STUDY
 
 ROOT = Path(__file__).parents[3]
@@ -17,7 +18,8 @@ HEAVY = ("torch", "mlflow", "litellm", "numba", "matplotlib", "jax", "botorch")
 COMMANDS = (
     "doctor",
     "run STUDY --dry-run",
-    "compile STUDY -o STORE.yaml",
+    "compile STUDY -o STORE.yaml --cluster CLUSTER",
+    "submit RUN --cluster CLUSTER --dry-run",
     "search STUDY --dry-run",
     f"search {TASK} --model openai/x --dry-run",
     "watch STUDY",
@@ -60,6 +62,9 @@ print(json.dumps(["a search that trains nothing", 0, heavy]))
 def test_commands_that_compute_nothing_import_nothing_that_takes_seconds(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY_STUDY))
     names = {"STUDY": str(tmp_path / "tiny.yaml"), "STORE.yaml": str(tmp_path / "pipeline.yaml")}
+    names["CLUSTER"] = str(cluster_file(tmp_path, kubeflow={"api": "http://127.0.0.1:9"}))
+    names["RUN"] = str(tmp_path / "run.yaml")
+    Path(names["RUN"]).write_text("name: run\npipeline: aira-compose\npreset: smoke\n")
     commands = [[names.get(word, word) for word in command.split()] for command in COMMANDS]
     env = {**os.environ, "AIRA_STORE": str(tmp_path / "runs"), "AIRA_SCRATCH": str(tmp_path / "scratch")}
     done = subprocess.run(

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from aira_lib.study import Study
 from aira_lib.study.document import sections_of
+from tests.a_cluster import cluster_file
 from tests.aira_lib.cli.in_process import Ended, aira
 
 TASK = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
@@ -215,9 +216,12 @@ def arguments(study: str, folder: Path) -> Iterator[list[str]]:
     yield from (["models", *more] for more in (["check", "offline", "--temperature", "-1"],
                 ["check", "offline", "--reasoning-effort", "much"], ["check", f"replay:{nowhere}"],
                 ["check", f"replay:{binary}"], ["serve", "gpt"], ["serve", "smollm2", "--port", "70000"]))  # fmt: skip
+    cluster = str(cluster_file(folder))
     yield from (
-        ["compile", study, "-o", path] for path in (f"{nowhere}.yaml", str(folder / "x.json"), f"{study}/x.yaml")
+        ["compile", study, "--cluster", cluster, "-o", path]
+        for path in (f"{nowhere}.yaml", str(folder / "x.json"), f"{study}/x.yaml")
     )
+    yield from (["compile", "--cluster", path] for path in (nowhere, str(binary), str(folder), study, "", "\udcff"))
     yield from ([bogus] for bogus in ("--bogus", "bogus", "-x", "run-", "\udcff"))
 
 

@@ -73,8 +73,8 @@ def test_each_stage_has_its_own_secrets_alone_and_no_value_of_any() -> None:
         names = [secret.name for secret in pod_of(stage, _study(), cluster).secrets]
         assert names == ["aira-s3", "aira-mlflow", *(["aira-models"] if stage == "search" else [])]
     waiter = waiting_pod(cluster)
-    assert [secret.name for secret in waiter.secrets] == ["aira-s3"]
-    assert "MLFLOW_TRACKING_URI" not in waiter.variables
+    assert [secret.name for secret in waiter.secrets] == ["aira-s3", "aira-mlflow"]
+    assert waiter.variables["MLFLOW_TRACKING_URI"] == cluster.tracking.uri, "it says how the study is"
     assert waiter.deadline_seconds > max(preset.deadline_hours for preset in cluster.presets.values()) * 3600
 
 

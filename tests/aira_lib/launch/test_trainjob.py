@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -291,7 +290,7 @@ def test_the_rank_that_failed_first_is_named_with_what_it_printed(
     failure = failed(server, launcher, {"exit_code": 75}, {"exit_code": 2}, printed=("of node 0\n", TORCHRUN))
     assert (failure.rank, failure.exit_code, failure.retryable) == (9, 2, False)
     assert failure.reason == f"node 1 ({NAME}-node-0-1-0), rank 9: exit code 2: why it was"
-    assert failure.lines[0] == "why it was"
+    assert failure.lines[-1] == "why it was"
     assert {f"{NAME}-node-0-0-0:", "of node 0"} <= set(failure.lines)  # of every pod something is kept
 
 
@@ -372,12 +371,14 @@ def test_a_cancelled_job_is_gone_when_cancel_returns_and_one_that_ended_stays(
 
 def test_a_job_whose_pods_take_their_time_is_waited_for(server: FakeKubernetes, launcher: TrainJobLauncher) -> None:
     launcher.submit(JOB)
-    stored = server.get("trainjobs", HERE, NAME)
-    assert stored
-    stored["metadata"]["finalizers"] = ["foregroundDeletion"]
-    server.put(stored)
-    threading.Timer(0.2, lambda: server.put({**stored, "metadata": {**stored["metadata"], "finalizers": []}})).start()
-    began = time.monotonic()
+
+    def finalizers(*names: str) -> None:
+        stored = server.get("trainjobs", HERE, NAME)
+        assert stored
+        stored["metadata"]["finalizers"] = list(names)
+        server.put(stored)
+
+    finalizers("foregroundDeletion")
+    threading.Timer(0.2, finalizers).start()
     launcher.cancel(NAME)
-    assert time.monotonic() - began >= 0.2
     assert server.get("trainjobs", HERE, NAME) is None

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from aira_lib.errors import MissingDependency
-from aira_lib.records import Score, StandIn
+from aira_lib.records import Failure, Score, StandIn
 from aira_lib.report import ReportInputs, figures, report
 from aira_lib.report.comparison import compare
 from aira_lib.report.content import build
@@ -366,3 +366,33 @@ def test_no_lane_for_failures_where_none_failed_and_the_last_improvement_is_no_b
     points = list(dict.fromkeys((float(x), float(y)) for x, y in re.findall(r"[ML] ([\d.]+) ([\d.]+)", line)))
     assert points[-1][1] == points[-2][1], "it holds to the right of its step"
     assert points[-1][0] > points[-2][0]
+
+
+def test_the_page_opens_with_what_failed_and_is_whole_without_it(inputs: ReportInputs) -> None:
+    """A training that failed has no run, one whose scoring failed has a run and no score."""
+    lost = inputs.scores[0].point.id
+    unscored = inputs.scores[-1].point.id
+    failures = [
+        Failure(stage="pretrain", unit=lost, reason="out of memory", exit_code=1),
+        Failure(stage="evaluate", unit=unscored, reason=EVIL, exit_code=1),
+        Failure(stage="search", unit="greedy.s0", reason="no | such model", exit_code=2),
+    ]
+    incomplete = replace(
+        inputs,
+        searches=inputs.searches[1:],
+        runs=[run for run in inputs.runs if run.point.id != lost],
+        curves={name: curve for name, curve in inputs.curves.items() if name != lost},
+        scores=inputs.scores[1:-1],
+        failures=failures,
+    )
+    content = build(made_up_study(), incomplete)
+    first = content.sections[0]
+    assert (first.id, first.boxed) == ("failed", True)
+    (table,) = (table for table in content.tables() if table.name == "failed_units")
+    assert [row["stage"] for row in table.rows] == ["evaluate", "pretrain", "search"]
+    html = html_page(content)
+    Page(html)
+    assert "3 units of this study failed; every number on this page is without them." in html
+    assert EVIL not in html
+    assert r"no \| such model" in markdown_page(content)
+    assert "What failed" not in html_page(build(made_up_study(), inputs))

@@ -14,7 +14,7 @@ from aira_lib.track.log import RunStatus, TrackLog
 class _Sync:
     stands: list[str] = []
 
-    def __init__(self, *given: Any) -> None:
+    def __init__(self, *given: Any, **named: Any) -> None:
         self.stands.clear()
 
     def set_status(self, key: str | None, name: str, status: str) -> bool:

@@ -189,7 +189,7 @@ def test_ranks_that_are_told_to_stop_save_the_step_they_agree_on(tmp_path: Path)
     ],
 )  # fmt: skip
 def test_how_a_failed_rank_is_told(failure: Failure | None, kind: type, code: int | None, said: str) -> None:
-    error = together._error(failure, tiny.point(1).model_copy(update={"id": "p"}))
+    error = together.error_of(failure, tiny.point(1).model_copy(update={"id": "p"}))
     assert type(error) is kind
     assert str(error) == said
     assert getattr(error, "exit_code", None) == code

@@ -1,0 +1,1 @@
+"""Scale: what searches found is scaled up, pretrained, evaluated and compared; no search is started."""

@@ -1,0 +1,1 @@
+"""Search: agents arrange primitives; the finds are archived and aggregated."""
