@@ -13,7 +13,15 @@ from aira_lib.sandbox.frames import FILES, PART_BYTES, frame, text
 
 
 class Lost(Exception):
-    """There will be no outcome: the text says why, as far as the connection tells."""
+    """There will be no outcome: the text says why, as far as the connection tells.
+
+    Attributes:
+        begun: When the candidate had begun (of `time.monotonic`); None: it had not.
+    """
+
+    def __init__(self, text: str, begun: float | None = None) -> None:
+        super().__init__(text)
+        self.begun = begun
 
 
 class Pipe(Protocol):

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
 from aira_lib.foreign import harmless, in_a_line
-from aira_lib.sandbox.frames import ALIVE, BEAT, FOUND, OUTCOME, PART, SETUP, SILENCE, Broken, Frames, frame
+from aira_lib.sandbox.frames import ALIVE, BEAT, BEGUN, FOUND, OUTCOME, PART, SETUP, SILENCE, Broken, Frames, frame
 from aira_lib.sandbox.process import TAIL, Outcome, SandboxError
 from aira_lib.sandbox.sending import Lost, Pipe, Work, send
 from aira_lib.sandbox.watch import Status
@@ -59,9 +59,9 @@ def _followed(pipe: Pipe, answer: "_Answer", seconds: float) -> Outcome:
         heard = now if data else heard
         answer.take(data)
         if pipe.ended and answer.outcome is None:
-            raise Lost("its supervisor ended")
+            raise Lost("its supervisor ended", answer.begun)
         if now - heard > SILENCE or now > end:
-            raise Lost("its supervisor fell silent")
+            raise Lost("its supervisor fell silent", answer.begun)
         if now - said > BEAT:
             said = now
             pipe.write(frame(ALIVE))
@@ -73,6 +73,7 @@ class _Answer:
 
     def __init__(self, work: Work) -> None:
         self.outcome: Outcome | None = None
+        self.begun: float | None = None
         self._work, self._frames = work, Frames()
         self._file: int | None = None
         self._left = 0
@@ -95,9 +96,13 @@ class _Answer:
     def _one(self, kind: bytes, content: bytes) -> None:
         if self.outcome is not None or kind == ALIVE:
             return
-        if kind == SETUP:
-            raise SandboxError(f"no candidate can be run in a pod of this cluster: {in_a_line(json.loads(content))}")
-        if kind == OUTCOME:
+        if kind == BEGUN:
+            self.begun = time.monotonic()
+        elif kind == SETUP:
+            raise SandboxError(
+                f"no candidate can be run in a pod of this cluster: {in_a_line(str(json.loads(content)))}"
+            )
+        elif kind == OUTCOME:
             self.outcome = _outcome(json.loads(content))
         elif kind == FOUND:
             self._found(json.loads(content))

@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -34,6 +34,7 @@ from aira_lib.sandbox.artefacts import ArtefactError, collect
 from aira_lib.sandbox.frames import (
     ALIVE,
     BEAT,
+    BEGUN,
     FOUND,
     OUTCOME,
     PART,
@@ -52,6 +53,7 @@ from aira_lib.sandbox.servers import reachable
 from aira_lib.sandbox.strength import isolation
 
 if TYPE_CHECKING:
+    from aira_lib.sandbox.process import Outcome
     from aira_lib.study import CandidateLimits
 
 MOST_FILES = 10_000
@@ -72,9 +74,18 @@ def main() -> NoReturn:
     talk = Talk(sys.stdin.buffer)
     warnings.simplefilter("ignore")  # of the isolation within a pod: it comes on top of the pod's own
     try:
-        serve(talk)
-    except (SandboxError, OSError, tarfile.TarError) as error:
-        talk.send(frame(SETUP, text(str(error)[:1000])))
+        candidate = prepare(talk)
+        talk.send(frame(BEGUN))
+        outcome = candidate.run()
+    except Exception as error:  # whatever it is, it is nothing that a candidate did
+        talk.send(frame(SETUP, text(f"{type(error).__name__}: {error}"[:1000])))
+        talk.end()
+    _kill_others()
+    try:
+        _send_outputs(talk, candidate)
+    except ArtefactError as refused:
+        outcome = replace(outcome, status="error", reason=str(refused))
+    talk.send(frame(OUTCOME, text(asdict(outcome))))
     talk.end()
 
 
@@ -139,36 +150,55 @@ class _Heard:
         return found
 
 
-def serve(talk: Talk) -> None:
-    """Run the candidate of one plan.
+@dataclass(frozen=True)
+class Candidate:
+    """One that is ready to run.
+
+    Attributes:
+        plan: See the module.
+        shown: Inputs by their names in the work directory, which are shown there; others have been put there.
+    """
+
+    plan: dict[str, Any]
+    shown: dict[str, Path]
+
+    @property
+    def workdir(self) -> Path:
+        """Its work directory."""
+        return Path(self.plan["workdir"])
+
+    def run(self) -> Outcome:
+        """Run it, as anywhere.
+
+        Raises:
+            SandboxError: none can be run here.
+        """
+        limits = cast("CandidateLimits", SimpleNamespace(**self.plan["limits"]))
+        return run_here(self.plan["code"], self.workdir, limits, self.plan["seconds"], self.shown)
+
+
+def prepare(talk: Talk) -> Candidate:
+    """Take in all that a candidate needs.
 
     Raises:
-        SandboxError: no candidate can be run here.
-        OSError: the files do not fit, or another side is gone.
+        SandboxError: the network is not cut, or no plan comes.
+        OSError: the files do not fit.
     """
     strength = isolation()
+    # Where a view of the files can be closed, inputs are shown in it read-only; elsewhere they are in their places.
+    beside = closes_files(strength)
     archive = Archive(_Heard(talk))
     with tarfile.open(fileobj=cast(Any, archive), mode="r|") as tar:
         plan = _plan(tar)
         workdir, inputs = Path(plan["workdir"]), Path(plan["home"]) / "inputs"
-        # Where a view of the files can be closed, inputs are shown in it read-only; elsewhere they are in their places.
-        beside = closes_files(strength)
         _take_in(tar, workdir, inputs if beside else workdir)
     archive.finish()
     talk.listen()
     if not beside:
         _protect(workdir, plan["readonly"])
     if strength == "none" and (open_to := reachable(plan["unreachable"])):
-        raise SandboxError(f"{open_to} can be reached from candidates' pods")
-    shown = {name: inputs / name for name in plan["readonly"]} if beside else {}
-    limits = cast("CandidateLimits", SimpleNamespace(**plan["limits"]))
-    outcome = run_here(plan["code"], workdir, limits, plan["seconds"], shown)
-    _kill_others()
-    try:
-        _send_outputs(talk, workdir, plan)
-    except ArtefactError as refused:
-        outcome = replace(outcome, status="error", reason=str(refused))
-    talk.send(frame(OUTCOME, text(asdict(outcome))))
+        raise SandboxError(f"{open_to} can be reached there, so no network policy holds for its namespace")
+    return Candidate(plan, {name: inputs / name for name in plan["readonly"]} if beside else {})
 
 
 def _plan(tar: tarfile.TarFile) -> dict[str, Any]:
@@ -198,8 +228,9 @@ def _protect(workdir: Path, names: list[str]) -> None:
                 path.chmod(0o755 if path.is_dir() else 0o444)
 
 
-def _send_outputs(talk: Talk, workdir: Path, plan: dict[str, Any]) -> None:
+def _send_outputs(talk: Talk, candidate: Candidate) -> None:
     """Send each declared output: regular files with a single name; of others, what is there in their place."""
+    plan, workdir = candidate.plan, candidate.workdir
     left = plan["limits"]["disk_mb"] << 20
     for name in declared(workdir, plan["outputs"], [*plan["readonly"], "candidate.py"]):
         path = workdir / name

@@ -198,6 +198,22 @@ def test_a_broken_connection_is_tried_once_more_and_then_the_search_stops(
     assert here.names() == []
 
 
+def test_what_goes_wrong_before_a_candidate_begins_is_never_its_fault(
+    here: PodLike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.executing.wrapper = ["sh", "-c", "echo python: no such file >&2; exit 127"]
+    with pytest.raises(SandboxError, match=r"does not start \(exit code 127\): python: no such file \(registry"):
+        ran(here, "print(1)", work(tmp_path))
+    here.executing.wrapper = []
+    here.fake.fail("GET .*/exec$", 404, times=1)  # the pod was taken away at that moment
+    assert ran(here, "print(1)", tmp_path / "work").status == "ok"
+    plan = sending.Work.plan
+    monkeypatch.setattr(sending.Work, "plan", lambda work, place: plan(work, place).replace(b'"limits"', b'"other"'))
+    with pytest.raises(SandboxError, match="in a pod of this cluster: KeyError"):
+        ran(here, "print(1)", tmp_path / "work")
+    assert here.names() == []
+
+
 def test_a_network_that_is_not_cut_is_refused(here: PodLike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         open_to = ("127.0.0.1", server.getsockname()[1])
