@@ -102,7 +102,9 @@ def check_here(study: Study) -> None:
 
 
 def check_resources(study: Study, stages: Collection[str] | None = None) -> None:
-    """Refuse machines that this one is not: several of them, or more GPUs. A plan needs none, and is shown before this.
+    """Refuse machines that this one is not: several of them outside a cluster that has such trainings, or more GPUs.
+
+    A plan needs none, and is shown before this.
 
     Args:
         study: whose resources.
@@ -111,7 +113,9 @@ def check_resources(study: Study, stages: Collection[str] | None = None) -> None
     Raises:
         UserError: one line for the first of them.
     """
+    from aira_lib.cluster.reading import cluster_here
     from aira_lib.launch.gpus import check_gpus
+    from aira_lib.launch.trainjob_manifest import training_of
 
     for name in study.resources:
         if stages is not None and name not in stages:
@@ -121,7 +125,11 @@ def check_resources(study: Study, stages: Collection[str] | None = None) -> None
             got = study.resources_of(name, scale)
             place = f"resources.{name}" + (f" at scale {scale}" if scale else "")
             if (got.nodes or 1) > 1:
-                raise UserError(f"{place}: {got.nodes} nodes, and this is one machine; ask for nodes: 1 to run it here")
+                if (cluster := cluster_here()) is None:
+                    one = "and this is one machine; ask for nodes: 1 to run it here"
+                    raise UserError(f"{place}: {got.nodes} nodes, {one}")
+                training_of(cluster)
+                continue
             check_gpus(got.gpus_per_node or 0, place)
 
 

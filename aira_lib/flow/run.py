@@ -180,9 +180,10 @@ def _make(
     started = time.monotonic()
     path = attempt.path
     log = TrackLog(path / "track.jsonl")
-    shared, name = settings.shared_evaluations, study.name
-    work = Work(path, log, attempt.push, progress.update, settings.threads, evaluations=shared, study=name)
-    work.shared, work.adopt = attempt.shared, attempt.adopt
+    work = Work(
+        path, log, attempt.push, progress.update, settings.threads, evaluations=settings.shared_evaluations,
+        shared=attempt.shared, adopt=attempt.adopt, study=study.name,
+    )  # fmt: skip
     for entry in (entry for record in inputs for entry in record.manifest.stand_ins):
         work.stand_in(**entry.model_dump())
     log.tags(_tags(study, unit))

@@ -18,6 +18,9 @@ from aira_lib.launch.launcher import how_it_ended
 from aira_lib.launch.torchrun import failed_rank
 from aira_lib.settings import scratch_folder
 
+MEET_SECONDS = 3600
+"""For which a node waits for the others: one may have to fetch its image first."""
+
 _LAST_LINES = 2000
 _TERMINATED = 128 + signal.SIGTERM
 
@@ -27,7 +30,8 @@ def run(command: Sequence[str]) -> int:
     adopt_orphans()
     logs = scratch_folder() / "torchrun"
     logs.mkdir(parents=True, exist_ok=True)
-    words = ["--max-restarts", "0", "--log-dir", str(logs), "--tee", "3", "--no-python", *command]
+    meeting = ["--max-restarts", "0", "--rdzv-conf", f"timeout={MEET_SECONDS}"]
+    words = [*meeting, "--log-dir", str(logs), "--tee", "3", "--no-python", *command]
     process = subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", *words],
         stdin=subprocess.DEVNULL,

@@ -1,5 +1,6 @@
 """What a pipeline on a cluster begins and waits with: text goes in and comes out, as Kubeflow carries it."""
 
+import os
 import signal
 import subprocess
 import tempfile
@@ -27,6 +28,9 @@ from aira_lib.settings import Settings, hold_lifeline
 from aira_lib.study import Study, digest, flat
 from aira_lib.track.follow import tell_study
 from aira_lib.track.log import RunStatus
+
+WITHIN_KFP = "_KFP_RUNTIME"
+"""Kubeflow sets it for its tasks, in which kfp then has no compiler."""
 
 TOLD = 143
 """Exit code of a process that was told to end, and may be started again."""
@@ -71,7 +75,7 @@ def fan_out_text(
         run: id of the Kubeflow run that this is a task of.
         designs: of the loop over points: URI of the extrapolation record.
         at_once: how many units may be worked on at once.
-        start: False: nothing is started; what is not there is refused.
+        start: False: nothing is started; what is not there counts as failed.
 
     Raises:
         SystemExit: code 2 after one line on stderr, for anything a user can mend; 143 where it is told to end.
@@ -80,6 +84,8 @@ def fan_out_text(
         cluster = cluster_here()
         if cluster is None:
             raise UserError(f"this is no pod of a cluster with AIRA: {VARIABLE} names no file; run `aira run` here")
+        if at_once < 1:
+            raise UserError(f"units_at_once is {at_once}; at least one is worked on at once")
         spec = read_study(study, store)
         check_study(spec)
         settings = Settings.from_environment(store)
@@ -102,7 +108,8 @@ def compiled(chunk: Chunk) -> dict[str, Any]:
         request, output = Path(folder) / "chunk.json", Path(folder) / "chunk.yaml"
         request.write_bytes(chunk.to_json())
         command = [*pipeline_command(UNITS), "compile", "--request", str(request), "-o", str(output)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        env = {name: value for name, value in os.environ.items() if name != WITHIN_KFP}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
         if done.returncode:
             raise RuntimeError(f"compiling {chunk.name} ended with exit code {done.returncode}:\n{done.stderr}")
         return inline(list(yaml.safe_load_all(output.read_text(encoding="utf-8"))))

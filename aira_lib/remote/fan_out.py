@@ -9,20 +9,18 @@ Of two that are at it (a node was thought lost, and its pod lives on) one waits:
 is, and is asked before each run that is started.
 """
 
-import json
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol
-from uuid import UUID, uuid5
+from typing import Any
 
 from aira_lib.cluster.run import NewRun, Run
+from aira_lib.cluster.runs import RunsApi
 from aira_lib.cluster.section import Cluster
-from aira_lib.console import duration
 from aira_lib.device import CUDA_KERNELS, assuming
 from aira_lib.errors import StoreError, UserError
 from aira_lib.flow.finished import finished_units
@@ -33,54 +31,21 @@ from aira_lib.remote.checks import pods_of
 from aira_lib.remote.chunk import MOST_UNITS, Chunk, Item, cut, pods_of_tasks
 from aira_lib.remote.loop import Loop
 from aira_lib.remote.parts import part_of
+from aira_lib.remote.plans import Planned, Plans
+from aira_lib.remote.told import Told
 from aira_lib.remote.waiting import Patience, TakenOver, Turn
 from aira_lib.settings import Settings
 from aira_lib.store import open_store
-from aira_lib.store.base import safe_name
-from aira_lib.study import canonical_json
 
 ROUNDS = (MOST_UNITS, 5, 1)
 """How often a unit that says nothing is tried, and with how many others in a run at most."""
 
-PLANS = "plans"
-"""Folder of a study: which runs its runs are to start."""
-
 NOT_THERE = "it is not in the store, and this pipeline starts none; run the study's searches first"
 
-LOOK_SECONDS, TELL_SECONDS = 30.0, 1800.0
+LOOK_SECONDS = 30.0
 
 _NO_PLUGIN = {"mlflow": {"disabled": True}}
 """Units log to runs below the study's; Kubeflow's plugin would make a tree of runs beside them for each chunk."""
-
-_NAMESPACE = UUID("6f3b5c1e-6a0f-5d7c-9d0a-3c1f3f0a7f11")
-
-
-class Runs(Protocol):
-    """Of `aira_lib.cluster.runs.RunsApi` what is needed here."""
-
-    def get(self, run_id: str) -> Run | None:
-        """See there."""
-
-    def started(self, run_id: str) -> Run | None:
-        """See there."""
-
-    def create(self, run: NewRun, before: Callable[[], None]) -> Run:
-        """See there."""
-
-    def terminate(self, run_id: str) -> None:
-        """See there."""
-
-    def experiment(self, name: str) -> str:
-        """See there."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A run that is to be: its id, its name in the UI, and the names of its items."""
-
-    id: str
-    name: str
-    items: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -113,7 +78,7 @@ class FanOut:
     """
 
     def __init__(
-        self, loop: Loop, orders: Orders, cluster: Cluster, settings: Settings, runs: Runs,
+        self, loop: Loop, orders: Orders, cluster: Cluster, settings: Settings, runs: RunsApi,
         compiled: Callable[[Chunk], dict[str, Any]], say: Callable[[str], None] = print,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:  # fmt: skip
@@ -122,9 +87,10 @@ class FanOut:
         self._store = open_store(settings.store)
         self.folder = RunFolder(settings.store, loop.study, orders.parent)
         self._patience = Patience(say, pause)
+        self._plans = Plans(self._store, loop, orders.parent)
         self._lost: dict[str, str] = {}
         self._active: dict[str, Planned] = {}
-        self._told = _Told(len(loop.items))
+        self._told = Told(len(loop.items))
 
     def carry_out(self, start: bool = True) -> dict[str, list[str]]:
         """Have all units made; the URIs of the records by stage, in the order of the items.
@@ -137,14 +103,14 @@ class FanOut:
         """
         while True:
             try:
-                with self._patience.alone(self._store, self._name("turn")) as turn:
+                with self._patience.alone(self._store, self._plans.turn) as turn:
                     return self._carry_out(start, turn)
             except TakenOver:
                 self._active.clear()
                 self._say("another process took over, since this one was silent for too long")
 
     def _carry_out(self, start: bool, turn: Turn) -> dict[str, list[str]]:
-        attempt = self._patience.given(self._attempt)
+        attempt = self._patience.given(self._begun)
         self._patience.given(self._find)
         for number, most in enumerate(ROUNDS if start else ()):
             if not (items := self._open()):
@@ -153,13 +119,23 @@ class FanOut:
                 self._say(
                     f"{len(items)} {self.loop.name} ended without a word, such as in a pod that was killed: again"
                 )
-            planned = self._patience.given(partial(self._planned, f"{attempt}-{number}", items, most))
+            chunks = list(cut(items, most))
+            planned = self._patience.given(partial(self._plans.of_round, attempt, number, chunks))
             self._watch(planned, most, turn)
         for item in self._open():
             why = self._lost.get(item.name, "its run was not there any more")
             self._fail(item, f"it ended without a word ({why}); its pods' logs say more" if start else NOT_THERE)
         self._require(attempt)
         return self._patience.given(self._made)
+
+    def _begun(self) -> int:
+        """Which attempt this is; what failed in an attempt that was given up is forgotten as the next begins."""
+        attempt = self._plans.attempt()
+        if attempt and not self._plans.has_begun(attempt):
+            for stage in self.loop.stages:
+                for uri in self.folder.of(stage.name).failed.values():
+                    self._store.remove(uri[len(self._store.uri) + 1 :])
+        return attempt
 
     def stop_with_parent(self) -> None:
         """End the runs that are at work if the run that this is a task of was cancelled; others are to be adopted."""
@@ -169,36 +145,6 @@ class FanOut:
         for each in self._active.values():
             self._runs.terminate(each.id)
             self._say(f"cancelled run {each.id} ({each.name}), as the run that started it is")
-
-    # --- which runs there are to be -----------------------------------------------------------------------------------
-
-    def _attempt(self) -> int:
-        """How often this very run was given up before: Kubeflow's Retry starts it again, and what failed is retried."""
-        attempt = 0
-        while self._store.exists(self._name(f"{attempt}.given-up")):
-            attempt += 1
-        if attempt and not self._store.exists(self._name(f"{attempt}-0.json")):
-            for stage in self.loop.stages:
-                for uri in self.folder.of(stage.name).failed.values():
-                    self._store.remove(uri[len(self._store.uri) + 1 :])
-        return attempt
-
-    def _planned(self, name: str, items: Sequence[Item], most: int) -> list[Planned]:
-        """The runs of a round: those that were written down, which are those of `items` where none were."""
-        file = self._name(f"{name}.json")
-        chunks = [tuple(item.name for item in chunk) for chunk in cut(items, most)]
-        made = [self._named(name, chunk, number, len(chunks)) for number, chunk in enumerate(chunks, start=1)]
-        if self._store.create(file, json.dumps([asdict(each) for each in made]).encode()):
-            return made
-        return [Planned(each["id"], each["name"], tuple(each["items"])) for each in json.loads(self._store.read(file))]
-
-    def _named(self, name: str, items: tuple[str, ...], number: int, of: int) -> Planned:
-        what = canonical_json([self.orders.parent, self.loop.name, name, list(items)])
-        title = f"{self.loop.study.name}: {self.loop.name}, part {number} of {of}"
-        return Planned(str(uuid5(_NAMESPACE, what)), title, items)
-
-    def _name(self, name: str) -> str:
-        return safe_name(self.loop.study.name, PLANS, self.orders.parent, f"{self.loop.name}-{name}")
 
     # --- starting and watching them -----------------------------------------------------------------------------------
 
@@ -298,7 +244,7 @@ class FanOut:
         except StoreError:  # what became of the units was not read
             raise
         except UserError:
-            self._patience.given(partial(self._store.create, self._name(f"{attempt}.given-up"), b""))
+            self._patience.given(partial(self._plans.give_up, attempt))
             raise
 
     def _require_of(self, stage: Stage) -> None:
@@ -341,32 +287,6 @@ def chunk_of(loop: Loop, items: Sequence[Item], orders: Orders, cluster: Cluster
         pods=pods_of_tasks(pods),
         at_once=at_once,
     )
-
-
-class _Told:
-    """What was said of how far it is, so that a line says something new."""
-
-    def __init__(self, of: int) -> None:
-        self._of, self._before = of, (-1, -1, -1)
-        self._began, self._at = time.monotonic(), -math.inf
-        self._first: int | None = None
-
-    def line(self, closed: int, failed: int, active: int, waiting: int) -> str:
-        """A line with the time that is left, if something changed, or nothing was said for long; else nothing."""
-        now, this = time.monotonic(), (closed, failed, active)
-        if this == self._before and now - self._at < TELL_SECONDS:
-            return ""
-        self._before, self._at = this, now
-        self._first = closed if self._first is None else self._first
-        parts = [f"{closed} of {self._of} ended", f"{failed} failed" * bool(failed), f"{active} runs at work"]
-        parts += [f"{waiting} to start" * bool(waiting), self._left(closed, now)]
-        return ", ".join(filter(None, parts))
-
-    def _left(self, closed: int, now: float) -> str:
-        since = closed - (self._first or 0)
-        if not since or closed == self._of:
-            return ""
-        return f"about {duration((now - self._began) / since * (self._of - closed))} left"
 
 
 def _why(run: Run) -> str:

@@ -1,24 +1,10 @@
 """The runs that the run of a whole study has started for its loops: found by what their description says."""
 
-from typing import Protocol
-
 from aira_lib.cluster.run import PART, Run
+from aira_lib.cluster.runs import RunsApi
 
 MOST = 10_000
 """Runs of an experiment that are looked through, the newest first."""
-
-
-class Runs(Protocol):
-    """Of `aira_lib.cluster.runs.RunsApi` what is needed here."""
-
-    def find_experiment(self, name: str) -> str | None:
-        """See there."""
-
-    def list(self, *, name: str | None = None, experiment_id: str | None = None, most: int = 100) -> list[Run]:
-        """See there."""
-
-    def terminate(self, run_id: str) -> None:
-        """See there."""
 
 
 def part_of(parent: str) -> str:
@@ -26,7 +12,7 @@ def part_of(parent: str) -> str:
     return f"{PART}{parent}, which waits for it."
 
 
-def parts(runs: Runs, experiment: str, parent: str) -> list[Run]:
+def parts(runs: RunsApi, experiment: str, parent: str) -> list[Run]:
     """The runs that a run has started.
 
     Args:
@@ -39,7 +25,7 @@ def parts(runs: Runs, experiment: str, parent: str) -> list[Run]:
     return [run for run in every if run.description == part_of(parent)]
 
 
-def end_whole(runs: Runs, experiment: str, run_id: str) -> int:
+def end_whole(runs: RunsApi, experiment: str, run_id: str) -> int:
     """End a run, then those that it has started; how many of these were at work.
 
     Raises:

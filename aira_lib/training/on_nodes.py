@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aira_lib.cluster.reading import check_store, cluster_here
 from aira_lib.device import DeviceKind, device_kind, kernels
 from aira_lib.errors import StoreError, UserError
 from aira_lib.foreign import harmless
@@ -38,6 +39,9 @@ from aira_lib.work import Work
 
 PAUSE = 5.0
 """Seconds between two looks at the job and at what is told."""
+
+_LAST_WORDS = 10.0
+"""Seconds for the end of a log, once its job has ended."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +69,8 @@ def train_on_nodes(section: PretrainSection, point: PretrainPoint, work: Work, r
     shared = SharedFolder(work.shared)
     outcome = shared.outcome()
     if outcome is None:
+        if cluster_here():
+            check_store(shared.uri, f"{point.id}: store")
         spec = _begun(section, point, work, resources, shared)
         job = nodes_job(work.study, point, resources, shared.uri, spec.token)
         outcome = _followed(launcher_of_nodes(), job, point, work, shared)
@@ -112,14 +118,15 @@ def _followed(launcher: Launcher, job: Job, point: PretrainPoint, work: Work, sh
     outcome = shared.outcome()
     if outcome is not None:
         return outcome
-    if status.state != "succeeded":
-        error = error_of(status.failure, point)
-        if status.failure and isinstance(
-            error, UserError
-        ):  # the log of this process says what was the last of each pod
-            print("\n".join(map(harmless, status.failure.lines)), file=sys.stderr, flush=True)
-        raise error
-    raise UserError(f"{point.id}: job {job.name} ended well and left no outcome; remove {shared.uri} to train again")
+    if status.state == "succeeded":
+        raise UserError(
+            f"{point.id}: job {job.name} ended well and left no outcome; remove {shared.uri} to train again"
+        )
+    error = error_of(status.failure, point)
+    if status.failure and isinstance(error, UserError):
+        # So that the log of this process has the last of each pod; other errors have it in their text.
+        print("\n".join(map(harmless, status.failure.lines)), file=sys.stderr, flush=True)
+    raise error
 
 
 def _carrier(shared: SharedFolder, folder: Path) -> Callable[[], None]:
@@ -161,10 +168,6 @@ def _printed(launcher: Launcher, name: str) -> Iterator[None]:
         thread.join(_LAST_WORDS)
     finally:
         over.set()
-
-
-_LAST_WORDS = 10.0
-"""Seconds for the end of a log, once its job has ended."""
 
 
 def _take_over(point: PretrainPoint, work: Work, shared: SharedFolder) -> None:

@@ -16,7 +16,7 @@ def fan_out(loop: str, study: str, store: str, run: str, designs: str, at_once: 
         run: Id of the run that this is a task of.
         designs: Of points: URI of the extrapolation record; empty for searches.
         at_once: How many units may be worked on at once.
-        start: Whether to start what is not there; else it is refused.
+        start: Whether to start what is not there; else it counts as failed.
     """
     from aira_lib.remote.entry import fan_out_text
 

@@ -169,7 +169,7 @@ def test_stopped_while_it_starts_runs_it_goes_on_with_the_same_ones(site: Site) 
         raise Stopped  # between the Workflow and the row: the answer is lost, and the pod with it
 
     waiter = site.waiter()
-    first = waiter._planned("0-0", waiter.loop.open(waiter.loop.known(waiter.folder)), MOST_UNITS)
+    first = waiter._plans.of_round(0, 0, list(cut(waiter.loop.items, MOST_UNITS)))
     with Patience(site.lines.append).alone(waiter._store, "turn") as turn:
         waiter._start(first[0], 20, turn)
     site.hold = False
@@ -195,7 +195,7 @@ def test_of_two_that_are_at_it_one_waits_and_nothing_is_started_twice(site: Site
 
 
 def test_one_that_lost_its_turn_starts_nothing_more(site: Site) -> None:
-    turn = site.waiter()._name("turn")
+    turn = site.waiter()._plans.turn
     others: list[Any] = []
 
     def lose() -> None:
@@ -352,13 +352,17 @@ def test_as_a_task_it_sends_compiled_pipelines_and_hands_on_the_list_of_records(
         address = {"api": kubeflow.url, "token": "/none", "service_account": "aira-tasks", "experiment": "ours"}
         monkeypatch.setenv("AIRA_CLUSTER", str(cluster_file(tmp_path, kubeflow=address)))
         monkeypatch.setattr("aira_lib.remote.fan_out.LOOK_SECONDS", 0.05)
+        monkeypatch.setenv("_KFP_RUNTIME", "true")  # as Kubeflow has it in every task
         text = fan_out_text("searches", write_study(study, store), store, PARENT)
+        assert "3 of 3 ended" in capsys.readouterr().out
         (run,) = kubeflow.runs.values()
+        with pytest.raises(SystemExit):
+            fan_out_text("searches", write_study(study, store), store, PARENT, at_once=0)
+    assert "units_at_once is 0" in capsys.readouterr().err
     assert len(read_list(text, store)) == 3
     assert run["service_account"] == "aira-tasks"
     assert [each["display_name"] for each in kubeflow.experiments.values()] == ["Default", "ours"]
     assert run["display_name"] == "tiny: searches, part 1 of 1"
-    assert "3 of 3 ended" in capsys.readouterr().out
 
 
 def test_a_loop_over_nothing_leaves_empty_lists(site: Site) -> None:

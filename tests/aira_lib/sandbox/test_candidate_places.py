@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -27,10 +28,11 @@ from aira_lib.sandbox.pods import pods_of
 from aira_lib.sandbox.process import Outcome
 from aira_lib.sandbox.sending import Work, send
 from aira_lib.sandbox.sweep import sweep_here
-from aira_lib.study import CandidateLimits
+from aira_lib.study import CandidateLimits, TaskSection
 from aira_lib.tasks.airs import load_task_folder, prepare
 from aira_lib.tasks.airs.scoring import Scorer
 from tests.aira_lib.sandbox.podlike import NAMESPACE, PodLike, cluster_section, podlike
+from tests.aira_lib.search.folder_searches import AGENT, BUGGY, GOOD, MENDED, Searched, without_seconds
 from tests.aira_lib.search.third_party_folder import third_party_folder
 
 LIMITS = CandidateLimits(seconds=20, memory_mb=256, disk_mb=4)
@@ -116,18 +118,14 @@ exec(open(parser.parse_args().submission_file).read())
 
 
 def test_scripts_of_task_folders_score_in_a_pod(here: PodLike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the very paths that they are told, of which nothing is there but what was sent: the folder is covered."""
-    cover = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"']
-    if not shutil.which("unshare") or subprocess.run([*cover, str(tmp_path), "true"], check=False).returncode:
-        pytest.skip("needs a mount namespace")
+    """At the very paths that they are told."""
     folder, shared = third_party_folder(tmp_path, evaluate=RUNS_ANYTHING)
     for name in ("prepared", "log", "scratch"):
         (tmp_path / name).mkdir()
     task = load_task_folder(folder)
     prepare(task, shared, tmp_path / "prepared", tmp_path / "log")
     scorer = Scorer(task, shared, tmp_path / "prepared", tmp_path / "scratch", memory_mb=1024)
-    here.executing.wrapper = [*cover, str(scorer.scratch)]
-    monkeypatch.setattr(candidate, "_pods", lambda: as_it_is(here.pods))
+    covered(here, scorer.scratch, monkeypatch)
     program = (
         "import os; assert os.path.exists('data/test_with_labels/rows.csv'), os.listdir('data')\n"
         "print('--- EVALUATION RESULT ---'); print('{\"MeanAbsoluteError\": 1.5}')\n"
@@ -139,9 +137,32 @@ def test_scripts_of_task_folders_score_in_a_pod(here: PodLike, tmp_path: Path, m
     assert len(here.executing.commands) == 2
 
 
-def as_it_is(pods: Any) -> Any:
-    """Pods whose work directories have the same paths as here, as on a cluster."""
-    return replace(pods, place=str)
+@pytest.mark.slow
+def test_a_whole_search_makes_the_same_nodes_in_pods(
+    here: PodLike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = AGENT.model_copy(update={"steps": 3})
+    (scratch := tmp_path / "scratch").mkdir()
+    covered(here, scratch, monkeypatch)
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    for cached in (packages_in_words, gpu_in_words.gpu_in_words):
+        cached.cache_clear()
+    inside = Searched(tmp_path / "inside", TaskSection(), agent, GOOD, BUGGY, MENDED)
+    assert len(here.executing.commands) > 8
+    assert inside.nodes[0].status == "ok"
+    monkeypatch.delenv("AIRA_CLUSTER")
+    outside = Searched(tmp_path / "outside", TaskSection(), agent, GOOD, BUGGY, MENDED)
+    assert without_seconds(inside.nodes) == without_seconds(outside.nodes)
+
+
+def covered(here: PodLike, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have pods see paths as they are here, as on a cluster, but for a folder, of which they see nothing."""
+    cover = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(folder)]
+    if not shutil.which("unshare") or subprocess.run([*cover, "true"], check=False).returncode:
+        pytest.skip("needs a mount namespace")
+    here.executing.wrapper = cover
+    pods = replace(here.pods, place=str)
+    monkeypatch.setattr(candidate, "_pods", lambda: pods)
 
 
 @pytest.mark.parametrize("end", ["closed", "silent"])

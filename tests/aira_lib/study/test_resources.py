@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from aira_lib.errors import UserError
 from aira_lib.flow.checks import check_resources, check_sections
 from aira_lib.planning.resources import points_at_once, resource_lines
 from aira_lib.study import Resources, ResourcesAtScale, Study, canonical_json
 from tests.aira_lib.cli.in_process import aira
-from tests.builders import TINY_STUDY, tiny_study
+from tests.builders import CLUSTER, TINY_STUDY, tiny_study
 
 
 def test_a_scale_says_only_what_is_otherwise() -> None:
@@ -110,3 +111,16 @@ def test_points_at_once_leave_a_core_and_a_gpu_for_each_rank(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert points_at_once(tiny_study(resources={"pretrain": resources}), 8) == at_once
+
+
+def test_several_nodes_are_for_a_cluster_that_has_trainings_of_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tiny_study(resources={"pretrain": {"nodes": 2, "gpus_per_node": 8}})
+    for name, said in (("with", CLUSTER), ("without", {**CLUSTER, "training": None})):
+        (tmp_path / name).write_text(yaml.safe_dump(said))
+    monkeypatch.setenv("AIRA_CLUSTER", str(tmp_path / "with"))
+    check_resources(study)
+    monkeypatch.setenv("AIRA_CLUSTER", str(tmp_path / "without"))
+    with pytest.raises(UserError, match="this cluster trains on one node"):
+        check_resources(study)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from aira_lib.errors import StoreError, UserError
 from aira_lib.launch.job import Job
@@ -31,7 +32,7 @@ from aira_lib.work import Work
 from tests import warm_start
 from tests.aira_lib.training import tiny
 from tests.aira_lib.training.test_together import WarmLauncher
-from tests.builders import small_text, work_in
+from tests.builders import CLUSTER, small_text, work_in
 
 STEPS = 30
 TWO_NODES = ResourcesAtScale(nodes=2, ranks_per_node=1)
@@ -310,6 +311,11 @@ def test_what_cannot_train_on_nodes_is_said_in_one_line(
     gpus = ResourcesAtScale(nodes=2, gpus_per_node=8)
     with pytest.raises(UserError, match=r"its nodes compute on cuda, and this process.*counts as cpu; set AIRA_DEVICE"):
         pretrain(section, tiny.point(1), work, gpus)
+    (tmp_path / "cluster.yaml").write_text(yaml.safe_dump(CLUSTER))
+    with monkeypatch.context() as patch:
+        patch.setenv("AIRA_CLUSTER", str(tmp_path / "cluster.yaml"))
+        with pytest.raises(UserError, match="is a folder, and each pod would have its own"):
+            pretrain(section, tiny.point(1), work, TWO_NODES)
     monkeypatch.undo()
     monkeypatch.delenv("AIRA_CLUSTER", raising=False)
     with pytest.raises(UserError, match="2 nodes, and this is one machine"):
