@@ -59,6 +59,7 @@ def train_on_nodes(section: PretrainSection, point: PretrainPoint, work: Work, r
         UserError: what a rank says that a user can mend, there are no machines for it, or this process counts as
             another device than they have.
         DeadRank: a node was taken away, or a rank was killed; another attempt goes on from the last checkpoint.
+        LostClaim: another has taken over the record.
         StoreError: the store refuses.
         SystemExit: this process was told to end; the job goes on.
     """
@@ -93,6 +94,7 @@ def _begun(
             f"{point.id}: its nodes compute on {device}, and this process, by which its record is named, counts as "
             f"{device_kind()}; set AIRA_DEVICE={device} here"
         )
+    work.push(FILE)  # whoever has lost the record to another, which may have finished it, begins nothing any more
     branch = finished_steps(work.path)
     if branch and not shared.steps():
         shared.put_checkpoint(work.path, branch[-1])

@@ -17,7 +17,7 @@ from aira_lib.launch.job import Job
 from aira_lib.launch.launcher import Failure, How, Status
 from aira_lib.pretrain.stage import pretrain
 from aira_lib.records import Manifest, TrainingRun, read_row
-from aira_lib.store import Attempt, RecordFolder, open_store
+from aira_lib.store import Attempt, LostClaim, RecordFolder, open_store
 from aira_lib.study import ResourcesAtScale
 from aira_lib.track.log import TrackLog, read_metrics
 from aira_lib.training import checkpoint, on_nodes
@@ -204,6 +204,19 @@ def test_who_is_told_to_end_leaves_the_job(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(SystemExit) as ended:
         trained(work)
     assert ended.value.code == 143
+
+
+def test_who_has_lost_the_record_begins_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(name: str) -> None:
+        raise LostClaim
+
+    launcher = Ended(Status(state="succeeded"))
+    work = shared_work(tmp_path, monkeypatch, launcher)
+    work.push = lost
+    with pytest.raises(LostClaim):
+        trained(work)
+    assert launcher.submitted == []
+    assert not (tmp_path / "shared").exists()
 
 
 def test_a_branch_begins_from_the_trunks_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
