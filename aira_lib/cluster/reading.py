@@ -14,14 +14,14 @@ from aira_lib.study.reading import first_problem, plain_data
 
 _BUCKET = re.compile(r"s3://[a-zA-Z0-9][a-zA-Z0-9._-]+(/(?!\.\.?(/|$))[^/\\\s?#]+)*/?")
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_NAMESPACE = re.compile(r"(?!.{64})[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(
     r"(^|_)(API_?KEY|ACCESS_KEY|SECRETS?|TOKEN|CREDENTIALS?|PASSW(OR)?D)(_ID)?$|_KEY$|_SECRET_", re.IGNORECASE
 )
 """In names of variables; those of a file, or an address, where one is kept, go on."""
 
-BY_DIGEST = re.compile(r"^[^\s@]+@sha256:[0-9a-f]{64}$")
+BY_DIGEST = re.compile(r"^[A-Za-z0-9][\w.:/-]*@sha256:[0-9a-f]{64}$", re.ASCII)
 
 
 def load_cluster(path: Path) -> Cluster:
@@ -75,19 +75,10 @@ def check_image(image: str, place: str) -> None:
 
 def _check_names(cluster: Cluster, path: Path) -> None:
     """Refuse names that Kubernetes would refuse, in the middle of a study."""
-    candidates, training = cluster.candidates, cluster.training
+    namespace = cluster.kubeflow.namespace  # empty in the chart's values, where it means the release's
+    if not _NAMESPACE.fullmatch(namespace):
+        raise SpecError(f"{path}: kubeflow.namespace: {namespace!r} is no namespace; use small letters, digits, dashes")
     secrets = {"s3": cluster.s3, "mlflow": cluster.mlflow, "models": cluster.models}
-    names = {
-        "kubeflow.namespace": cluster.kubeflow.namespace,
-        "kubeflow.service_account": cluster.kubeflow.service_account,
-        **{f"{key}.name": each.name for key, each in secrets.items() if each},
-        **({"candidates.namespace": candidates.namespace} if candidates else {}),
-        **({"candidates.service_account": candidates.service_account} if candidates else {}),
-        **({"training.runtime": training.runtime} if training else {}),
-    }
-    for place, name in names.items():
-        if not _NAME.fullmatch(name) or len(name) > (63 if place.endswith("namespace") else 253):
-            raise SpecError(f"{path}: {place}: {name!r} is no name in Kubernetes; use small letters, digits and dashes")
     variables = {f"{key}.variables": each.variables for key, each in secrets.items() if each}
     for place, of in {"environment": cluster.environment, **variables}.items():
         if wrong := next((name for name in of if not _VARIABLE.fullmatch(name)), None):
