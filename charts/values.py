@@ -143,10 +143,12 @@ class CandidatesSection(Section):
 
     Attributes:
         admission: The ValidatingAdmissionPolicy that refuses any pod which is not as hardened as AIRA's own.
+        formerImages: Images that it takes beside `cluster.images.sandbox`.
         sweep: See there.
     """
 
     admission: bool
+    formerImages: tuple[Annotated[str, Field(pattern=DIGEST)], ...]
     sweep: SweepSection
 
 
