@@ -1,6 +1,7 @@
 """The first task of a study on a cluster: which study is meant, what it costs, whether that is wanted."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from aira_lib.study.reading import parse_study, plain_data
 OWN = "own-study"
 """The preset that means: the study that is given."""
 
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*$")
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -44,6 +46,8 @@ def begin(
     """
     if cluster is not None:
         check_store(store, "store")
+        if _URI.match(study.strip()):
+            check_store(study.strip().partition("#")[0].rpartition("/")[0], "study")
     meant = parse_study(overridden(_named(preset.strip(), study.strip()), overrides), _source(preset, overrides))
     need_designs(meant)
     check_study(meant)

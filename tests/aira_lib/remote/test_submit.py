@@ -320,7 +320,8 @@ def test_the_rights_of_the_submitter_are_enough(there: Platform, monkeypatch: py
 def test_a_study_that_is_longer_than_parameters_may_be_is_kept_in_the_store(there: Platform) -> None:
     study = {**TINY_STUDY, "description": "long " * 3_000}
     store = str(there.folder / "store")
-    text = yaml.safe_dump({"name": "first", "pipeline": "aira-compose", "study": study, "store": store})
+    there.cluster = there.cluster_with(store=store)
+    text = yaml.safe_dump({"name": "first", "pipeline": "aira-compose", "study": study})
     shown = dryrun(there.wanted(text), there.cluster, there.runs())
     assert shown["run"]["runtime_config"]["parameters"]["study"] == f"<name of study {study['name']} in {store}>"
     assert not Path(store).exists()
