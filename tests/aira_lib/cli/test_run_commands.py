@@ -10,7 +10,7 @@ import yaml
 from aira_lib.cli import app
 from aira_lib.cluster import rest
 from aira_lib.remote import follow as following
-from tests.aira_lib.remote.platform import Platform, platform
+from tests.aira_lib.remote.small_platform import Platform, platform
 
 Run = Callable[..., tuple[int, str]]
 

@@ -12,7 +12,7 @@ from aira_lib.cluster.rest import KubeflowError, Unanswered
 from aira_lib.cluster.run import PART, NewRun, inline
 from aira_lib.cluster.runs import RunsApi
 from aira_lib.errors import UserError
-from tests.aira_lib.remote.platform import SPEC, Platform, platform
+from tests.aira_lib.remote.small_platform import SPEC, Platform, platform
 from tests.fakes.http import Answer
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.aira_lib.cli.in_process import aira_elsewhere
-from tests.builders import TINY_STUDY, small_text
+from tests.builders import CLUSTER, TINY_STUDY, small_text
 
 pytestmark = pytest.mark.usefixtures("plain_kernels")
 
@@ -62,7 +62,11 @@ def test_a_stage_from_outside_runs_with_all_others(folder: Path) -> None:
 
 
 def test_its_command_has_its_help_and_the_compiled_pipeline_its_component(folder: Path) -> None:
-    compiled = ("compile", str(folder / "study.yaml"), "-o", str(folder / "pipeline.yaml"), "--store", "s3://b/runs")
+    pretrain = {**STUDY["pretrain"], "data": {}}  # text of this machine is none of a pod's
+    (folder / "away.yaml").write_text(yaml.safe_dump({**STUDY, "pretrain": pretrain}))
+    (folder / "cluster.yaml").write_text(yaml.safe_dump(CLUSTER))
+    of = ("--cluster", str(folder / "cluster.yaml"))
+    compiled = ("compile", str(folder / "away.yaml"), "-o", str(folder / "pipeline.yaml"), *of)
     overview, _ = aira(folder, ["--help"], compiled)
     assert "Weigh the checkpoints of all points." in overview.replace("\n", " ").replace("│", "")
     pipeline = next(yaml.safe_load_all((folder / "pipeline.yaml").read_text()))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aira_lib.cluster import rest
-from tests.aira_lib.remote.platform import Platform, platform
+from tests.aira_lib.remote.small_platform import Platform, platform
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from aira_lib.errors import UserError
 from aira_lib.remote.export import exported
 from aira_lib.remote.follow import LEFT, follow, leaving
 from aira_lib.remote.run_file import load_run_file
-from tests.aira_lib.remote.platform import SPEC, Platform
+from tests.aira_lib.remote.small_platform import SPEC, Platform
 
 FILE = """
 name: first

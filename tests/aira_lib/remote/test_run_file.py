@@ -12,7 +12,7 @@ from aira_lib.errors import UserError
 from aira_lib.flow.texts import write_study
 from aira_lib.remote.run_file import RunFile, wanted
 from aira_lib.study.reading import parse_study
-from tests.aira_lib.remote.platform import Platform
+from tests.aira_lib.remote.small_platform import Platform
 from tests.builders import CLUSTER, TINY_STUDY
 
 HERE = Cluster.model_validate(CLUSTER)

@@ -18,7 +18,7 @@ from aira_lib.cluster.runs import RUN_LABEL, RunsApi
 from aira_lib.errors import UserError
 from aira_lib.flow.texts import read_study
 from aira_lib.remote.submit import Submitter, dryrun, lease_of
-from tests.aira_lib.remote.platform import Platform
+from tests.aira_lib.remote.small_platform import Platform
 from tests.builders import TINY_STUDY
 from tests.fakes.rights import account
 
