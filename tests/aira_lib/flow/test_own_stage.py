@@ -2,12 +2,19 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from aira_lib.cluster.presets import pod_of
+from aira_lib.cluster.section import Cluster
+from aira_lib.flow.pipelines import UNITS, pipeline_command
+from aira_lib.remote.chunk import Chunk
+from aira_lib.study.reading import parse_study
 from tests.aira_lib.cli.in_process import aira_elsewhere
 from tests.builders import CLUSTER, TINY_STUDY, small_text
 
@@ -61,7 +68,7 @@ def test_a_stage_from_outside_runs_with_all_others(folder: Path) -> None:
     assert "Nothing was recomputed" in again
 
 
-def test_its_command_has_its_help_and_the_compiled_pipeline_its_component(folder: Path) -> None:
+def test_its_command_has_its_help_and_the_compiled_pipelines_its_component(folder: Path) -> None:
     pretrain = {**STUDY["pretrain"], "data": {}}  # text of this machine is none of a pod's
     (folder / "away.yaml").write_text(yaml.safe_dump({**STUDY, "pretrain": pretrain}))
     (folder / "cluster.yaml").write_text(yaml.safe_dump(CLUSTER))
@@ -70,9 +77,24 @@ def test_its_command_has_its_help_and_the_compiled_pipeline_its_component(folder
     overview, _ = aira(folder, ["--help"], compiled)
     assert "Weigh the checkpoints of all points." in overview.replace("\n", " ").replace("│", "")
     pipeline = next(yaml.safe_load_all((folder / "pipeline.yaml").read_text()))
-    assert "comp-weigh" in pipeline["components"]
     report = pipeline["root"]["dag"]["tasks"]["report"]
     assert "further" in report["inputs"]["parameters"]
+    assert "comp-weigh" in _components_of_a_point(folder)
+
+
+def _components_of_a_point(folder: Path) -> set[str]:
+    """What a run of a cluster does for a point: a pipeline of its own has the stages that each point has."""
+    study = parse_study(STUDY, "x")
+    pods = {stage: pod_of(stage, study, Cluster.model_validate(CLUSTER)) for stage in ("pretrain", "evaluate")}
+    pods["weigh"] = pods["evaluate"]  # this process knows no such stage
+    chunk = Chunk("aira-tiny-points", "tiny", "s3://b/x#0", "s3://b", "a-run", "point", ("d#p1",), pods, 1)
+    (folder / "chunk.json").write_bytes(chunk.to_json())
+    command = [*pipeline_command(UNITS), "compile", "--request", str(folder / "chunk.json"), "-o", "chunk.yaml"]
+    environment = {**os.environ, "AIRA_PLUGINS": "tests.own_stage", "PYTHONPATH": str(ROOT)}
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+    spec: dict[str, Any] = next(yaml.safe_load_all((folder / "chunk.yaml").read_text()))
+    (loop,) = (each for name, each in spec["components"].items() if name.startswith("comp-for-loop"))
+    return {each["componentRef"]["name"] for each in loop["dag"]["tasks"].values()}
 
 
 def test_stages_that_wait_for_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
