@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from aira_lib import __version__
+from aira_lib.cluster.image import image_here
 from aira_lib.device import (
     CUDA_SCANS,
     DEVICE_VARIABLE,
@@ -30,7 +31,8 @@ from aira_lib.sandbox import closes_files, isolation, refusals, within_reach
 EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "core": (("torch", "numpy", "pyarrow", "boto3", "pydantic", "typer", "rich"), "every stage"),
     "kfp": (("kfp", "kfp-kubernetes"), "aira run, aira compile"),
-    "tracking": (("mlflow",), "comparing runs in MLflow"),
+    "tracking": (("mlflow",), "comparing runs in MLflow, in a file of this machine as well"),
+    "tracking-client": (("mlflow-skinny",), "comparing runs in MLflow, on a server"),
     "report": (("matplotlib", "jinja2"), "the report"),
     "agents": (("litellm",), "agents with a large language model"),
     "fast": (("numba",), "fused CPU kernels of small training"),
@@ -49,6 +51,10 @@ def examine() -> int:
     """Print the findings; returns 1 where something that every stage needs is missing, else 0."""
     console = Console()
     console.print(f"aira {__version__} · Python {platform.python_version()} · {platform.platform()}")
+    if image := image_here():
+        console.print(
+            f"image of revision {image.revision or 'unknown'} with {', '.join(image.extras)}", highlight=False
+        )
     missing = _packages(console)
     table = Table("fast path", "here", "remark", title="This machine", title_justify="left")
     for name, check in _CHECKS.items():

@@ -68,9 +68,9 @@ class SecretReference(Section):
 ImageName = Literal["cpu", "train", "eval", "sandbox"]
 
 EXTRAS: dict[ImageName, tuple[str, ...]] = {
-    "cpu": ("kfp", "tracking", "report", "agents", "fast", "data"),
-    "train": ("kfp", "tracking", "agents", "data", "gpu"),
-    "eval": ("kfp", "tracking", "data", "gpu", "eval"),
+    "cpu": ("kfp", "tracking-client", "report", "agents", "fast", "data"),
+    "train": ("kfp", "tracking-client", "agents", "data", "gpu"),
+    "eval": ("kfp", "tracking-client", "agents", "data", "gpu", "eval"),
     "sandbox": (),
 }
 """What of pyproject.toml's extras each image has that is built from `images/`."""
@@ -131,7 +131,7 @@ class CandidateSection(Section):
 
     Attributes:
         namespace: Of these pods.
-        service_account: Of these pods: without rights or a token; it only knows the registry's login.
+        service_account: There, without any right; pods get no token of it, and images by its secrets for registries.
         runtime_class: Such as gvisor; None: the cluster's default.
         user_namespace: Whether a pod has one (`hostUsers: false`), where the nodes can give it.
         user: By number, other than 0; None: the cluster gives one, as OpenShift does.
@@ -187,7 +187,8 @@ class Cluster(Section):
         presets: Sizes of pods, by name; a name that is left out cannot be asked for.
         candidates: None: candidates run within the pod of their search, as isolated as that allows.
         training: None: no trainings of several nodes.
-        confirm_gpu_hours: A run that is estimated to take more has to be confirmed where it is started.
+        confirm_gpu_hours: A run that is estimated to take more has to be confirmed where it is started; 50 core hours
+            of pods without GPUs count as one.
     """
 
     store: str

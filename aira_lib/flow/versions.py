@@ -7,15 +7,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 import aira_lib
+from aira_lib.cluster.image import image_here
 from aira_lib.device import cores
 
 
 @cache
 def code_version() -> str:
-    """Version of AIRA, with the commit where the code is a checkout."""
+    """Version of AIRA, with the commit where the code is a checkout or an image says it."""
     root = Path(aira_lib.__file__).parent.parent
     if not (root / ".git").exists():
-        return aira_lib.__version__
+        image = image_here()
+        return f"{aira_lib.__version__}+{image.revision}" if image and image.revision else aira_lib.__version__
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)

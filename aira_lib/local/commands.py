@@ -34,7 +34,8 @@ def commands_of(path: Path, study: Study, name: str, settings: Settings, launche
     resources = study.resources_of(PRETRAIN, unit.point.design.scale.name)
     yield shlex.join(["aira", PRETRAIN, str(path), "--unit", name, "--store", open_store(settings.store).uri])
     if (resources.nodes or 1) > 1:
-        yield f"# It starts {resources.nodes} nodes, under a name of the attempt that begins it, by:"
+        ranks = f"{resources.ranks_in_all} ranks on {resources.nodes} nodes"
+        yield f"# It starts {ranks}, under a name that the first attempt chooses, by:"
         place = f"{open_store(settings.store).uri}/{unit.folder(study)}/{SHARED}"
         yield from launcher.dryrun(nodes_job(study.name, unit.point, resources, place, "")).splitlines()
     elif resources.ranks_in_all > 1:

@@ -33,6 +33,7 @@ from aira_lib.planning.estimate import StageEstimate, estimate, estimate_searche
 from aira_lib.planning.resources import points_at_once
 from aira_lib.settings import Settings, lifeline
 from aira_lib.store import RecordFolder, open_store
+from aira_lib.store.files import write_file
 from aira_lib.study import Study, canonical_json, digest, flat
 from aira_lib.track.address import without_login
 from aira_lib.track.follow import LOG_NAME, Carried, Follower
@@ -70,6 +71,11 @@ class LocalRun:
     def outcomes(self) -> RunFolder:
         """What became of its units."""
         return RunFolder(self.settings.store, self.study, self.name)
+
+    @property
+    def study_file(self) -> Path:
+        """Where its processes read the study."""
+        return self.folder / "study.json"
 
 
 class PipelineFailed(Exception):
@@ -134,7 +140,7 @@ def _run(run: LocalRun, console: Console) -> list[Progress]:
     progress = run.folder / "progress"
     shutil.rmtree(progress, ignore_errors=True)
     progress.mkdir(parents=True)
-    (run.folder / "study.json").write_text(canonical_json(run.study), encoding="utf-8")
+    keep_study(run)
     display = Display(console, outlook_of(run))
     follower = follow_logs(run)
     with open(run.folder / "pipeline.log", "w", encoding="utf-8") as log:
@@ -161,6 +167,15 @@ def _run(run: LocalRun, console: Console) -> list[Progress]:
     if process.returncode:
         raise_what_ended(units, run.folder / "pipeline.log")
     return units
+
+
+def keep_study(run: LocalRun) -> None:
+    """Write the study for the processes of a run. It appears whole: one of them may be reading it at this moment.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    write_file(run.study_file, canonical_json(run.study).encode())
 
 
 def outlook_of(run: LocalRun) -> Outlook:
@@ -232,7 +247,7 @@ def say_waiting(run: LocalRun, logs: int) -> None:
 
 
 def _command(run: LocalRun) -> list[str]:
-    arguments = ["--study", str(run.folder / "study.json"), "--store", open_store(run.settings.store).uri]
+    arguments = ["--study", str(run.study_file), "--store", open_store(run.settings.store).uri]
     arguments += ["--parallelism", str(run.workers), "--points-at-once", str(points_at_once(run.study, run.workers))]
     arguments += ["--output", str(run.folder / "kfp"), "--name", run.name]
     return [*pipeline_command(), "run", *arguments]

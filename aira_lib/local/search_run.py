@@ -26,13 +26,13 @@ from aira_lib.local.run import (
     carry_waiting,
     check_store,
     follow_logs,
+    keep_study,
     only_launcher,
     outlook_of_searches,
     say_waiting,
     stage_environment,
 )
 from aira_lib.store import open_store
-from aira_lib.study import canonical_json
 from aira_lib.tasks.section import task_of
 from aira_lib.track.progress import Progress, read_progress
 from aira_lib.watch.searches import Lookout, TimeLeft, Watched, time_left
@@ -71,6 +71,7 @@ def run_searches(run: LocalRun, console: Console) -> SearchesRun:
         carry_waiting(run, units)
         return SearchesRun(lookout.look(), [], [], run.folder)
     with only_launcher(run):
+        keep_study(run)
         crew = _Crew(run, list(pending), _fresh(run.folder / "progress"))
         _watch_crew(crew, lookout, console, [Progress("search", name, status="reused") for name in done])
     ended = lookout.look()
@@ -159,9 +160,7 @@ class _Crew:
         self.running.clear()
 
     def _start(self, name: str) -> "subprocess.Popen[bytes]":
-        study = self.run.folder / "study.json"
-        study.write_text(canonical_json(self.run.study), encoding="utf-8")
-        command = [sys.executable, "-m", "aira_lib.local.one_search", str(study), name]
+        command = [sys.executable, "-m", "aira_lib.local.one_search", str(self.run.study_file), name]
         command.append(open_store(self.run.settings.store).uri)
         with _log(self.run.folder, name) as log:
             return subprocess.Popen(

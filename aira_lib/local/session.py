@@ -30,7 +30,7 @@ from aira_lib.search.page import with_report
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store, place_of
 from aira_lib.study import Study, digest
-from aira_lib.track.address import check_address, how_to_look, sqlite_address
+from aira_lib.track.address import check_address, how_to_look, is_database, sqlite_address
 from aira_lib.track.follow import experiment_of
 from aira_lib.track.progress import Progress
 
@@ -150,10 +150,10 @@ def _summary(console: Console, units: Sequence[object], seconds: float) -> None:
 def tracking_uri(given: str | None, settings: Settings) -> str | None:
     """The MLflow URI to use: what was given, or SQLite beside a local store; None for 'none'.
 
-    Without MLflow nothing is logged there, unless a URI was given.
+    Without MLflow, or with its client alone, nothing is logged there, unless a URI was given.
 
     Raises:
-        MissingDependency: a URI was given, and MLflow is not installed.
+        MissingDependency: a URI was given, and MLflow is not installed, or only its client where a database was named.
         UserError: MLflow takes no such URI.
     """
     if given == "none":
@@ -161,8 +161,10 @@ def tracking_uri(given: str | None, settings: Settings) -> str | None:
     if given:
         check_address(given)
         _need("mlflow", "MLflow tracking", "tracking")
+        if is_database(given):
+            _need("sqlalchemy", "MLflow in a database", "tracking")
         return given
-    if find_spec("mlflow") is None:
+    if find_spec("mlflow") is None or find_spec("sqlalchemy") is None:
         return None
     return sqlite_address(open_store(settings.store).local("mlflow.db", settings.scratch))
 

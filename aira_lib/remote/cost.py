@@ -13,6 +13,9 @@ from aira_lib.study import Study, digest
 CONFIRM_GPU_HOURS = 100.0
 """Without a cluster's own word: GPU hours above which a study has to be confirmed."""
 
+CORE_HOURS = 50.0
+"""That count as one GPU hour, about as clouds charge for them: who asks for no GPUs does not train for nothing."""
+
 
 @dataclass(frozen=True)
 class StageCost:
@@ -65,7 +68,7 @@ def cost_lines(study: Study, of: Sequence[StageCost]) -> Iterator[str]:
     for each in of:
         row = each.estimate
         yield f"| {row.stage} | {row.units} | {row.what} | {_hours(each.gpu_hours)} | {_hours(each.core_hours)} |"
-    yield f"| all | | | {_hours(gpu_hours(of))} | {_hours(sum(each.core_hours for each in of))} |"
+    yield f"| all | | | {_hours(gpu_hours(of))} | {_hours(core_hours(of))} |"
 
 
 def gpu_hours(of: Sequence[StageCost]) -> float:
@@ -73,9 +76,16 @@ def gpu_hours(of: Sequence[StageCost]) -> float:
     return sum(each.gpu_hours for each in of)
 
 
+def core_hours(of: Sequence[StageCost]) -> float:
+    """Of all stages whose pods have no GPU."""
+    return sum(each.core_hours for each in of)
+
+
 def confirmation(study: Study, of: Sequence[StageCost]) -> str:
     """What a person enters to confirm what this very study costs: another study, or another setting, has another."""
-    return f"{gpu_hours(of):.0f}-gpu-hours-{digest(study)[:8]}"
+    gpus, cores = gpu_hours(of), core_hours(of)
+    hours = f"{gpus:.0f}-gpu" if gpus >= cores / CORE_HOURS else f"{cores:.0f}-core"
+    return f"{hours}-hours-{digest(study)[:8]}"
 
 
 def require_confirmed(study: Study, of: Sequence[StageCost], confirmed: str, threshold: float) -> None:
@@ -85,19 +95,26 @@ def require_confirmed(study: Study, of: Sequence[StageCost], confirmed: str, thr
         study: the study.
         of: what its stages take.
         confirmed: what was entered; empty: nothing.
-        threshold: GPU hours above which it has to be.
+        threshold: GPU hours above which it has to be; `CORE_HOURS` count as one.
 
     Raises:
         UserError: it says what to enter.
     """
-    hours, wanted = gpu_hours(of), confirmation(study, of)
-    if hours <= threshold or confirmed.strip() == wanted:
+    gpus, cores, wanted = gpu_hours(of), core_hours(of), confirmation(study, of)
+    if gpus + cores / CORE_HOURS <= threshold or confirmed.strip() == wanted:
         return
     other = f", and {confirmed.strip()!r} confirms another" if confirmed.strip() else ""
     raise UserError(
-        f"study {study.name} takes about {hours:,.0f} GPU hours, more than {threshold:,.0f}{other}; to run it all the "
+        f"study {study.name} takes about {_taken(gpus, cores)}, more than {threshold:,.0f}{other}; to run it all the "
         f"same, start it anew with confirm: {wanted}"
     )
+
+
+def _taken(gpus: float, cores: float) -> str:
+    """Hours for a person; those of cores where they count."""
+    if cores / CORE_HOURS < gpus / 100:
+        return f"{gpus:,.0f} GPU hours"
+    return f"{gpus:,.0f} GPU hours and {cores:,.0f} core hours ({CORE_HOURS:.0f} count as a GPU hour)"
 
 
 def _hours(hours: float) -> str:

@@ -4,6 +4,9 @@ It may end at any moment and be started again: which runs there are to be is wri
 started, each has an id that follows from that, and a run that is there is adopted, not started anew. What became of a
 unit, the unit itself says, in the store (`aira_lib.flow.outcomes`). A unit that says nothing, for its pod was killed,
 is tried again, in smaller company each time, so that it takes no others along.
+
+Of two that are at it (a node was thought lost, and its pod lives on) one waits: a lease in the store says whose turn it
+is, and is asked before each run that is started.
 """
 
 import math
@@ -13,9 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from aira_lib.cluster.rest import Unanswered
 from aira_lib.cluster.run import NewRun, Run
 from aira_lib.cluster.runs import RunsApi
 from aira_lib.cluster.section import Cluster
@@ -31,10 +33,9 @@ from aira_lib.remote.loop import Loop
 from aira_lib.remote.parts import part_of
 from aira_lib.remote.plans import Planned, Plans
 from aira_lib.remote.told import Told
+from aira_lib.remote.waiting import Patience, TakenOver, Turn
 from aira_lib.settings import Settings
 from aira_lib.store import open_store
-
-T = TypeVar("T")
 
 ROUNDS = (MOST_UNITS, 5, 1)
 """How often a unit that says nothing is tried, and with how many others in a run at most."""
@@ -42,8 +43,6 @@ ROUNDS = (MOST_UNITS, 5, 1)
 NOT_THERE = "it is not in the store, and this pipeline starts none; run the study's searches first"
 
 LOOK_SECONDS = 30.0
-PATIENCE_SECONDS = 6 * 3600.0
-"""For how long Kubeflow's API or the store may be away."""
 
 _NO_PLUGIN = {"mlflow": {"disabled": True}}
 """Units log to runs below the study's; Kubeflow's plugin would make a tree of runs beside them for each chunk."""
@@ -88,6 +87,7 @@ class FanOut:
         self._store = open_store(settings.store)
         self.folder = RunFolder(settings.store, loop.study, orders.parent)
         self._plans = Plans(self._store, loop, orders.parent)
+        self._patience = Patience(say, pause)
         self._lost: dict[str, str] = {}
         self._active: dict[str, Planned] = {}
         self._told = Told(len(loop.items))
@@ -101,8 +101,17 @@ class FanOut:
         Raises:
             UserError: too many units failed (see `min_success`), or Kubeflow refuses.
         """
-        attempt = self._begun()
-        self._find()
+        while True:
+            try:
+                with self._patience.alone(self._store, self._plans.turn) as turn:
+                    return self._carry_out(start, turn)
+            except TakenOver:
+                self._active.clear()
+                self._say("another process took over, since this one was silent for too long")
+
+    def _carry_out(self, start: bool, turn: Turn) -> dict[str, list[str]]:
+        attempt = self._patience.given(self._begun)
+        self._patience.given(self._find)
         for number, most in enumerate(ROUNDS if start else ()):
             if not (items := self._open()):
                 break
@@ -110,12 +119,14 @@ class FanOut:
                 self._say(
                     f"{len(items)} {self.loop.name} ended without a word, such as in a pod that was killed: again"
                 )
-            self._watch(self._plans.of_round(attempt, number, list(cut(items, most))), most)
+            chunks = list(cut(items, most))
+            planned = self._patience.given(partial(self._plans.of_round, attempt, number, chunks))
+            self._watch(planned, most, turn)
         for item in self._open():
             why = self._lost.get(item.name, "its run was not there any more")
             self._fail(item, f"it ended without a word ({why}); its pods' logs say more" if start else NOT_THERE)
         self._require(attempt)
-        return self._made()
+        return self._patience.given(self._made)
 
     def _begun(self) -> int:
         """Which attempt this is; what failed in an attempt that was given up is forgotten as the next begins."""
@@ -137,7 +148,7 @@ class FanOut:
 
     # --- starting and watching them -----------------------------------------------------------------------------------
 
-    def _watch(self, planned: Sequence[Planned], most: int) -> None:
+    def _watch(self, planned: Sequence[Planned], most: int, turn: Turn) -> None:
         """Start runs, a few at once, and wait until all have ended."""
         waiting, active, at_once = deque(planned), self._active, math.ceil(self.orders.at_once / most)
         while waiting or active:
@@ -145,18 +156,18 @@ class FanOut:
             while waiting and len(active) < at_once:
                 each = waiting.popleft()
                 if names.intersection(each.items):
-                    self._patiently(partial(self._start, each, min(most, self.orders.at_once)))
+                    self._patience.given(partial(self._start, each, min(most, self.orders.at_once), turn))
                     active[each.id] = each
-            self._patiently(partial(self._tell, len(active), len(waiting)))
+            self._patience.given(partial(self._tell, len(active), len(waiting)))
             for each in list(active.values()):
-                run = self._patiently(partial(self._runs.get, each.id))
+                run = self._patience.given(partial(self._runs.get, each.id))
                 if run is None or run.ended:
                     self._ended(active.pop(each.id), run)
             if active:
                 self._pause(LOOK_SECONDS)
-        self._tell(0, 0)
+        self._patience.given(partial(self._tell, 0, 0))
 
-    def _start(self, planned: Planned, at_once: int) -> Run:
+    def _start(self, planned: Planned, at_once: int, turn: Turn) -> Run:
         """The run, which may be there already."""
         if (found := self._runs.started(planned.id)) is not None:
             self._say(f"adopted run {planned.id} ({planned.name})")
@@ -172,7 +183,7 @@ class FanOut:
             description=part_of(self.orders.parent),
             plugins=_NO_PLUGIN,
         )
-        made = self._runs.create(run)
+        made = self._runs.create(run, before=turn.confirm)
         self._say(f"started run {planned.id} ({planned.name}: {len(planned.items)})")
         return made
 
@@ -188,19 +199,6 @@ class FanOut:
                 self._lost[item.name] = why
                 if run is not None and run.state == "CANCELED":
                     self._fail(item, f"somebody cancelled its run ({why})")
-
-    def _patiently(self, call: Callable[[], T]) -> T:
-        """What a call gives; it is repeated while Kubeflow's API or the store do not answer."""
-        waited = 0.0
-        while True:
-            try:
-                return call()
-            except (Unanswered, StoreError) as error:
-                if waited >= PATIENCE_SECONDS:
-                    raise
-                self._say(f"{error}; again in {LOOK_SECONDS:.0f} s")
-                self._pause(LOOK_SECONDS)
-                waited += LOOK_SECONDS
 
     # --- what became of the units -------------------------------------------------------------------------------------
 
@@ -226,7 +224,7 @@ class FanOut:
         return any(pod.gpus for pod in of_each)
 
     def _open(self) -> list[Item]:
-        return self._patiently(lambda: self.loop.open(self.loop.known(self.folder)))
+        return self._patience.given(lambda: self.loop.open(self.loop.known(self.folder)))
 
     def _made(self) -> dict[str, list[str]]:
         made = {stage.name: self.folder.of(stage.name).made for stage in self.loop.stages}
@@ -234,21 +232,24 @@ class FanOut:
         return {stage: [of[name] for name in names if name in of] for stage, of in made.items()}
 
     def _fail(self, item: Item, reason: str) -> None:
-        stage = self.loop.stage_of(item, self.loop.known(self.folder))
+        stage = self.loop.stage_of(item, self._patience.given(lambda: self.loop.known(self.folder)))
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        self.folder.keep_failure(Failure(stage=stage.name, unit=item.name, reason=reason, exit_code=1, time=now))
+        failure = Failure(stage=stage.name, unit=item.name, reason=reason, exit_code=1, time=now)
+        self._patience.given(partial(self.folder.keep_failure, failure))
 
     def _require(self, attempt: int) -> None:
         try:
             for stage in self.loop.stages:
                 self._require_of(stage)
+        except StoreError:  # what became of the units was not read
+            raise
         except UserError:
-            self._plans.give_up(attempt)
+            self._patience.given(partial(self._plans.give_up, attempt))
             raise
 
     def _require_of(self, stage: Stage) -> None:
-        known = self.folder.of(stage.name)
-        failures = self.folder.failures(stage.name)
+        known = self._patience.given(partial(self.folder.of, stage.name))
+        failures = self._patience.given(partial(self.folder.failures, stage.name))
         for each in failures:
             self._say(f"{each.stage} {each.unit} failed: {each.reason}")
         require_enough(stage.name, self.loop.study, len(known.made), failures)

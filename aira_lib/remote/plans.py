@@ -41,6 +41,11 @@ class Plans:
     def __init__(self, store: Store, loop: Loop, parent: str) -> None:
         self._store, self._loop, self._parent = store, loop, parent
 
+    @property
+    def turn(self) -> str:
+        """The name in the store of the lease of whoever is at it."""
+        return self._name("turn")
+
     def attempt(self) -> int:
         """How often the run was given up before."""
         attempt = 0

@@ -27,10 +27,11 @@ from aira_lib.sandbox.ending import outcome_of_pod
 from aira_lib.sandbox.manifest import CONTAINER, HOME, Need, manifest
 from aira_lib.sandbox.parent import Parent, parent_here
 from aira_lib.sandbox.process import Outcome, SandboxError
+from aira_lib.sandbox.sending import Lost, Work
 from aira_lib.sandbox.servers import METADATA_SERVICE, cluster_api
 from aira_lib.sandbox.starting import PodLost, start
 from aira_lib.sandbox.sweep import sweep
-from aira_lib.sandbox.talk import Lost, Tampered, Work, talk
+from aira_lib.sandbox.talk import Tampered, talk
 from aira_lib.study import CandidateLimits
 
 TRIES = 2

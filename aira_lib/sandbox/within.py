@@ -15,15 +15,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import fnmatch
 import json
 import os
-import select
 import signal
-import socket
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 import warnings
@@ -50,6 +48,7 @@ from aira_lib.sandbox.frames import (
 )
 from aira_lib.sandbox.launch import closes_files
 from aira_lib.sandbox.process import SandboxError, run_here
+from aira_lib.sandbox.servers import reachable
 from aira_lib.sandbox.strength import isolation
 
 if TYPE_CHECKING:
@@ -61,15 +60,15 @@ MOST_FILES = 10_000
 MARK = "aira-candidate"
 """An argument of the container's first process."""
 
-_PR_SET_DUMPABLE = 4
+PR_SET_DUMPABLE = 4
 _MAIN = 1  # the container's first process, which waits (see manifest.py)
-_CUT_SECONDS, _ANSWER_SECONDS = 20.0, 1.0
 
 
 def main() -> NoReturn:
     """Serve one candidate on stdin and stdout."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    tempfile.tempdir = sys.argv[1]  # beside the sources: the root is read-only, folders for such files included
     talk = Talk(sys.stdin.buffer)
     warnings.simplefilter("ignore")  # of the isolation within a pod: it comes on top of the pod's own
     try:
@@ -197,44 +196,6 @@ def _protect(workdir: Path, names: list[str]) -> None:
         for path in (workdir / name, *(workdir / name).rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() else 0o444)
-
-
-def reachable(addresses: list[tuple[str, int]], patience: float = _CUT_SECONDS) -> str:
-    """The address that still answers after a while; empty where the network is cut from all of them.
-
-    Some networks apply a policy a few seconds after a pod has begun, and nothing of a candidate may run before.
-
-    Args:
-        addresses: Hosts, by number, with ports.
-        patience: Seconds after which it is no delay any more.
-    """
-    end = time.monotonic() + patience
-    while (answering := _answering(addresses)) and time.monotonic() < end:
-        time.sleep(_ANSWER_SECONDS)
-    return answering
-
-
-def _answering(addresses: list[tuple[str, int]]) -> str:
-    """The first that a connection can be made to, all tried at once."""
-    waiting: dict[socket.socket, str] = {}
-    asked: set[socket.socket] = set()
-    try:
-        for host, port in addresses:
-            one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-            waiting[one] = f"{host}:{port}"
-            one.setblocking(False)
-            if one.connect_ex((host, port)) in (0, errno.EINPROGRESS):
-                asked.add(one)
-        end = time.monotonic() + _ANSWER_SECONDS
-        while asked and (left := end - time.monotonic()) > 0:
-            for one in select.select((), asked, (), left)[1]:
-                if one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
-                    return waiting[one]
-                asked.discard(one)
-        return ""
-    finally:
-        for one in waiting:
-            one.close()
 
 
 def _send_outputs(talk: Talk, workdir: Path, plan: dict[str, Any]) -> None:

@@ -75,6 +75,11 @@ def _plain_query(found: re.Match[str]) -> str:
     return urlencode([(name, "***" if _SECRET.search(name) else value) for name, value in pairs], safe="*/")
 
 
+def is_database(uri: str) -> bool:
+    """Whether a checked address is a database's, with which MLflow's client alone cannot speak."""
+    return uri.partition(":")[0].partition("+")[0].lower() in _DATABASES
+
+
 def how_to_look(uri: str, experiment: str) -> str:
     """What a person does to see the runs: a page to open, or a command for a shell.
 

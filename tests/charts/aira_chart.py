@@ -98,6 +98,27 @@ def over(base: Mapping[str, Any], other: Mapping[str, Any]) -> Object:
 FULL = over(MINIMAL, _FULL)
 
 
+PIPELINE = """\
+apiVersion: pipelines.kubeflow.org/v2beta1
+kind: Pipeline
+metadata:
+  name: aira-first
+spec:
+  displayName: first
+---
+apiVersion: pipelines.kubeflow.org/v2beta1
+kind: PipelineVersion
+metadata:
+  name: aira-first-1
+  annotations: {of: it}
+spec:
+  pipelineName: aira-first
+  pipelineSpec: {root: {dag: {}}}
+"""
+WITH_PIPELINE = with_values(FULL, pipelines__manifests={"first": PIPELINE})
+"""Values with a compiled pipeline, as `aira compile --kubernetes` writes it."""
+
+
 def template(values: Mapping[str, Any], apis: Iterable[str] = EVERYTHING) -> "subprocess.CompletedProcess[str]":
     """What `helm template` says, in a release `aira` in namespace `aira-system`."""
     return _template(yaml.safe_dump(dict(values)), tuple(apis))

@@ -1,4 +1,4 @@
-"""The chart `aira`: what it makes of values, and what it refuses."""
+"""The chart `aira`: what it makes of values."""
 
 import json
 from typing import Any
@@ -12,21 +12,15 @@ from charts.document import CHART as CHART_FOLDER
 from charts.document import described, readme, schema_text
 from charts.values import Values
 from tests.charts.aira_chart import (
-    ADMISSION,
     CHART,
     DIGEST,
     EVERYTHING,
     FULL,
-    LOGIN,
     MINIMAL,
-    PIPELINES,
-    QUEUE,
-    RUNTIME,
     WORKFLOW,
     objects,
     one,
     over,
-    refusal,
     template,
     with_values,
 )
@@ -165,145 +159,6 @@ def test_values_for_one_machine_lack_only_images() -> None:
     read = cluster_of(values)
     assert set(read.presets) == {"cpu"}
     assert read.kubeflow.namespace == "kubeflow"
-
-
-@pytest.mark.parametrize(
-    ("change", "place", "word"),
-    [
-        ({"cluster__store": "runs"}, "cluster.store", "^s3://"),
-        ({"cluster__images__cpu": "aira:latest"}, "cluster.images.cpu", "@sha256:"),
-        ({"cluster__images__extras": {"gpu": []}}, "", "sandbox"),
-        ({"cluster__kubeflow__expriment": "a"}, "cluster.kubeflow", "expriment"),
-        ({"cluster__presets__gpu2": {"cores": 1}}, "cluster.presets", "gpu8"),
-        ({"cluster__presets__gpu1__cores": 0}, "cluster.presets.gpu1.cores", "0"),
-        ({"cluster__candidates__deadline_seconds": 5}, "cluster.candidates", "60"),
-        ({"cluster__mlflow__name": ""}, "cluster.mlflow", "1"),
-        ({"netwrok": {}}, "", "netwrok"),
-        ({"team": "a team"}, "team", "pattern"),
-        ({"network__scope": "pods"}, "network.scope", "namespace"),
-        ({"network__s3__to": [{}]}, "network.s3.to.0", "cidr"),
-        ({"network__s3__ports": [70000]}, "network.s3.ports.0", "65"),
-        ({"runtime__maxRestarts": -1}, "runtime.maxRestarts", "0"),
-        ({"namespaces__runs__podSecurity": "strict"}, "namespaces.runs.podSecurity", "restricted"),
-    ],
-)
-def test_the_schema_refuses(change: dict[str, Any], place: str, word: str) -> None:
-    said = refusal(with_values(FULL, **change))
-    assert "values don't meet the specifications of the schema" in said
-    assert place in said.replace("/", ".")  # as helm 4 says it, or as helm 3 does
-    assert word in said
-
-
-def test_what_is_required_is_asked_for() -> None:
-    said = refusal({}).replace("/", ".")
-    for key in ("store", "images.cpu", "images.train", "images.eval", "images.sandbox"):
-        assert f"cluster.{key}" in said
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"cluster__candidates__namespace": "team-a"}, 'would share namespace "team-a", with the runs'),
-        ({"cluster__kubeflow__namespace": "aira-system"}, "is the release's own namespace"),
-        ({"cluster__kubeflow__namespace": "kubeflow"}, "would cut off Kubeflow itself; say network.scope=aira"),
-        ({"network__kubernetesApi__to": []}, "network.kubernetesApi.to: name the API server's addresses"),
-        ({"network__s3__to": []}, "network.s3.to: name where the store is"),
-        ({"network__mlflow__to": []}, "network.mlflow.to: cluster.tracking.uri is set"),
-        ({"network__models__to": []}, "network.models.to: cluster.models is set"),
-        ({"queue__clusterQueue": ""}, 'queue.clusterQueue: cluster.training.queue is "discovery"'),
-    ],
-)
-def test_what_could_not_work_is_one_line(change: dict[str, Any], words: str) -> None:
-    said = refusal(with_values(FULL, **change))
-    assert words in said
-    assert len([line for line in said.splitlines() if words in line]) == 1
-
-
-PIPELINE = """\
-apiVersion: pipelines.kubeflow.org/v2beta1
-kind: Pipeline
-metadata:
-  name: aira-first
-spec:
-  displayName: first
----
-apiVersion: pipelines.kubeflow.org/v2beta1
-kind: PipelineVersion
-metadata:
-  name: aira-first-1
-  annotations: {of: it}
-spec:
-  pipelineName: aira-first
-  pipelineSpec: {root: {dag: {}}}
-"""
-WITH_PIPELINE = with_values(FULL, pipelines__manifests={"first": PIPELINE})
-
-
-@pytest.mark.parametrize(
-    ("missing", "words"),
-    [
-        (WORKFLOW, "no argoproj.io/v1alpha1 Workflow: install Kubeflow Pipelines"),
-        (ADMISSION, "ValidatingAdmissionPolicy, which Kubernetes has since 1.30; say candidates.admission=false"),
-        (RUNTIME, "no trainer.kubeflow.org/v1alpha1 TrainingRuntime: install Kubeflow Trainer 2.2 or newer"),
-        (QUEUE, "no kueue.x-k8s.io LocalQueue: install Kueue"),
-        (LOGIN, "no kubeflow.org/v1alpha1 PodDefault, which comes with Kubeflow's multi-user mode"),
-        (PIPELINES, "no pipelines.kubeflow.org/v2beta1 PipelineVersion"),
-    ],
-)
-def test_a_capability_that_is_not_there_is_one_line(missing: str, words: str) -> None:
-    assert words in refusal(WITH_PIPELINE, [api for api in EVERYTHING if api != missing])
-
-
-@pytest.mark.parametrize(
-    ("missing", "off"),
-    [
-        (ADMISSION, {"candidates__admission": False}),
-        (ADMISSION, {"cluster__candidates": None}),
-        (RUNTIME, {"cluster__training": None}),
-        (RUNTIME, {"runtime__create": False}),
-        (QUEUE, {"cluster__training__queue": None}),
-        (QUEUE, {"queue__create": False}),
-        (LOGIN, {"accounts__podDefault": False}),
-        (PIPELINES, {"pipelines__create": False}),
-        (WORKFLOW, {"capabilityChecks": False}),
-    ],
-)
-def test_what_is_turned_off_needs_no_capability(missing: str, off: dict[str, Any]) -> None:
-    kind = missing.rpartition("/")[2]
-    made = objects(with_values(WITH_PIPELINE, **off), [api for api in EVERYTHING if api != missing])
-    assert kind not in {each["kind"] for each in made}
-
-
-def test_an_older_kueue_is_spoken_to_in_its_own_version() -> None:
-    older = [api.replace("v1beta2", "v1beta1") for api in EVERYTHING]
-    assert one(objects(FULL, older), "LocalQueue", "discovery")["apiVersion"] == "kueue.x-k8s.io/v1beta1"
-
-
-def test_pipelines_stay_when_release_or_file_go_and_come_before_their_versions() -> None:
-    made = objects(WITH_PIPELINE)
-    pipeline, version = one(made, "Pipeline", "aira-first"), one(made, "PipelineVersion", "aira-first-1")
-    for each in (pipeline, version):
-        said = each["metadata"]["annotations"]
-        assert said["helm.sh/resource-policy"] == "keep"
-        assert "Prune=false" in said["argocd.argoproj.io/sync-options"]
-        assert each["metadata"]["namespace"] == "team-a"
-    waves = [int(each["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"]) for each in (pipeline, version)]
-    assert waves[0] < waves[1]
-    assert version["metadata"]["annotations"]["of"] == "it"
-    assert version["spec"] == {"pipelineName": "aira-first", "pipelineSpec": {"root": {"dag": {}}}}
-
-
-def test_pipelines_of_another_image_are_not_made() -> None:
-    ours, other = (PIPELINE.replace("spec:\n  pipelineName", f"spec:\n  tags: {{image: {image}}}\n  pipelineName")
-                   for image in ("a" * 60, "b" * 60))  # fmt: skip
-    assert objects(with_values(FULL, pipelines__manifests={"first": ours}))
-    said = refusal(with_values(FULL, pipelines__manifests={"first": other}))
-    assert "aira-first-1 was compiled for another image than cluster.images.cpu" in said
-
-
-@pytest.mark.parametrize("text", ["a: [", "kind: Secret\nmetadata: {name: x}\n"])
-def test_what_is_no_pipeline_is_not_made(text: str) -> None:
-    assert "pipelines: a file " in refusal(with_values(FULL, pipelines__manifests={"first": text}))
 
 
 def test_tasks_that_start_runs_get_a_token_for_kubeflow_alone_where_pods_look_for_it() -> None:

@@ -11,7 +11,7 @@ from aira_lib.flow.stage import STAGES
 from aira_lib.study.reading import parse_study
 from tests.builders import TINY_STUDY
 from tests.charts.aira_chart import FULL, objects, one
-from tests.charts.test_aira_chart_pods import (
+from tests.charts.chart_network import (
     API,
     DNS,
     DRIVER,

@@ -1,4 +1,4 @@
-"""A pipeline that was compiled for a cluster of the chart `aira` goes through it whole, and asks for what it makes."""
+"""Compiled pipelines in the chart `aira`: they go through it whole, outlive it, and ask for what it makes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.charts.aira_chart import FULL, Object, objects, one, with_values
+from tests.charts.aira_chart import FULL, PIPELINE, WITH_PIPELINE, Object, objects, one, refusal, with_values
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +60,30 @@ def executors(text: str) -> Iterator[tuple[str, Object]]:
     found: dict[str, Any] = version["spec"]["platformSpec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert found
     yield from found.items()
+
+
+def test_pipelines_stay_when_release_or_file_go_and_come_before_their_versions() -> None:
+    made = objects(WITH_PIPELINE)
+    pipeline, version = one(made, "Pipeline", "aira-first"), one(made, "PipelineVersion", "aira-first-1")
+    for each in (pipeline, version):
+        said = each["metadata"]["annotations"]
+        assert said["helm.sh/resource-policy"] == "keep"
+        assert "Prune=false" in said["argocd.argoproj.io/sync-options"]
+        assert each["metadata"]["namespace"] == "team-a"
+    waves = [int(each["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"]) for each in (pipeline, version)]
+    assert waves[0] < waves[1]
+    assert version["metadata"]["annotations"]["of"] == "it"
+    assert version["spec"] == {"pipelineName": "aira-first", "pipelineSpec": {"root": {"dag": {}}}}
+
+
+def test_pipelines_of_another_image_are_not_made() -> None:
+    ours, other = (PIPELINE.replace("spec:\n  pipelineName", f"spec:\n  tags: {{image: {image}}}\n  pipelineName")
+                   for image in ("a" * 60, "b" * 60))  # fmt: skip
+    assert objects(with_values(FULL, pipelines__manifests={"first": ours}))
+    said = refusal(with_values(FULL, pipelines__manifests={"first": other}))
+    assert "aira-first-1 was compiled for another image than cluster.images.cpu" in said
+
+
+@pytest.mark.parametrize("text", ["a: [", "kind: Secret\nmetadata: {name: x}\n"])
+def test_what_is_no_pipeline_is_not_made(text: str) -> None:
+    assert "pipelines: a file " in refusal(with_values(FULL, pipelines__manifests={"first": text}))

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.charts.aira_chart import FULL, MINIMAL, Object, objects, with_values
-from tests.charts.test_aira_chart import WITH_PIPELINE
+from tests.charts.aira_chart import FULL, MINIMAL, WITH_PIPELINE, Object, objects, with_values
 from tests.fakes.schemas import problem, unknown
 
 CRDS = Path(__file__).parents[1] / "cluster" / "crds"

@@ -18,6 +18,9 @@ from aira_lib.errors import UserError
 from aira_lib.store import open_store
 from tests.cluster.server import Server
 
+PIPELINE = "aira-smoke-test"
+"""Of `aira compile --pipeline smoke`."""
+
 LIMIT_SECONDS = 2 * 3600
 
 
@@ -38,7 +41,7 @@ def test_the_smoke_study_runs_once_and_leaves_its_report(server: Server, tmp_pat
         pytest.skip("AIRA_CLUSTER names no file of this cluster")
     cluster = load_cluster(Path(file))
     try:
-        RunsApi(cluster).version("aira-smoke")
+        RunsApi(cluster).version(PIPELINE)
     except (KubeflowError, Unanswered) as error:
         pytest.skip(f"Kubeflow Pipelines cannot be asked from here: {error}")
     except UserError as error:
@@ -46,7 +49,7 @@ def test_the_smoke_study_runs_once_and_leaves_its_report(server: Server, tmp_pat
 
     run = tmp_path / "smoke.yaml"
     store = f"{cluster.store}/tests/{server.runs}"
-    run.write_text(f"name: smoke-test\npipeline: aira-smoke\nstore: {store}\n")
+    run.write_text(f"name: smoke-test\npipeline: {PIPELINE}\nstore: {store}\n")
     first = aira("submit", run, "--cluster", file, "--follow")
     assert first.returncode == 0, first.stdout + first.stderr
     again = aira("submit", run, "--cluster", file)

@@ -26,33 +26,44 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aira_lib.settings import scratch_folder
+
 LANES = 32
 """Rows are padded to a multiple of this, so that no loop ends in a scalar rest."""
 
 WORTH_A_THREAD = 2**18
 
 
-def cache_folder(sources: Path) -> Path:
-    """Where machine code is kept that was made of all `*.py` in a folder as they are now.
+def cache_folder(sources: Path) -> Path | None:
+    """Where machine code is kept that was made of all `*.py` in a folder as they are now; None: nowhere can be written.
 
+    It lies in NUMBA_CACHE_DIR; without that beside the sources, or in AIRA_SCRATCH where these cannot be written.
     numba itself looks at the file of one function alone, and would go on with what it had compiled of another file.
     """
     digest = hashlib.sha256()
     for file in sorted(sources.glob("*.py")):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return Path(config.CACHE_DIR or sources / "__pycache__") / f"kernels-{digest.hexdigest()[:16]}"
+    places = [Path(config.CACHE_DIR)] if config.CACHE_DIR else [sources / "__pycache__", scratch_folder() / "numba"]
+    place = next(filter(_writable, places), None)
+    return place / f"kernels-{digest.hexdigest()[:16]}" if place else None
+
+
+def _writable(folder: Path) -> bool:
+    """Whether a folder can be written, which need not be there yet."""
+    return os.access(next(each for each in (folder, *folder.absolute().parents) if each.exists()), os.W_OK)
 
 
 _CACHE = cache_folder(Path(__file__).parent)
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function at its first call of each kind; the machine code is kept, see `cache_folder`."""
-    given, place = config.CACHE_DIR, _CACHE.parent if _CACHE.parent.exists() else _CACHE.parents[1]
-    if os.access(place, os.W_OK):  # else numba finds another place
-        config.CACHE_DIR = str(_CACHE)
+    """Compile a function at its first call of each kind; the machine code is kept in `cache_folder`, if any."""
+    options = {"fastmath": True, "nogil": True, "error_model": "numpy", "boundscheck": False}
+    if _CACHE is None:  # each process compiles for itself, which takes a minute
+        return njit(**options)(function)
+    given, config.CACHE_DIR = config.CACHE_DIR, str(_CACHE)
     try:
-        made = njit(fastmath=True, nogil=True, error_model="numpy", boundscheck=False, cache=True)(function)
+        made = njit(**options, cache=True)(function)
     finally:
         config.CACHE_DIR = given
     made.compile = _one_at_a_time(made.compile, _CACHE / f"{function.__module__}.{function.__qualname__}.lock")

@@ -14,7 +14,9 @@ OLDEST_KUBERNETES = (1, 30)
 
 TRAINER, TRAINER_API = "trainer.kubeflow.org", "v1alpha1"
 _RUNTIMES = Kind(f"{TRAINER}/{TRAINER_API}", "trainingruntimes")
-KUEUE, KUEUE_VERSIONS = "kueue.x-k8s.io", ("v1beta2", "v1beta1")
+KUEUE, KUEUE_VERSIONS, KUEUE_NAMESPACE = "kueue.x-k8s.io", ("v1beta2", "v1beta1"), "kueue-system"
+OLDEST_KUEUE = (0, 17)
+"""The first that knows Trainer 2.2 (kubernetes-sigs/kueue, CHANGELOG-0.17)."""
 
 
 def kubernetes_version(place: Place) -> Iterator[Finding]:
@@ -81,16 +83,39 @@ def _queue(place: Place) -> Iterator[Finding]:
     queue = place.cluster.training and place.cluster.training.queue
     served = next((each for each in KUEUE_VERSIONS if _served(place.kubernetes, KUEUE, each)), "")
     if queue and not served:
-        text = f"{KUEUE} is not served: install Kueue, or take training.queue away"
-        yield Finding("missing", "Kueue", text)
+        yield Finding("missing", "Kueue", f"{KUEUE} is not served: install Kueue, or take training.queue away")
     elif queue:
         namespace = place.cluster.kubeflow.namespace
         there = place.kubernetes.within(namespace).get(Kind(f"{KUEUE}/{served}", "localqueues"), queue)
         text = f"there is no LocalQueue {queue} in {namespace}: make it, or name another as training.queue"
         yield Finding("good", "Kueue", f"queue {queue}") if there else Finding("missing", "Kueue", text)
+        yield _kueue_version(place.kubernetes, served)
     elif served:
         text = "it is there, and training.queue names no queue: trainings start without waiting for room"
         yield Finding("doubtful", "Kueue", text)
+
+
+def _kueue_version(kubernetes: Kubernetes, served: str) -> Finding:
+    """An older Kueue writes fields that jobs of Trainer 2.2 no longer have, so that they stay suspended.
+
+    It tells no version: its image does, where that may be looked at; the API v1beta2 is younger than 0.14.
+    """
+    wanted = ".".join(map(str, OLDEST_KUEUE))
+    old = f"older than {wanted}: it lets no job of Trainer 2.2 begin; upgrade it to {wanted} or newer"
+    if served == KUEUE_VERSIONS[-1]:
+        return Finding("missing", "Kueue", old)
+    try:
+        deployments = kubernetes.within(KUEUE_NAMESPACE).find(Kind("apps/v1", "deployments"))
+    except Refused as error:
+        return unseen("Kueue", error, f"its version, which has to be {wanted} or newer,")
+    for each in deployments:
+        for container in each["spec"]["template"]["spec"]["containers"]:
+            if found := re.search(r"/kueue:v(\d+)\.(\d+)", container.get("image", "")):
+                new = (int(found[1]), int(found[2])) >= OLDEST_KUEUE
+                return Finding("good", "Kueue", f"{found[1]}.{found[2]}") if new else Finding("missing", "Kueue", old)
+    return Finding(
+        "unknown", "Kueue", f"no manager in {KUEUE_NAMESPACE} says its version: see that it is {wanted} or newer"
+    )
 
 
 def _served(kubernetes: Kubernetes, group: str, version: str) -> bool:

@@ -7,17 +7,20 @@ from pathlib import Path
 import pytest
 import yaml
 
+from aira_lib.cluster.api import Kubernetes
+from aira_lib.cluster.section import Cluster
 from aira_lib.errors import UserError
 from aira_lib.flow.scales import baselines_at
 from aira_lib.flow.units import units_of
 from aira_lib.launch.local import LocalLauncher
+from aira_lib.launch.trainjob import TrainJobLauncher
 from aira_lib.local.commands import commands_of
 from aira_lib.records import Manifest, write_rows
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store
 from aira_lib.study import Study
 from tests.aira_lib.cli.in_process import aira
-from tests.builders import TINY_STUDY, tiny_study
+from tests.builders import CLUSTER, TINY_STUDY, tiny_study
 
 POINT = "Llama-3-2@nano.isotoken.8192t.s0"
 
@@ -63,6 +66,18 @@ def test_of_several_nodes_the_command_of_each_is_shown(settings: Settings) -> No
     shown = "\n".join(lines(settings, studied(nodes=2, gpus_per_node=8)))
     assert "16 ranks" in shown
     assert shown.count("--nproc-per-node 8") == shown.count("--nnodes 2") == 2
+
+
+def test_of_several_nodes_on_a_cluster_the_manifest_is_shown(settings: Settings) -> None:
+    def no_api(namespace: str) -> Kubernetes:
+        raise AssertionError("a dry run asks nobody")
+
+    launcher = TrainJobLauncher(Cluster.model_validate(CLUSTER), no_api)
+    shown = list(commands_of(Path("study.yaml"), studied(nodes=2, gpus_per_node=8), POINT, settings, launcher))
+    manifest = yaml.safe_load("\n".join(shown[1:]))
+    assert manifest["kind"] == "TrainJob"
+    meet = manifest["spec"]["trainer"]["command"][-1]
+    assert meet.startswith(f"{open_store(settings.store).uri}/tiny/pretrain/{POINT}-")
 
 
 def test_a_point_that_is_not_there_is_one_line(settings: Settings, tmp_path: Path) -> None:

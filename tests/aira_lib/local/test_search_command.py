@@ -139,7 +139,8 @@ def wait_for(what: Callable[[], bool], process: warm_start.Process | None = None
     for _ in range(1200):
         if what():
             return
-        assert process is None or process.poll() is None, process.communicate()
+        if process is not None and process.poll() is not None:
+            pytest.fail("it ended before:\n" + "".join(process.communicate()))
         time.sleep(0.05)
     raise AssertionError("waited for a minute in vain")
 

@@ -207,6 +207,40 @@ def test_machine_code_is_of_all_sources_as_they_are(tmp_path: Path) -> None:
     assert given == jit.config.CACHE_DIR
 
 
+def test_machine_code_lies_where_it_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the sources, else in the scratch folder, which need not be there yet, else nowhere: never an error."""
+    from aira_lib.models.fused import jit
+
+    sources, scratch = tmp_path / "package", tmp_path / "deep" / "scratch"
+    sources.mkdir()
+    monkeypatch.setenv("AIRA_SCRATCH", str(scratch))
+    readonly: list[Path] = []
+    monkeypatch.setattr(jit.os, "access", lambda path, mode: path not in readonly)
+    monkeypatch.setattr(jit.config, "CACHE_DIR", "")
+
+    def place() -> Path | None:
+        folder = jit.cache_folder(sources)
+        return folder and folder.parent
+
+    assert place() == sources / "__pycache__"
+    readonly.append(sources)
+    assert place() == scratch / "numba"
+    readonly.append(tmp_path)
+    assert place() is None
+    readonly.clear()
+    monkeypatch.setattr(jit.config, "CACHE_DIR", str(tmp_path / "own"))
+    assert place() == tmp_path / "own"
+
+
+def test_where_nothing_can_be_written_each_process_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aira_lib.models.fused import jit
+
+    monkeypatch.setattr(jit, "_CACHE", None)
+    kernel = jit.compiled(lambda x: x + 1)
+    assert kernel(1) == 2
+    assert kernel.stats.cache_path is None
+
+
 def test_one_process_compiles_what_others_wait_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from aira_lib.models.fused import jit
 

@@ -10,7 +10,7 @@ import yaml
 from aira_lib.errors import UserError
 from aira_lib.flow.texts import read_study, write_study
 from aira_lib.remote.begin import OWN, begin
-from aira_lib.remote.cost import confirmation, costs, gpu_hours
+from aira_lib.remote.cost import confirmation, costs, gpu_hours, require_confirmed
 from aira_lib.remote.entry import begin_text
 from aira_lib.remote.overrides import overridden
 from aira_lib.remote.shipped import PRESETS, shipped_study
@@ -122,6 +122,23 @@ def test_what_is_expensive_is_confirmed_for_this_very_study_or_refused(tmp_path:
         started("")
     with pytest.raises(UserError, match=f"and '{wanted}' confirms another; to run"):
         started(wanted, **{"pretrain.isotoken.seeds": [0, 1]})
+
+
+def test_who_asks_for_no_gpus_confirms_all_the_same_what_cores_take(tmp_path: Path) -> None:
+    cluster, plain = a_cluster(), {**shipped_study("paper-3"), "resources": {}}
+    meant = {**SHARDS, "pretrain.isoflop": {"scales": ["350M"], "budgets": [2e19], "seeds": [0]}}
+    study = parse_study(overridden(plain, meant), "on cores")
+    of = costs(study, cluster)
+    assert gpu_hours(of) == 0
+    assert sum(each.estimate.flops for each in of) / 4e14 / 3600 > 1000  # hours, had it asked for GPUs
+    wanted = confirmation(study, of)
+    assert wanted.endswith(f"-core-hours-{digest(study)[:8]}")
+    with pytest.raises(UserError, match=f"0 GPU hours and [0-9,]+ core hours .*more than 100; .*confirm: {wanted}$"):
+        require_confirmed(study, of, "", cluster.confirm_gpu_hours)
+    require_confirmed(study, of, wanted, cluster.confirm_gpu_hours)
+    for cheap in ("smoke", "laptop"):
+        small = parse_study(shipped_study(cheap), cheap)
+        require_confirmed(small, costs(small, cluster), "", cluster.confirm_gpu_hours)
 
 
 def test_confirmed_it_goes_on(tmp_path: Path) -> None:

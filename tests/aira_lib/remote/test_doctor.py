@@ -114,16 +114,20 @@ def room_objects() -> Iterator[dict[str, Any]]:
     yield node | {"status": {"allocatable": {**has, "nvidia.com/gpu": "8"}}}
 
 
-def training_objects(fake: FakeKubernetes, patches: str = "runtimePatches") -> Iterator[dict[str, Any]]:
+def training_objects(
+    fake: FakeKubernetes, patches: str = "runtimePatches", kueue: str = "v1beta2"
+) -> Iterator[dict[str, Any]]:
     spec = {"type": "object", "properties": {patches: {"type": "array", "items": {"type": "object"}}}}
     schema = {"type": "object", "properties": {"spec": spec}}
     group = ("trainer.kubeflow.org", "v1alpha1")
     fake.register(*group, "TrainJob", "trainjobs", schema=schema)
     fake.register(*group, "TrainingRuntime", "trainingruntimes")
     fake.register("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets")
-    fake.register("kueue.x-k8s.io", "v1beta1", "LocalQueue", "localqueues")
+    fake.register("kueue.x-k8s.io", kueue, "LocalQueue", "localqueues")
     yield thing("/".join(group), "TrainingRuntime", "aira-torch")
-    yield thing("kueue.x-k8s.io/v1beta1", "LocalQueue", "team")
+    yield thing(f"kueue.x-k8s.io/{kueue}", "LocalQueue", "team")
+    yield thing("v1", "Namespace", "kueue-system", "")
+    yield kueue_manager("v0.17.3")
 
 
 class World:
@@ -176,6 +180,22 @@ def test_a_cluster_that_has_all_lacks_nothing(
 
 def drop(plural: str, namespace: str, name: str) -> Callable[[World], None]:
     return lambda world: world.kubernetes.remove(plural, namespace, name)
+
+
+def kueue_manager(version: str) -> dict[str, Any]:
+    containers = [{"name": "manager", "image": f"registry.k8s.io/kueue/kueue:{version}"}]
+    spec = {"selector": {}, "template": {"spec": {"containers": containers}}}
+    return thing("apps/v1", "Deployment", "kueue-controller-manager", "kueue-system", spec=spec)
+
+
+def older_kueue(world: World) -> None:
+    world.kubernetes.put(kueue_manager("v0.16.4"))
+
+
+def oldest_kueue(world: World) -> None:
+    world.kubernetes.remove("customresourcedefinitions", "", "localqueues.kueue.x-k8s.io")
+    for each in training_objects(world.kubernetes, kueue="v1beta1"):
+        world.kubernetes.put(each)
 
 
 def older_trainer(world: World) -> None:
@@ -233,6 +253,9 @@ def all_secrets(world: World) -> None:
         (trainer, older_trainer, "missing", "older than 2.2"),
         (trainer, drop("trainingruntimes", "aira", "aira-torch"), "missing", "TrainingRuntime aira-torch"),
         (trainer, drop("localqueues", "aira", "team"), "missing", "LocalQueue team"),
+        (trainer, older_kueue, "missing", "older than 0.17"),
+        (trainer, oldest_kueue, "missing", "older than 0.17"),
+        (trainer, drop("deployments", "kueue-system", "kueue-controller-manager"), "unknown", "0.17 or newer"),
         (
             account_rights,
             drop("rolebindings", "aira", "aira-submitter"),
@@ -264,6 +287,12 @@ def test_what_is_taken_away_is_found(
     spoil(world)
     found = world.found(check)
     assert any(each.level == level and words in each.text for each in found), found
+
+
+@pytest.mark.parametrize("scope", [{"scopes": ["BestEffort"]}, {"scopeSelector": {"matchExpressions": []}}])
+def test_a_quota_of_other_pods_is_no_matter(scope: dict[str, Any], world: World) -> None:
+    world.kubernetes.put(thing("v1", "ResourceQuota", "tight", spec={"hard": {"limits.memory": "1Gi"}, **scope}))
+    assert {each.level for each in world.found(quotas)} == {"good"}
 
 
 def test_keys_of_secrets_are_named_and_never_shown(world: World) -> None:

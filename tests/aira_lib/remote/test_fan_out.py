@@ -3,8 +3,11 @@
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 from aira_lib.cluster.runs import RunsApi
 from aira_lib.cluster.section import Cluster
 from aira_lib.device import assuming
-from aira_lib.errors import UserError
+from aira_lib.errors import StoreError, UserError
 from aira_lib.flow.outcomes import RunFolder
 from aira_lib.flow.stage import stages_in_order
 from aira_lib.flow.units import search_unit_named, search_units
@@ -22,7 +25,11 @@ from aira_lib.remote.chunk import MOST_UNITS, Chunk, Item, cut
 from aira_lib.remote.fan_out import FanOut, Orders
 from aira_lib.remote.loop import Loop, loop_of
 from aira_lib.remote.parts import end_whole
+from aira_lib.remote.waiting import Patience
 from aira_lib.settings import Settings
+from aira_lib.store import open_store
+from aira_lib.store.base import Holder
+from aira_lib.store.local import FileStore
 from aira_lib.study import Study
 from tests.a_cluster import a_cluster, cluster_file
 from tests.builders import TINY_STUDY, tiny_study
@@ -49,6 +56,7 @@ class Site:
         self.chunks: list[Chunk] = []
         self.lines: list[str] = []
         self.hold = False
+        self.compiling: Callable[[], Any] = lambda: None
         kubeflow.executor = self._execute
 
     def waiter(self, most_looks: int = 10_000, at_once: int = 100, parent: str = PARENT) -> FanOut:
@@ -79,8 +87,8 @@ class Site:
     def started(self) -> list[dict[str, Any]]:
         return list(self.kubeflow.runs.values())
 
-    @staticmethod
-    def _compiled(chunk: Chunk) -> dict[str, Any]:
+    def _compiled(self, chunk: Chunk) -> dict[str, Any]:
+        self.compiling()
         return {"pipelineInfo": {"name": chunk.name}, "chunk": json.loads(chunk.to_json())}
 
     def _execute(self, run: dict[str, Any]) -> str:
@@ -162,10 +170,77 @@ def test_stopped_while_it_starts_runs_it_goes_on_with_the_same_ones(site: Site) 
 
     waiter = site.waiter()
     first = waiter._plans.of_round(0, 0, list(cut(waiter.loop.items, MOST_UNITS)))
-    waiter._start(first[0], 20)
+    with Patience(site.lines.append).alone(waiter._store, "turn") as turn:
+        waiter._start(first[0], 20, turn)
     site.hold = False
     site.waiter().carry_out()
     assert {run["run_id"] for run in site.started()} == {each.id for each in first}
+
+
+def test_of_two_that_are_at_it_one_waits_and_nothing_is_started_twice(site: Site) -> None:
+    """Both have looked for a run, and found none, where nothing keeps them apart."""
+    both = threading.Barrier(2)
+
+    def meet() -> None:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.3)
+
+    site.compiling = meet
+    with ThreadPoolExecutor() as pool:
+        made = list(pool.map(lambda waiter: waiter.carry_out(), [site.waiter(), site.waiter()]))
+    assert made[0] == made[1]
+    assert len(made[0]["search"]) == SEARCHES
+    assert len(site.kubeflow.workflows()) == 3
+    assert any("is at it already; waits for it" in line for line in site.lines)
+
+
+def test_one_that_lost_its_turn_starts_nothing_more(site: Site) -> None:
+    turn = site.waiter()._plans.turn
+    others: list[Any] = []
+
+    def lose() -> None:
+        """It was silent for so long that another took over, who goes on when the first has seen it."""
+        site.compiling = lambda: None
+        (site.store / turn).unlink()
+        others.append(open_store(str(site.store)).take(turn, Holder.here(), 1.0))
+
+    def pause(seconds: float) -> None:
+        if others:
+            others.pop().release()
+        time.sleep(0.01)
+
+    site.compiling = lose
+    waiter = site.waiter()
+    waiter._pause = waiter._patience._pause = pause
+    assert len(waiter.carry_out()["search"]) == SEARCHES
+    assert len(site.kubeflow.workflows()) == 3
+    assert any("another process took over" in line for line in site.lines)
+
+
+def test_it_has_patience_with_a_store_that_is_away_and_takes_nothing_for_lost(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[Any] = set()
+
+    def away(method: Callable[..., Any]) -> Callable[..., Any]:
+        """It does not answer at first, whatever the waiter asks; its units have no such trouble."""
+
+        def call(self: FileStore, *arguments: Any) -> Any:
+            if threading.current_thread() is threading.main_thread() and (method, arguments[0]) not in asked:
+                asked.add((method, arguments[0]))
+                raise StoreError("bucket: does not answer")
+            return method(self, *arguments)
+
+        return call
+
+    for name in ("list", "read", "create", "take", "exists", "remove"):
+        monkeypatch.setattr(FileStore, name, away(getattr(FileStore, name)))
+    site.study = tiny_study(agents=[{"scaffold": "greedy", "model": "offline", "seeds": 20, "steps": 1}])
+    site.becomes = lambda unit: "" if unit.endswith(".s7") else "no such model" if unit.endswith(".s9") else "made"
+    assert len(site.waiter().carry_out()["search"]) == 18
+    monkeypatch.undo()
+    assert len(asked) > 20
+    assert not list(site.store.rglob("*.given-up"))
 
 
 def test_a_unit_that_says_nothing_is_tried_in_smaller_company_and_then_fails(site: Site) -> None:

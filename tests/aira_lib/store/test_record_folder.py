@@ -1,12 +1,13 @@
 """A record exists once its manifest does, whole and verified, on both kinds of store; one maker at a time."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
 import pytest
 
 from aira_lib.errors import StoreError
-from aira_lib.records import Manifest
+from aira_lib.records import FileEntry, Manifest
 from aira_lib.store import LostClaim, RecordFolder, open_store
 
 MANIFEST = Manifest(stage="search", version=1, unit="a.s0", key="k", study="s", spec_digest="d", section={"seed": 0})
@@ -63,6 +64,25 @@ def test_a_record_holds_all_files_of_its_attempt(folder: RecordFolder, tmp_path:
     assert (got / "empty").read_text() == ""
     if got.is_relative_to(tmp_path / "other"):
         assert sorted(p.name for p in got.rglob("*") if p.is_file()) == ["empty", "journal.jsonl", "x.bin"]
+
+
+def test_a_file_that_others_wrote_for_a_record_is_adopted_and_their_folder_goes(
+    folder: RecordFolder, tmp_path: Path
+) -> None:
+    with folder.claim(tmp_path / "s") as attempt:
+        assert attempt
+        shared = open_store(attempt.shared)
+        shared.write("checkpoints/1/model", b"weights")
+        shared.write("checkpoints/1/model", b"weights anew")
+        shared.write("told", b"much")
+        data = b"weights anew"
+        attempt.adopt(FileEntry(name="checkpoints/1/model", bytes=len(data), sha256=hashlib.sha256(data).hexdigest()))
+        shared.write("checkpoints/1/model", b"of later")  # what is adopted does not change any more
+        write(attempt.path, {"a": "own"})
+        made = attempt.commit(MANIFEST)
+    assert [entry.name for entry in made.files] == ["a", "checkpoints/1/model"]
+    assert names(folder) == ["1/a", "1/checkpoints/1/model", "manifest.json"]
+    assert (again(folder).fetch(tmp_path / "other") / "checkpoints/1/model").read_bytes() == data
 
 
 def test_a_finished_record_is_not_made_again(folder: RecordFolder, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_a_damaged_checkpoint_that_a_rank_meets_is_told(
         monkeypatch.setenv(name, value)
     told = tmp_path / "told"
     told.mkdir()
-    tell = together._teller(told, point, work_in(tmp_path / "watched"))
+    tell = together.teller(told, point, work_in(tmp_path / "watched"))
     tell()
     train(RankSpec(section=section, point=point, workspace=str(tmp_path / "run"), told=str(told), device="cpu",
                    threads=1))  # fmt: skip
