@@ -18,8 +18,8 @@ Quantities = dict[str, str | int]
 Port = Annotated[int, Field(ge=1, le=65535)]
 PodSecurity = Literal["privileged", "baseline", "restricted"]
 
-DIGEST = r"^[^\s@]+@sha256:[0-9a-f]{64}$"
-STORE = r"^s3://[^/]+"
+DIGEST = r"^[A-Za-z0-9][A-Za-z0-9_.:/-]*@sha256:[0-9a-f]{64}$"
+STORE = r"^s3://[a-zA-Z0-9][a-zA-Z0-9._-]+(/([^/.\\\s?#][^/\\\s?#]*|\.[^/.\\\s?#][^/\\\s?#]*))*/?$"
 
 
 class NamespaceSection(Section):
@@ -143,10 +143,12 @@ class CandidatesSection(Section):
 
     Attributes:
         admission: The ValidatingAdmissionPolicy that refuses any pod which is not as hardened as AIRA's own.
+        formerImages: Images that it takes beside `cluster.images.sandbox`.
         sweep: See there.
     """
 
     admission: bool
+    formerImages: tuple[Annotated[str, Field(pattern=DIGEST)], ...]
     sweep: SweepSection
 
 

@@ -10,6 +10,8 @@ from kfp import compiler
 
 from aira_lib.cluster.reading import load_cluster
 from aira_lib.cluster.section import Cluster
+from aira_lib.errors import UserError
+from aira_lib.flow.entry import one_line_errors
 from aira_lib.flow.versions import code_version
 from aira_lib.study import Study, digest
 from pipelines.cluster import Form, cluster_pipeline
@@ -35,7 +37,8 @@ def main_of(form: Form, about: str | None) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m pipelines.{form.name.removeprefix('aira-')}", description=about)
     parser.add_argument("action", choices=["compile"])
     add_options(parser)
-    compile_form(form, parser.parse_args())
+    with one_line_errors():
+        compile_form(form, parser.parse_args())
 
 
 def compile_form(form: Form, args: argparse.Namespace) -> None:
@@ -46,12 +49,23 @@ def compile_form(form: Form, args: argparse.Namespace) -> None:
         args: see `add_options`.
 
     Raises:
-        SpecError: the file of the cluster is not one.
+        UserError: no file of a cluster is named, or it is not one.
     """
-    cluster = load_cluster(args.cluster)
+    cluster = cluster_named(args.cluster)
     study = Study.model_validate_json(args.study.read_text(encoding="utf-8")) if args.study else None
     pipeline = cluster_pipeline(form, cluster, study, args.parallelism)
     write_pipeline(form, cluster, study, pipeline, args.output, args.kubernetes)
+
+
+def cluster_named(path: Path | None) -> Cluster:
+    """The cluster that the command line names.
+
+    Raises:
+        UserError: it names none, or what is not one.
+    """
+    if path is None:
+        raise UserError("no cluster is named: give --cluster FILE (docs/install.md)")
+    return load_cluster(path)
 
 
 def write_pipeline(

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 RETRY = 75
 """Exit code where nothing is to be mended, and the same command may get on when it is started again."""
 
-_BUSY = (429, 500, 502, 503, 504)
+_LATER = 429
+_BUSY = (_LATER, 500, 502, 503, 504)
 READS = 6
 """How often reading is tried again."""
 
@@ -43,7 +44,7 @@ class Unanswered(UserError):
     """Nobody knows whether a request was carried out: its answer was lost, or says that the server failed.
 
     Attributes:
-        sent: False: it never reached the server.
+        sent: False: it never reached the server, or that turned it away for now.
     """
 
     exit_code = RETRY
@@ -141,6 +142,8 @@ class Rest:
                     f"{self._address}: {what}: an answer that is no JSON; is it Kubeflow Pipelines?", status
                 ) from None
         line = f"{self._address}: {what}: {status} {in_a_line(_said(answer))}"
+        if status == _LATER:
+            raise Unanswered(f"{line}; the server is busy: start the same command again later", sent=False)
         if status >= 500:
             raise Unanswered(f"{line}; start the same command again")
         raise KubeflowError(f"{line}{_REMEDIES.get(status, '')}", status)
@@ -150,7 +153,6 @@ _REMEDIES = {
     302: "; a login stands before it: name the address within the cluster as kubeflow.api",
     401: "; the token is not taken: it has to be of audience pipelines.kubeflow.org",
     403: "; give this service account that right (charts/aira has the roles)",
-    429: "; the server is busy: start the same command again later",
 }
 
 

@@ -205,10 +205,6 @@ class RunsApi:
                     return found
                 if attempt == _ATTEMPTS:
                     raise
-            except KubeflowError as error:
-                if error.status != 429 or attempt == _ATTEMPTS:
-                    raise
-                self._pause(5.0 * attempt)
         raise AssertionError
 
     def _settled(self, run_id: str, error: Unanswered) -> Run | None:

@@ -5,7 +5,7 @@ its values, and every pod finds it where AIRA_CLUSTER says; `aira compile --clus
 It names secrets, and holds none.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,10 @@ MOUNTED = "/etc/aira/cluster.yaml"
 """Where pods have it."""
 
 PresetName = Literal["cpu", "gpu1", "gpu8", "multi-node"]
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+"""Of an object, as Kubernetes takes it."""
 
 
 class Toleration(Section):
@@ -60,7 +64,7 @@ class Preset(Section):
 class SecretReference(Section):
     """A Secret that exists in the namespace of the runs: its name, and the variables that its keys are shown as."""
 
-    name: str = Field(min_length=1, max_length=253)
+    name: Name
     variables: dict[str, str]
     """Variable of the environment -> key of the Secret."""
 
@@ -114,7 +118,7 @@ class KubeflowSection(Section):
     api: str = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
     ui: str | None = None
     namespace: str = "aira"
-    service_account: str = "aira-pipeline"
+    service_account: Name = "aira-pipeline"
     experiment: str = "aira"
     token: str = "/var/run/secrets/kubeflow/pipelines/token"
 
@@ -144,9 +148,9 @@ class CandidateSection(Section):
         deadline_seconds: Of such a pod, however long its candidate may run.
     """
 
-    namespace: str = Field("aira-sandbox", min_length=1)
-    service_account: str = "aira-candidate"
-    runtime_class: str | None = None
+    namespace: Name = Field("aira-sandbox", max_length=63)
+    service_account: Name = "aira-candidate"
+    runtime_class: Name | None = None
     user_namespace: bool = False
     user: int | None = Field(10001, ge=1)
     cores: float = Field(4, gt=0)
@@ -167,9 +171,9 @@ class TrainingSection(Section):
         priority_class: Of Kueue's workloads.
     """
 
-    runtime: str = "aira-torch"
-    queue: str | None = None
-    priority_class: str | None = None
+    runtime: Name = "aira-torch"
+    queue: Name | None = None
+    priority_class: Name | None = None
 
 
 class Cluster(Section):

@@ -19,8 +19,11 @@ def check_cluster(study: Study, cluster: Cluster) -> None:
 
     Raises:
         UserError: a preset or GPUs that it lacks, an image without packages that a stage needs, agents that call models
-            where it has no keys for them, trainings of several nodes where it has none, or files of one machine.
+            where it has no keys for them, trainings of several nodes where it has none, files of one machine, or a name
+            that no label of Kubernetes can have.
     """
+    if study.name.endswith("-"):
+        raise UserError(f"name: {study.name!r} ends in a dash, as no label of a pod can; choose another")
     for stage in STAGES.entries():
         for pod in pods_of(stage, study, cluster).values():
             _check_pod(stage.name, pod, study, cluster)

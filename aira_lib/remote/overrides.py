@@ -22,15 +22,20 @@ def overridden(study: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[s
         overrides: place -> value.
 
     Raises:
-        UserError: a key leads through a value that has no keys, or to an entry that is not there.
+        UserError: a key leads through a value that has no keys, to an entry that is not there, or nowhere.
     """
     changed = deepcopy(dict(study))
     for key, value in overrides.items():
-        _set(changed, str(key).split("."), _whole(value), str(key))
+        try:
+            _set(changed, str(key).split("."), _whole(value), str(key))
+        except RecursionError:
+            raise UserError(f"overrides: {_shown(str(key))} is deeper than any study; shorten it") from None
     return changed
 
 
 def _set(place: Any, parts: list[str], value: Any, key: str) -> None:
+    if not parts[0]:
+        raise UserError(f"overrides: {key!r} names no setting; write one such as proxy.epochs")
     name: Any = _entry(place, parts[0], key) if isinstance(place, list) else parts[0]
     if not isinstance(place, dict | list):
         raise UserError(f"overrides: {key!r} leads through {_shown(place)}, which has no keys; shorten it")

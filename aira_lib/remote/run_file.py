@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 
 from pydantic import Field, ValidationError, model_validator
 
+from aira_lib.cluster.reading import check_store
 from aira_lib.cluster.section import Cluster
 from aira_lib.errors import SpecError, read_named
 from aira_lib.flow.checks import check_study, need_designs
@@ -133,6 +134,8 @@ def load_run_file(path: Path, cluster: Cluster) -> Wanted:
         file = RunFile.model_validate(data)
     except ValidationError as error:
         raise SpecError(f"{path}: {first_problem(error, RunFile)}") from None
+    if file.store is not None:
+        check_store(file.store, f"{path}: store")
     study = _study_of(file, path)
     return wanted(file, study, _meant(file, study, cluster, path), cluster)
 

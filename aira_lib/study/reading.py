@@ -74,7 +74,18 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 class _StudyLoader(yaml.SafeLoader):
-    """YAML 1.1 reads 2e19 as text and keeps the last of two equal keys; a study means a number, and one key."""
+    """YAML 1.1 reads 2e19 as text and keeps the last of two equal keys; a study means a number, and one key.
+
+    A hundred characters of aliases of aliases are a thousand million entries, so there are none.
+    """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event: Any = self.get_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(
+                None, None, f"aliases (*{event.anchor}) are not read; write out what is meant", event.start_mark
+            )
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

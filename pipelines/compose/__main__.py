@@ -7,6 +7,7 @@ import argparse
 
 from kfp import local
 
+from aira_lib.flow.entry import one_line_errors
 from aira_lib.flow.outcomes import RunFolder
 from aira_lib.flow.texts import write_study
 from aira_lib.settings import hold_lifeline
@@ -28,7 +29,8 @@ def main() -> None:
     add_options(parser)
     args = parser.parse_args()
     if args.action == "compile":
-        compile_form(FORM, args)
+        with one_line_errors():
+            compile_form(FORM, args)
     else:
         _run(args)
 

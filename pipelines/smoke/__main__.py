@@ -4,9 +4,9 @@ import argparse
 
 from kfp import local
 
-from aira_lib.cluster.reading import load_cluster
+from aira_lib.flow.entry import one_line_errors
 from aira_lib.settings import hold_lifeline
-from pipelines.compiling import add_options, write_pipeline
+from pipelines.compiling import add_options, cluster_named, write_pipeline
 from pipelines.smoke.pipeline import FORM, smoke_pipeline
 
 
@@ -18,8 +18,9 @@ def main() -> None:
     add_options(parser)
     args = parser.parse_args()
     if args.action == "compile":
-        cluster = load_cluster(args.cluster)
-        write_pipeline(FORM, cluster, None, smoke_pipeline(cluster, cluster.store), args.output, args.kubernetes)
+        with one_line_errors():
+            cluster = cluster_named(args.cluster)
+            write_pipeline(FORM, cluster, None, smoke_pipeline(cluster, cluster.store), args.output, args.kubernetes)
     else:
         hold_lifeline()
         runner = local.SubprocessRunner(use_venv=False)

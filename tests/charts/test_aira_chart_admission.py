@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.charts.aira_chart import FULL, MINIMAL, SANDBOX, Object, objects, one
+from tests.charts.aira_chart import FULL, MINIMAL, SANDBOX, Object, objects, one, with_values
 from tests.charts.chart_pods import refused, restricted
 
 HARDENED: Object = {
@@ -35,6 +35,15 @@ def test_a_pod_as_hardened_as_airas_own_is_taken() -> None:
     assert refused(HARDENED) == []
     assert restricted(HARDENED) == []
     assert refused({**HARDENED, "volumes": []}) == []
+
+
+def test_searches_under_way_go_on_with_the_image_of_before_an_upgrade() -> None:
+    former = "registry.example/aira-sandbox@sha256:" + "9" * 64
+    before = copy.deepcopy(HARDENED)
+    before["containers"][0]["image"] = former
+    upgraded = with_values(FULL, candidates__formerImages=[former])
+    assert refused(before) != []
+    assert refused(before, upgraded) == refused(HARDENED, upgraded) == []
 
 
 def container(spec: Object) -> Object:

@@ -1,6 +1,7 @@
 """What `aira compile` writes for a cluster: a form that speaks for itself, tasks that can run, names that say what."""
 
 import json
+import runpy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -198,3 +199,18 @@ def test_the_pipeline_of_a_chunk_follows_from_the_chunk(tmp_path: Path) -> None:
     loop = spec["root"]["dag"]["tasks"]["for-loop-2"]
     assert json.loads(loop["parameterIterator"]["items"]["raw"]) == ["d#p1", "d#p2"]
     assert loop["iteratorPolicy"]["parallelismLimit"] == 2
+
+
+@pytest.mark.parametrize("pipeline", ["search", "smoke"])
+def test_a_mistake_is_one_line_of_the_pipelines_own_commands_too(
+    pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given, line in (([], "no cluster is named"), (["--cluster", str(tmp_path / "none.yaml")], "cannot be read")):
+        argv = [pipeline, "compile", "--output", str(tmp_path / "x.yaml"), *given]
+        monkeypatch.setattr("sys.argv", argv)
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module(f"pipelines.{pipeline}", run_name="__main__")
+        assert ended.value.code == 2
+        said = capsys.readouterr().err
+        assert line in said
+        assert said.count("\n") == 1

@@ -63,6 +63,10 @@ def test_files_of_this_machine_are_none_of_a_pods(study: dict[str, Any]) -> None
     assert "is a path of this machine, and pods have others" in _refusal(study)
 
 
+def test_a_name_that_no_label_can_have_is_refused_before_a_pod_is() -> None:
+    assert "'tiny-' ends in a dash" in _refusal({"name": "tiny-"})
+
+
 def test_the_papers_study_runs_once_its_shards_lie_in_a_bucket() -> None:
     paper = load_study(ROOT / "pipelines/compose/paper.yaml")
     with pytest.raises(UserError, match="data/dclm-baseline-llama3"):

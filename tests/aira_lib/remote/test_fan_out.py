@@ -300,6 +300,7 @@ def test_a_run_that_somebody_cancelled_is_not_started_again(site: Site) -> None:
 
 def test_it_has_patience_with_an_api_that_is_away(site: Site) -> None:
     site.kubeflow.drop("POST .*/runs$", times=1)
+    site.kubeflow.fail("POST .*/runs$", 429, times=5)
     assert len(site.waiter().carry_out()["search"]) == SEARCHES
     assert len(site.kubeflow.workflows()) == 3
 

@@ -75,6 +75,8 @@ def test_a_study_in_the_store_travels_as_its_name_there(there: Platform) -> None
         ("name: first\npipeline: p\nstudy: {name: x, layers: 3}\n", "unknown key 'layers'"),
         ("name: first\npipeline: p\nstudy: nowhere.yaml\n", "nowhere.yaml: cannot be read"),
         ("name: first\nname: second\n", "stands twice"),
+        ("name: first\npipeline: p\nstore: runs\n", "store: 'runs' is a folder"),
+        ("name: first\npipeline: p\noverrides: {a: &a [*a]}\n", r"aliases \(\*a\) are not read"),
         ("- a\n", "a run is a mapping"),
     ],
 )
@@ -89,6 +91,8 @@ def test_a_study_that_its_pipeline_would_refuse_is_refused_here(there: Platform)
     for more, line in (
         ({"overrides": {"proxy.epoch": 3}}, "unknown key 'proxy.epoch'"),
         ({"overrides": {"agents.7.steps": 3}}, "a list has entries"),
+        ({"overrides": {"": 3}}, "'' names no setting"),
+        ({"overrides": {".".join("a" * 3000): 3}}, "deeper than any study"),
         ({"preset": "smok"}, "did you mean 'smoke'"),
     ):
         with pytest.raises(UserError, match=line):
