@@ -56,6 +56,18 @@ class Form:
         return f"{self.of_study}-{study.name}" if study else self.name
 
 
+COMPOSE = Form("aira-compose", "aira", "Discover architectures: a study from search to report.")
+SEARCH = Form(
+    "aira-search",
+    "aira-search",
+    "Let agents search for architectures; archive and aggregate what they find.",
+    last="aggregate",
+)
+SCALE = Form(
+    "aira-scale", "aira-scale", "Scale up, pretrain and compare what the searches of a study found.", searches=False
+)
+
+
 class PodFlow(Flow):
     """The tasks of a pipeline on a cluster: each has a pod that it can run in.
 

@@ -86,8 +86,8 @@ class FanOut:
         self._runs, self._compiled, self._say, self._pause = runs, compiled, say, pause
         self._store = open_store(settings.store)
         self.folder = RunFolder(settings.store, loop.study, orders.parent)
-        self._patience = Patience(say, pause)
         self._plans = Plans(self._store, loop, orders.parent)
+        self._patience = Patience(say, pause)
         self._lost: dict[str, str] = {}
         self._active: dict[str, Planned] = {}
         self._told = Told(len(loop.items))

@@ -43,7 +43,7 @@ class Plans:
 
     @property
     def turn(self) -> str:
-        """Name of the lease that says which process carries them out."""
+        """The name in the store of the lease of whoever is at it."""
         return self._name("turn")
 
     def attempt(self) -> int:

@@ -12,11 +12,9 @@ from aira_lib.flow.outcomes import RunFolder
 from aira_lib.flow.texts import write_study
 from aira_lib.settings import hold_lifeline
 from aira_lib.study import Study
-from pipelines.cluster import Form
+from pipelines.cluster import COMPOSE
 from pipelines.compiling import add_options, compile_form
 from pipelines.compose.pipeline import compose_pipeline
-
-FORM = Form("aira-compose", "aira", "Discover architectures: a study from search to report.")
 
 
 def main() -> None:
@@ -30,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.action == "compile":
         with one_line_errors():
-            compile_form(FORM, args)
+            compile_form(COMPOSE, args)
     else:
         _run(args)
 

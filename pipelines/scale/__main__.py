@@ -1,15 +1,11 @@
 """Compile the pipeline that scales up, for a cluster: of a study whose searches are done, everything after them.
 
-It finds the searches in the store, refuses a study of which some are missing, and starts none: so trainings can be
+It finds the searches in the store, refuses a study of which too many are missing, and starts none: so trainings can be
 planned, changed and started by people who must not spend tokens of language models.
 """
 
-from pipelines.cluster import Form
+from pipelines.cluster import SCALE
 from pipelines.compiling import main_of
 
-FORM = Form(
-    "aira-scale", "aira-scale", "Scale up, pretrain and compare what the searches of a study found.", searches=False
-)
-
 if __name__ == "__main__":
-    main_of(FORM, __doc__)
+    main_of(SCALE, __doc__)

@@ -15,11 +15,8 @@ from aira_lib.remote.chunk import Chunk, pods_of_tasks
 from aira_lib.remote.shipped import PRESETS
 from aira_lib.study import canonical_json, digest
 from aira_lib.study.reading import load_study, parse_study
-from pipelines.cluster import Form, cluster_pipeline
+from pipelines.cluster import COMPOSE, SCALE, SEARCH, Form, cluster_pipeline
 from pipelines.compiling import Version
-from pipelines.compose.__main__ import FORM as COMPOSE
-from pipelines.scale.__main__ import FORM as SCALE
-from pipelines.search.__main__ import FORM as SEARCH
 from tests.a_cluster import CLUSTER, a_cluster, cluster_file
 from tests.aira_lib.cli.in_process import aira
 from tests.argo_nodes import documents_of

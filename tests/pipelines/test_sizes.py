@@ -15,7 +15,7 @@ from aira_lib.remote.loop import Loop, loop_of
 from aira_lib.settings import Settings
 from aira_lib.study import Study
 from aira_lib.study.reading import load_study
-from pipelines.cluster import Form, cluster_pipeline
+from pipelines.cluster import COMPOSE, cluster_pipeline
 from pipelines.smoke.pipeline import smoke_pipeline
 from pipelines.units.pipeline import units_pipeline
 from tests.a_cluster import a_cluster
@@ -53,7 +53,7 @@ def _loops(study: Study) -> Iterator[Loop]:
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_workflow_of_a_study_fits(path: Path) -> None:
     study = load_study(path)
-    sizes = {"the study": _size(partial(cluster_pipeline, Form("aira", "aira", ""), CLUSTER, study, 40))}
+    sizes = {"the study": _size(partial(cluster_pipeline, COMPOSE, CLUSTER, study, 40))}
     orders = Orders(f"{STORE}/{study.name}/studies/0123456789ab.json#{HEX}", "0" * 36, MOST_UNITS)
     for loop in _loops(study):
         items = max(cut(loop.items, MOST_UNITS), key=len)
