@@ -159,7 +159,7 @@ def test_a_cluster_refuses_a_store_of_one_pod_and_files_of_one_machine(tmp_path:
     with pytest.raises(UserError, match="each pod would have its own; name s3://"):
         begin(preset="smoke", overrides={}, store=str(tmp_path), **given)
     for study in ("file:///etc/aira/cluster.yaml", "file:///etc/aira/studies/x.json#" + "0" * 64):
-        with pytest.raises(UserError, match="study: 'file:///.*' is a folder, and each pod would have its own"):
+        with pytest.raises(UserError, match=r"study: 'file:///.*' is a folder, and each pod would have its own"):
             begin(preset=OWN, overrides={}, store="s3://nowhere/x", **{**given, "study": study})
     with pytest.raises(
         UserError, match=r"pretrain\.data\.shards: 'data/dclm-baseline-llama3' is a path of this machine"
