@@ -35,6 +35,8 @@ def test_a_pod_as_hardened_as_airas_own_is_taken() -> None:
     assert refused(HARDENED) == []
     assert restricted(HARDENED) == []
     assert refused({**HARDENED, "volumes": []}) == []
+    openshift = {**HARDENED["securityContext"], "seLinuxOptions": {"level": "s0:c1,c2"}, "runAsUser": 1000700000}
+    assert refused({**HARDENED, "securityContext": openshift}) == []
 
 
 def test_searches_under_way_go_on_with_the_image_of_before_an_upgrade() -> None:
@@ -75,6 +77,19 @@ WEAKENED: dict[str, tuple[Callable[[Object], Any], str]] = {
     "all system calls in a container": (
         lambda spec: container(spec)["securityContext"].update(seccompProfile={"type": "Unconfined"}),
         "no capabilities",
+    ),
+    "a profile of AppArmor": (
+        lambda spec: spec["securityContext"].update(appArmorProfile={"type": "Unconfined"}),
+        "AppArmor",
+    ),
+    "a type of SELinux": (
+        lambda spec: container(spec)["securityContext"].update(seLinuxOptions={"type": "spc_t"}),
+        "SELinux",
+    ),
+    "all of /proc": (lambda spec: container(spec)["securityContext"].update(procMount="Unmasked"), "procMount"),
+    "a kernel's parameter": (
+        lambda spec: spec["securityContext"].update(sysctls=[{"name": "kernel.shm_rmid_forced", "value": "0"}]),
+        "sysctls",
     ),
     "a capability": (
         lambda spec: container(spec)["securityContext"]["capabilities"].update(add=["SYS_ADMIN"]),
