@@ -45,7 +45,7 @@ pipelines: $(READY) ## Compile the pipelines of a cluster (CLUSTER=cluster.yaml)
 	    --kubernetes --output charts/aira/files/pipelines/$$name.yaml || exit 1; done
 
 constraints: $(READY) ## Write constraints.txt anew from the environment as it stands.
-	@$(BIN)/pip freeze --exclude-editable | sed -E 's/\+cpu$$//' > constraints.txt
+	@$(BIN)/pip freeze --exclude-editable | grep -v ^aws-cdk | sed -E 's/\+cpu$$//' > constraints.txt
 
 images: ## Build the container images that need no GPU, by podman or docker (see images/README.md).
 	@images/build.sh cpu sandbox
@@ -54,12 +54,13 @@ clean: ## Remove the environment (the studies in runs/ stay).
 	rm -rf $(VENV)
 
 # .ready is written last: an environment without it is half-made and is built again from nothing.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt tests/tools.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "AIRA needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
 	@rm -rf $(VENV)
 	@echo "Installing into $(VENV) (once, a few minutes) ..."
 	@$(PYTHON) -m venv $(VENV) && \
-	    $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]' || \
+	    $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]' && \
+	    $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement tests/tools.txt || \
 	    { rm -rf $(VENV); echo "The installation failed; nothing half-made was left behind."; exit 1; }
 	@touch $@

@@ -74,14 +74,14 @@ def write_pipeline(
     """Write a pipeline that was built for a cluster (see `compile_form`)."""
     compiler.Compiler().compile(pipeline, str(output))
     if kubernetes:
-        documents = _Version.of(form, cluster, study).objects(
+        documents = Version.of(form, cluster, study).objects(
             list(yaml.safe_load_all(output.read_text(encoding="utf-8")))
         )
         output.write_text(yaml.safe_dump_all(documents, sort_keys=True, allow_unicode=True), encoding="utf-8")
 
 
 @dataclass(frozen=True)
-class _Version:
+class Version:
     """What a PipelineVersion says of itself: from which study, images and code it is."""
 
     pipeline: str
@@ -90,7 +90,8 @@ class _Version:
     description: str
 
     @classmethod
-    def of(cls, form: Form, cluster: Cluster, study: Study | None) -> "_Version":
+    def of(cls, form: Form, cluster: Cluster, study: Study | None) -> "Version":
+        """That of a pipeline that was built for a cluster, with a study or for any."""
         image, code = cluster.images.cpu.rpartition("@sha256:")[2], code_version()
         tags = {"image": image, "code": code, **({"study": study.name, "digest": digest(study)} if study else {})}
         holds = f"Study {study.name} ({digest(study)[:12]}). " if study else ""

@@ -18,12 +18,14 @@ import gzip
 import json
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from google.protobuf.json_format import MessageToDict
 
 Json = dict[str, Any]
 
@@ -56,6 +58,17 @@ def size_of(documents: list[Json]) -> Size:
     spec, nodes = _text(model.spec()), _text(model.nodes)
     packed = base64.b64encode(gzip.compress(nodes.encode(), mtime=0))
     return Size(len(model.nodes), len(spec) + len(nodes), len(spec) + len(packed), model.longest)
+
+
+def documents_of(build: Callable[[], Any]) -> list[Json]:
+    """Of a pipeline that a function builds, as a compiled file has them.
+
+    Without the detour by YAML, which takes most of the time of compiling; and in a thread, for kfp reads the source of
+    every caller of each of its functions, of which pytest has many.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        pipeline = pool.submit(build).result()
+    return [MessageToDict(spec) for spec in (pipeline.pipeline_spec, pipeline.platform_spec)]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The Kubeflow component of a stage of somebody's own: in a module of its own, as the stage says."""
+"""Kubeflow components of stages of somebody's own: in a module of its own, as the stages say."""
 
 from kfp import dsl
 
@@ -9,3 +9,11 @@ def weigh(study: str, store: str, point: str, trained: str, run: str = "") -> st
     from aira_lib.flow.entry import run_text
 
     return run_text("weigh", study, store, unit=point, inputs=[trained], run=run)
+
+
+@dsl.component(base_image="aira-python:0.1.0", install_kfp_package=False)
+def total(study: str, store: str, points: str, run: str = "") -> str:
+    """Sum over all pretraining points."""
+    from aira_lib.flow.entry import run_text
+
+    return run_text("total", study, store, inputs=[points], run=run)

@@ -135,7 +135,7 @@ class CandidateSection(Section):
 
     Attributes:
         namespace: Of these pods.
-        service_account: Of these pods: without rights or a token; it only knows the registry's login.
+        service_account: There, without any right; pods get no token of it, and images by its secrets for registries.
         runtime_class: Such as gvisor; None: the cluster's default.
         user_namespace: Whether a pod has one (`hostUsers: false`), where the nodes can give it.
         user: By number, other than 0; None: the cluster gives one, as OpenShift does.

@@ -17,11 +17,14 @@ from aira_lib.records import PAGE, Manifest, StandIn
 from aira_lib.settings import Settings
 from aira_lib.store import Attempt, Holder, LostClaim, RecordFolder, open_store
 from aira_lib.study import Study, digest, flat
-from aira_lib.track.follow import RUN_NAME_TAG, RUN_TAG, followed
+from aira_lib.track.follow import RUN_NAME_TAG, RUN_TAG, followed, tell_study
 from aira_lib.track.log import TrackLog
 from aira_lib.track.mlflow_runs import DIGEST_TAG
 from aira_lib.track.progress import ProgressFile
 from aira_lib.work import Work
+
+_LAST = "report"
+"""The stage with which a study ends."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def run_stage(
         progress.fail(f"{type(error).__name__}: {error}", mendable=False)
         raise
     progress.finish("done" if made else "reused")
+    if not made and unit.stage == _LAST:  # whoever began the study anew said that it runs
+        tell_study(settings.tracking, study.name, digest(study), "finished", flat(study))
     return Made(folder.uri, reused=not made, note=progress.note if made else "")
 
 
@@ -182,8 +187,7 @@ def _make(
         work.stand_in(**entry.model_dump())
     log.tags(_tags(study, unit))
     log.status("running")
-    last = unit.stage == "report"
-    with followed(settings.tracking, study.name, digest(study), log.path, last, flat(study)):
+    with followed(settings.tracking, study.name, digest(study), log.path, unit.stage == _LAST, flat(study)):
         STAGES.named(unit.stage).make(study, unit, inputs, work)
         log.status("finished")
     attempt.commit(_manifest(study, unit, work.stand_ins, time.monotonic() - started))

@@ -4,6 +4,9 @@ A job's name says which it is: whoever submits it again gets the one that runs. 
 anew, for Trainer begins none again; what it makes goes on from its checkpoint. How a job is, is said by its pods as
 well as by its conditions, which a job that was suspended and resumed does not renew.
 
+It is asked every few seconds rather than watched: one job is two small requests, and a question has no connection that
+could be lost meanwhile.
+
 A job ends with the workflow that submitted it (AIRA_WORKFLOW, which pods of a pipeline have): it is owned by that
 object. Where another workflow adopts the job, both own it, and it stays until both are gone.
 """

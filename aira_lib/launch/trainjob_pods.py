@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from aira_lib.cluster.api import Kubernetes
@@ -141,10 +141,10 @@ class Following:
 
     api: Kubernetes
     pod: str = ""
-    since: str = ""
+    since: datetime | None = None
     """Of the last line that was read; of lines of the same moment there may be more."""
     seen: list[str] = field(default_factory=list)
-    """Lines of that moment."""
+    """Lines of that moment, as they came."""
 
     def new(self, pods: Sequence[NodePod]) -> Iterator[str]:
         """Lines that were not read yet.
@@ -155,25 +155,34 @@ class Following:
         of_first = [pod.name for pod in pods if pod.node == 0 and pod.phase != "Pending"]
         for name in of_first[of_first.index(self.pod) if self.pod in of_first else 0 :]:
             if name != self.pod:
-                self.pod, self.since, self.seen = name, "", []
+                self.pod, self.since, self.seen = name, None, []
             yield from self._of_pod()
 
     def _of_pod(self) -> Iterator[str]:
         query = {"container": NODE, "timestamps": "true"}
-        if self.since:
-            query["sinceTime"] = f"{self.since[:19]}Z"  # the server counts in whole seconds
+        if self.since:  # the server counts in whole seconds, and nodes in a zone of their own
+            query["sinceTime"] = self.since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         before = list(self.seen)
         for line in self.api.log(self.pod, **query):
-            when, _, text = line.partition(" ")
-            if when < self.since:
+            said, _, text = line.partition(" ")
+            when = _moment(said)
+            if when is None or (self.since and when < self.since):
                 continue
-            if when == self.since and text in before:
-                before.remove(text)
+            if when == self.since and line in before:
+                before.remove(line)
                 continue
             if when != self.since:
                 self.since, self.seen, before = when, [], []
-            self.seen.append(text)
+            self.seen.append(line)
             yield harmless(text)
+
+
+def _moment(text: str) -> datetime | None:
+    """A moment as Kubernetes writes it; None: it is none, as in what a server says instead of a log."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _seconds(text: str) -> float:

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from aira_lib.cluster.pod import Pod
 from aira_lib.cluster.presets import GPUS
+from aira_lib.device import DEVICE_VARIABLE
 
 MOST_UNITS = 20
 """Of a chunk. 20 searches, or 20 points with their scores, are within 300 KiB of a Workflow (tests/pipelines)."""
@@ -114,6 +115,8 @@ def pods_of_tasks(pods: Mapping[str, Pod]) -> dict[str, Pod]:
 def _waiting(pod: Pod) -> Pod:
     variables = {name: value for name, value in pod.variables.items() if name != GPUS}
     variables |= dict.fromkeys(("AIRA_THREADS", "OMP_NUM_THREADS"), "1")
+    if pod.gpus:
+        variables[DEVICE_VARIABLE] = "cuda"  # by what computes, the record is named, and that is the nodes
     return replace(
         pod, cores=1, memory_gib=4, gpus=0, shm_gib=1, disk_gib=20, nodes=1, node_selector={}, tolerations=(),
         deadline_seconds=pod.deadline_seconds + 24 * HOUR, variables=variables,

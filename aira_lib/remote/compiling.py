@@ -14,6 +14,9 @@ from aira_lib.remote.checks import check_cluster
 from aira_lib.study import Study, canonical_json
 
 SMOKE = "smoke"
+MOST_BYTES = 64 * 1024
+"""Of an argument: Argo keeps each several times, and the kernel takes twice as much."""
+
 PIPELINES = (COMPOSE, "search", "scale", SMOKE)
 
 
@@ -32,8 +35,8 @@ def compile_study(
 
     Raises:
         MissingDependency: kfp is not installed.
-        UserError: no such pipeline, or it takes no study; the file's folder does not exist, or the cluster cannot run
-            the study.
+        UserError: no such pipeline, or it takes no study; the file's folder does not exist, or the study is too long,
+            or one that the cluster cannot run.
     """
     if find_spec("kfp") is None:
         raise MissingDependency("compiling a pipeline", "kfp")
@@ -63,3 +66,8 @@ def _check(study: Study, cluster: Cluster, pipeline: str) -> None:
     need_designs(study)
     check_study(study)
     check_cluster(study, cluster)
+    if (size := len(canonical_json(study).encode())) > MOST_BYTES:
+        raise UserError(
+            f"study {study.name} is {size:,} bytes, and an argument of a task has {MOST_BYTES:,} at most; compile the "
+            "pipeline without it, and give its form the URI of the study's file"
+        )

@@ -103,10 +103,10 @@ def require_confirmed(study: Study, of: Sequence[StageCost], confirmed: str, thr
     gpus, cores, wanted = gpu_hours(of), core_hours(of), confirmation(study, of)
     if gpus + cores / CORE_HOURS <= threshold or confirmed.strip() == wanted:
         return
-    said = f"and {confirmed.strip()!r} confirms another; " if confirmed.strip() else ""
+    other = f", and {confirmed.strip()!r} confirms another" if confirmed.strip() else ""
     raise UserError(
-        f"study {study.name} takes about {_taken(gpus, cores)}, more than {threshold:,.0f}, {said}"
-        f"to run it all the same, start it anew with confirm: {wanted}"
+        f"study {study.name} takes about {_taken(gpus, cores)}, more than {threshold:,.0f}{other}; to run it all the "
+        f"same, start it anew with confirm: {wanted}"
     )
 
 

@@ -54,6 +54,7 @@ def main() -> NoReturn:
     try:
         if "namespaces" in plan["isolation"]:
             _enter_namespaces(own_users=plan["isolation"].startswith("user"))
+        _untouchable()
         _adopt_orphans()
         alive = os.pipe()
         if (init := os.fork()) == 0:
@@ -210,7 +211,7 @@ def _set_flags(target: str, flags: int, how: int) -> None:
 
 
 def _untouchable() -> None:
-    """Keep the candidate, which is the same user, from tracing init and from its descriptors."""
+    """Keep the candidate, which is the same user, from tracing this process and from its descriptors: the report."""
     if _LINUX:
         _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 

@@ -14,7 +14,7 @@ _MODULES = (
     "device", "errors", "foreign",
     *(f"sandbox/{name}" for name in (
         "artefacts", "bootstrap", "bubblewrap", "calls", "family", "frames", "gpu", "launch", "output", "process",
-        "sockets", "strength", "view", "watch", "within",
+        "servers", "sockets", "strength", "view", "watch", "within",
     )),
 )  # fmt: skip
 _PACKAGES = ("", "sandbox/")

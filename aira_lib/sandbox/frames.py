@@ -2,8 +2,9 @@
 
 A frame is its kind (a byte), the length of what follows (four bytes, the highest first), and that. The search sends a
 tar archive in parts (FILES, the last one empty), of which the first member is the plan, and ALIVE now and then; the
-supervisor ALIVE as well, each declared output (FOUND, whose content follows in PARTs), and at last OUTCOME, or SETUP,
-why none can be run. What a candidate prints goes to the supervisor and never to this stream.
+supervisor ALIVE as well, BEGUN before the candidate is, then each declared output (FOUND, whose content follows in
+PARTs), and at last OUTCOME, or SETUP, why none can be run. What a candidate prints goes to the supervisor and never to
+this stream.
 """
 
 import json
@@ -11,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-FILES, ALIVE, FOUND, PART, OUTCOME, SETUP = (bytes([letter]) for letter in b"F.NDOX")
+FILES, ALIVE, BEGUN, FOUND, PART, OUTCOME, SETUP = (bytes([letter]) for letter in b"F.BNDOX")
 
 LONGEST = 1 << 18
 """Bytes of a frame's content; a longer one ends the talk."""

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from aira_lib.cluster.kinds import Object
 from aira_lib.cluster.section import Cluster, Toleration
 from aira_lib.sandbox.parent import PLACE, UID, Parent
-from aira_lib.sandbox.within import MARK
+from aira_lib.sandbox.within import MARK, PR_SET_DUMPABLE
 from aira_lib.study import CandidateLimits
 
 CONTAINER = "candidate"
@@ -36,9 +36,10 @@ _SPARE_SECONDS = 600  # of the pod: to take files in and to send them back
 _MIB = 1 << 20
 
 # The first process of the container: waits for a supervisor, and then for its end. Without either signal it ends, too,
-# so that a pod whose search died before it began does not stay.
+# so that a pod whose search died before it began does not stay. Candidates, the same user, see nothing of it.
 _WAIT = (
-    "import signal; begun, ended = signal.SIGUSR1, signal.SIGTERM; "
+    f"import ctypes, signal; ctypes.CDLL(None).prctl({PR_SET_DUMPABLE}, 0, 0, 0, 0); "
+    "begun, ended = signal.SIGUSR1, signal.SIGTERM; "
     "signal.pthread_sigmask(signal.SIG_BLOCK, (begun, ended)); "
     f"first = signal.sigtimedwait((begun, ended), {FIRST_SECONDS}); "
     "first and first.si_signo == begun and signal.sigwait((ended,))"

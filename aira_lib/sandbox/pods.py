@@ -22,16 +22,21 @@ from aira_lib.cluster.refusals import Refused, Unreachable
 from aira_lib.cluster.section import Cluster
 from aira_lib.cluster.stream import Ended, Stream
 from aira_lib.errors import UserError
+from aira_lib.foreign import in_a_line
 from aira_lib.sandbox.bundle import START
 from aira_lib.sandbox.ending import outcome_of_pod
 from aira_lib.sandbox.manifest import CONTAINER, HOME, Need, manifest
 from aira_lib.sandbox.parent import Parent, parent_here
 from aira_lib.sandbox.process import Outcome, SandboxError
+from aira_lib.sandbox.sending import Lost, Work
 from aira_lib.sandbox.servers import METADATA_SERVICE, cluster_api
 from aira_lib.sandbox.starting import PodLost, start
 from aira_lib.sandbox.sweep import sweep
-from aira_lib.sandbox.talk import Lost, Tampered, Work, talk
+from aira_lib.sandbox.talk import Tampered, talk
 from aira_lib.study import CandidateLimits
+
+_GONE = (400, 404, 409)  # what the server says of a pod that no command can be executed in any more
+_KILLED = 137
 
 TRIES = 2
 """Pods for one candidate, where the cluster takes them away."""
@@ -119,18 +124,35 @@ class Pods:
 
     def _talked(self, name: str, work: Work) -> Outcome:
         """Have the candidate run in a pod that runs."""
-        begun, ended = time.monotonic(), None
         command = ["python", "-I", "-B", "-c", START, f"{work.home}/sources"]
-        with Stream(self.kubernetes, name, CONTAINER, command) as stream:
+        with self._stream(name, command) as stream:
             try:
                 return talk(stream, work, self.place(work.workdir))
             except Tampered as why:
                 said = f"what its supervisor said cannot be believed: {why}"
-                return Outcome("error", None, "", "", time.monotonic() - begun, said)
-            except Lost:
-                ended = _told(stream)
+                return Outcome("error", None, "", "", 0.0, said)
+            except Lost as lost:
+                begun, ended = lost.begun, _told(stream)
+                if begun is None:
+                    raise self._not_begun(ended, stream.stderr) from None
         limits = CandidateLimits.model_validate(work.limits)
         return outcome_of_pod(self.kubernetes, name, ended, limits, time.monotonic() - begun)
+
+    def _stream(self, name: str, command: Sequence[str]) -> Stream:
+        try:
+            return Stream(self.kubernetes, name, CONTAINER, command)
+        except Refused as error:
+            if error.code in _GONE:
+                raise PodLost(str(error)) from None
+            raise
+
+    def _not_begun(self, ended: Ended | None, stderr: bytes) -> Exception:
+        """Why a supervisor gave up before its candidate began: the image is at fault, or the pod was taken away."""
+        if ended is None or ended.code in (None, _KILLED):
+            return PodLost("its supervisor was lost before it began")
+        *_, last = ["it says nothing", *filter(None, map(in_a_line, stderr.decode("utf-8", "replace").splitlines()))]
+        image = self.cluster.images.sandbox
+        return SandboxError(f"the supervisor of candidates does not start (exit code {ended.code}): {last} ({image})")
 
 
 @functools.cache

@@ -86,15 +86,22 @@ def _create(kubernetes: Kubernetes, pod: Object, end: float) -> None:
 def _refuse_hopeless(kubernetes: Kubernetes, pod: Object, seconds: float) -> None:
     """Raise where waiting does not help."""
     status = pod.get("status", {})
+    ended = container_state(pod).get("terminated") or {}
+    if status.get("phase") in ("Failed", "Succeeded") and ended and not status.get("reason"):
+        said = in_a_line(f"{ended.get('reason', '')} {ended.get('message', '')}", 300)
+        raise SandboxError(f"the container of a candidate does not start: {said} (image {_image(pod)})")
     if status.get("phase") in ("Failed", "Succeeded"):
-        why = in_a_line(f"{status.get('reason', '')} {status.get('message', '')}".strip() or "its container ended")
+        why = in_a_line(f"{status.get('reason', '')} {status.get('message', '')}".strip() or "nothing says why")
         raise PodLost(f"its pod ended before its candidate began: {why}")
     waiting = container_state(pod).get("waiting") or {}
     reason = waiting.get("reason", "")
     if reason in _NEVER or (reason in _SLOWLY and seconds > PULL_SECONDS):
         said = in_a_line(str(waiting.get("message") or last_event(kubernetes, pod["metadata"]["name"])), 300)
-        image = pod["spec"]["containers"][0]["image"]
-        raise SandboxError(f"the pod of a candidate does not start: {reason}: {said} (image {image})")
+        raise SandboxError(f"the pod of a candidate does not start: {reason}: {said} (image {_image(pod)})")
+
+
+def _image(pod: Object) -> str:
+    return str(pod["spec"]["containers"][0]["image"])
 
 
 def _waited(kubernetes: Kubernetes, name: str, patience: float) -> str:

@@ -9,32 +9,14 @@ import fnmatch
 import json
 import math
 import os
-import tarfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, cast, get_args
+from typing import Any, get_args
 
 from aira_lib.foreign import harmless, in_a_line
-from aira_lib.sandbox.bundle import bundle
-from aira_lib.sandbox.frames import (
-    ALIVE,
-    BEAT,
-    FILES,
-    FOUND,
-    OUTCOME,
-    PART,
-    PART_BYTES,
-    SETUP,
-    SILENCE,
-    Broken,
-    Frames,
-    frame,
-    text,
-)
+from aira_lib.sandbox.frames import ALIVE, BEAT, BEGUN, FOUND, OUTCOME, PART, SETUP, SILENCE, Broken, Frames, frame
 from aira_lib.sandbox.process import TAIL, Outcome, SandboxError
+from aira_lib.sandbox.sending import Lost, Pipe, Work, send
 from aira_lib.sandbox.watch import Status
 
 _TOO_LARGE = 1 << 40  # bytes of a file with nothing in it, in the place of one that is larger than any that is taken
@@ -42,59 +24,8 @@ _GRACE = 60.0  # seconds past the time of a candidate, for its supervisor to end
 _STATUSES = get_args(Status)
 
 
-class Lost(Exception):
-    """There will be no outcome: the text says why, as far as the connection tells."""
-
-
 class Tampered(Exception):
     """A supervisor says what none of ours would; the text says what."""
-
-
-class Pipe(Protocol):
-    """A command's streams: see `aira_lib.cluster.stream.Stream`."""
-
-    @property
-    def ended(self) -> object:
-        """How it ended, once it has."""
-
-    def write(self, data: bytes) -> bool:
-        """Give it bytes."""
-
-    def read(self, seconds: float) -> bytes:
-        """Take bytes."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a supervisor is to do.
-
-    Attributes:
-        code: The program.
-        workdir: The work directory here, whose files go along, and which outputs are put into.
-        home: A folder in the pod.
-        limits: Of the candidate, by name.
-        seconds: That it may run.
-        readonly: Inputs: files and folders here by their names in the work directory.
-        outputs: Names and patterns.
-        unreachable: Addresses that must not answer.
-    """
-
-    code: str
-    workdir: Path
-    home: str
-    limits: Mapping[str, Any]
-    seconds: float
-    readonly: Mapping[str, Path]
-    outputs: Sequence[str]
-    unreachable: Sequence[tuple[str, int]] = ()
-
-    def plan(self, workdir: str) -> bytes:
-        """As the supervisor reads it."""
-        return text({
-            "code": self.code, "workdir": workdir, "home": self.home, "limits": dict(self.limits),
-            "seconds": self.seconds, "readonly": sorted(self.readonly), "outputs": list(self.outputs),
-            "unreachable": list(self.unreachable),
-        })  # fmt: skip
 
 
 def talk(pipe: Pipe, work: Work, workdir: str) -> Outcome:
@@ -110,7 +41,7 @@ def talk(pipe: Pipe, work: Work, workdir: str) -> Outcome:
         Tampered: what it says is not to be believed.
         SandboxError: it says that no candidate can be run there.
     """
-    _send(pipe, work, workdir)
+    send(pipe, work, workdir)
     answer = _Answer(work)
     try:
         return _followed(pipe, answer, work.seconds)
@@ -128,9 +59,9 @@ def _followed(pipe: Pipe, answer: "_Answer", seconds: float) -> Outcome:
         heard = now if data else heard
         answer.take(data)
         if pipe.ended and answer.outcome is None:
-            raise Lost("its supervisor ended")
+            raise Lost("its supervisor ended", answer.begun)
         if now - heard > SILENCE or now > end:
-            raise Lost("its supervisor fell silent")
+            raise Lost("its supervisor fell silent", answer.begun)
         if now - said > BEAT:
             said = now
             pipe.write(frame(ALIVE))
@@ -142,6 +73,7 @@ class _Answer:
 
     def __init__(self, work: Work) -> None:
         self.outcome: Outcome | None = None
+        self.begun: float | None = None
         self._work, self._frames = work, Frames()
         self._file: int | None = None
         self._left = 0
@@ -164,9 +96,13 @@ class _Answer:
     def _one(self, kind: bytes, content: bytes) -> None:
         if self.outcome is not None or kind == ALIVE:
             return
-        if kind == SETUP:
-            raise SandboxError(f"no candidate can be run in a pod of this cluster: {in_a_line(json.loads(content))}")
-        if kind == OUTCOME:
+        if kind == BEGUN:
+            self.begun = time.monotonic()
+        elif kind == SETUP:
+            raise SandboxError(
+                f"no candidate can be run in a pod of this cluster: {in_a_line(str(json.loads(content)))}"
+            )
+        elif kind == OUTCOME:
             self.outcome = _outcome(json.loads(content))
         elif kind == FOUND:
             self._found(json.loads(content))
@@ -248,67 +184,3 @@ def _outcome(told: dict[str, Any]) -> Outcome:
         raise Broken("no outcome")
     stdout, stderr = (harmless(str(told[name]))[:TAIL] for name in ("stdout_tail", "stderr_tail"))
     return Outcome(told["status"], code, stdout, stderr, seconds, in_a_line(str(told["reason"]), 1000))
-
-
-def _send(pipe: Pipe, work: Work, workdir: str) -> None:
-    """Give a supervisor its own sources, and all that it needs before its candidate starts.
-
-    Raises:
-        Lost: it takes no more.
-    """
-
-    def write(data: bytes) -> None:
-        if not pipe.write(data):
-            raise Lost("its input was closed")
-
-    write(bundle())
-    with tarfile.open(fileobj=cast(Any, _Writer(write)), mode="w|", bufsize=PART_BYTES) as tar:
-        _add_bytes(tar, "plan", work.plan(workdir))
-        for name, path in (("work", work.workdir), *((f"inputs/{name}", path) for name, path in work.readonly.items())):
-            for info, source in _members(tar, Path(os.path.realpath(path)), name):
-                _add(tar, info, source)
-    write(frame(FILES))
-
-
-@dataclass(frozen=True)
-class _Writer:
-    """Frames out of what `tarfile` writes."""
-
-    send: Callable[[bytes], None]
-
-    def write(self, data: bytes) -> int:
-        if data:
-            self.send(frame(FILES, bytes(data)))
-        return len(data)
-
-
-def _members(tar: tarfile.TarFile, path: Path, name: str) -> Iterator[tuple[tarfile.TarInfo, Path]]:
-    """A file, link or folder with all below it; links stay links, and pipes and the like are left out."""
-    todo = [(path, name)]
-    while todo:
-        path, name = todo.pop()
-        tar.inodes = {}  # type: ignore[attr-defined]  # or a file's second name would become a link to the first
-        info = tar.gettarinfo(path, name)
-        if info is None or not (info.isreg() or info.isdir() or info.issym()):
-            continue
-        # As that of any candidate: a pod has another user, and a folder that cannot be written to takes no files.
-        info.mode = 0o755 if info.isdir() or info.mode & 0o100 else 0o644
-        info.uid = info.gid = 0
-        info.uname = info.gname = ""
-        yield info, path
-        if info.isdir():
-            todo += [(each, f"{name}/{each.name}") for each in sorted(path.iterdir(), reverse=True)]
-
-
-def _add(tar: tarfile.TarFile, info: tarfile.TarInfo, path: Path) -> None:
-    if not info.isreg():
-        tar.addfile(info)
-        return
-    with path.open("rb") as file:
-        tar.addfile(info, file)
-
-
-def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    tar.addfile(info, BytesIO(content))

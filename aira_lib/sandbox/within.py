@@ -15,19 +15,17 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import fnmatch
 import json
 import os
-import select
 import signal
-import socket
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -36,6 +34,7 @@ from aira_lib.sandbox.artefacts import ArtefactError, collect
 from aira_lib.sandbox.frames import (
     ALIVE,
     BEAT,
+    BEGUN,
     FOUND,
     OUTCOME,
     PART,
@@ -50,9 +49,11 @@ from aira_lib.sandbox.frames import (
 )
 from aira_lib.sandbox.launch import closes_files
 from aira_lib.sandbox.process import SandboxError, run_here
+from aira_lib.sandbox.servers import reachable
 from aira_lib.sandbox.strength import isolation
 
 if TYPE_CHECKING:
+    from aira_lib.sandbox.process import Outcome
     from aira_lib.study import CandidateLimits
 
 MOST_FILES = 10_000
@@ -61,21 +62,30 @@ MOST_FILES = 10_000
 MARK = "aira-candidate"
 """An argument of the container's first process."""
 
-_PR_SET_DUMPABLE = 4
+PR_SET_DUMPABLE = 4
 _MAIN = 1  # the container's first process, which waits (see manifest.py)
-_CUT_SECONDS, _ANSWER_SECONDS = 20.0, 1.0
 
 
 def main() -> NoReturn:
     """Serve one candidate on stdin and stdout."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    tempfile.tempdir = sys.argv[1]  # beside the sources: the root is read-only, folders for such files included
     talk = Talk(sys.stdin.buffer)
     warnings.simplefilter("ignore")  # of the isolation within a pod: it comes on top of the pod's own
     try:
-        serve(talk)
-    except (SandboxError, OSError, tarfile.TarError) as error:
-        talk.send(frame(SETUP, text(str(error)[:1000])))
+        candidate = prepare(talk)
+        talk.send(frame(BEGUN))
+        outcome = candidate.run()
+    except Exception as error:  # whatever it is, it is nothing that a candidate did
+        talk.send(frame(SETUP, text(f"{type(error).__name__}: {error}"[:1000])))
+        talk.end()
+    _kill_others()
+    try:
+        _send_outputs(talk, candidate)
+    except ArtefactError as refused:
+        outcome = replace(outcome, status="error", reason=str(refused))
+    talk.send(frame(OUTCOME, text(asdict(outcome))))
     talk.end()
 
 
@@ -140,36 +150,55 @@ class _Heard:
         return found
 
 
-def serve(talk: Talk) -> None:
-    """Run the candidate of one plan.
+@dataclass(frozen=True)
+class Candidate:
+    """One that is ready to run.
+
+    Attributes:
+        plan: See the module.
+        shown: Inputs by their names in the work directory, which are shown there; others have been put there.
+    """
+
+    plan: dict[str, Any]
+    shown: dict[str, Path]
+
+    @property
+    def workdir(self) -> Path:
+        """Its work directory."""
+        return Path(self.plan["workdir"])
+
+    def run(self) -> Outcome:
+        """Run it, as anywhere.
+
+        Raises:
+            SandboxError: none can be run here.
+        """
+        limits = cast("CandidateLimits", SimpleNamespace(**self.plan["limits"]))
+        return run_here(self.plan["code"], self.workdir, limits, self.plan["seconds"], self.shown)
+
+
+def prepare(talk: Talk) -> Candidate:
+    """Take in all that a candidate needs.
 
     Raises:
-        SandboxError: no candidate can be run here.
-        OSError: the files do not fit, or another side is gone.
+        SandboxError: the network is not cut, or no plan comes.
+        OSError: the files do not fit.
     """
     strength = isolation()
+    # Where a view of the files can be closed, inputs are shown in it read-only; elsewhere they are in their places.
+    beside = closes_files(strength)
     archive = Archive(_Heard(talk))
     with tarfile.open(fileobj=cast(Any, archive), mode="r|") as tar:
         plan = _plan(tar)
         workdir, inputs = Path(plan["workdir"]), Path(plan["home"]) / "inputs"
-        # Where a view of the files can be closed, inputs are shown in it read-only; elsewhere they are in their places.
-        beside = closes_files(strength)
         _take_in(tar, workdir, inputs if beside else workdir)
     archive.finish()
     talk.listen()
     if not beside:
         _protect(workdir, plan["readonly"])
     if strength == "none" and (open_to := reachable(plan["unreachable"])):
-        raise SandboxError(f"{open_to} can be reached from candidates' pods")
-    shown = {name: inputs / name for name in plan["readonly"]} if beside else {}
-    limits = cast("CandidateLimits", SimpleNamespace(**plan["limits"]))
-    outcome = run_here(plan["code"], workdir, limits, plan["seconds"], shown)
-    _kill_others()
-    try:
-        _send_outputs(talk, workdir, plan)
-    except ArtefactError as refused:
-        outcome = replace(outcome, status="error", reason=str(refused))
-    talk.send(frame(OUTCOME, text(asdict(outcome))))
+        raise SandboxError(f"{open_to} can be reached there, so no network policy holds for its namespace")
+    return Candidate(plan, {name: inputs / name for name in plan["readonly"]} if beside else {})
 
 
 def _plan(tar: tarfile.TarFile) -> dict[str, Any]:
@@ -199,46 +228,9 @@ def _protect(workdir: Path, names: list[str]) -> None:
                 path.chmod(0o755 if path.is_dir() else 0o444)
 
 
-def reachable(addresses: list[tuple[str, int]], patience: float = _CUT_SECONDS) -> str:
-    """The address that still answers after a while; empty where the network is cut from all of them.
-
-    Some networks apply a policy a few seconds after a pod has begun, and nothing of a candidate may run before.
-
-    Args:
-        addresses: Hosts, by number, with ports.
-        patience: Seconds after which it is no delay any more.
-    """
-    end = time.monotonic() + patience
-    while (answering := _answering(addresses)) and time.monotonic() < end:
-        time.sleep(_ANSWER_SECONDS)
-    return answering
-
-
-def _answering(addresses: list[tuple[str, int]]) -> str:
-    """The first that a connection can be made to, all tried at once."""
-    waiting: dict[socket.socket, str] = {}
-    asked: set[socket.socket] = set()
-    try:
-        for host, port in addresses:
-            one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-            waiting[one] = f"{host}:{port}"
-            one.setblocking(False)
-            if one.connect_ex((host, port)) in (0, errno.EINPROGRESS):
-                asked.add(one)
-        end = time.monotonic() + _ANSWER_SECONDS
-        while asked and (left := end - time.monotonic()) > 0:
-            for one in select.select((), asked, (), left)[1]:
-                if one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
-                    return waiting[one]
-                asked.discard(one)
-        return ""
-    finally:
-        for one in waiting:
-            one.close()
-
-
-def _send_outputs(talk: Talk, workdir: Path, plan: dict[str, Any]) -> None:
+def _send_outputs(talk: Talk, candidate: Candidate) -> None:
     """Send each declared output: regular files with a single name; of others, what is there in their place."""
+    plan, workdir = candidate.plan, candidate.workdir
     left = plan["limits"]["disk_mb"] << 20
     for name in declared(workdir, plan["outputs"], [*plan["readonly"], "candidate.py"]):
         path = workdir / name

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aira_lib.device import DeviceKind, device_kind
+from aira_lib.device import DeviceKind, device_kind, kernels
 from aira_lib.errors import StoreError, UserError
 from aira_lib.foreign import harmless
 from aira_lib.launch.job import Job
@@ -90,7 +90,8 @@ def _begun(
     branch = finished_steps(work.path)
     if branch and not shared.steps():
         shared.put_checkpoint(work.path, branch[-1])
-    return shared.begin(NodesSpec(token=secrets.token_hex(8), section=section, point=point, device=device))
+    token = secrets.token_hex(8)
+    return shared.begin(NodesSpec(token=token, section=section, point=point, device=device, kernels=kernels(device)))
 
 
 def _followed(launcher: Launcher, job: Job, point: PretrainPoint, work: Work, shared: SharedFolder) -> Outcome:
@@ -112,7 +113,12 @@ def _followed(launcher: Launcher, job: Job, point: PretrainPoint, work: Work, sh
     if outcome is not None:
         return outcome
     if status.state != "succeeded":
-        raise error_of(status.failure, point)
+        error = error_of(status.failure, point)
+        if status.failure and isinstance(
+            error, UserError
+        ):  # the log of this process says what was the last of each pod
+            print("\n".join(map(harmless, status.failure.lines)), file=sys.stderr, flush=True)
+        raise error
     raise UserError(f"{point.id}: job {job.name} ended well and left no outcome; remove {shared.uri} to train again")
 
 

@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aira_lib.errors import StoreError
+from aira_lib.device import kernels
+from aira_lib.errors import StoreError, UserError
 from aira_lib.settings import Settings
 from aira_lib.training.checkpoint.pushing import Pushing
 from aira_lib.training.curve import FILE
 from aira_lib.training.outcome import Outcome
 from aira_lib.training.rank import RankSpec, ending_in_words, train
-from aira_lib.training.shared_folder import TOLD, SharedFolder, Spread
+from aira_lib.training.shared_folder import TOLD, NodesSpec, SharedFolder, Spread
 from aira_lib.training.told_names import LOG, OUTCOME, WARNINGS
 
 TELL_SECONDS = 10.0
@@ -36,6 +37,7 @@ def main(uri: str) -> None:
     with ending_in_words():
         shared, settings = SharedFolder(uri), Settings.from_environment()
         spec = shared.spec()
+        check_kernels(spec)
         local, locals_ = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
         place = settings.scratch / "nodes" / spec.token / os.environ.get("GROUP_RANK", "0")
         told = place / TOLD
@@ -52,6 +54,20 @@ def main(uri: str) -> None:
         with telling(shared, told, [LOG, WARNINGS]):
             train(of_rank, Spread(shared, spec.token, local, locals_))
         _end(shared, place / "workspace", Outcome(**json.loads((told / OUTCOME).read_bytes())))
+
+
+def check_kernels(spec: NodesSpec) -> None:
+    """Refuse to compute by other kernels than those by which the record is named.
+
+    Raises:
+        UserError: they are others.
+    """
+    here = kernels(spec.device)
+    if here != spec.kernels:
+        raise UserError(
+            f"{spec.point.id}: a rank computes with the kernels {here}, and its record is named by {spec.kernels}, "
+            "those of the pod that waits for it; give both the same image"
+        )
 
 
 def _end(shared: SharedFolder, workspace: Path, outcome: Outcome) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from aira_lib.device import DeviceKind
+from aira_lib.device import DeviceKind, Kernels
 from aira_lib.errors import StoreError
 from aira_lib.records import FileEntry, PretrainPoint
 from aira_lib.section import Section
@@ -42,12 +42,14 @@ class NodesSpec(Section):
         section: Settings.
         point: What is trained.
         device: What each rank computes on: the CPU, or the GPU of its number.
+        kernels: With which, as the record's name says.
     """
 
     token: str
     section: PretrainSection
     point: PretrainPoint
     device: DeviceKind
+    kernels: Kernels
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,9 @@ def test_pods_reach_what_they_need_and_nothing_else(scope: str, labels: dict[str
 
 def test_nobody_else_of_the_namespace_reaches_anything_unless_others_share_it() -> None:
     assert reached(FULL, "team-a", STRANGER) == set()
-    assert ALL & (reached(FULL, "team-a", DRIVER) or set()) == {DNS, API, KUBEFLOW}
+    assert ALL & (reached(FULL, "team-a", DRIVER) or set()) == {DNS, API, KUBEFLOW, MLFLOW}
+    without = with_values(FULL, cluster__tracking__plugin=False)
+    assert ALL & (reached(without, "team-a", DRIVER) or set()) == {DNS, API, KUBEFLOW}
     shared = with_values(FULL, network__scope="aira")
     assert reached(shared, "team-a", STRANGER) is None
     assert reached(shared, "team-a", DRIVER) is None

@@ -21,7 +21,7 @@ from tests.docs.pages import PAGES, README, ROOT, Block, Command, blocks, comman
 
 NOT_RUN = {
     "gitops.md": ["needs a cluster"] * 3,
-    "install.md": ["needs a cluster"] * 4,
+    "install.md": ["needs a cluster"] * 5,
     "models.md": ["takes minutes"],
     "proxies.md": ["takes minutes"],
     "stores.md": ["it writes tests/golden anew"],
@@ -30,6 +30,7 @@ NOT_RUN = {
 OTHERWISE = (
     "misspelt.yaml",
     "layers.yaml",
+    "candidates.yaml",
     "minimal-values.yaml",
     "full-values.yaml",
     "run.yaml",

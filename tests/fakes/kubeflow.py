@@ -19,13 +19,13 @@ import json
 import threading
 import uuid
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
 from tests.fakes.http import Answer, FakeServer, Json, Request
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.objects import now
+from tests.fakes.rows import RUN_LABEL, Refused, doubles, paged, shown, workflow_of
 
-RUN_LABEL = "pipeline/runid"
 FINAL = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 _STATUS = {3: 400, 5: 404, 6: 409, 7: 403, 13: 500, 14: 503, 16: 401}
 _PHASES = {
@@ -35,14 +35,6 @@ _PHASES = {
     "FAILED": "Failed",
     "CANCELED": "Failed",
 }
-
-
-class Refused(Exception):
-    """An error of gRPC: code 3 invalid, 5 not found, 6 exists, 13 internal, 14 unavailable, 16 no login."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class FakeKubeflow(FakeServer):
@@ -179,7 +171,7 @@ class FakeKubeflow(FakeServer):
             case ("POST", "runs"):
                 return self.create_run(request.json())
             case ("GET", "runs"):
-                return self._page("runs", self._runs_of(request), request)
+                return paged("runs", self._runs_of(request), request.query)
             case ("GET", "runs", run_id):
                 return self._row(self.runs, run_id, "run")
             case ("DELETE", "runs", run_id):
@@ -191,7 +183,7 @@ class FakeKubeflow(FakeServer):
                 run_id, _, verb = call.partition(":")
                 return self._call(run_id, verb)
             case ("GET", "pipelines"):
-                return self._page("pipelines", list(self.pipelines.values()), request)
+                return paged("pipelines", list(self.pipelines.values()), request.query)
             case ("GET", "pipelines", "names", name):
                 found = [each for each in self.pipelines.values() if each["name"] == name]
                 return found[0] if found else self._row({}, name, "pipeline")
@@ -199,11 +191,11 @@ class FakeKubeflow(FakeServer):
                 return self._row(self.pipelines, key, "pipeline")
             case ("GET", "pipelines", key, "versions"):
                 newest_first = [each for each in reversed(self.versions.values()) if each["pipeline_id"] == key]
-                return self._page("pipeline_versions", newest_first, request)
+                return paged("pipeline_versions", newest_first, request.query)
             case ("GET", "pipelines", _, "versions", key):
                 return self._row(self.versions, key, "pipeline version")
             case ("GET", "experiments"):
-                return self._page("experiments", list(self.experiments.values()), request)
+                return paged("experiments", list(self.experiments.values()), request.query)
             case ("GET", "experiments", key):
                 return self._row(self.experiments, key, "experiment")
             case ("POST", "experiments"):
@@ -216,7 +208,7 @@ class FakeKubeflow(FakeServer):
                 raise Refused(
                     5, f"Failed to get a {what}: Failed to fetch {what} {key}: ResourceNotFoundError: {key} not found"
                 )
-            return _shown(table[key])
+            return shown(table[key])
 
     def _create_experiment(self, wanted: Json) -> Json:
         with self.lock:
@@ -231,18 +223,7 @@ class FakeKubeflow(FakeServer):
     def _runs_of(self, request: Request) -> list[Json]:
         wanted = request.query.get("experiment_id", "")
         with self.lock:
-            return [_shown(each) for each in self.runs.values() if wanted in ("", each["experiment_id"])]
-
-    def _page(self, name: str, rows: list[Json], request: Request) -> Json:
-        rows = [each for each in rows if _chosen(each, request.query.get("filter", ""))]
-        key, _, direction = request.query.get("sort_by", "").partition(" ")
-        if key:
-            rows = sorted(rows, key=lambda each: str(each.get(key, "")), reverse=direction == "desc")
-        first, size = int(request.query.get("page_token") or 0), int(request.query.get("page_size") or 20)
-        shown: Json = {name: rows[first : first + size], "total_size": len(rows)}
-        if first + size < len(rows):
-            shown["next_page_token"] = str(first + size)
-        return {key: value for key, value in shown.items() if value}
+            return [shown(each) for each in self.runs.values() if wanted in ("", each["experiment_id"])]
 
     def create_run(self, wanted: Json) -> Json:
         """CreateRun in its real order: look-ups, the Workflow, the row."""
@@ -260,15 +241,7 @@ class FakeKubeflow(FakeServer):
                 f"Invalid input error: The input parameter length exceed maximum size of {self.max_parameter_bytes}"
             )
             raise Refused(3, message)
-        workflow = {
-            "apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow",
-            "metadata": {
-                "generateName": f"{spec.get('pipelineInfo', {}).get('name', 'pipeline')}-", "namespace": self.namespace,
-                "labels": {RUN_LABEL: run["run_id"]},
-                "annotations": {"pipelines.kubeflow.org/run_name": run["display_name"]},
-            },
-            "spec": {"serviceAccountName": run.get("service_account") or "pipeline-runner"},
-        }  # fmt: skip
+        workflow = workflow_of(run, spec, self.namespace)
         self.kubernetes.put(workflow)
         for hook in self.between:
             hook(run)
@@ -279,14 +252,14 @@ class FakeKubeflow(FakeServer):
                     "Failed to create a run: InternalServerError: Failed to store run: duplicate entry",
                 )
             made = {
-                **run, "runtime_config": _doubles(run.get("runtime_config") or {}), "storage_state": "AVAILABLE",
+                **run, "runtime_config": doubles(run.get("runtime_config") or {}), "storage_state": "AVAILABLE",
                 "created_at": now(), "scheduled_at": now(), "service_account": workflow["spec"]["serviceAccountName"],
             }  # fmt: skip
             self._set_state(made, "PENDING")
             self.runs[run["run_id"]] = made
-            shown = _shown(made)
-        self._execute(shown)
-        return shown
+            answer = shown(made)
+        self._execute(answer)
+        return answer
 
     def _experiment_of(self, wanted: Json) -> str:
         key = wanted.get("experiment_id")
@@ -337,45 +310,10 @@ class FakeKubeflow(FakeServer):
                 run["storage_state"] = "ARCHIVED" if verb == "archive" else "AVAILABLE"
             else:
                 raise Refused(5, "Not Found")
-            shown = _shown(run)
+            answer = shown(run)
         for workflow in self.workflows(run_id) if verb == "terminate" else []:
             stopped = {**workflow, "spec": {**workflow["spec"], "activeDeadlineSeconds": 0}}
             self.kubernetes.put({**stopped, "metadata": {**workflow["metadata"], "resourceVersion": ""}})
         if verb == "retry":
-            self._execute(shown)
+            self._execute(answer)
         return {}
-
-
-def _shown(row: Json) -> Json:
-    copied: Json = json.loads(json.dumps(row))
-    return {key: value for key, value in copied.items() if value not in ("", None, [], {}, 0)}
-
-
-def _doubles(value: Any) -> Any:
-    """Numbers as google.protobuf.Value keeps them."""
-    if isinstance(value, dict):
-        return {key: _doubles(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_doubles(each) for each in value]
-    if isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    return value
-
-
-def _chosen(row: Json, text: str) -> bool:
-    """Whether a row is what a filter (JSON of v2beta1's Filter) wants."""
-    for predicate in (json.loads(text).get("predicates") or []) if text else []:
-        have, how = row.get(predicate["key"]), predicate["operation"]
-        wanted = predicate.get("string_value", predicate.get("stringValue"))
-        several = (predicate.get("string_values") or predicate.get("stringValues") or {}).get("values", [])
-        tests = {
-            "EQUALS": have == wanted,
-            "NOT_EQUALS": have != wanted,
-            "IN": have in several,
-            "IS_SUBSTRING": str(wanted) in str(have),
-        }
-        if how not in tests:
-            raise Refused(3, f"Invalid input error: failed to parse valid filter: operation {how}")
-        if not tests[how]:
-            return False
-    return True

@@ -8,37 +8,17 @@ counts as gone), and an object with finalizers waits for them.
 import base64
 import copy
 import random
-import re
 import string
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from tests.fakes.http import Json
 from tests.fakes.kinds import BUILT_IN, Kind
-from tests.fakes.schemas import problem, pruned
-
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-_LABEL_NAME = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_RBAC_GROUP = "rbac.authorization.k8s.io"
-_SHORT = {"jobs", "cronjobs", "pods", "services", "trainjobs", "namespaces"}
-
-
-class ApiError(Exception):
-    """An answer other than the object: a Kubernetes Status."""
-
-    def __init__(self, code: int, reason: str, message: str, **details: Any) -> None:
-        super().__init__(message)
-        self.status = {
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": message, "reason": reason, "details": details, "code": code,
-        }  # fmt: skip
-        self.code = code
+from tests.fakes.rules import ApiError, check_immutable, check_place, check_version, checked, gone, not_found, parts
 
 
 @dataclass(frozen=True)
@@ -85,7 +65,7 @@ class Objects:
         with self.changed:
             found = self._objects.get((kind.group, kind.plural, namespace, name))
             if found is None:
-                raise _not_found(kind, name)
+                raise not_found(kind, name)
             return copy.deepcopy(found)
 
     def all(self, kind: Kind, namespace: str = "", matches: Callable[[Json], bool] = lambda _: True) -> list[Json]:
@@ -118,8 +98,9 @@ class Objects:
         if not metadata.get("name") and (prefix := metadata.get("generateName")):
             metadata["name"] = prefix[:58] + "".join(random.choices(string.ascii_lowercase + string.digits, k=5))
         with self.changed:
-            self._check_place(kind, namespace, made)
-            made = self._checked(kind, made)
+            there = not kind.namespaced or ("", "namespaces", "", namespace) in self._objects
+            check_place(kind, namespace, made, there)
+            made = checked(kind, made)
             name = metadata["name"]
             if (kind.group, kind.plural, namespace, name) in self._objects:
                 message = f'{kind.qualified} "{name}" already exists'
@@ -140,10 +121,10 @@ class Objects:
         """Replace an object, or with part "status" its status; a resource version given must be the current one."""
         with self.changed:
             old = self.get(kind, namespace, name)
-            new = self._merged_parts(kind, old, copy.deepcopy(manifest), part)
-            self._check_version(kind, old, manifest)
-            new = self._checked(kind, new)
-            self._check_immutable(kind, old, new)
+            new = parts(kind, old, copy.deepcopy(manifest), part)
+            check_version(kind, old, manifest)
+            new = checked(kind, new)
+            check_immutable(kind, old, new)
             new["metadata"]["generation"] = old["metadata"]["generation"] + (new.get("spec") != old.get("spec"))
             same = {**new, "metadata": {**new["metadata"], "resourceVersion": ""}} == {
                 **old, "metadata": {**old["metadata"], "resourceVersion": ""}
@@ -180,82 +161,6 @@ class Objects:
             self._collect()
         self._tell()
         return old
-
-    # Rules
-
-    def _check_place(self, kind: Kind, namespace: str, made: Json) -> None:
-        if kind.namespaced and ("", "namespaces", "", namespace) not in self._objects:
-            raise ApiError(404, "NotFound", f'namespaces "{namespace}" not found', name=namespace, kind="namespaces")
-        given = made["metadata"].get("namespace")
-        if given and given != namespace:
-            message = (
-                f"the namespace of the provided object does not match the namespace sent on the request ({namespace})"
-            )
-            raise ApiError(400, "BadRequest", message)
-        if (made["metadata"].get("name") or "") == "":
-            raise _invalid(kind, "", "metadata.name: Required value: name or generateName is required")
-        if made["metadata"].get("resourceVersion"):
-            raise ApiError(400, "BadRequest", "resourceVersion should not be set on objects to be created")
-
-    def _checked(self, kind: Kind, manifest: Json) -> Json:
-        """The manifest, pruned by its schema."""
-        metadata, name = manifest["metadata"], str(manifest["metadata"]["name"])
-        if manifest.get("kind") != kind.name or manifest.get("apiVersion") not in _api_versions(kind):
-            message = (
-                f"{manifest.get('kind')} in version {manifest.get('apiVersion')} cannot be handled as a {kind.name}"
-            )
-            raise ApiError(400, "BadRequest", message)
-        longest = 63 if kind.plural in _SHORT else 253
-        if kind.group != _RBAC_GROUP and (not _NAME.fullmatch(name) or len(name) > longest):
-            raise _invalid(kind, name, f'metadata.name: Invalid value: "{name}": a lowercase RFC 1123 name is wanted')
-        for label, value in (metadata.get("labels") or {}).items():
-            if not isinstance(value, str) or not _LABEL_VALUE.fullmatch(value) or not _LABEL_NAME.fullmatch(label):
-                raise _invalid(kind, name, f'metadata.labels: Invalid value: "{value}": no valid label ({label})')
-        for label, value in (metadata.get("annotations") or {}).items():
-            if not isinstance(value, str):
-                raise ApiError(400, "BadRequest", f"annotation {label} is no text: {value!r}")
-        for owner in metadata.get("ownerReferences") or []:
-            if not all(owner.get(part) for part in ("apiVersion", "kind", "name", "uid")):
-                raise _invalid(kind, name, "metadata.ownerReferences: Required value: apiVersion, kind, name and uid")
-        if kind.schema:
-            manifest = pruned(manifest, kind.schema)
-            if wrong := problem(manifest, kind.schema):
-                raise _invalid(kind, name, wrong)
-        return manifest
-
-    def _merged_parts(self, kind: Kind, old: Json, new: Json, part: str) -> Json:
-        metadata = new.setdefault("metadata", {})
-        kept = ("uid", "creationTimestamp", "deletionTimestamp", "namespace", "name")
-        given = {key: metadata.get(key) for key in ("uid", "name")}
-        for key, value in given.items():
-            if value and value != old["metadata"][key]:
-                code, reason = (409, "Conflict") if key == "uid" else (400, "BadRequest")
-                raise ApiError(code, reason, f"metadata.{key} differs from that of the object: {value}")
-        if part == "status":
-            return {**old, "status": new.get("status", {})}
-        new["metadata"] = {**metadata, **{key: old["metadata"][key] for key in kept if key in old["metadata"]}}
-        if kind.has_status:
-            new.pop("status", None)
-            new |= {"status": old["status"]} if "status" in old else {}
-        return new
-
-    def _check_version(self, kind: Kind, old: Json, new: Json) -> None:
-        given = (new.get("metadata") or {}).get("resourceVersion")
-        if given and given != old["metadata"]["resourceVersion"]:
-            name = old["metadata"]["name"]
-            message = (
-                f'Operation cannot be fulfilled on {kind.qualified} "{name}": the object has been modified; '
-                "please apply your changes to the latest version and try again"
-            )
-            raise ApiError(409, "Conflict", message, name=name, kind=kind.plural)
-
-    def _check_immutable(self, kind: Kind, old: Json, new: Json) -> None:
-        paths = kind.immutable
-        if kind.plural in ("configmaps", "secrets") and old.get("immutable"):
-            paths = ("data", "binaryData", "immutable", "stringData")
-        for path in paths:
-            if _at(old, path) != _at(new, path):
-                raise _invalid(kind, old["metadata"]["name"], f"{path}: Invalid value: field is immutable")
 
     # Effects
 
@@ -348,23 +253,6 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def gone(since: int, oldest: int) -> ApiError:
-    return ApiError(410, "Expired", f"too old resource version: {since} ({oldest})")
-
-
-def merged(old: Any, patch: Any) -> Any:
-    """A JSON merge patch (RFC 7396)."""
-    if not isinstance(patch, Mapping):
-        return copy.deepcopy(patch)
-    made = dict(old) if isinstance(old, Mapping) else {}
-    for key, value in patch.items():
-        if value is None:
-            made.pop(key, None)
-        else:
-            made[key] = merged(made.get(key), value)
-    return made
-
-
 def _begin(kind: Kind, made: Json) -> None:
     """What a server fills in at creation."""
     if kind.plural == "pods":
@@ -377,24 +265,3 @@ def _begin(kind: Kind, made: Json) -> None:
     elif kind.plural == "secrets" and "stringData" in made:
         texts = {key: base64.b64encode(text.encode()).decode() for key, text in made.pop("stringData").items()}
         made["data"] = {**made.get("data", {}), **texts}
-
-
-def _api_versions(kind: Kind) -> set[str]:
-    return {f"{kind.group}/{version}" if kind.group else version for version in kind.versions}
-
-
-def _at(value: Any, path: str) -> Any:
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
-
-
-def _not_found(kind: Kind, name: str) -> ApiError:
-    message = f'{kind.qualified} "{name}" not found'
-    return ApiError(404, "NotFound", message, name=name, group=kind.group, kind=kind.plural)
-
-
-def _invalid(kind: Kind, name: str, cause: str) -> ApiError:
-    singular = f"{kind.name}.{kind.group}" if kind.group else kind.name
-    message = f'{singular} "{name}" is invalid: {cause}'
-    return ApiError(422, "Invalid", message, name=name, group=kind.group, kind=kind.name)

@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from tests.fakes.http import Json
-from tests.fakes.objects import ApiError, Objects
+from tests.fakes.objects import Objects
+from tests.fakes.rules import ApiError
 
 _UNITS = {
     "": Decimal(1), "m": Decimal("0.001"), "k": Decimal(10) ** 3, "M": Decimal(10) ** 6, "G": Decimal(10) ** 9,

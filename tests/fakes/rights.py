@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.fakes.http import Json
+from tests.fakes.kinds import Kind
 from tests.fakes.objects import Objects
+from tests.fakes.rules import ApiError
 
 _GROUP = "rbac.authorization.k8s.io"
 ADMIN = "system:admin"
@@ -25,6 +27,29 @@ class Asked:
 def allowed(objects: Objects, user: str, asked: Asked) -> bool:
     """Whether a user may; the administrator may everything."""
     return user == ADMIN or any(_grants(rule, asked) for rule in _rules(objects, user, asked.namespace))
+
+
+def check_allowed(objects: Objects, user: str, verb: str, kind: Kind, part: str, namespace: str, name: str) -> None:
+    """Refuse what a user may not do (403)."""
+    resource = f"{kind.plural}/{part}" if part else kind.plural
+    if not allowed(objects, user, Asked(verb, kind.group, resource, namespace, name)):
+        where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+        named = f'{kind.qualified} "{name}" is forbidden' if name else f"{kind.qualified} is forbidden"
+        message = f'{named}: User "{user}" cannot {verb} resource "{resource}" in API group "{kind.group}" {where}'
+        raise ApiError(403, "Forbidden", message, name=name, group=kind.group, kind=kind.plural)
+
+
+def reviewed(objects: Objects, user: str, plural: str, review: Json) -> Json:
+    """A review of access with its answer: of whoever asks, or by an administrator of anybody."""
+    spec = review["spec"]
+    if not plural.startswith("self") and user != ADMIN:
+        raise ApiError(403, "Forbidden", f'User "{user}" cannot create resource "{plural}"')
+    who = user if plural.startswith("self") else spec["user"]
+    asked = spec.get("resourceAttributes") or {}
+    resource = "/".join(filter(None, (asked.get("resource", ""), asked.get("subresource", ""))))
+    about = (asked.get(word, "") for word in ("namespace", "name"))
+    wanted = Asked(asked.get("verb", ""), asked.get("group", ""), resource, *about)
+    return {**review, "status": {"allowed": allowed(objects, who, wanted)}}
 
 
 def account(namespace: str, name: str) -> str:

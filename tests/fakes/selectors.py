@@ -4,13 +4,18 @@ import re
 from collections.abc import Callable, Mapping
 
 from tests.fakes.http import Json
-from tests.fakes.objects import ApiError
+from tests.fakes.rules import ApiError
 
 _SET = re.compile(r"\s*(!?)([\w./-]+)(?:\s+(in|notin)\s*\(([^)]*)\)|\s*(==|=|!=)\s*([\w.-]*))?\s*(?:,|$)")
 _FIELDS = (
     "metadata.name", "metadata.namespace", "status.phase", "spec.nodeName", "type", "reason",
     "involvedObject.name", "involvedObject.uid", "involvedObject.kind", "involvedObject.namespace",
 )  # fmt: skip
+
+
+def yes(query: Mapping[str, str], name: str) -> bool:
+    """Whether a query says true of something."""
+    return query.get(name, "").lower() in ("true", "1")
 
 
 def matcher(query: Mapping[str, str]) -> Callable[[Json], bool]:

@@ -100,6 +100,20 @@ def test_a_watch_sees_changes_and_is_told_when_they_are_gone(fake: FakeKubernete
     assert status_of(error) == 410
 
 
+def test_a_list_comes_in_pages_while_the_server_knows_its_version(fake: FakeKubernetes) -> None:
+    for name in "abc":
+        fake.put(pod(name, namespace="aira"))
+    pods = f"{fake.url}/api/v1/namespaces/aira/pods"
+    first = requests.get(pods, {"limit": "2"}, timeout=10).json()
+    assert [each["metadata"]["name"] for each in first["items"]] == ["a", "b"]
+    token = {"limit": "2", "continue": first["metadata"]["continue"]}
+    rest = requests.get(pods, token, timeout=10).json()
+    assert [each["metadata"]["name"] for each in rest["items"]] == ["c"]
+    assert "continue" not in rest["metadata"]
+    fake.compact()
+    assert requests.get(pods, token, timeout=10).status_code == 410
+
+
 def test_logs_are_followed_to_the_end_of_the_pod(fake: FakeKubernetes, tmp_path: Path) -> None:
     core = kubernetes.client.CoreV1Api(client(fake, tmp_path))
     core.create_namespaced_pod("aira", pod())

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,15 @@ from aira_lib.remote.chunk import Chunk, pods_of_tasks
 from aira_lib.remote.shipped import PRESETS
 from aira_lib.study import canonical_json, digest
 from aira_lib.study.reading import load_study, parse_study
+from pipelines.cluster import Form, cluster_pipeline
+from pipelines.compiling import Version
+from pipelines.compose.__main__ import FORM as COMPOSE
+from pipelines.scale.__main__ import FORM as SCALE
+from pipelines.search.__main__ import FORM as SEARCH
 from tests.a_cluster import CLUSTER, a_cluster, cluster_file
 from tests.aira_lib.cli.in_process import aira
-from tests.builders import tiny_study
+from tests.argo_nodes import documents_of
+from tests.builders import TINY_STUDY, tiny_study
 
 LAPTOP = Path(__file__).parents[2] / "pipelines/compose/laptop.yaml"
 STUDIES = [path for path in sorted(LAPTOP.parent.glob("*.yaml")) if path.name != "metadata.yaml"]
@@ -39,8 +46,8 @@ def of_laptop(tmp_path_factory: pytest.TempPathFactory) -> Documents:
 
 
 @pytest.fixture(scope="module")
-def of_any(tmp_path_factory: pytest.TempPathFactory) -> Documents:
-    return _compile(tmp_path_factory.mktemp("any"))
+def of_any() -> Documents:
+    return documents_of(partial(cluster_pipeline, COMPOSE, a_cluster(), None, 40))
 
 
 def _parameters(spec: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +67,7 @@ def test_the_pipeline_of_a_study_holds_it_and_its_form_asks_for_no_other(of_lapt
     assert digest(parse_study(json.loads(given["study"]), "the study")) == digest(load_study(LAPTOP))
 
 
-def test_a_version_is_named_by_what_it_holds_and_says_from_what_it_is(of_laptop: Documents, tmp_path: Path) -> None:
+def test_a_version_is_named_by_what_it_holds_and_says_from_what_it_is(of_laptop: Documents) -> None:
     pipeline, version = of_laptop
     assert [each["kind"] for each in of_laptop] == ["Pipeline", "PipelineVersion"]
     assert pipeline["metadata"]["name"] == version["spec"]["pipelineName"] == "aira-laptop"
@@ -68,7 +75,13 @@ def test_a_version_is_named_by_what_it_holds_and_says_from_what_it_is(of_laptop:
     for part in ("laptop", digest(load_study(LAPTOP))[:12], CLUSTER["images"]["cpu"]):
         assert part in said
     assert all(len(value) <= 63 for value in version["spec"]["tags"].values())
-    other = _compile(tmp_path, str(LAPTOP), "--kubernetes", "--parallelism", "3")[1]
+    study = load_study(LAPTOP)
+    about = Version.of(COMPOSE, a_cluster(), study)
+    same, other = (
+        about.objects(documents_of(partial(cluster_pipeline, COMPOSE, a_cluster(), study, at_once)))[1]
+        for at_once in (40, 3)
+    )
+    assert same["metadata"]["name"] == version["metadata"]["name"]
     assert other["metadata"]["name"] != version["metadata"]["name"]
     assert _parameters(other["spec"]["pipelineSpec"])["units_at_once"]["defaultValue"] == 3
 
@@ -80,6 +93,13 @@ def test_the_form_for_any_study_is_a_menu_that_begins_with_the_smallest(of_any: 
     assert form["preset"]["defaultValue"] == "smoke"
     assert form["overrides"] == {**form["overrides"], "parameterType": "STRUCT", "defaultValue": {}}
     assert form["store"]["defaultValue"] == CLUSTER["store"]
+
+
+def test_a_study_that_no_argument_holds_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "long.yaml").write_text(yaml.safe_dump({**TINY_STUDY, "description": "x" * 70_000}))
+    done = aira("compile", str(tmp_path / "long.yaml"), "--cluster", str(cluster_file(tmp_path)))
+    assert done.code == 2
+    assert "give its form the URI of the study's file" in done.err
 
 
 def test_it_loads_in_kfp(of_any: Documents) -> None:
@@ -134,12 +154,9 @@ def test_what_one_loop_left_is_read_by_those_after_it(of_any: Documents) -> None
     assert {each["runtimeValue"]["constant"] for each in runs.values()} == {"{{$.pipeline_job_uuid}}"}
 
 
-@pytest.mark.parametrize(
-    ("pipeline", "ends", "starts"),
-    [("search", "aggregate", True), ("scale", "report", False), ("compose", "report", True)],
-)
-def test_pipelines_are_parts_of_one_flow(pipeline: str, ends: str, starts: bool, tmp_path: Path) -> None:
-    spec = _compile(tmp_path, "--pipeline", pipeline)[0]
+@pytest.mark.parametrize(("form", "ends", "starts"), [(SEARCH, "aggregate", True), (SCALE, "report", False)])
+def test_pipelines_are_parts_of_one_flow(form: Form, ends: str, starts: bool) -> None:
+    spec = documents_of(partial(cluster_pipeline, form, a_cluster(), None, 40))[0]
     tasks = spec["root"]["dag"]["tasks"]
     assert ("report" in tasks) == (ends == "report")
     assert spec["root"]["dag"]["outputs"]["parameters"]["Output"]["valueFromParameter"]["producerSubtask"] == ends

@@ -85,3 +85,28 @@ def test_fewer_points_than_searches_may_run_at_once(tmp_path: Path) -> None:
     tasks = next(yaml.safe_load_all((tmp_path / "x.yaml").read_text()))["root"]["dag"]["tasks"]
     limits = [task["iteratorPolicy"]["parallelismLimit"] for task in tasks.values() if "iteratorPolicy" in task]
     assert sorted(limits) == [2, 6]
+
+
+def test_a_stage_of_ones_own_reads_the_points_and_the_report_finds_what_it_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from aira_lib.flow.stage import STAGES
+
+    own = replace(
+        STAGES.named("archive"),
+        name="total",
+        reads=("pretrain",),
+        leaves="total",
+        component="tests.own_component:total",
+    )
+    monkeypatch.setattr(STAGES, "_entries", {**STAGES._entries, "total": own})
+    compiler.Compiler().compile(compose_pipeline(2), str(tmp_path / "x.yaml"))
+    tasks = next(yaml.safe_load_all((tmp_path / "x.yaml").read_text()))["root"]["dag"]["tasks"]
+    given = {name: task["inputs"]["parameters"] for name, task in tasks.items()}
+    (points,) = (name for name, of in given.items() if "pretrain" in str(of.get("stages")))
+    assert given["total"]["points"]["taskOutputParameter"]["producerTask"] == points
+    further = given["report"]["further"]["taskOutputParameter"]["producerTask"]
+    assert given[further]["stages"] == {"runtimeValue": {"constant": ["total"]}}
+    assert tasks[further]["dependentTasks"] == ["total"]

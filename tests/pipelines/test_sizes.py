@@ -1,11 +1,11 @@
 """What a cluster runs of every study that comes with AIRA fits into a Workflow, and every argument into a command."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from google.protobuf.json_format import MessageToDict
 
 from aira_lib.flow.scales import baseline_points
 from aira_lib.flow.stage import Stage, stages_in_order
@@ -19,7 +19,7 @@ from pipelines.cluster import Form, cluster_pipeline
 from pipelines.smoke.pipeline import smoke_pipeline
 from pipelines.units.pipeline import units_pipeline
 from tests.a_cluster import a_cluster
-from tests.argo_nodes import Size, described, size_of
+from tests.argo_nodes import Size, described, documents_of, size_of
 
 MOST_STORED, LONGEST_ARGUMENT = 300 * 1024, 64 * 1024
 FOLDER = Path(__file__).parents[2] / "pipelines/compose"
@@ -29,9 +29,8 @@ STORE = "s3://a-bucket-of-a-company/with/a/prefix/of/some/length"
 HEX = "0123456789abcdef" * 4
 
 
-def _size(pipeline: Any) -> Size:
-    """Without the detour by YAML, which takes most of the time of compiling."""
-    return size_of([MessageToDict(spec) for spec in (pipeline.pipeline_spec, pipeline.platform_spec)])
+def _size(build: Callable[[], Any]) -> Size:
+    return size_of(documents_of(build))
 
 
 def _loops(study: Study) -> Iterator[Loop]:
@@ -54,12 +53,12 @@ def _loops(study: Study) -> Iterator[Loop]:
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_workflow_of_a_study_fits(path: Path) -> None:
     study = load_study(path)
-    sizes = {"the study": _size(cluster_pipeline(Form("aira", "aira", ""), CLUSTER, study, 40))}
+    sizes = {"the study": _size(partial(cluster_pipeline, Form("aira", "aira", ""), CLUSTER, study, 40))}
     orders = Orders(f"{STORE}/{study.name}/studies/0123456789ab.json#{HEX}", "0" * 36, MOST_UNITS)
     for loop in _loops(study):
         items = max(cut(loop.items, MOST_UNITS), key=len)
         chunk = chunk_of(loop, items, orders, CLUSTER, STORE, len(items))
-        sizes[f"{len(items)} {loop.name}"] = _size(units_pipeline(chunk))
+        sizes[f"{len(items)} {loop.name}"] = _size(partial(units_pipeline, chunk))
     for what, size in sizes.items():
         print(f"{study.name}, {what}: {described(size)}")
         assert size.stored <= MOST_STORED, what
@@ -67,7 +66,7 @@ def test_every_workflow_of_a_study_fits(path: Path) -> None:
 
 
 def test_the_smoke_pipeline_fits_with_its_loops() -> None:
-    size = _size(smoke_pipeline(CLUSTER, STORE))
+    size = _size(partial(smoke_pipeline, CLUSTER, STORE))
     print(f"smoke: {described(size)}")
     assert size.stored <= MOST_STORED
     assert size.argument <= LONGEST_ARGUMENT
@@ -79,7 +78,7 @@ def test_the_model_refuses_a_study_as_one_workflow() -> None:
     loop = next(_loops(study))
     orders = Orders("s3://x#" + HEX, "0" * 36, 170)
     chunk = chunk_of(loop, loop.items, orders, CLUSTER, STORE, 170)
-    size = _size(units_pipeline(chunk))
+    size = _size(partial(units_pipeline, chunk))
     assert len(chunk.items) == 170
     assert size.nodes > 2000
     assert size.stored > 2 * MOST_STORED

@@ -22,7 +22,8 @@ _GIB = Decimal(2) ** 30
 def quotas(place: Place) -> Iterator[Finding]:
     """Whether the quotas of the runs' namespace let a pod of each preset in."""
     kubernetes = place.kubernetes.within(place.cluster.kubeflow.namespace)
-    found, ranges = kubernetes.find(_QUOTAS), _of_containers(kubernetes.find(_RANGES))
+    found = [quota for quota in kubernetes.find(_QUOTAS) if _counts_tasks(quota["spec"])]
+    ranges = _of_containers(kubernetes.find(_RANGES))
     yield from _beside(found, ranges)
     for name, preset in place.cluster.presets.items():
         pod = _wanted(preset)
@@ -34,6 +35,11 @@ def quotas(place: Place) -> Iterator[Finding]:
             yield from _against(quota, name, pod, ranges)
     if not found:
         yield Finding("good", "quotas", f"none in {place.cluster.kubeflow.namespace}")
+
+
+def _counts_tasks(spec: Mapping[str, Any]) -> bool:
+    """Whether a quota counts pods such as those of tasks: with requests, a deadline and no priority of their own."""
+    return not {"BestEffort", "NotTerminating"} & set(spec.get("scopes", [])) and "scopeSelector" not in spec
 
 
 def _beside(found: list[dict[str, Any]], ranges: list[dict[str, Any]]) -> Iterator[Finding]:

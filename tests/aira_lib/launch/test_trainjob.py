@@ -17,6 +17,7 @@ from aira_lib.launch.job import Job
 from aira_lib.launch.launcher import Failure
 from aira_lib.launch.trainjob import WORKFLOW, TrainJobLauncher
 from aira_lib.launch.trainjob_manifest import OF_JOB, manifest
+from aira_lib.launch.trainjob_pods import Following, NodePod
 from tests.builders import CLUSTER
 from tests.fakes.http import Request
 from tests.fakes.kubernetes import FakeKubernetes
@@ -348,6 +349,26 @@ def test_the_log_of_node_0_is_followed_to_the_end_and_into_the_pod_that_takes_it
     server.say(HERE, second, "d\n")
     assert list(lines) == ["d"]
     assert list(launcher.logs(NAME)) == ["a", "a", "b", "c", "d"]
+
+
+def test_lines_of_one_moment_are_all_read_once_wherever_a_node_is() -> None:
+    """A log as a node two hours east of Greenwich writes it; the server counts since when in whole seconds."""
+    log: list[str] = []
+    asked: list[str] = []
+
+    class Api:
+        def log(self, pod: str, **query: str) -> list[str]:
+            asked.append(query.get("sinceTime", ""))
+            return list(log)
+
+    pod = NodePod({"metadata": {"name": "p"}, "status": {"phase": "Running"}})
+    following = Following(Api())  # type: ignore[arg-type]
+    log += ["2026-01-01T02:00:00.100000000+02:00 a", "2026-01-01T02:00:00.100000000+02:00 b"]
+    assert list(following.new([pod])) == ["a", "b"]
+    log += ["2026-01-01T02:00:00.100000000+02:00 b", "2026-01-01T02:00:00.200000000+02:00 c", "no log is here"]
+    assert list(following.new([pod])) == ["b", "c"]
+    assert list(following.new([pod])) == []
+    assert asked == ["", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"]
 
 
 # Ended

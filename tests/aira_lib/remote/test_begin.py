@@ -118,9 +118,9 @@ def test_what_is_expensive_is_confirmed_for_this_very_study_or_refused(tmp_path:
     study = parse_study(overridden(shipped_study("paper-3"), SHARDS), "paper-3")
     wanted = confirmation(study, costs(study, cluster))
     assert gpu_hours(costs(study, cluster)) > 10_000
-    with pytest.raises(UserError, match=f"takes about 10,774 GPU hours, more than 100, .*confirm: {wanted}$"):
+    with pytest.raises(UserError, match=f"takes about 10,774 GPU hours, more than 100; .*confirm: {wanted}$"):
         started("")
-    with pytest.raises(UserError, match=f"'{wanted}' confirms another"):
+    with pytest.raises(UserError, match=f"and '{wanted}' confirms another; to run"):
         started(wanted, **{"pretrain.isotoken.seeds": [0, 1]})
 
 
@@ -133,7 +133,7 @@ def test_who_asks_for_no_gpus_confirms_all_the_same_what_cores_take(tmp_path: Pa
     assert sum(each.estimate.flops for each in of) / 4e14 / 3600 > 1000  # hours, had it asked for GPUs
     wanted = confirmation(study, of)
     assert wanted.endswith(f"-core-hours-{digest(study)[:8]}")
-    with pytest.raises(UserError, match=f"0 GPU hours and [0-9,]+ core hours .*more than 100, .*confirm: {wanted}$"):
+    with pytest.raises(UserError, match=f"0 GPU hours and [0-9,]+ core hours .*more than 100; .*confirm: {wanted}$"):
         require_confirmed(study, of, "", cluster.confirm_gpu_hours)
     require_confirmed(study, of, wanted, cluster.confirm_gpu_hours)
     for cheap in ("smoke", "laptop"):

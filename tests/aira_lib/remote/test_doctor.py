@@ -289,6 +289,12 @@ def test_what_is_taken_away_is_found(
     assert any(each.level == level and words in each.text for each in found), found
 
 
+@pytest.mark.parametrize("scope", [{"scopes": ["BestEffort"]}, {"scopeSelector": {"matchExpressions": []}}])
+def test_a_quota_of_other_pods_is_no_matter(scope: dict[str, Any], world: World) -> None:
+    world.kubernetes.put(thing("v1", "ResourceQuota", "tight", spec={"hard": {"limits.memory": "1Gi"}, **scope}))
+    assert {each.level for each in world.found(quotas)} == {"good"}
+
+
 def test_keys_of_secrets_are_named_and_never_shown(world: World) -> None:
     login = {"name": "s3-login", "variables": {"AWS_ACCESS_KEY_ID": "idd"}}
     world.cluster = cluster_of(world.pipelines.url, world.tracking.url, s3=login)

@@ -1,6 +1,8 @@
 """A loop of a study becomes runs of its own, whatever happens to whoever waits for them."""
 
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,11 +18,12 @@ from aira_lib.cluster.section import Cluster
 from aira_lib.device import assuming
 from aira_lib.errors import StoreError, UserError
 from aira_lib.flow.outcomes import RunFolder
+from aira_lib.flow.stage import stages_in_order
 from aira_lib.flow.units import search_unit_named, search_units
 from aira_lib.records import Failure, Manifest
 from aira_lib.remote.chunk import MOST_UNITS, Chunk, Item, cut
 from aira_lib.remote.fan_out import FanOut, Orders
-from aira_lib.remote.loop import loop_of
+from aira_lib.remote.loop import Loop, loop_of
 from aira_lib.remote.parts import end_whole
 from aira_lib.remote.waiting import Patience
 from aira_lib.settings import Settings
@@ -357,6 +360,34 @@ def test_as_a_task_it_sends_compiled_pipelines_and_hands_on_the_list_of_records(
     assert [each["display_name"] for each in kubeflow.experiments.values()] == ["Default", "ours"]
     assert run["display_name"] == "tiny: searches, part 1 of 1"
     assert "3 of 3 ended" in capsys.readouterr().out
+
+
+def test_a_loop_over_nothing_leaves_empty_lists(site: Site) -> None:
+    """As of a study that pretrains nothing."""
+    waiter = site.waiter()
+    stages = tuple(stage for stage in stages_in_order() if stage.per == "point")
+    waiter.loop = Loop("points", site.study, stages, ())
+    assert waiter.carry_out() == {"pretrain": [], "evaluate": []}
+    assert not site.started()
+
+
+def test_told_to_end_it_ends_at_once_and_its_runs_go_on(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aira_lib.remote.entry import _ending
+
+    site.hold = True
+    waiter = site.waiter()
+    monkeypatch.setattr(waiter, "_pause", lambda seconds: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended, _ending(waiter):
+        waiter.carry_out()
+    assert ended.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert {run["state"] for run in site.started()} <= {"PENDING", "RUNNING"}
+    site.hold = False
+    site.waiter().carry_out()
+    assert len(site.kubeflow.workflows()) == 3
 
 
 def test_outside_of_a_cluster_it_is_refused(

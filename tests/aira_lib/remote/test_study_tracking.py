@@ -7,10 +7,15 @@ import pytest
 
 from aira_lib.cluster.section import Cluster
 from aira_lib.errors import UserError
+from aira_lib.flow import run
 from aira_lib.flow.texts import read_study, write_study
+from aira_lib.flow.units import units_of
 from aira_lib.remote import entry
 from aira_lib.remote.entry import begin_text, fan_out_text
+from aira_lib.settings import Settings
+from aira_lib.store import RecordFolder, open_store
 from aira_lib.study import digest
+from aira_lib.track.follow import tell_study
 from tests.builders import CLUSTER, tiny_study
 from tests.fakes.mlflow import FakeMLflow
 
@@ -32,10 +37,24 @@ def test_a_study_that_begins_is_a_run_with_what_it_chose(
     monkeypatch.setenv("MLFLOW_RUN_ID", server.plugin_run("aira/smoke", "begin", whole))
     store = (tmp_path / "runs").as_uri()
     study = read_study(begin_text("smoke", "", {}, store, "", str(tmp_path / "plan.md")), store)
-    run = server.by_key()[f"study:{digest(study)}"]
-    assert run["info"]["run_id"] == whole
-    assert (run["info"]["run_name"], run["info"]["status"]) == (study.name, "RUNNING")
-    assert run["data"]["params"]["proxy.epochs"] == str(study.proxy.epochs)
+    made = server.by_key()[f"study:{digest(study)}"]
+    assert made["info"]["run_id"] == whole
+    assert (made["info"]["run_name"], made["info"]["status"]) == (study.name, "RUNNING")
+    assert made["data"]["params"]["proxy.epochs"] == str(study.proxy.epochs)
+
+
+def test_a_study_whose_report_is_there_ends_as_finished(server: FakeMLflow, tmp_path: Path) -> None:
+    """It was begun anew, and nothing was left to do."""
+    settings = Settings((tmp_path / "runs").as_uri(), tmp_path / "scratch", tracking=server.url)
+    study = tiny_study()
+    (unit,) = units_of("report", study, keys=[])
+    with RecordFolder(open_store(settings.store), unit.folder(study)).claim(settings.scratch) as attempt:
+        assert attempt
+        attempt.commit(run._manifest(study, unit, [], 0.0))
+    tell_study(server.url, study.name, digest(study), "running")
+    assert run.run_stage(study, unit, settings).reused
+    (made,) = server.by_key().values()
+    assert made["info"]["status"] == "FINISHED"
 
 
 def test_a_loop_that_fails_fails_its_study(server: FakeMLflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,5 +69,5 @@ def test_a_loop_that_fails_fails_its_study(server: FakeMLflow, tmp_path: Path, m
     store = (tmp_path / "runs").as_uri()
     with pytest.raises(SystemExit):
         fan_out_text("searches", write_study(tiny_study(), store), store, "run")
-    (run,) = server.by_key().values()
-    assert run["info"]["status"] == "FAILED"
+    (made,) = server.by_key().values()
+    assert made["info"]["status"] == "FAILED"

@@ -25,8 +25,8 @@ from aira_lib.sandbox.manifest import Need, manifest
 from aira_lib.sandbox.packages_in_words import packages_in_words
 from aira_lib.sandbox.pods import pods_of
 from aira_lib.sandbox.process import Outcome
+from aira_lib.sandbox.sending import Work, send
 from aira_lib.sandbox.sweep import sweep_here
-from aira_lib.sandbox.talk import Work, _send
 from aira_lib.study import CandidateLimits
 from aira_lib.tasks.airs import load_task_folder, prepare
 from aira_lib.tasks.airs.scoring import Scorer
@@ -156,7 +156,7 @@ def test_a_supervisor_ends_with_its_search(tmp_path: Path, end: str) -> None:
     mark = tmp_path / "inside" / "alive"
     code = "import time\nwhile True:\n    open('alive', 'w').close(); time.sleep(0.05)"
     work = Work(code, workdir, str(tmp_path / "home"), LIMITS.model_dump(), 60.0, {}, ())
-    _send(_Pipe(supervisor), work, str(mark.parent))
+    send(_Pipe(supervisor), work, str(mark.parent))
     try:
         assert eventually(mark.exists)
         if end == "closed":

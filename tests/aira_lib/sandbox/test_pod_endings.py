@@ -109,6 +109,15 @@ def test_an_image_that_cannot_be_had_is_told_at_once(here: PodLike) -> None:
         start(here.pods.kubernetes, pod(), 60)
 
 
+def test_a_container_that_does_not_start_is_told_apart_from_a_pod_that_no_node_takes(here: PodLike) -> None:
+    put(here, phase="Failed", containerStatuses=terminated("StartError", 128))
+    with pytest.raises(SandboxError, match=r"container of a candidate does not start: StartError.*sha256:5555"):
+        start(here.pods.kubernetes, pod(), 60)
+    put(here, "candidate-2", phase="Failed", reason="UnexpectedAdmissionError", message="no device")
+    with pytest.raises(PodLost, match="UnexpectedAdmissionError no device"):
+        start(here.pods.kubernetes, pod("candidate-2"), 60)
+
+
 def test_a_quota_is_waited_for(here: PodLike) -> None:
     full = {"kind": "Status", "reason": "Forbidden", "code": 403, "message": "pods is forbidden: exceeded quota: gpus"}
     from tests.fakes.http import Answer

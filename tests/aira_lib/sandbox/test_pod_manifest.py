@@ -73,7 +73,7 @@ def test_it_is_given_nothing() -> None:
     container = spec["containers"][0]
     assert len(spec["containers"]) == 1
     assert not {"env", "envFrom", "ports", "lifecycle", "livenessProbe", "stdin", "tty"} & set(container)
-    assert not {"initContainers", "serviceAccountName", "imagePullSecrets", "shareProcessNamespace"} & set(spec)
+    assert not {"initContainers", "imagePullSecrets", "shareProcessNamespace"} & set(spec)
     assert spec["automountServiceAccountToken"] is False
     assert spec["enableServiceLinks"] is False
     assert spec["dnsPolicy"] == "None"

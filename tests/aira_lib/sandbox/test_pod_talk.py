@@ -10,7 +10,8 @@ import pytest
 import aira_lib.sandbox.talk as talk
 from aira_lib.sandbox import SandboxError
 from aira_lib.sandbox.frames import ALIVE, FOUND, OUTCOME, PART, SETUP, Broken, Frames, frame, text
-from aira_lib.sandbox.talk import Lost, Tampered, Work
+from aira_lib.sandbox.sending import Lost, Work
+from aira_lib.sandbox.talk import Tampered
 
 GOOD = {"status": "ok", "exit_code": 0, "stdout_tail": "a", "stderr_tail": "b", "seconds": 1.5, "reason": ""}
 
