@@ -80,6 +80,8 @@ def fan_out_text(
         cluster = cluster_here()
         if cluster is None:
             raise UserError(f"this is no pod of a cluster with AIRA: {VARIABLE} names no file; run `aira run` here")
+        if at_once < 1:
+            raise UserError(f"units_at_once is {at_once}, with which nothing is ever begun; give 1 or more")
         spec = read_study(study, store)
         check_study(spec)
         settings = Settings.from_environment(store)
