@@ -23,6 +23,7 @@ from aira_lib.remote.begin import begin
 from aira_lib.remote.chunk import Chunk
 from aira_lib.remote.fan_out import FanOut, Orders
 from aira_lib.remote.loop import loop_of
+from aira_lib.remote.waiting import Patience
 from aira_lib.settings import Settings, hold_lifeline
 from aira_lib.study import Study, digest, flat
 from aira_lib.track.follow import tell_study
@@ -95,7 +96,8 @@ def fan_out_text(
             except Exception:
                 _track(spec, store, "failed")
                 raise
-        return write_list([uri for of in made.values() for uri in of], spec, store)
+        records = [uri for of in made.values() for uri in of]
+        return Patience(_say).given(lambda: write_list(records, spec, store))
 
 
 def compiled(chunk: Chunk) -> dict[str, Any]:
