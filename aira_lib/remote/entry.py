@@ -24,6 +24,7 @@ from aira_lib.remote.begin import begin
 from aira_lib.remote.chunk import Chunk
 from aira_lib.remote.fan_out import FanOut, Orders
 from aira_lib.remote.loop import loop_of
+from aira_lib.remote.waiting import Patience
 from aira_lib.settings import Settings, hold_lifeline
 from aira_lib.study import Study, digest, flat
 from aira_lib.track.follow import tell_study
@@ -85,7 +86,7 @@ def fan_out_text(
         if cluster is None:
             raise UserError(f"this is no pod of a cluster with AIRA: {VARIABLE} names no file; run `aira run` here")
         if at_once < 1:
-            raise UserError(f"units_at_once is {at_once}; at least one is worked on at once")
+            raise UserError(f"units_at_once is {at_once}, with which nothing is ever begun; give 1 or more")
         spec = read_study(study, store)
         check_study(spec)
         settings = Settings.from_environment(store)
@@ -99,7 +100,8 @@ def fan_out_text(
             except Exception:
                 _track(spec, store, "failed")
                 raise
-        return write_list([uri for of in made.values() for uri in of], spec, store)
+        records = [uri for of in made.values() for uri in of]
+        return Patience(_say).given(lambda: write_list(records, spec, store))
 
 
 def compiled(chunk: Chunk) -> dict[str, Any]:

@@ -168,6 +168,11 @@ def test_no_secret_is_given_unless_it_is_named(chart: Chart, tmp_path: Path) -> 
         ("a.yaml", "name: smoke\n", 'key "pipeline" is missing'),
         ("a.yaml", FILE + "atempt: 2\n", 'unknown key "atempt"'),
         ("a.yaml", "a: [", "no YAML"),
+        ("a.yml", FILE, "ends in .yaml"),
+        ("a.yaml", "name: First\npipeline: p\n", 'name "First": small letters'),
+        ("a.yaml", FILE + "state: stopped\n", 'state "stopped": it is running or terminated'),
+        ("a.yaml", FILE + "attempt: 0\n", 'attempt "0": give a number'),
+        ("a.yaml", "name: a\npipeline: p\npreset: smoke\nstudy: {name: x}\n", "keep one"),
         ("a.yaml", "name: a\npipeline: p\nstudy: mine.yaml\n", "a pod has no file beside this one"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,7 @@ def test_a_mistake_is_one_line_of_the_pipelines_own_commands_too(
     for given, line in (([], "no cluster is named"), (["--cluster", str(tmp_path / "none.yaml")], "cannot be read")):
         argv = [pipeline, "compile", "--output", str(tmp_path / "x.yaml"), *given]
         monkeypatch.setattr("sys.argv", argv)
+        monkeypatch.delitem(sys.modules, f"pipelines.{pipeline}.__main__", raising=False)
         with pytest.raises(SystemExit) as ended:
             runpy.run_module(f"pipelines.{pipeline}", run_name="__main__")
         assert ended.value.code == 2

@@ -36,6 +36,18 @@ Prints nothing.
     {{- fail (printf "%s: unknown key %q; valid: %s" $.path $key (join ", " $known)) -}}
   {{- end -}}
 {{- end -}}
+{{- if not (regexMatch "^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$" (toString $run.name)) -}}
+  {{- fail (printf "%s: name %q: small letters, digits and dashes, at most 40" $.path (toString $run.name)) -}}
+{{- end -}}
+{{- if not (has ($run.state | default "running") (list "running" "terminated")) -}}
+  {{- fail (printf "%s: state %q: it is running or terminated" $.path (toString $run.state)) -}}
+{{- end -}}
+{{- if and (hasKey $run "attempt") (not (regexMatch "^[1-9][0-9]*$" (toString $run.attempt))) -}}
+  {{- fail (printf "%s: attempt %q: give a number from 1 on" $.path (toString $run.attempt)) -}}
+{{- end -}}
+{{- if and $run.preset $run.study -}}
+  {{- fail (printf "%s: preset and study both say what is to run; keep one" $.path) -}}
+{{- end -}}
 {{- if kindIs "string" $run.study -}}
   {{- if not (or (regexMatch "#[0-9a-f]{64}$" $run.study) (hasPrefix "{" (trim $run.study))) -}}
     {{- fail (printf "%s: study %q: a pod has no file beside this one; write the study out, or name it STORE/...#DIGEST" .path $run.study) -}}

@@ -406,6 +406,18 @@ def test_outside_of_a_cluster_it_is_refused(
     assert "AIRA_CLUSTER names no file; run `aira run` here" in capsys.readouterr().err
 
 
+def test_no_units_at_once_are_refused_rather_than_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from aira_lib.remote.entry import fan_out_text
+
+    monkeypatch.setenv("AIRA_CLUSTER", str(cluster_file(tmp_path)))
+    with pytest.raises(SystemExit) as ended:
+        fan_out_text("searches", json.dumps(TINY_STUDY), str(tmp_path), PARENT, at_once=0)
+    assert ended.value.code == 2
+    assert "units_at_once is 0, with which nothing is ever begun; give 1 or more" in capsys.readouterr().err
+
+
 def test_whoever_ends_a_run_ends_those_that_it_has_started_and_no_others(site: Site) -> None:
     site.hold = True
     other = "0c3d7b1e-0000-4000-8000-000000000001"
