@@ -1,6 +1,4 @@
-"""The container image that the components run in."""
+"""What stands for the image where a component is defined: on a cluster each task gets the image of its pod."""
 
-import os
-
-# A cluster names its own build by digest; locally the image is not used. 'python' in the name: kfp.local wants it.
-IMAGE = os.environ.get("AIRA_IMAGE", "aira-python:0.1.0")
+IMAGE = "aira-python"
+"""Never pulled (see `components.task.fitted`). 'python' in the name: kfp.local wants it."""

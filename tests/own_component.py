@@ -3,7 +3,7 @@
 from kfp import dsl
 
 
-@dsl.component(base_image="aira-python:0.1.0", install_kfp_package=False)
+@dsl.component(base_image="aira-python", install_kfp_package=False)
 def weigh(study: str, store: str, point: str, trained: str, run: str = "") -> str:
     """Weigh a checkpoint."""
     from aira_lib.flow.entry import run_text
@@ -11,7 +11,7 @@ def weigh(study: str, store: str, point: str, trained: str, run: str = "") -> st
     return run_text("weigh", study, store, unit=point, inputs=[trained], run=run)
 
 
-@dsl.component(base_image="aira-python:0.1.0", install_kfp_package=False)
+@dsl.component(base_image="aira-python", install_kfp_package=False)
 def total(study: str, store: str, points: str, run: str = "") -> str:
     """Sum over all pretraining points."""
     from aira_lib.flow.entry import run_text
