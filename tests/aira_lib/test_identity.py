@@ -142,6 +142,7 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
             ("cores", 3),
             ("memory_gib", 1.5),
             ("deadline_hours", 3.0),
+            ("min_success", 0.5),
             ("by_scale", {"nano": {"ranks_per_node": 2}}),
         )
     },
@@ -168,7 +169,8 @@ LIKE_OTHERS = {
     *(f"proxy.language.{name}" for name in (
         "paths", "test_paths", "text_field", "tokenizer", "vocab_size", "seq_len", "train_examples", "test_examples")),
     *(f"scales.{name}" for name in Scale.model_fields),
-    "resources", "resources.by_scale", *(f"resources.by_scale.{name}" for name in ResourcesAtScale.model_fields),
+    "resources", "resources.by_scale", "resources.min_success",
+    *(f"resources.by_scale.{name}" for name in ResourcesAtScale.model_fields),
     *(f"resources.{name}" for name in ResourcesAtScale.model_fields),
     *(f"scales.rope_scaling.{name}" for name in RopeScaling.model_fields),
 }  # fmt: skip
