@@ -49,7 +49,8 @@ class Executing:
                 connection.shutdown(2)
 
     def close(self) -> None:
-        for process in self.processes.values():
+        self.runs = False  # a request may still be under way
+        for process in list(self.processes.values()):
             process.kill()
             process.wait()
 

@@ -23,7 +23,7 @@ class Server:
     up = False
     made, runs, params, ended = 0, set[str | None](), dict[str, str](), list[str]()
 
-    def __init__(self, *given: Any) -> None:
+    def __init__(self, *given: Any, **named: Any) -> None:
         type(self).made += 1
 
     def sync(self, key: str | None, name: str, log: Path, offset: int) -> int:
