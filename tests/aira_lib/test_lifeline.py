@@ -61,7 +61,8 @@ def test_a_stage_two_levels_below_ends_too(launcher: "subprocess.Popen[bytes]", 
     """As kfp starts it: from a process that the launcher started, in a session of its own, which is killed with it."""
     inner = STAGE + "import os; print(os.getpid(), flush=True)\n" + STUCK["in a regular expression"]
     between = (
-        STAGE + f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {inner!r}], start_new_session=True)"
+        STAGE + f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {inner!r}], start_new_session=True)\n"
+        "import time; time.sleep(600)"  # the stage may be the first of both to end
     )
     pipeline = python(between, AIRA_LIFELINE=str(tmp_path / "lock"))
     assert pipeline.stdout is not None
