@@ -6,11 +6,9 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
-
 from aira_lib.cluster.section import VARIABLE, Cluster
-from aira_lib.errors import SpecError, read_named
-from aira_lib.study.reading import first_problem, plain_data
+from aira_lib.errors import SpecError
+from aira_lib.study.reading import load_section
 
 _BUCKET = re.compile(r"s3://[a-zA-Z0-9][a-zA-Z0-9._-]+(/(?!\.\.?(/|$))[^/\\\s?#]+)*/?")
 
@@ -32,13 +30,7 @@ def load_cluster(path: Path) -> Cluster:
         SpecError: it cannot be understood, its store is on one machine, an image is not named by digest, Kubernetes
             would not take a name, or a value looks like a secret.
     """
-    data = plain_data(read_named(path, "a cluster (docs/install.md)"), str(path))
-    if not isinstance(data, dict):
-        raise SpecError(f"{path}: a cluster is a mapping of keys to values, not {type(data).__name__}")
-    try:
-        cluster = Cluster.model_validate(data)
-    except ValidationError as error:
-        raise SpecError(f"{path}: {first_problem(error, Cluster)}") from None
+    cluster = load_section(path, Cluster, "cluster", "docs/install.md")
     check_store(cluster.store, f"{path}: store")
     for name in ("cpu", "train", "eval", "sandbox"):
         check_image(getattr(cluster.images, name), f"{path}: images.{name}")

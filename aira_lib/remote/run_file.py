@@ -7,17 +7,15 @@ again; `follow` and `state` say what is done with the run, not what it is.
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID, uuid5
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from aira_lib.cluster.reading import check_store
 from aira_lib.cluster.section import Cluster
-from aira_lib.errors import SpecError, read_named
 from aira_lib.flow.checks import check_study, need_designs
 from aira_lib.remote.begin import OWN
 from aira_lib.remote.checks import check_cluster
@@ -26,7 +24,7 @@ from aira_lib.remote.overrides import overridden
 from aira_lib.remote.shipped import shipped_study
 from aira_lib.section import Section
 from aira_lib.study import Study, canonical_json, changed, digest
-from aira_lib.study.reading import first_problem, load_study, parse_study, plain_data
+from aira_lib.study.reading import load_section, load_study, parse_study, plain_data
 
 _RUNS = UUID("0e5a31a4-6a0b-5f0e-9a37-5f1f6c1f2a35")
 _IN_THE_STORE = re.compile(r"#[0-9a-f]{64}$")
@@ -127,13 +125,7 @@ def load_run_file(path: Path, cluster: Cluster) -> Wanted:
         UserError: it, or the study that it names, cannot be read; the cluster cannot run the study; its cost has to be
             confirmed.
     """
-    data = plain_data(read_named(path, "a run (docs/gitops.md)"), str(path))
-    if not isinstance(data, Mapping):
-        raise SpecError(f"{path}: a run is a mapping of keys to values, not {type(data).__name__}")
-    try:
-        file = RunFile.model_validate(data)
-    except ValidationError as error:
-        raise SpecError(f"{path}: {first_problem(error, RunFile)}") from None
+    file = load_section(path, RunFile, "run", "docs/gitops.md")
     if file.store is not None:
         check_store(file.store, f"{path}: store")
     study = _study_of(file, path)

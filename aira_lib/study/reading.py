@@ -4,15 +4,17 @@ import re
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from aira_lib.errors import SpecError, closest, nearest
+from aira_lib.errors import SpecError, closest, nearest, read_named
 from aira_lib.section import LARGEST
 from aira_lib.study import Study
 from aira_lib.study.optimizer import BY_SCALE, ONE_VALUE
+
+T = TypeVar("T", bound=BaseModel)
 
 LONGEST_STUDY = 1_000_000
 """Characters of a file; the longest of our own has some thousand."""
@@ -24,12 +26,27 @@ def parse_study(data: Any, source: str) -> Study:
     Raises:
         SpecError: one line for the first thing that is wrong, with the key and the nearest valid name.
     """
+    return parse_section(data, Study, "study", source)
+
+
+def parse_section(data: Any, of: type[T], what: str, source: str) -> T:
+    """Build a section from plain data.
+
+    Args:
+        data: of it.
+        of: which section.
+        what: it is called in an error's line.
+        source: where the data are from, which opens that line.
+
+    Raises:
+        SpecError: one line for the first thing that is wrong, with the key and the nearest valid name.
+    """
     if not isinstance(data, Mapping):
-        raise SpecError(f"{source}: a study is a mapping of keys to values, not {type(data).__name__}")
+        raise SpecError(f"{source}: a {what} is a mapping of keys to values, not {type(data).__name__}")
     try:
-        return Study.model_validate(data)
+        return of.model_validate(data)
     except ValidationError as error:
-        raise SpecError(f"{source}: {first_problem(error, Study)}") from None
+        raise SpecError(f"{source}: {_first_problem(error, of, what)}") from None
 
 
 def load_study(path: str | Path) -> Study:
@@ -46,6 +63,22 @@ def load_study(path: str | Path) -> Study:
             f"{path}: cannot be read ({reason}); name a study such as pipelines/compose/laptop.yaml"
         ) from None
     return parse_study(plain_data(text, str(path)), str(path))
+
+
+def load_section(path: Path, of: type[T], what: str, page: str) -> T:
+    """Read a section that is a file of its own (YAML or JSON).
+
+    Args:
+        path: the file.
+        of: which section.
+        what: it is called in an error's line.
+        page: that tells of such files.
+
+    Raises:
+        UserError: it cannot be read.
+        SpecError: one line for the first thing that is wrong.
+    """
+    return parse_section(plain_data(read_named(path, f"a {what} ({page})"), str(path)), of, what, str(path))
 
 
 def plain_data(text: str, path: str) -> Any:
@@ -141,22 +174,15 @@ _StudyLoader.add_implicit_resolver(
 )
 
 
-def first_problem(error: ValidationError, of: type[BaseModel]) -> str:
-    """The first thing that is wrong with a section, in words: the place, and the nearest valid name.
-
-    Args:
-        error: what its validation raised.
-        of: the whole section.
-    """
+def _first_problem(error: ValidationError, of: type[BaseModel], what: str) -> str:
     problems = error.errors(include_url=False)
     # A key that is missing was perhaps only misspelt: what is not known says more than what is not there.
     unknown = (each for each in problems if each["type"] == "extra_forbidden")
-    return _in_words(next(unknown, problems[0]) if problems[0]["type"] == "missing" else problems[0], of)
+    return _in_words(next(unknown, problems[0]) if problems[0]["type"] == "missing" else problems[0], of, what)
 
 
-def _in_words(problem: Any, of: type[BaseModel]) -> str:
-    whole = f"the {of.__name__.lower()}"
-    place = ".".join(_part(part) for part in problem["loc"] if part not in (ONE_VALUE, BY_SCALE)) or whole
+def _in_words(problem: Any, of: type[BaseModel], what: str) -> str:
+    place = ".".join(_part(part) for part in problem["loc"] if part not in (ONE_VALUE, BY_SCALE)) or f"the {what}"
     match problem["type"]:
         case "extra_forbidden":
             return f"unknown key {place!r}{nearest(str(problem['loc'][-1]), _keys_at(of, problem['loc'][:-1]))}"

@@ -15,7 +15,6 @@ from aira_lib.remote.doctor.finding import Finding, Place, unseen
 from aira_lib.remote.doctor.quantity import amount
 
 _QUOTAS, _RANGES, _NODES = Kind("v1", "resourcequotas"), Kind("v1", "limitranges"), Kind("v1", "nodes", False)
-_COMPUTE = ("cpu", "memory", "ephemeral-storage")
 _GIB = Decimal(2) ** 30
 
 
