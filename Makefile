@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-EXTRAS := kfp,tracking,report,agents,fast,bo,data,dev
+EXTRAS := kfp,tracking,report,agents,fast,bo,data,eval,jax,dev
 # Tests of one file share what they make; a third process works while others wait for processes that they have begun.
 SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 STUDY ?= pipelines/compose/laptop.yaml

@@ -9,17 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aira_lib.architecture.pattern import parse
 from aira_lib.datasets.batches import documents_of
 from aira_lib.datasets.study import require_fit, study_text
 from aira_lib.device import ready_device
-from aira_lib.errors import UserError
 from aira_lib.evaluate.windows import documents_of_targets, held_out_starts
-from aira_lib.models.language_model import LanguageModel
 from aira_lib.models.precision import rounded
 from aira_lib.records import BytesBy, Score, TrainingRun, document_error, read_row
 from aira_lib.study import DataSection, EvaluateSection
-from aira_lib.training import checkpoint
+from aira_lib.training.trained import trained_model
 from aira_lib.work import Work
 
 
@@ -64,7 +61,7 @@ def _scored(
     text = study.validation
     require_fit(text, scale)
     starts = held_out_starts(text, scale.seq_len, section.samples)
-    model, losses, text_bytes = _trained(run, record).to(device), list[Tensor](), 0.0
+    model, losses, text_bytes = trained_model(run, record).to(device), list[Tensor](), 0.0
     with torch.inference_mode(), rounded(device, run.precision or "fp32"):
         for start in range(0, len(starts), section.batch_size):
             windows = text.windows(starts[start : start + section.batch_size], scale.seq_len + 1).astype(np.int64)
@@ -79,17 +76,6 @@ def _scored(
     return _Scored(
         tuple(sums[tokens > 0].tolist()), tuple(tokens[tokens > 0].tolist()), text_bytes, study.text_bytes.by
     )
-
-
-def _trained(run: TrainingRun, record: Path) -> LanguageModel:
-    """The model with the weights of the final checkpoint; nothing else of it is read."""
-    newest = checkpoint.latest(record, parts=("model",))
-    if newest is None:
-        raise UserError(f"{record}: no whole checkpoint; remove the folder and run `aira pretrain` again")
-    design = run.point.design
-    model = LanguageModel(parse(design.pattern), design.scale)
-    model.load_state_dict(newest[1]["model"])
-    return model.eval()
 
 
 def _score(run: TrainingRun, scored: _Scored, seconds: float) -> Score:

@@ -17,8 +17,10 @@ from aira_lib.records.archive import (
     write_archive,
 )
 from aira_lib.records.clustered import document_error
+from aira_lib.records.downstream import ITEMS, Downstream, FailedTask, Measured, TaskScore
 from aira_lib.records.evaluation import Accuracies, Estimate, Evaluation, FailureCause, Rung
 from aira_lib.records.failure import Failure
+from aira_lib.records.latency import BlockTime, DesignTime, Latency
 from aira_lib.records.node import Node
 from aira_lib.records.row import (
     PAGE,
@@ -35,18 +37,25 @@ from aira_lib.records.row import (
 from aira_lib.records.training import BytesBy, DesignKind, PretrainPoint, ScaledDesign, Score, TrainingRun
 
 __all__ = [
+    "ITEMS",
     "PAGE",
     "Accuracies",
     "ArchiveRow",
     "BasePattern",
+    "BlockTime",
     "BytesBy",
     "DesignKind",
+    "DesignTime",
+    "Downstream",
     "Estimate",
     "Evaluation",
+    "FailedTask",
     "Failure",
     "FailureCause",
     "FileEntry",
+    "Latency",
     "Manifest",
+    "Measured",
     "Member",
     "Node",
     "PretrainPoint",
@@ -58,6 +67,7 @@ __all__ = [
     "ScaledDesign",
     "Score",
     "StandIn",
+    "TaskScore",
     "TrainingRun",
     "document_error",
     "read_archive",

@@ -4,9 +4,11 @@ from aira_lib.section import Distinct, Section, require_distinct
 from aira_lib.study.agent import AgentSection, CandidateLimits
 from aira_lib.study.aggregate import AggregateSection
 from aira_lib.study.digests import canonical_json, changed, digest, flat
+from aira_lib.study.downstream import DownstreamSection
 from aira_lib.study.evaluate import EvaluateSection
 from aira_lib.study.extrapolate import ExtrapolateSection
 from aira_lib.study.language import DatasetName, LanguageData, LanguageName
+from aira_lib.study.latency import LatencyMode, LatencySection
 from aira_lib.study.optimizer import OptimizerSection, RateCheckSection
 from aira_lib.study.pretrain import DataSection, IsoFlopSection, IsoTokenSection, PretrainSection, ReplicateSection
 from aira_lib.study.proxy import MAD_TASKS, MADSettings, MADTaskName, ProxySection, StoppingSection
@@ -23,12 +25,15 @@ __all__ = [
     "DataSection",
     "DatasetName",
     "Distinct",
+    "DownstreamSection",
     "EvaluateSection",
     "ExtrapolateSection",
     "IsoFlopSection",
     "IsoTokenSection",
     "LanguageData",
     "LanguageName",
+    "LatencyMode",
+    "LatencySection",
     "MADSettings",
     "MADTaskName",
     "OptimizerSection",

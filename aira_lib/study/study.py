@@ -16,8 +16,10 @@ from aira_lib.naming import alike
 from aira_lib.section import Section, require_distinct
 from aira_lib.study.agent import AgentSection
 from aira_lib.study.aggregate import AggregateSection
+from aira_lib.study.downstream import DownstreamSection
 from aira_lib.study.evaluate import EvaluateSection
 from aira_lib.study.extrapolate import ExtrapolateSection
+from aira_lib.study.latency import LatencySection
 from aira_lib.study.optimizer import OptimizerSection, RateCheckSection
 from aira_lib.study.pretrain import PretrainSection
 from aira_lib.study.proxy import ProxySection
@@ -41,6 +43,8 @@ class Study(Section):
     extrapolate: ExtrapolateSection = ExtrapolateSection()
     pretrain: PretrainSection = PretrainSection()
     evaluate: EvaluateSection = EvaluateSection()
+    downstream: DownstreamSection | None = None
+    latency: LatencySection | None = None
     resources: dict[str, Resources] = {}
 
     @field_validator("scales", mode="before")
@@ -89,6 +93,8 @@ class Study(Section):
             names.append(("pretrain.isotoken.scale", self.pretrain.isotoken.scale))
         if self.pretrain.isoflop:
             names += [("pretrain.isoflop.scales", s) for s in self.pretrain.isoflop.scales]
+        if self.latency:
+            names.append(("latency.scale", self.latency.scale))
         names += [(f"resources.{stage}.by_scale", s) for stage, of in self.resources.items() for s in of.by_scale]
         return names
 

@@ -1,0 +1,1 @@
+"""Downstream tasks: a final checkpoint answers the items of public tasks, by lm-evaluation-harness."""

@@ -1,0 +1,1 @@
+"""Models to and from the format that other tools load."""

@@ -1,0 +1,1 @@
+"""How fast designs are: block by block, and as wholes, on the device at hand."""

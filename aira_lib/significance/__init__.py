@@ -1,0 +1,1 @@
+"""What differences between scores are worth: paired by item, over seeds, among several."""
