@@ -13,8 +13,8 @@ PACKAGE_SOURCE = "source.json"
 """Beside the files that were made of a package: what they were made of."""
 
 _SUFFIXES = (".parquet", ".jsonl", ".json")
-_SPLIT = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|dev|test)(?![a-z])")
-_SAME = {"valid": "validation", "val": "validation", "dev": "validation"}
+_SPLIT = re.compile(r"(?:^|[^a-z])(training|train|validation|valid|val|dev|test)(?![a-z])")
+_SAME = {"training": "train", "valid": "validation", "val": "validation", "dev": "validation"}
 _SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})")
 
 

@@ -160,6 +160,10 @@ def test_the_split_of_the_paper_is_taken_where_it_is_there_and_never_the_trainin
         if "train" not in path.name:
             path.unlink()
     assert "only train" in refused("arc_e", tmp_path)
+    (folder / "train.jsonl").rename(folder / "ARC-Easy-Training.jsonl")
+    assert "only train" in refused("arc_e", tmp_path)
+    write_lines(folder / "ARC-Easy-Dev.jsonl", rows)
+    assert task_data(TASKS["arc_e"], tmp_path).split == "validation"
 
 
 def test_what_is_not_there_says_where_it_can_be_had(tmp_path: Path) -> None:
