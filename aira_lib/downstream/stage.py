@@ -9,7 +9,7 @@ import torch
 
 from aira_lib.console import duration
 from aira_lib.downstream.kept import FinishedTasks
-from aira_lib.downstream.scoring import Diverged, Scorer, Told
+from aira_lib.downstream.scorer import Diverged, Scorer, Told
 from aira_lib.downstream.tables import TaskShots, tasks_named
 from aira_lib.errors import UserError
 from aira_lib.foreign import in_a_line
