@@ -10,11 +10,21 @@ from aira_lib.downstream.data import task_data
 from aira_lib.downstream.placed import data_here
 from aira_lib.downstream.tables import SETS, TASKS, tasks_named
 from aira_lib.errors import MissingDependency, StoreError, UserError
+from aira_lib.identity import computes, versions_of
 from aira_lib.study import DownstreamSection
 
 
-def asked_identity(section: DownstreamSection) -> dict[str, Any]:
-    """What determines the answers of a given checkpoint, for keys of records.
+def scores_identity(section: DownstreamSection) -> dict[str, Any]:
+    """What determines the scores of a given checkpoint, for keys of records: what is asked, and what answers.
+
+    Raises:
+        UserError: see `_asked`.
+    """
+    return {"downstream": _asked(section), "code": versions_of("models", "downstream"), "computes": computes()}
+
+
+def _asked(section: DownstreamSection) -> dict[str, Any]:
+    """Tasks, shots and items.
 
     Each task counts by what its items say, wherever their file lies and whatever form it has; one without data counts
     as such: with data there will be another record.

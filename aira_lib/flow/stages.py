@@ -194,15 +194,10 @@ def _evaluate(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> 
 
 
 def _of_downstream(study: "Study", unit: Unit) -> dict[str, Any]:
-    from aira_lib.downstream.asked import asked_identity
-    from aira_lib.identity import computes, versions_of
+    from aira_lib.downstream.asked import scores_identity
 
     assert study.downstream
-    return {
-        "downstream": asked_identity(study.downstream),
-        "code": versions_of("models", "downstream"),
-        "computes": computes(),
-    }
+    return scores_identity(study.downstream)
 
 
 def _downstream(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
