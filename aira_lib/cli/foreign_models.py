@@ -1,0 +1,49 @@
+"""`aira import-model`: a model that others trained becomes a record."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aira_lib.cli.options import settings_of
+from aira_lib.foreign import harmless
+
+app = typer.Typer()
+
+
+class Precision(StrEnum):
+    """Of matrix products."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+@app.command(name="import-model")
+def import_model(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="config.json, model*.safetensors, tokenizer.json: as transformers saves."),
+    ],
+    to: Annotated[
+        str, typer.Option(help="The record to make, in a store: runs/imported/NAME or s3://bucket/prefix/NAME.")
+    ],
+    name: Annotated[str | None, typer.Option(help="Of the model, in tables; default: that of DIR.")] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="A tokenizer.json, where DIR has none or has the wrong one.")
+    ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="Of matrix products when it is scored; weights keep the type that they came in.")
+    ] = Precision.FP32,
+) -> None:
+    """Make a record of a model that is a folder: of one that others trained, or that `aira export-model` wrote.
+
+    Llama-format checkpoints can be read (Llama 1 to 3.3, SmolLM 1 and 2, TinyLlama, Mistral without sliding window, and
+    all of their kind). What our layers do not have, such as biases, is refused by name. The record is then scored like
+    that of a training: aira evaluate RECORD --tasks six. Nothing is known of its training, and it says so.
+    """
+    from aira_lib.exchange.import_model import import_model as make
+
+    scored_in = "bf16" if precision is Precision.BF16 else None
+    for line in make(folder, to, settings_of(None), name=name, tokenizer=tokenizer, precision=scored_in):
+        print(harmless(line))
