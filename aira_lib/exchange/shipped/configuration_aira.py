@@ -5,7 +5,7 @@ from typing import Any
 from transformers import PretrainedConfig
 
 
-class AiraConfig(PretrainedConfig):  # type: ignore[misc]
+class AiraConfig(PretrainedConfig):
     """What `modeling_aira` builds a model of.
 
     Args:
@@ -26,7 +26,7 @@ class AiraConfig(PretrainedConfig):  # type: ignore[misc]
         ssm_head_dim: channels that share a decay.
         n_groups: groups of heads; the heads of one share B and C.
         d_conv: positions that its convolution sees.
-        norm_eps: added to the mean square in every norm.
+        norm_eps: added to the mean square in the norms of layers, and in the last.
         max_position_embeddings: positions that the model was trained on at once. Nothing forbids more.
         tie_word_embeddings: whether the head is the embedding.
         use_cache: whether a call says what the next one goes on from.
@@ -74,5 +74,5 @@ class AiraConfig(PretrainedConfig):  # type: ignore[misc]
         self.n_groups, self.d_conv = n_groups, d_conv
         self.norm_eps, self.max_position_embeddings = norm_eps, max_position_embeddings
         self.use_cache = use_cache
-        kwargs["num_hidden_layers"] = len(self.layers)
-        super().__init__(tie_word_embeddings=tie_word_embeddings, **kwargs)
+        kwargs |= {"num_hidden_layers": len(self.layers), "tie_word_embeddings": tie_word_embeddings}
+        super().__init__(**kwargs)

@@ -15,6 +15,9 @@ from .configuration_aira import AiraConfig
 CHUNK = 64
 """Positions of a chunk of Mamba-2's scan."""
 
+SSM_NORM_EPS = 1e-5
+"""Added to the mean square in the gated norm of Mamba-2, as in the published block."""
+
 State = tuple[Tensor, Tensor]
 """What a layer keeps: attention its keys and values [batch, held, key heads, head_dim], Mamba-2 the last inputs of its
 convolution [batch, d_conv - 1, channels] and the memory of its scan [batch, heads, ssm_head_dim, d_state]."""
@@ -34,8 +37,8 @@ class Step(NamedTuple):
     tokens: Tensor | None
     angles: tuple[Tensor, Tensor]
     seen: Tensor | None
-    near: Tensor | None
-    kept: int
+    near: Tensor | None = None
+    kept: int = 0
 
 
 class Attention(nn.Module):
@@ -157,7 +160,7 @@ class Mamba2(nn.Module):
         super().__init__()
         self.d_ssm, self.d_state, self.groups = config.d_ssm, config.d_state, config.n_groups
         self.head_dim, self.heads = config.ssm_head_dim, config.d_ssm // config.ssm_head_dim
-        self.d_xbc, self.eps = self.d_ssm + 2 * self.groups * self.d_state, config.norm_eps
+        self.d_xbc = self.d_ssm + 2 * self.groups * self.d_state
         self.in_proj = nn.Linear(config.d_model, self.d_ssm + self.d_xbc + self.heads, bias=False)
         self.conv_weight = nn.Parameter(torch.zeros(self.d_xbc, config.d_conv))
         self.conv_bias = nn.Parameter(torch.zeros(self.d_xbc))
@@ -186,7 +189,7 @@ class Mamba2(nn.Module):
     def normed(self, y: Tensor) -> Tensor:
         """RMSNorm of [batch, new, d_ssm] within each group."""
         groups = y.unflatten(-1, (self.groups, -1))
-        return F.rms_norm(groups, groups.shape[-1:], eps=self.eps).flatten(2) * self.norm_weight
+        return F.rms_norm(groups, groups.shape[-1:], eps=SSM_NORM_EPS).flatten(2) * self.norm_weight
 
 
 def last_tokens(inputs: Tensor, before: int, tokens: Tensor | None) -> Tensor:

@@ -29,6 +29,10 @@ CACHE = "cache" if "cache" in CausalLMOutputWithPast.__dataclass_fields__ else "
 """What this version of transformers calls what generation keeps."""
 
 
+PASSED_ON = ("use_cache", "logits_to_keep", "output_hidden_states")
+"""Arguments of generation that a call takes as they are."""
+
+
 class AiraCache:
     """What generation keeps of the positions so far.
 
@@ -93,17 +97,17 @@ class AiraModel(AiraPreTrainedModel):
 
     def __init__(self, config: AiraConfig) -> None:
         super().__init__(config)
-        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.embedding: nn.Module = nn.Embedding(config.vocab_size, config.d_model)
         self.layers = nn.ModuleList(Layer(symbol, config) for symbol in config.layers)
         self.norm = nn.RMSNorm(config.d_model, eps=config.norm_eps)
         self.rotary = Rotary(config)
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Embedding:
+    def get_input_embeddings(self) -> nn.Module:
         """See transformers."""
         return self.embedding
 
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
+    def set_input_embeddings(self, value: nn.Module) -> None:
         """See transformers."""
         self.embedding = value
 
@@ -140,51 +144,48 @@ class AiraModel(AiraPreTrainedModel):
         x = moved(x, order)
         step, hidden = self.step(x, tokens, cache), []
         for number, layer in enumerate(self.layers):
-            hidden.append(x)
-            x, cache.states[number] = layer(x, step, cache.states[number])
+            if output_hidden_states:
+                hidden.append(x)
+            x, state = layer(x, step, cache.states[number])
+            if use_cache:
+                cache.states[number] = state
         back = None if order is None else order.argsort(dim=1)
         x = moved(self.norm(x), back)
-        output = BaseModelOutputWithPast(
-            last_hidden_state=x,
-            hidden_states=(*(moved(each, back) for each in hidden), x) if output_hidden_states else None,
-            **{CACHE: cache if use_cache else None},
-        )
+        given: dict[str, Any] = {CACHE: cache if use_cache else None}
+        if output_hidden_states:
+            given["hidden_states"] = (*(moved(each, back) for each in hidden), x)
+        output = BaseModelOutputWithPast(last_hidden_state=x, **given)
         return output.to_tuple() if return_dict is False else output
 
     def step(self, x: Tensor, tokens: Tensor | None, cache: AiraCache) -> Step:
         """What the layers share of this call; the cache learns of its positions."""
         batch, new, before = *x.shape[:2], cache.get_seq_length()
-        if cache.positions is None:
-            cache.positions = torch.empty(batch, 0, dtype=torch.long, device=x.device)
-        first = cache.positions.amax(1, keepdim=True) + 1 if before else cache.positions.new_zeros(batch, 1)
+        known = torch.empty(batch, 0, dtype=torch.long, device=x.device) if cache.positions is None else cache.positions
+        first = known.amax(1, keepdim=True) + 1 if before else known.new_zeros(batch, 1)
         queries = first + torch.arange(new, device=x.device)
-        keys = queries if tokens is None else queries.masked_fill(~tokens, -1)
-        cache.positions = torch.cat((cache.positions, keys), dim=1)
-        cache.padded = cache.padded or tokens is not None
-        plain, window = not cache.padded and (not before or new == 1), self.config.window
-        held = self.held(cache) + new
-        near = None if plain and (held <= window) else visible(queries, cache.positions[:, -held:], window)
+        keys = torch.cat((known, queries if tokens is None else queries.masked_fill(~tokens, -1)), dim=1)
+        cache.positions, cache.padded = keys, cache.padded or tokens is not None
+        plain = not cache.padded and (not before or new == 1)  # either causal, or all is seen
+        seen, angles = None if plain else visible(queries, keys), self.rotary(queries, before + new)
+        if "W" not in self.config.layers:
+            return Step(tokens, angles, seen)
+        window, held = self.config.window, self.held(cache) + new
+        near = None if plain and held <= window else visible(queries, keys[:, -held:], window)
         return Step(
-            tokens=tokens,
-            angles=self.rotary(queries, before + new),
-            seen=None if plain else visible(queries, cache.positions),
-            near=near if "W" in self.config.layers else None,
-            kept=self.kept(cache, held),
+            tokens, angles, seen, near, kept(keys[:, -held:], window) if cache.padded else min(held, window - 1)
         )
 
     def held(self, cache: AiraCache) -> int:
         """Columns that attention in a window holds from the calls before."""
-        windowed = (state for state, symbol in zip(cache.states, self.config.layers, strict=True) if symbol == "W")
-        state = next(windowed, None)
+        state = cache.states[self.config.layers.index("W")]
         return 0 if state is None else state[0].shape[1]
 
-    def kept(self, cache: AiraCache, held: int) -> int:
-        """Columns of those that it holds now that later positions can see."""
-        if not cache.padded:
-            return min(held, self.config.window - 1)
-        positions = cache.positions[:, -held:]
-        wanted = positions > positions.amax(1, keepdim=True) + 1 - self.config.window
-        return held - int((wanted & (positions >= 0)).any(0).int().argmax())
+
+def kept(keys: Tensor, window: int) -> int:
+    """Of so many last columns [batch, columns], positions or -1, some row's next position sees the first."""
+    first_seen = keys.amax(1, keepdim=True) + 2 - window
+    seen = (keys >= first_seen.clamp(min=0)).any(0)
+    return len(seen) - int(seen.int().argmax())
 
 
 def tokens_first(attention_mask: Tensor | None, new: int) -> tuple[Tensor | None, Tensor | None]:
@@ -217,22 +218,22 @@ class AiraForCausalLM(AiraPreTrainedModel, GenerationMixin):
     def __init__(self, config: AiraConfig) -> None:
         super().__init__(config)
         self.backbone = AiraModel(config)
-        self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.head: nn.Module = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Embedding:
+    def get_input_embeddings(self) -> nn.Module:
         """See transformers."""
         return self.backbone.embedding
 
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
+    def set_input_embeddings(self, value: nn.Module) -> None:
         """See transformers."""
         self.backbone.embedding = value
 
-    def get_output_embeddings(self) -> nn.Linear:
+    def get_output_embeddings(self) -> nn.Module:
         """See transformers."""
         return self.head
 
-    def set_output_embeddings(self, value: nn.Linear) -> None:
+    def set_output_embeddings(self, value: nn.Module) -> None:
         """See transformers."""
         self.head = value
 
@@ -265,9 +266,8 @@ class AiraForCausalLM(AiraPreTrainedModel, GenerationMixin):
         loss = None
         if labels is not None:
             loss = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())
-        output = CausalLMOutputWithPast(
-            loss=loss, logits=logits, hidden_states=output.hidden_states, **{CACHE: output.get(CACHE)}
-        )
+        given: dict[str, Any] = {CACHE: output.get(CACHE), "hidden_states": output.get("hidden_states")}
+        output = CausalLMOutputWithPast(loss=loss, logits=logits, **given)
         return output.to_tuple() if return_dict is False else output
 
     @classmethod
