@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -44,6 +44,6 @@ def import_model(
     """
     from aira_lib.exchange.import_model import import_model as make
 
-    scored_in = "bf16" if precision is Precision.BF16 else None
+    scored_in: Literal["bf16"] | None = "bf16" if precision is Precision.BF16 else None
     for line in make(folder, to, settings_of(None), name=name, tokenizer=tokenizer, precision=scored_in):
         print(harmless(line))
