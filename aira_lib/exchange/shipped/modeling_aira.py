@@ -29,7 +29,7 @@ CACHE = "cache" if "cache" in CausalLMOutputWithPast.__dataclass_fields__ else "
 """What this version of transformers calls what generation keeps."""
 
 
-PASSED_ON = ("use_cache", "logits_to_keep", "output_hidden_states")
+PASSED_ON: tuple[str, ...] = ("use_cache", "logits_to_keep", "output_hidden_states")
 """Arguments of generation that a call takes as they are."""
 
 
@@ -288,7 +288,5 @@ class AiraForCausalLM(AiraPreTrainedModel, GenerationMixin):
         given: dict[str, Any] = {"input_ids": input_ids[:, -(columns - known) :]}
         if inputs_embeds is not None and not known:
             given = {"inputs_embeds": inputs_embeds}
-        passed = {
-            name: kwargs[name] for name in ("use_cache", "logits_to_keep", "output_hidden_states") if name in kwargs
-        }
-        return {**given, "attention_mask": attention_mask, CACHE: cache, **passed}
+        given |= {name: kwargs[name] for name in PASSED_ON if name in kwargs}
+        return {**given, "attention_mask": attention_mask, CACHE: cache}
