@@ -190,6 +190,36 @@ def _evaluate(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> 
     evaluate(study.evaluate, study.pretrain.data, inputs[0].path, work)
 
 
+# --- latency ----------------------------------------------------------------------------------------------------------
+
+
+def _of_latency(study: "Study", unit: Unit) -> dict[str, Any]:
+    from aira_lib.architecture.primitives import PRIMITIVES
+    from aira_lib.identity import computes, machine, versions_of
+    from aira_lib.settings import Settings
+    from aira_lib.study import changed
+    from aira_lib.tasks.section import task_of
+
+    assert study.latency
+    return {
+        "latency": changed(study.latency),
+        "code": versions_of("models", "latency"),
+        "computes": computes(),
+        "machine": machine(Settings.from_environment().threads),
+        **PRIMITIVES.in_key(task_of(study.task).primitives),
+    }
+
+
+def _latency(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
+    from aira_lib.flow.scales import designs_at
+    from aira_lib.latency.stage import latency
+    from aira_lib.records import ScaledDesign, read_rows
+
+    assert study.latency
+    scaled = read_rows(inputs[0].path / "designs.jsonl", ScaledDesign)
+    latency(study.latency, *designs_at(study, study.latency.scale, scaled), work)
+
+
 # --- report -----------------------------------------------------------------------------------------------------------
 
 
@@ -269,6 +299,13 @@ add_stage(
         name="evaluate", help="Score the final checkpoints of all points.", per="point", reads=("pretrain",),
         leaves="scores", run="pretrain", section=_of_scores, make=_evaluate, estimate=estimates.of_scoring,
         component="components.evaluate:evaluate", unread=("checkpoints/*/optimizer.*", "checkpoints/*/optimizer/*"),
+    )
+)  # fmt: skip
+add_stage(
+    Stage(
+        name="latency", help="Time blocks and whole designs on the device at hand.", per="study",
+        reads=("extrapolate",), leaves="latencies", section=_of_latency, make=_latency, estimate=estimates.of_latency,
+        component="components.latency:latency", wanted=lambda study: study.latency is not None,
     )
 )  # fmt: skip
 add_stage(
