@@ -19,7 +19,7 @@ In a key are
 In no key are names of studies and units (they say where a record lies), paths, stores, ranks, memory, machines and
 threads (but for times), how often a checkpoint is written, the trunk that a training branches from (it saves time; the
 branch is the same bits), and in what portions a finished model is scored: fp32 sums in another order, which change no
-more than the last digits.
+more than the last digits. Neither are they in that of answers to downstream tasks, which are batched by length.
 """
 
 import hashlib
@@ -31,7 +31,18 @@ import aira_lib
 from aira_lib.device import device_kind, device_name, kernels
 
 Piece = Literal[
-    "mad", "text", "models", "proxy", "search", "archive", "aggregate", "extrapolate", "training", "evaluate", "latency"
+    "mad",
+    "text",
+    "models",
+    "proxy",
+    "search",
+    "archive",
+    "aggregate",
+    "extrapolate",
+    "training",
+    "evaluate",
+    "downstream",
+    "latency",
 ]
 
 # Raised when the same inputs would give other results: old records then no longer match. See tests/golden. "models" are
@@ -47,6 +58,7 @@ VERSIONS: dict[Piece, int] = {
     "extrapolate": 2,
     "training": 3,
     "evaluate": 4,
+    "downstream": 1,
     "latency": 1,
 }
 PIECES: tuple[Piece, ...] = get_args(Piece)
