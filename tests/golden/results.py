@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from pydantic import BaseModel
 
 from aira_lib.identity import Piece
-from aira_lib.study import CandidateLimits, ProxySection, Study
+from aira_lib.study import CandidateLimits, DownstreamSection, ProxySection, Study
 from tests.builders import TINY_STUDY, node, tiny_study, work_in
 
 TINY = ProxySection.model_validate(TINY_STUDY["proxy"])
@@ -295,6 +296,22 @@ def _evaluate() -> Any:
     )
 
 
+def _downstream() -> Any:
+    from aira_lib.downstream.stage import downstream
+    from aira_lib.records import ITEMS, Downstream, read_columns, read_row
+    from tests.aira_lib.downstream.made_up import SLICES
+
+    study, folder = _trained()
+    work = work_in(Path(folder.name) / "tasks")
+    section = DownstreamSection(tasks=("copa", "arc_e:1", "winogrande"), data=str(SLICES), limit=5)
+    with patch.dict(os.environ, AIRA_SCRATCH=folder.name):  # answers that another version has kept are none of this one
+        downstream(section, study.pretrain.data, Path(folder.name) / "run", work)
+    found = read_row(work.path / "downstream.json", Downstream)
+    items = read_columns(work.path / ITEMS)
+    scores = [each.model_dump(mode="json", exclude={"seconds"}) for each in found.tasks]
+    return {"scores": scores, **{name: items[name] for name in ("item", "digest", "chosen", "loglikelihoods", "cut")}}
+
+
 RESULTS: dict[Piece, Callable[[], Any]] = {
     "mad": _mad,
     "text": _text,
@@ -306,4 +323,5 @@ RESULTS: dict[Piece, Callable[[], Any]] = {
     "extrapolate": _extrapolate,
     "training": _training,
     "evaluate": _evaluate,
+    "downstream": _downstream,
 }
