@@ -21,7 +21,7 @@ from aira_lib.flow.units import units_of
 from aira_lib.identity import PIECES, VERSIONS
 from aira_lib.pretrain.points import pretraining_points
 from aira_lib.records import PretrainPoint
-from aira_lib.study import ResourcesAtScale, Study
+from aira_lib.study import LatencySection, ResourcesAtScale, Study
 from aira_lib.study.reading import parse_study
 from aira_lib.tasks import further
 from aira_lib.tasks.airs.packages import installed
@@ -169,6 +169,7 @@ LIKE_OTHERS = {
     *(f"proxy.language.{name}" for name in (
         "paths", "test_paths", "text_field", "tokenizer", "vocab_size", "seq_len", "train_examples", "test_examples")),
     *(f"scales.{name}" for name in Scale.model_fields),
+    "latency", *(f"latency.{name}" for name in LatencySection.model_fields),
     "resources", "resources.by_scale", "resources.min_success",
     *(f"resources.by_scale.{name}" for name in ResourcesAtScale.model_fields),
     *(f"resources.{name}" for name in ResourcesAtScale.model_fields),
@@ -254,6 +255,7 @@ CODE: dict[str, set[str]] = {
     "extrapolate": AFTER_EXTRAPOLATE,
     "training": AFTER_PRETRAIN,
     "evaluate": AFTER_EVALUATE,
+    "latency": NEITHER,  # of a study that asks for no times
 }
 
 
