@@ -31,7 +31,9 @@ from aira_lib.track.log import TrackLog
 from aira_lib.work import Work
 
 
-def section_of(scale: str, batch: int | None, seq_len: int | None, modes: str | None) -> LatencySection:
+def section_of(
+    scale: str, batch: int | None, seq_len: int | None, modes: str | None, repeats: int | None
+) -> LatencySection:
     """What is measured of a single pattern; None: the default.
 
     Raises:
@@ -45,7 +47,9 @@ def section_of(scale: str, batch: int | None, seq_len: int | None, modes: str | 
     if len({*named}) < len(named):
         raise UserError(f"--modes {modes!r}: name each mode once")
     chosen = tuple(mode for mode in valid if mode in named)
-    return LatencySection(scale=scale, batch=batch or 1, seq_len=seq_len, modes=chosen)
+    given = {"batch": batch, "seq_len": seq_len, "repeats": repeats}
+    sizes = {name: value for name, value in given.items() if value is not None}
+    return LatencySection.model_validate({"scale": scale, "modes": chosen, **sizes})
 
 
 def time_pattern(text: str, section: LatencySection, dry_run: bool) -> None:

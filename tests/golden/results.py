@@ -312,6 +312,33 @@ def _downstream() -> Any:
     return {"scores": scores, **{name: items[name] for name in ("item", "digest", "chosen", "loglikelihoods", "cut")}}
 
 
+def _latency() -> Any:
+    """What is a function of the inputs: memory by formula, in which round which case is measured, and a front."""
+    import torch
+
+    from aira_lib.architecture.scales import scale_named
+    from aira_lib.latency.memory import held, needed
+    from aira_lib.latency.timing import interleaved
+    from aira_lib.latency.workload import Workload
+    from aira_lib.significance.pareto import Timed, latency_front
+
+    class Steady:
+        def seconds(self, call: Callable[[], object], times: int) -> float:
+            call()
+            return times / 10
+
+    layers, cpu = ("A", "Mb", "M", "W"), torch.device("cpu")
+    loads = [
+        Workload(scale_named("nano", 3), 2, 64, mode, precision, cpu)
+        for mode in ("prefill", "decode", "train") for precision in ("fp32", "bf16")
+    ]  # fmt: skip
+    order = list[str]()
+    found = interleaved({name: lambda n=name: order.append(n) for name in "abc"}, Steady(), 5, 0.35)
+    front = latency_front([Timed("a", 2.0, 1.0, 1.05), Timed("b", 3.0, 0.5, 0.5), Timed("c", 3.0, 0.6, 0.6)])
+    memory = [[*held(layers, load), needed(layers, load)] for load in loads]
+    return {"memory": memory, "order": "".join(order), "rounds": [list(found[name]) for name in "abc"], "front": front}
+
+
 RESULTS: dict[Piece, Callable[[], Any]] = {
     "mad": _mad,
     "text": _text,
@@ -324,4 +351,5 @@ RESULTS: dict[Piece, Callable[[], Any]] = {
     "training": _training,
     "evaluate": _evaluate,
     "downstream": _downstream,
+    "latency": _latency,
 }
