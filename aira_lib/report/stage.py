@@ -94,6 +94,7 @@ def _summary(content: "Content", inputs: ReportInputs) -> str:
         "searches", "agents", "patterns", "isotoken", "isoflop_fits", "frontier", "frontier_laws", "stand_ins",
         "failed_units",
     )  # fmt: skip
+    further = [name for name in ("downstream_compared", "downstream_tasks", "core_14") if name in tables]
     summary = {
         "study": content.study.name,
         "spec_digest": content.digest,
@@ -106,7 +107,7 @@ def _summary(content: "Content", inputs: ReportInputs) -> str:
             "patterns": len(inputs.patterns),
             "runs": len(inputs.runs),
         },
-        **{name: tables.get(name, []) for name in kept},
+        **{name: tables.get(name, []) for name in (*kept, *further)},
         "versions": dict(sorted(inputs.versions.items())),
         "seconds": dict(sorted(inputs.timings.items())),
     }
