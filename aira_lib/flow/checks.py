@@ -14,7 +14,7 @@ from aira_lib.study import Resources, Study
 from aira_lib.tasks.section import family_of, task_of
 from aira_lib.training.trainers import check_ranks, check_trainer, check_windows
 
-_LATER = ("aggregate", "scales", "extrapolate", "pretrain", "evaluate")
+_LATER = ("aggregate", "scales", "extrapolate", "pretrain", "evaluate", "downstream", "latency")
 """Sections of a study that only say what becomes of designs."""
 
 

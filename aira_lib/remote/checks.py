@@ -7,7 +7,7 @@ from aira_lib.cluster.pod import Pod
 from aira_lib.cluster.presets import pod_of
 from aira_lib.cluster.section import Cluster
 from aira_lib.errors import UserError
-from aira_lib.flow.stage import STAGES, Stage
+from aira_lib.flow.stage import Stage, stages_of
 from aira_lib.study import Study
 
 NOT_TRAINED = ("bytes", "words")
@@ -24,7 +24,7 @@ def check_cluster(study: Study, cluster: Cluster) -> None:
     """
     if study.name.endswith("-"):
         raise UserError(f"name: {study.name!r} ends in a dash, as no label of a pod can; choose another")
-    for stage in STAGES.entries():
+    for stage in stages_of(study):
         for pod in pods_of(stage, study, cluster).values():
             _check_pod(stage.name, pod, study, cluster)
     _check_models(study, cluster)

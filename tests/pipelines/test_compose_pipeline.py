@@ -8,13 +8,16 @@ import yaml
 from kfp import compiler
 
 from pipelines.compose.pipeline import compose_pipeline
+from tests.builders import tiny_study
 
 
 def test_without_pretraining_the_report_gets_no_runs_and_all_else_is_there(tmp_path: Path) -> None:
     tasks = {}
     for trains in (True, False):
         path = tmp_path / f"{trains}.yaml"
-        compiler.Compiler().compile(compose_pipeline(2, trains=trains), str(path))
+        compiler.Compiler().compile(
+            compose_pipeline(2, of=tiny_study(**({} if trains else {"pretrain": {}}))), str(path)
+        )
         tasks[trains] = next(yaml.safe_load_all(path.read_text()))["root"]["dag"]["tasks"]
     left_out = set(tasks[True]) - set(tasks[False])
     assert "list-points" in left_out
