@@ -28,7 +28,7 @@ from aira_lib.architecture.scales import Scale
 from aira_lib.device import Precision
 from aira_lib.latency.timing import Call
 from aira_lib.models import decoding
-from aira_lib.models.language_model import Backbone, LanguageModel, ResidualLayer, RMSNorm
+from aira_lib.models.language_model import Backbone, LanguageModel, ResidualLayer
 from aira_lib.models.precision import rounded
 from aira_lib.study import LatencyMode
 

@@ -16,6 +16,7 @@ from aira_lib.report.downstream_summary import downstream_headline, downstream_k
 from aira_lib.report.headline import key_numbers
 from aira_lib.report.inputs import ReportInputs
 from aira_lib.report.isoflop import began_alike, frontiers
+from aira_lib.report.latency_section import latency_sections
 from aira_lib.report.pretraining_sections import isoflop_section, isotoken_section
 from aira_lib.report.rates import rate_sections
 from aira_lib.report.sizes import sizes_table
@@ -45,6 +46,7 @@ def build(study: Study, inputs: ReportInputs) -> Content:
         isotoken_section(inputs, comparison),
         isoflop_section(study, inputs, comparison, found),
         *downstream_sections(inputs.downstream, board, comparison),
+        *latency_sections(inputs.latency, comparison),
         *_further_sections(inputs),
         _cost_section(inputs),
     ]

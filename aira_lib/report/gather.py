@@ -78,7 +78,7 @@ def gather(
         timings=dict(timings),
         further=further or {},
         downstream=[_downstream(path, wanted.get(manifest.unit)) for manifest, path in by_stage["downstream"]],
-        latency=[read_row(path / "latency.json", Latency) for _, path in by_stage["latency"]],
+        latency=next((read_row(path / "latency.json", Latency) for _, path in by_stage["latency"]), None),
     )
 
 

@@ -105,4 +105,4 @@ class ReportInputs:
     further: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     failures: Sequence[Failure] = ()
     downstream: Sequence[DownstreamRun] = ()
-    latency: Sequence[Latency] = ()
+    latency: Latency | None = None

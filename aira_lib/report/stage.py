@@ -21,8 +21,9 @@ def report(study: Study, inputs: ReportInputs, work: Work) -> None:
     """Write the report of a study into the workplace.
 
     Leaves `report.html` (one file, opens offline), `report.md`, `figures/*.svg` and `*.png`, `tables/*.csv` and
-    `summary.json`. Equal inputs give equal bytes; only the cost of the study differs, which stands in `cost.csv` and
-    `throughput.csv`, under `seconds` in `summary.json` and between the comments `seconds` and `/seconds` on the pages.
+    `summary.json`. Equal inputs give equal bytes; only times differ: they stand in `cost.csv`, `throughput.csv` and
+    files named `latency_*`, under `seconds` in `summary.json`, and on the pages between the comments `seconds` and
+    `/seconds`.
 
     Args:
         study: the study.
