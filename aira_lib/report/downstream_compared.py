@@ -168,7 +168,8 @@ class Scoreboard:
             for label, each in over_items.items()
         }
         labels = list(means)
-        margins = simultaneous_margins(_covariance(means, by_seed, spread, labels), labels.index(own))
+        degrees = min(each.degrees for each in whole.values())
+        margins = simultaneous_margins(_covariance(means, by_seed, spread, labels), labels.index(own), degrees)
         together = dict(zip(labels, margins.tolist(), strict=True))
         adjusted = holm({label: each.p for label, each in whole.items()})
         return {label: Against(over_items[label], whole[label], adjusted[label], together[label]) for label in whole}

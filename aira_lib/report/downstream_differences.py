@@ -1,11 +1,10 @@
 """Tables of differences to the baseline: of means over tasks, and of each task by itself."""
 
 from collections.abc import Sequence
-from statistics import stdev
 
 from aira_lib.report.columns import Column, Row, Table
 from aira_lib.report.downstream_compared import Design, MeasureFound, Scoreboard
-from aira_lib.report.downstream_tables import METRIC, NAMES
+from aira_lib.report.downstream_tables import METRIC, NAMES, sd_over_seeds
 from aira_lib.report.printed import NORMAL, Measure, measures
 from aira_lib.significance.paired import paired
 from aira_lib.significance.seeds import averaged
@@ -62,11 +61,6 @@ def _compared_row(board: Scoreboard, found: MeasureFound, design: Design) -> Row
         "verdict": against.verdict,
     }
     return row | _paper_difference(board, found, design)
-
-
-def sd_over_seeds(values: Sequence[float]) -> float | None:
-    """Sample standard deviation; None of a single seed."""
-    return stdev(values) if len(values) > 1 else None
 
 
 def _paper_difference(board: Scoreboard, found: MeasureFound, design: Design) -> Row:

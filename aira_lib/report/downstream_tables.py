@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from statistics import stdev
 
 from aira_lib.report.columns import Column, Row, Table
 from aira_lib.report.comparison import Comparison
@@ -35,6 +36,7 @@ def six_table(board: Scoreboard, found: Sequence[MeasureFound], comparison: Comp
         Column("loss", "Loss", "nats a token", spec=".3f", spread="loss_sd"),
         *(_mean_column(each) for each in found),
         *(_task_column(task, metric) for task, metric in parts),
+        *(_seeds_column(task, metric) for task, metric in parts),
     ]
     rows: list[Row] = []
     for design in board.designs:
@@ -59,6 +61,7 @@ def core_table(board: Scoreboard, found: MeasureFound) -> Table:
         Column("centred_v1", "Centred", "DCLM v1, %", spec=".1f", per=0.01),
         Column("centred_v2", "Centred", "DCLM v2, %", spec=".1f", per=0.01),
         *(_task_column(task, metric, shots=True) for task, metric in parts),
+        *(_seeds_column(task, metric) for task, metric in parts),
     ]
     rows: list[Row] = []
     for design in board.designs:
@@ -120,6 +123,15 @@ def _task_column(task: TaskFacts, metric: Metric, shots: bool = False) -> Column
     return Column(key, NAMES[task.task], unit, spec=".1f", per=0.01, spread=f"{key}_stderr")
 
 
+def _seeds_column(task: TaskFacts, metric: Metric) -> Column:
+    return Column(f"{_key(task, metric)}_seeds_sd", "Over seeds", shown=False)
+
+
+def sd_over_seeds(values: Sequence[float]) -> float | None:
+    """Sample standard deviation; None of a single seed."""
+    return stdev(values) if len(values) > 1 else None
+
+
 def _mean_column(found: MeasureFound) -> Column:
     whole = not found.missing
     title = {"six_acc": "Mean acc", "six_acc_norm": "Mean norm", "core_14": "Core-14"}[found.measure.key]
@@ -131,8 +143,10 @@ def _mean_column(found: MeasureFound) -> Column:
 def _our_row(board: Scoreboard, design: Design, parts: Sequence[Part], found: Sequence[MeasureFound]) -> Row:
     row: Row = {"design": design.label, "whose": OURS, "seeds": len(design.runs), "baseline": design.baseline}
     for task, metric in parts:
-        estimate = mean_of_items(averaged(board.scores(design, (task.task, task.shots), metric)))
-        row |= {_key(task, metric): estimate.value, f"{_key(task, metric)}_stderr": estimate.stderr}
+        scores, key = board.scores(design, (task.task, task.shots), metric), _key(task, metric)
+        estimate = mean_of_items(averaged(scores))
+        row |= {key: estimate.value, f"{key}_stderr": estimate.stderr}
+        row[f"{key}_seeds_sd"] = sd_over_seeds(scores.mean(axis=1).tolist())
     for each in found:
         estimate = each.values[design.label]
         row |= {each.measure.key: estimate.value, f"{each.measure.key}_stderr": estimate.stderr}

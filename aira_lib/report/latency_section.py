@@ -1,6 +1,7 @@
 """The section of measured times: blocks, designs as sums and as wholes, and fronts where the two agree."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -106,6 +107,8 @@ def designs_table(measured: Latency, fronts: dict[str, tuple[Front, list[Timed]]
         Column("note", "Note", style="text"),
     ]
     rows = [_design_row(each, fronts[each.mode][0], measured, comparison, per) for each in measured.designs]
+    told = {"peak": any(each.peak for each in measured.designs), "note": any(each.note for each in measured.designs)}
+    columns = [replace(column, shown=column.shown and told.get(column.key, True)) for column in columns]
     caption = (
         "Times of designs: sums of their blocks by layer counts, as in the paper, plus embedding, final norm and head; "
         "beside them the whole model. The ratio is the median over rounds that measured both. Weights, KV cache and "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aira_lib.errors import MissingDependency
 from aira_lib.report.columns import Cell, Table
+from aira_lib.report.downstream_numbers import downstream_numbers
 from aira_lib.report.inputs import ReportInputs
 from aira_lib.report.strips import Strip
 from aira_lib.study import Study
@@ -45,6 +46,8 @@ def report(study: Study, inputs: ReportInputs, work: Work) -> None:
     ]
     for path in files:
         work.log.artifact(path)
+    if numbers := downstream_numbers(content.headline):
+        work.log.metrics(numbers, step=0)
     work.progress(1, 1, f"{len(files)} files")
 
 

@@ -50,14 +50,17 @@ def covariance_of_means(tasks: Sequence[Floats], seeds: Sequence[float] = ()) ->
     return np.asarray(np.sum(parts, axis=0) / len(tasks) ** 2 + own)
 
 
-def simultaneous_margins(covariance: Floats, reference: int) -> Floats:
+def simultaneous_margins(covariance: Floats, reference: int, degrees: float = np.inf) -> Floats:
     """[designs]: half-widths of intervals of all differences to the reference that hold together in 95 %.
 
     Args:
         covariance: of the designs' means, [designs, designs].
         reference: which of them the others are compared with; its own margin is 0.
+        degrees: by how many the covariance is known; of few, the largest is one of Student's t.
     """
     apart = _draws(covariance)
+    if np.isfinite(degrees):
+        apart = apart / np.sqrt(np.random.default_rng(1).chisquare(degrees, (len(apart), 1)) / degrees)
     apart = apart - apart[:, [reference]]
     contrasts = np.eye(len(covariance)) - np.eye(len(covariance))[reference]
     errors = np.sqrt(np.maximum(np.diag(contrasts @ covariance @ contrasts.T), 0))

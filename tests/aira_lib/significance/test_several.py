@@ -36,6 +36,12 @@ def test_simultaneous_margins_are_dunnetts(others: int, quantile: float) -> None
     assert margins[1:] == pytest.approx([quantile * math.sqrt(2)] * others, rel=0.01)
 
 
+def test_with_few_degrees_margins_are_those_of_students_t() -> None:
+    """Of two designs the paired t interval's; of more, wider: Dunnett's 2.57 and 3.03 for one and two at 5 degrees."""
+    margins = [simultaneous_margins(np.eye(others + 1), 0, 5)[1] / math.sqrt(2) for others in (1, 2)]
+    assert margins == pytest.approx([float(stats.t.ppf(0.975, 5)), 3.03], rel=0.015)
+
+
 def test_designs_that_answer_alike_pay_no_price() -> None:
     """Eight designs with the very same answers are one comparison."""
     covariance = np.ones((9, 9)) * 0.01
