@@ -68,7 +68,7 @@ def plan(work: Workload, designs: Sequence[Layers], room: int | None) -> Plan:
     if blocks > usable:
         raise UserError(
             f"latency: {STACK} blocks of each kind at scale {work.scale.name} take {size(blocks)} in {work.mode}, and "
-            f"{size(room or 0)} are free; lower latency.batch or latency.seq_len, or measure on a larger machine"
+            f"{size(room or 0)} are free; lower latency.batch or latency.seq_len, or leave out the mode"
         )
     groups, left_out, taken = list[list[Layers]]([[]]), dict[Layers, str](), blocks
     for layers in designs:

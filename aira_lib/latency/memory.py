@@ -106,6 +106,6 @@ def refusal_in_words(work: Workload) -> Iterator[None]:
         if not is_refusal(error):
             raise
         raise UserError(
-            f"latency: {work.mode} of {work.batch} sequences of {work.seq_len:,} tokens at scale {work.scale.name} does "
-            "not fit into memory; lower latency.batch or latency.seq_len, or leave the mode out of latency.modes"
+            f"latency: {work.mode} of {work.batch} sequences of {work.seq_len:,} tokens at scale {work.scale.name} "
+            "does not fit into memory; lower latency.batch or latency.seq_len, or leave the mode out of latency.modes"
         ) from error

@@ -9,7 +9,8 @@ from aira_lib.architecture.pattern import Layers
 from aira_lib.architecture.scales import Scale
 from aira_lib.console import duration
 from aira_lib.device import device_kind, device_name, kernels, ready_device
-from aira_lib.latency.measure import Bounds, Found, measure
+from aira_lib.latency.measure import Bounds, Found, measure, plan
+from aira_lib.latency.memory import free
 from aira_lib.latency.workload import Workload
 from aira_lib.records import Latency
 from aira_lib.study import LatencyMode, LatencySection
@@ -41,6 +42,8 @@ def measured_latency(section: LatencySection, scale: Scale, designs: Mapping[str
     started = time.monotonic()
     torch.set_num_threads(work.threads)
     loads = workloads(section, scale, torch.device(ready_device()))
+    for load in loads:  # what does not fit is refused before anything is measured
+        plan(load, list(dict.fromkeys(designs.values())), free(load.device))
     found = list[Found]()
     for number, load in enumerate(loads):
         tell = _Teller(work, number, len(loads), load.mode, started)

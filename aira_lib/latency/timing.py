@@ -42,18 +42,18 @@ class WallClock:
 
 
 class CudaClock:
-    """Of calls that launch kernels on the current stream: events on the device, not the time until they are launched."""
+    """Of calls that launch kernels on the current stream: by events on the device, not by when they are launched."""
 
     def seconds(self, call: Call, times: int) -> float:
         """Seconds that so many calls in a row take together."""
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()
         begin.record()
         for _ in range(times):
             call()
         end.record()
         end.synchronize()
-        return begin.elapsed_time(end) / 1e3
+        return float(begin.elapsed_time(end)) / 1e3
 
 
 class Spread(NamedTuple):

@@ -92,7 +92,7 @@ class Workload:
         states: list[Any] = [None] * number
         if self.mode == "decode":
             with torch.inference_mode():
-                state = stack[0].extend(self._features(self.seq_len), None)[1]  # type: ignore[operator]
+                state = stack[0].extend(self._features(self.seq_len), None)[1]
                 states = [copy.deepcopy(state) for _ in range(number)]
         return self._inferred(lambda: _extended(stack, x, states))
 
@@ -111,7 +111,7 @@ class Workload:
             return self._trained(part, forward, x) if self.mode == "train" else self._inferred(forward)
         if self.mode == "train":
             targets = self._tokens(self.new)
-            bare.backbone = _Given(x)  # type: ignore[assignment]
+            bare.backbone = _Given(x)
             return self._trained(bare, lambda: bare.loss(tokens, targets), x)
         return self._inferred(lambda: bare.head(x[:, -1]))
 

@@ -6,8 +6,8 @@ from aira_lib.architecture.scales import Scale
 from aira_lib.device import DeviceKind, Kernels, Precision
 from aira_lib.records.row import Row
 
-DesignKind = Literal["find", "baseline"]
-Protocol = Literal["isotoken", "isoflop", "lr-check", "trunk"]
+DesignKind = Literal["find", "baseline", "imported"]
+Protocol = Literal["isotoken", "isoflop", "lr-check", "trunk", "imported"]
 
 
 class ScaledDesign(Row):
@@ -37,6 +37,9 @@ class PretrainPoint(Row):
     A run of the protocol `trunk` is what several budgets of a design, scale and seed have in common: it keeps a
     checkpoint at each of the steps `branches`. A run that goes on from one of them names the `trunk` and the
     `branch_step`, and `branches` as well: runs of one trunk began alike, so their losses vary together.
+
+    A model that others trained is a point of the protocol `imported`, of no steps, tokens and FLOPs, for nothing is
+    known of them here.
     """
 
     id: str
