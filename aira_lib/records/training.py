@@ -102,6 +102,16 @@ class TrainingRun(Row):
 BytesBy = Literal["tokens", "tokenizer", "average"]
 
 
+class PositionLoss(Row):
+    """The mean loss in nats of predictions that see `first` to `last` tokens; its standard error over documents."""
+
+    first: int
+    last: int
+    tokens: int
+    loss: float
+    stderr: float | None
+
+
 class Score(Row):
     """What was measured on a final checkpoint. `bits_per_byte` does not depend on the tokenizer.
 
@@ -112,6 +122,11 @@ class Score(Row):
     `document_sums` are the losses of each held-out document in nats, added up over its scored tokens, of which it has
     `document_tokens`; empty in records that are older than these fields. `loss_stderr` is the standard error of `loss`
     over documents (over windows in those old records).
+
+    `by_position` is the loss by how many tokens a prediction sees: of its window, or, where training kept documents
+    apart, of its own document in the window. Windows begin anywhere in documents, so that in the former case early and
+    late positions are of like text; in the latter the early ones are the beginnings of documents. Empty in records that
+    are older than it.
     """
 
     point: PretrainPoint
@@ -125,4 +140,5 @@ class Score(Row):
     bytes_by: BytesBy | None = None
     document_sums: tuple[float, ...] = ()
     document_tokens: tuple[int, ...] = ()
+    by_position: tuple[PositionLoss, ...] = ()
     seconds: float = 0.0
