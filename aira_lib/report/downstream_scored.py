@@ -84,16 +84,26 @@ def _notes(task: TaskScore) -> list[str]:
 
 def failed_table(runs: Sequence[DownstreamRun]) -> Table:
     """Tasks that have no score of a checkpoint, and why; those of a checkpoint that diverged are not asked."""
+    found: dict[tuple[str, int, str], list[str]] = {}
+    for run in runs:
+        for each in run.record.failed:
+            found.setdefault((each.task, each.shots, each.reason), []).append(run.record.point.id)
     rows: list[Row] = [
-        {"point": run.record.point.id, "task": NAMES.get(f.task, f.task), "shots": f.shots, "reason": f.reason}
-        for run in runs
-        for f in run.record.failed
+        {
+            "task": NAMES.get(task, task),
+            "shots": shots,
+            "reason": reason,
+            "checkpoints": f"{len(points)} of {len(runs)}",
+            "points": ", ".join(points),
+        }
+        for (task, shots, reason), points in found.items()
     ]
     columns = [
-        Column("point", "Checkpoint", style="name"),
         Column("task", "Task", style="name"),
         Column("shots", "Shots", spec="d"),
+        Column("checkpoints", "Checkpoints", style="name"),
         Column("reason", "Why it has no score", style="text"),
+        Column("points", "Points", shown=False),
     ]
     return Table("downstream_failed", "Tasks without a score.", columns, rows)
 
