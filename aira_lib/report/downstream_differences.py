@@ -23,7 +23,7 @@ def compared_table(board: Scoreboard, found: Sequence[MeasureFound]) -> Table:
         Column("margin_items", "Margin by items", shown=False),
         Column("simultaneous", "For all at once", "± points", spec=".2f", per=0.01),
         Column("p", "p", shown=False),
-        Column("p_holm", "p", "by Holm", spec=".3f"),
+        Column("p_holm", "p", "by Holm", spec=".2g"),
         Column("verdict", "Verdict", style="text"),
         Column("paper_difference", "In the paper", "points, 95 %", spec="+.2f", per=0.01, spread="paper_margin"),
         Column("paper_verdict", "Of the paper's", style="text"),
@@ -89,7 +89,7 @@ def differences_table(board: Scoreboard) -> Table:
         Column("changed", "Of them differ", spec=",d"),
         Column("difference", "To baseline", "points, 95 %", spec="+.2f", per=0.01, spread="margin"),
         Column("p", "p", shown=False),
-        Column("p_holm", "p", "by Holm", spec=".3f"),
+        Column("p_holm", "p", "by Holm", spec=".2g"),
         Column("paper_difference", "In the paper", "points, 95 %", spec="+.1f", per=0.01, spread="paper_margin"),
     ]
     caption = (

@@ -1,5 +1,6 @@
 """Held-out loss by how many tokens a prediction sees: what designs make of their context. None without such records."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ class Bin:
     @property
     def middle(self) -> float:
         """Its place on a logarithmic axis; a prediction that sees nothing stands at a half."""
-        return (max(self.first, 0.5) * max(self.last, 0.5)) ** 0.5
+        return math.sqrt(max(self.first, 0.5) * max(self.last, 0.5))
 
 
 def bins_of(entry: Entry) -> tuple[Bin, ...]:
