@@ -1,4 +1,4 @@
-"""`aira import-model`: a model that others trained becomes a record."""
+"""`aira import-model` and `aira export-model`: models of others as records, and records as models for others."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -46,4 +46,34 @@ def import_model(
 
     scored_in: Literal["bf16"] | None = "bf16" if precision is Precision.BF16 else None
     for line in make(folder, to, settings_of(None), name=name, tokenizer=tokenizer, precision=scored_in):
+        print(harmless(line))
+
+
+@app.command(name="export-model")
+def export_model(
+    record: Annotated[
+        str, typer.Argument(metavar="RECORD", help="Of a training: runs/STUDY/pretrain/UNIT-KEY, or s3://bucket/...")
+    ],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make; it appears whole, or not at all.")],
+    dtype: Annotated[
+        Precision, typer.Option(help="Of the weights; what decays come from stays in fp32.")
+    ] = Precision.FP32,
+    shards: Annotated[
+        str, typer.Option(help="The token shards that it was trained on, if so: their tokenizer goes with the model.")
+    ] = "",
+    tokenizer: Annotated[str, typer.Option(help="With --shards: their tokenizer.json, where it lies elsewhere.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace an exported model.")] = False,
+) -> None:
+    """Write a trained model as transformers, lm-evaluation-harness and other tools load it.
+
+    (A-M)n becomes a LlamaForCausalLM. Any other order of A, W, M and Mb comes with files of its own, in plain PyTorch:
+    load it by AutoModelForCausalLM.from_pretrained(DIR, trust_remote_code=True); it needs no AIRA. Weights are
+    safetensors; the tokenizer begins a prompt as training began a document. Before the folder appears, transformers
+    loads it, and its logits must be ours within 1e-5. docs/model-files.md says more.
+    """
+    from aira_lib.exchange.export_model import export_model as write
+
+    for line in write(
+        record, to, settings_of(None), dtype=dtype.value, shards=shards, tokenizer=tokenizer, force=force
+    ):
         print(harmless(line))
