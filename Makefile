@@ -11,14 +11,17 @@ CLUSTER ?= cluster.yaml
 # Tests start hundreds of Pythons: bytecode is kept, even where the environment says otherwise.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test coverage quick lint benchmark pipelines constraints images clean
+.PHONY: help demo eval-data test coverage quick lint benchmark pipelines constraints images clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 demo: $(READY) ## Run a whole architecture-discovery study on this machine and open nothing: it says where the report is.
 	@$(BIN)/aira run $(STUDY)
+
+eval-data: $(READY) ## Fetch the items of downstream tasks (86 MB, once) to where studies look for them.
+	@$(BIN)/aira data evaluation
 
 test: $(READY) lint ## Lint, type-check, check the import rules and run all tests.
 	@$(BIN)/python -m pytest $(SPREAD)

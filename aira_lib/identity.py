@@ -17,7 +17,7 @@ In a key are
 In no key are names of studies and units (they say where a record lies), paths, stores, machines, threads, ranks,
 memory, how often a checkpoint is written, the trunk that a training branches from (it saves time; the branch is the
 same bits), and in what portions a finished model is scored: fp32 sums in another order, which change no more than the
-last digits.
+last digits. Neither are they in that of answers to downstream tasks, which are batched by length.
 """
 
 import hashlib
@@ -29,7 +29,17 @@ import aira_lib
 from aira_lib.device import device_kind, kernels
 
 Piece = Literal[
-    "mad", "text", "models", "proxy", "search", "archive", "aggregate", "extrapolate", "training", "evaluate"
+    "mad",
+    "text",
+    "models",
+    "proxy",
+    "search",
+    "archive",
+    "aggregate",
+    "extrapolate",
+    "training",
+    "evaluate",
+    "downstream",
 ]
 
 # Raised when the same inputs would give other results: old records then no longer match. See tests/golden. "models" are
@@ -45,6 +55,7 @@ VERSIONS: dict[Piece, int] = {
     "extrapolate": 2,
     "training": 3,
     "evaluate": 4,
+    "downstream": 1,
 }
 PIECES: tuple[Piece, ...] = get_args(Piece)
 

