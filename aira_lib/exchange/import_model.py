@@ -74,10 +74,11 @@ def import_model(
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: not a folder; name that of a checkpoint, with {CONFIG} and *.safetensors")
+    record = _record_at(to)
     model = foreign_model(folder, name or folder.resolve().name)
     called = name or (model.run.point.design.name if model.run else folder.resolve().name)
     asked = _Import(folder, model, called, tokenizer_file(folder, tokenizer), precision)
-    record, section = _record_at(to), asked.section
+    section = asked.section
     if _is_there(record, digest(section)):
         yield f"{place_of(record.uri)}: there already, of the very same files"
         return
