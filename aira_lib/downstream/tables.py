@@ -25,6 +25,7 @@ class DownstreamTask:
     Attributes:
         name: as in the paper's Table 7.
         harness: its name in lm-evaluation-harness.
+        definition: its file there, below tasks/; empty where ours, beside this module, takes its place.
         kind: what a model is asked for: the likelihood of each choice, that of a word, or a text.
         shots: examples in a prompt, as in core-14; 0 for what is not in it.
         metric: the one of core-14.
@@ -41,6 +42,7 @@ class DownstreamTask:
 
     name: str
     harness: str
+    definition: str
     kind: Kind
     shots: int
     metric: Metric
@@ -73,6 +75,7 @@ def _task(row: dict[str, str]) -> DownstreamTask:
     return DownstreamTask(
         name=row["name"],
         harness=row["harness"],
+        definition=row["definition"],
         kind=cast(Kind, row["kind"]),
         shots=int(row["shots"]),
         metric=cast(Metric, row["metric"]),

@@ -82,6 +82,23 @@ def requests_of(task: "DownstreamTask") -> int:
     return round(1 / task.chance) if task.chance else 1
 
 
+def of_latency(study: "Study") -> Estimate:
+    """Blocks and designs, each as often as the section says; blocks together as long as two designs."""
+    from aira_lib.flow.scales import scales
+
+    section = study.latency
+    assert section
+    (scale,) = scales(study, [section.scale])
+    length, a_token = section.seq_len or scale.seq_len, _typical_flops(scale) / 3
+    tokens = {"prefill": length, "decode": 1, "train": 3 * length}
+    cases = designs(study) + 2
+    flops = section.batch * a_token * section.repeats * cases * sum(tokens[mode] for mode in section.modes)
+    small = len(_typical_layers(scale)) * SECONDS_PER_LAYER_AND_STEP * section.repeats * cases * len(section.modes)
+    most = section.seconds * cases * len(section.modes)
+    seconds = min(most, flops / CPU_FLOPS_PER_SECOND + small) + SECONDS_TO_START_TORCH
+    return Estimate(1, 1, f"{designs(study)} designs at {scale.name}, and their blocks", flops, seconds)
+
+
 def of_points(study: "Study", what: str, seconds: float) -> Estimate:
     """Of a stage that does something small with each pretraining point."""
     points = _pretraining(study)[0]

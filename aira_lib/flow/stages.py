@@ -215,6 +215,28 @@ def _asks_downstream_of(study: "Study", point: "PretrainPoint") -> bool:
     return study.downstream is not None and point.protocol in study.downstream.protocols
 
 
+# --- latency ----------------------------------------------------------------------------------------------------------
+
+
+def _of_latency(study: "Study", unit: Unit) -> dict[str, Any]:
+    from aira_lib.latency.key import latency_identity
+    from aira_lib.settings import Settings
+    from aira_lib.tasks.section import task_of
+
+    assert study.latency
+    return latency_identity(study.latency, task_of(study.task).primitives, Settings.from_environment().threads)
+
+
+def _latency(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
+    from aira_lib.flow.scales import designs_at
+    from aira_lib.latency.stage import latency
+    from aira_lib.records import ScaledDesign, read_rows
+
+    assert study.latency
+    scaled = read_rows(inputs[0].path / "designs.jsonl", ScaledDesign)
+    latency(study.latency, *designs_at(study, study.latency.scale, scaled), work)
+
+
 # --- report -----------------------------------------------------------------------------------------------------------
 
 
@@ -302,6 +324,13 @@ add_stage(
         per="point", reads=("pretrain",), leaves="answers", run="pretrain", section=_of_downstream, make=_downstream,
         estimate=estimates.of_downstream, component="components.downstream:downstream", unread=_OPTIMIZER,
         wanted=_asks_downstream, of_points=_asks_downstream_of,
+    )
+)  # fmt: skip
+add_stage(
+    Stage(
+        name="latency", help="Time blocks and whole designs on the device at hand.", per="study",
+        reads=("extrapolate",), leaves="latencies", section=_of_latency, make=_latency, estimate=estimates.of_latency,
+        component="components.latency:latency", wanted=lambda study: study.latency is not None,
     )
 )  # fmt: skip
 add_stage(
