@@ -146,7 +146,7 @@ def _loading(remote_code: bool) -> list[str]:
         "from transformers import AutoModelForCausalLM, AutoTokenizer",
         "",
         f'model = AutoModelForCausalLM.from_pretrained("FOLDER"{trust})',
-        'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
+        f'tokenizer = AutoTokenizer.from_pretrained("FOLDER"{trust})',
         'tokens = model.generate(**tokenizer("Once", return_tensors="pt"), max_new_tokens=20)',
         "print(tokenizer.decode(tokens[0]))",
         "```",

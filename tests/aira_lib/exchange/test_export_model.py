@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,12 +23,14 @@ from aira_lib.exchange import proof
 from aira_lib.exchange.export_model import export_model
 from aira_lib.exchange.formats import SHIPPED, WIDE
 from aira_lib.models.language_model import LanguageModel
-from aira_lib.records import TrainingRun
+from aira_lib.records import Manifest, Score, StandIn, TrainingRun, read_row
 from aira_lib.settings import Settings
+from aira_lib.store import RecordFolder, open_store
 from aira_lib.training.checkpoint import Checkpoints
 from tests.aira_lib.datasets.shards.small import write_shards
 from tests.aira_lib.datasets.shards.texts import write_tokenizer
 from tests.aira_lib.training import tiny
+from tests.builders import tiny_study
 
 pytestmark = pytest.mark.usefixtures("plain_kernels", "modules")
 
@@ -79,6 +82,21 @@ def write_record(folder: Path, pattern: str, data: dict[str, Any] | None = None,
     )
     (folder / "run.json").write_text(run.json_line())
     return model.eval()
+
+
+STAND_IN = StandIn(what="a tiny text", instead_of="a large one")
+
+
+def commit(place: Path, files: Path, *, key: str, **manifest: Any) -> None:
+    """A finished record of some files in the store three folders above it."""
+    store = open_store(str(place.parents[2]))
+    made = Manifest(
+        **{"stage": "pretrain", "unit": "p", "study": "s", "spec_digest": "", "section": {}, **manifest}, key=key
+    )
+    with RecordFolder(store, str(place.relative_to(place.parents[2]))).claim(files) as attempt:
+        assert attempt
+        shutil.copytree(files, attempt.path, dirs_exist_ok=True)
+        attempt.commit(made)
 
 
 def export(record: Path, to: Path, **options: Any) -> list[str]:
@@ -267,6 +285,38 @@ def test_a_trained_tokenizer_goes_along(kind: str, packing: str, tmp_path: Path)
     assert json.loads((tmp_path / "exported/config.json").read_text())["bos_token_id"] == (first or [None])[0]
 
 
+def test_what_lies_beside_the_record_in_its_store_goes_along(tmp_path: Path) -> None:
+    file = write_tokenizer(tmp_path / "shards", "llama")
+    made, shards = tokenizer_of(file), write_shards(tmp_path / "shards", {"train": [], "validation": []}, 352, **{
+        **tokenizer_of(file).entry.model_dump(exclude={"vocab_size"}),
+    })  # fmt: skip
+    section = tiny_study(name="s").model_dump(mode="json")
+    section["pretrain"]["data"] = {"name": "shards", "shards": str(shards), "tokenizer": file}
+    data = {"corpus": "shards", "tokenizer": "llama.json", "tokenizer_sha256": made.entry.digest}
+    write_record(tmp_path / "files", "Mb-M", data, vocab_size=384)
+    run = read_row(tmp_path / "files/run.json", TrainingRun)
+    score = Score(
+        point=run.point, status="ok", loss=1.2345, loss_stderr=0.0678, bits_per_byte=1.0, samples=1, tokens=1
+    )  # fmt: skip
+    commit(tmp_path / "runs/s/pretrain/p-1", tmp_path / "files", key="of the training", stand_ins=[STAND_IN])
+    for name, loss, key in (("a", 1.2345, "of the training"), ("b", 9.8765, "of another")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "score.json").write_text(score.model_copy(update={"loss": loss}).json_line())
+        commit(tmp_path / f"runs/s/evaluate/p-{name}", tmp_path / name, key=name, stage="evaluate", inputs=(key,))
+    with pytest.raises(UserError, match="a record of evaluate, and no training"):
+        export(tmp_path / "runs/s/evaluate/p-a", tmp_path / "exported")
+    with pytest.raises(UserError, match=r"llama\.json; say where they lie with --shards"):
+        export(tmp_path / "runs/s/pretrain/p-1", tmp_path / "exported")
+    (tmp_path / "runs/s/study.json").write_text(json.dumps(section))
+    (attempt,) = (path for path in (tmp_path / "runs/s/pretrain/p-1").iterdir() if path.is_dir())
+    for place in (tmp_path / "runs/s/pretrain/p-1", attempt, attempt / "run.json"):
+        export(place, tmp_path / "exported", force=True)
+        assert tokenizer_in(tmp_path / "exported")("a")["input_ids"] == [made.entry.begin, *made.exact("a")]
+        card = (tmp_path / "exported/README.md").read_text()
+        assert all(said in card for said in ("1.2345", "trust_remote_code=True", STAND_IN.what, "of the training"))
+        assert "9.8765" not in card
+
+
 def test_shards_are_asked_for_where_they_are_needed_and_only_there(tmp_path: Path) -> None:
     write_record(tmp_path / "shards", "A-M", {"corpus": "shards", "tokenizer": "x.json", "tokenizer_sha256": "0"})
     with pytest.raises(UserError, match=r"x\.json; say where they lie with --shards"):
@@ -349,7 +399,10 @@ def harness(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Any]:
         monkeypatch.setitem(sys.modules, "accelerate.utils", more)
     from lm_eval.models.huggingface import HFLM
 
-    return lambda folder: HFLM(pretrained=load(folder), tokenizer=tokenizer_in(folder), batch_size=4)
+    # Its cache takes requests for equal whose context and continuation are the same text, wherever the one ends.
+    return lambda folder: HFLM(
+        pretrained=load(folder), tokenizer=tokenizer_in(folder), batch_size=4, logits_cache=False
+    )  # fmt: skip
 
 
 def scored(model: LanguageModel, context: str, continuation: str) -> tuple[float, bool]:
