@@ -13,36 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from aira_lib.downstream.items import items_schema
 from aira_lib.records import ITEMS, TaskScore, read_row
 from aira_lib.store.files import write_file
 from aira_lib.work import Work
 
-ITEMS_SCHEMA = pa.schema(
-    [
-        ("task", pa.string()),
-        ("shots", pa.int32()),
-        ("item", pa.int64()),
-        ("digest", pa.string()),
-        ("gold", pa.int32()),
-        ("chosen", pa.int32()),
-        ("loglikelihoods", pa.list_(pa.float64())),
-        ("lengths", pa.list_(pa.int32())),
-        ("answer", pa.string()),
-        ("acc", pa.float64()),
-        ("acc_norm", pa.float64()),
-        ("f1", pa.float64()),
-        ("exact", pa.float64()),
-        ("cut", pa.bool_()),
-    ]
-)
-"""Of `items.parquet`: `item` is the index in the split's own order, `digest` the SHA-256 of the item, `gold` and
-`chosen` are numbers of choices, `loglikelihoods` those of the choices in nats, `lengths` their characters, by which
-acc_norm divides; `answer` is a text that was generated. What an item does not have is null."""
-
 _FOLDER = "tasks"
 
 Items = Sequence[dict[str, Any]]
-"""Rows of `ITEMS_SCHEMA`; what is left out is null."""
+"""Rows of `items_schema`; what is left out is null."""
 
 
 class FinishedTasks:
@@ -64,7 +43,7 @@ class FinishedTasks:
         """Keep a task that is finished: from now on no later attempt computes it."""
         name = self._name(score.task, score.shots)
         (self._work.path / _FOLDER).mkdir(exist_ok=True)
-        _write(self._work.path / f"{name}.parquet", pa.Table.from_pylist(list(items), ITEMS_SCHEMA))
+        _write(self._work.path / f"{name}.parquet", pa.Table.from_pylist(list(items), items_schema()))
         self._work.push(f"{name}.parquet")
         write_file(self._work.path / f"{name}.json", score.json_line().encode())
         self._work.push(f"{name}.json")
@@ -72,8 +51,8 @@ class FinishedTasks:
     def join(self, scores: Sequence[TaskScore]) -> None:
         """Write the items of all tasks to one file, in the order of the scores."""
         names = [f"{self._name(score.task, score.shots)}.parquet" for score in scores]
-        tables = [pq.read_table(self._work.path / name, schema=ITEMS_SCHEMA) for name in names]
-        _write(self._work.path / ITEMS, pa.concat_tables(tables or [ITEMS_SCHEMA.empty_table()]))
+        tables = [pq.read_table(self._work.path / name, schema=items_schema()) for name in names]
+        _write(self._work.path / ITEMS, pa.concat_tables(tables or [items_schema().empty_table()]))
 
     def clear(self) -> None:
         """Remove what the record has in whole."""

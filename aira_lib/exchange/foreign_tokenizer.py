@@ -27,16 +27,17 @@ def tokenizer_file(folder: Path, given: Path | None) -> Path:
     return given or folder / TOKENIZER
 
 
-def keep_tokenizer(source: Path, vocab_size: int, record: Path) -> dict[str, Any]:
+def keep_tokenizer(source: Path, vocab_size: int, end: int | None, record: Path) -> dict[str, Any]:
     """Write a tokenizer beside a record, in its canonical form.
 
     Args:
         source: the ``tokenizer.json``.
         vocab_size: kinds of tokens that the model has.
+        end: the token that ends a text, where the file has none that is known to.
         record: the workplace.
 
     Returns:
-        What `TrainingRun.data` says of it: `tokenizer`, its file; its digest; how many ids it has.
+        What `TrainingRun.data` says of it: `tokenizer`, its file; its digest; how many ids it has; the end of texts.
 
     Raises:
         UserError: it cannot be read, or has more ids than the model.
@@ -48,4 +49,6 @@ def keep_tokenizer(source: Path, vocab_size: int, record: Path) -> dict[str, Any
             f"{source}: has {found.ids:,} ids, and the model {vocab_size:,}; it is the tokenizer of another model"
         )
     write_file(record / TOKENIZER, (found.file or "").encode())
-    return {"tokenizer": TOKENIZER, "tokenizer_sha256": found.entry.digest, "vocab_size": found.ids}
+    end = found.entry.end if found.entry.end < found.ids else end
+    marks = {} if end is None else {"end": end}
+    return {"tokenizer": TOKENIZER, "tokenizer_sha256": found.entry.digest, "vocab_size": found.ids, **marks}

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aira_lib.architecture.scales import RopeScaling, Scale
 from aira_lib.errors import UserError
+from aira_lib.exchange.config_errors import first_of
 
 CONFIG = "config.json"
 FAMILIES = ("llama", "mistral")
@@ -89,7 +90,7 @@ def llama_config(content: dict[str, Any], place: Path) -> LlamaConfig:
     try:
         config = LlamaConfig.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{place}: {_first(error)}; fetch the checkpoint again") from None
+        raise UserError(f"{place}: {first_of(error)}; fetch the checkpoint again") from None
     if unlike := _unlike_ours(config, content):
         raise UserError(f"{place}: {unlike}, which our layers do not have; this checkpoint cannot be imported")
     return config
@@ -115,7 +116,7 @@ def llama_scale(config: LlamaConfig, name: str, place: Path) -> Scale:
             n_layers=2 * config.num_hidden_layers,
         )  # fmt: skip
     except ValidationError as error:
-        raise UserError(f"{place}: {_first(error)}; fetch the checkpoint again") from None
+        raise UserError(f"{place}: {first_of(error)}; fetch the checkpoint again") from None
 
 
 def _scaling(rope: dict[str, Any]) -> RopeScaling | None:
@@ -125,12 +126,6 @@ def _scaling(rope: dict[str, Any]) -> RopeScaling | None:
         factor=rope.get("factor"), low_freq_factor=rope.get("low_freq_factor"),
         high_freq_factor=rope.get("high_freq_factor"), original_length=rope.get("original_max_position_embeddings"),
     )  # fmt: skip
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    said = first["msg"].removeprefix("Value error, ")
-    return ": ".join([*(str(part) for part in first["loc"]), said[:1].lower() + said[1:]])
 
 
 def _unlike_ours(config: LlamaConfig, content: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from aira_lib.downstream import stage
-from aira_lib.downstream.kept import ITEMS_SCHEMA
+from aira_lib.downstream.items import items_schema
 from aira_lib.downstream.scorer import Diverged
 from aira_lib.errors import UserError
 from aira_lib.records import ITEMS, Downstream, Measured, TaskScore, TrainingRun, read_row
@@ -81,7 +81,7 @@ def score(record: Path, work: Work) -> Downstream:
 
 def items(work: Work) -> list[dict[str, Any]]:
     table = pq.read_table(work.path / ITEMS)
-    assert table.schema == ITEMS_SCHEMA
+    assert table.schema == items_schema()
     return list(table.to_pylist())
 
 
