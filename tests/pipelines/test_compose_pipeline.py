@@ -105,7 +105,7 @@ def test_a_stage_of_ones_own_reads_the_points_and_the_report_finds_what_it_leave
         component="tests.own_component:total",
     )
     monkeypatch.setattr(STAGES, "_entries", {**STAGES._entries, "total": own})
-    compiler.Compiler().compile(compose_pipeline(2), str(tmp_path / "x.yaml"))
+    compiler.Compiler().compile(compose_pipeline(2, of=tiny_study()), str(tmp_path / "x.yaml"))
     tasks = next(yaml.safe_load_all((tmp_path / "x.yaml").read_text()))["root"]["dag"]["tasks"]
     given = {name: task["inputs"]["parameters"] for name, task in tasks.items()}
     (points,) = (name for name, of in given.items() if "pretrain" in str(of.get("stages")))
