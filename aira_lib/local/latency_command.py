@@ -146,7 +146,7 @@ def _show(console: Console, measured: Latency) -> None:
     console.print(designs)
     console.print(
         f"{measured.batch} × {measured.seq_len:,} tokens at scale {measured.scale} on {measured.device_name}, "
-        f"{measured.threads} threads, {measured.precision}, {measured.kernels} kernels"
+        f"{measured.threads} thread{'s' * (measured.threads > 1)}, {measured.precision}, {measured.kernels} kernels"
         f"{', CUDA graphs' if measured.graph else ''}; medians and quartiles. Blocks have their norm and addition with "
         "them; training is forward and backward pass, without the optimizer's step.",
         soft_wrap=True,
@@ -165,8 +165,12 @@ def _whole(each: DesignTime) -> Sequence[str]:
 def _time(seconds: float, low: float | None = None, high: float | None = None) -> str:
     """Such as 12.3 ms (12.1 to 12.9)."""
     unit, factor = next((u, f) for u, f, least in (("s", 1, 1), ("ms", 1e3, 1e-3), ("µs", 1e6, 0)) if seconds >= least)
-    spread = "" if low is None or high is None else f" ({low * factor:.3g} to {high * factor:.3g})"
-    return f"{seconds * factor:.3g} {unit}{spread}"
+    spread = "" if low is None or high is None else f" ({_digits(low * factor)} to {_digits(high * factor)})"
+    return f"{_digits(seconds * factor)} {unit}{spread}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _table(*columns: str) -> Table:
