@@ -42,6 +42,7 @@ def _scored_blocks(
         blocks.append(FigureBlock(compared_figure(board, found), caption, "There is no baseline to compare with."))
         blocks.append(TableBlock(downstream_differences.differences_table(board), folded=True))
     blocks.append(TableBlock(downstream_scored.tasks_table(runs)))
+    blocks += [TextBlock(text) for text in downstream_scored.note_sentences(runs)]
     failed = downstream_scored.failed_table(runs)
     return [*blocks, *([TableBlock(failed)] if failed.rows else [])]
 

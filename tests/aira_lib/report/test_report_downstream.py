@@ -24,7 +24,7 @@ from aira_lib.report.content import build
 from aira_lib.report.downstream_compared import Scoreboard, scoreboard
 from aira_lib.report.downstream_items import pair
 from aira_lib.report.downstream_numbers import downstream_numbers
-from aira_lib.report.downstream_scored import scores_table
+from aira_lib.report.downstream_scored import note_sentences, scores_table
 from aira_lib.report.downstream_sections import downstream_sections
 from aira_lib.report.downstream_summary import downstream_headline
 from aira_lib.report.gather import gather
@@ -271,6 +271,14 @@ def test_flags_and_splits_are_said(tables: dict[str, Table]) -> None:
     assert (row["split"], row["paper_split"], row["cut"]) == ("validation", "test", 3)
     assert "not the paper's split" in str(row["flags"])
     assert len(table.rows) == len(SIX | CORE)
+
+
+def test_notes_stand_once_with_their_tasks(folder: Path) -> None:
+    (run,) = made_up_downstream(folder / "notes", SIX, seeds=1, names=["Llama 3.2"])
+    notes = {"piqa": "one; two", "sciq": "two"}
+    tasks = tuple(task.model_copy(update={"note": notes.get(task.task, "")}) for task in run.record.tasks)
+    noted = run._replace(record=run.record.model_copy(update={"tasks": tasks}))
+    assert note_sentences([noted, noted]) == ["PIQA (0 shots): one.", "PIQA (0 shots), SciQ (0 shots): two."]
 
 
 def test_the_best_of_several_is_named_as_picked(runs: list[DownstreamRun], sections: list[Section]) -> None:
