@@ -58,7 +58,7 @@ def _opening(runs: Sequence[DownstreamRun], board: Scoreboard | None, found: Seq
     if diverged:
         texts.append(f"Diverged, and not scored: {', '.join(diverged)}.")
     if board is None:
-        return [*texts, "None of them was trained for equal tokens, so no means are compared."]
+        return [*texts, "None of them was trained for equal tokens, so no means are compared." if scored else ""]
     texts.append(_reference_sentence(board))
     texts += [_missing_sentence(each, board) for each in found]
     texts.append(_unpaired_sentence(board))

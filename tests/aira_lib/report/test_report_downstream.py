@@ -320,9 +320,20 @@ def test_a_study_without_tasks_has_the_report_that_it_had(folder: Path) -> None:
 
 def test_the_order_of_records_does_not_matter(folder: Path) -> None:
     runs = made_up_downstream(folder / "order", {("piqa", 0): 20, ("arc_e", 0): 20}, seeds=2)
-    orders = (replace(inputs_of(runs), downstream=each) for each in (runs, runs[::-1], runs[1:] + runs[:1]))
+    orders = (replace(inputs_of(runs), downstream=each) for each in (runs, runs[2:] + runs[1::-1]))
     one, *others = ([table.csv() for table in build(made_up_study(), each).tables()] for each in orders)
     assert all(other == one for other in others)
+
+
+def test_scores_at_equal_compute_and_diverged_runs_are_not_compared(folder: Path) -> None:
+    budget = design_point("Llama 3.2", budget=2e13)
+    run = made_up_record(folder / "compute", budget, {("piqa", 0): 20})
+    assert "None of them was trained for equal tokens" in words_of(sections_of([run]))
+    assert len(scores_table([run]).rows) == 2
+    diverged = DownstreamRun(Downstream(point=design_point("Nemotron-H"), status="diverged"), {})
+    (section,) = sections_of([diverged])
+    assert "0 checkpoints were scored." in words_of([section])
+    assert f"Diverged, and not scored: {diverged.record.point.id}." in words_of([section])
 
 
 def test_no_baseline_no_differences(folder: Path) -> None:
