@@ -59,7 +59,7 @@ def _task_row(asked: Asked, runs: Sequence[DownstreamRun]) -> Row:
         "chance": first.chance,
         "checkpoints": len(found),
         "cut": max(task.cut for task, _ in found),
-        "flags": "; ".join([*flag_words(found), *_notes(first)]),
+        "flags": "; ".join([*flag_words(found), *_other_split(first)]),
         "data": ", ".join(f"{name} {value}" for name, value in sorted(first.data.items())),
     }
 
@@ -77,9 +77,18 @@ def _flags(task: TaskScore, run: DownstreamRun) -> tuple[str, ...]:
     return flags_of(measured.value, measured.stderr, task.chance, share, task.constant)
 
 
-def _notes(task: TaskScore) -> list[str]:
-    other = ["not the paper's split"] if task.split != task.paper_split else []
-    return [*other, *([task.note] if task.note else [])]
+def _other_split(task: TaskScore) -> list[str]:
+    return ["not the paper's split"] if task.split != task.paper_split else []
+
+
+def note_sentences(runs: Sequence[DownstreamRun]) -> list[str]:
+    """What must be said beside scores, tasks with the same words together."""
+    said: dict[str, dict[str, None]] = {}
+    for run in runs:
+        for task in run.record.tasks:
+            for note in filter(None, task.note.split("; ")):
+                said.setdefault(note, {})[f"{NAMES.get(task.task, task.task)} ({task.shots} shots)"] = None
+    return [f"{', '.join(names)}: {note}." for note, names in said.items()]
 
 
 def failed_table(runs: Sequence[DownstreamRun]) -> Table:

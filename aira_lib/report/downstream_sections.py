@@ -42,6 +42,7 @@ def _scored_blocks(
         blocks.append(FigureBlock(compared_figure(board, found), caption, "There is no baseline to compare with."))
         blocks.append(TableBlock(downstream_differences.differences_table(board), folded=True))
     blocks.append(TableBlock(downstream_scored.tasks_table(runs)))
+    blocks += [TextBlock(text) for text in downstream_scored.note_sentences(runs)]
     failed = downstream_scored.failed_table(runs)
     return [*blocks, *([TableBlock(failed)] if failed.rows else [])]
 
@@ -57,7 +58,7 @@ def _opening(runs: Sequence[DownstreamRun], board: Scoreboard | None, found: Seq
     if diverged:
         texts.append(f"Diverged, and not scored: {', '.join(diverged)}.")
     if board is None:
-        return [*texts, "None of them was trained for equal tokens, so no means are compared."]
+        return [*texts, "None of them was trained for equal tokens, so no means are compared." if scored else ""]
     texts.append(_reference_sentence(board))
     texts += [_missing_sentence(each, board) for each in found]
     texts.append(_unpaired_sentence(board))

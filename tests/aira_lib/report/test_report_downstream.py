@@ -24,7 +24,7 @@ from aira_lib.report.content import build
 from aira_lib.report.downstream_compared import Scoreboard, scoreboard
 from aira_lib.report.downstream_items import pair
 from aira_lib.report.downstream_numbers import downstream_numbers
-from aira_lib.report.downstream_scored import scores_table
+from aira_lib.report.downstream_scored import note_sentences, scores_table
 from aira_lib.report.downstream_sections import downstream_sections
 from aira_lib.report.downstream_summary import downstream_headline
 from aira_lib.report.gather import gather
@@ -273,6 +273,14 @@ def test_flags_and_splits_are_said(tables: dict[str, Table]) -> None:
     assert len(table.rows) == len(SIX | CORE)
 
 
+def test_notes_stand_once_with_their_tasks(folder: Path) -> None:
+    (run,) = made_up_downstream(folder / "notes", SIX, seeds=1, names=["Llama 3.2"])
+    notes = {"piqa": "one; two", "sciq": "two"}
+    tasks = tuple(task.model_copy(update={"note": notes.get(task.task, "")}) for task in run.record.tasks)
+    noted = run._replace(record=run.record.model_copy(update={"tasks": tasks}))
+    assert note_sentences([noted, noted]) == ["PIQA (0 shots): one.", "PIQA (0 shots), SciQ (0 shots): two."]
+
+
 def test_the_best_of_several_is_named_as_picked(runs: list[DownstreamRun], sections: list[Section]) -> None:
     said = words_of(sections)
     assert "The best of 3 finds in core-14 is AIRAformer-D/stretched. It was picked by this very score" in said
@@ -312,9 +320,20 @@ def test_a_study_without_tasks_has_the_report_that_it_had(folder: Path) -> None:
 
 def test_the_order_of_records_does_not_matter(folder: Path) -> None:
     runs = made_up_downstream(folder / "order", {("piqa", 0): 20, ("arc_e", 0): 20}, seeds=2)
-    orders = (replace(inputs_of(runs), downstream=each) for each in (runs, runs[::-1], runs[1:] + runs[:1]))
+    orders = (replace(inputs_of(runs), downstream=each) for each in (runs, runs[2:] + runs[1::-1]))
     one, *others = ([table.csv() for table in build(made_up_study(), each).tables()] for each in orders)
     assert all(other == one for other in others)
+
+
+def test_scores_at_equal_compute_and_diverged_runs_are_not_compared(folder: Path) -> None:
+    budget = design_point("Llama 3.2", budget=2e13)
+    run = made_up_record(folder / "compute", budget, {("piqa", 0): 20})
+    assert "None of them was trained for equal tokens" in words_of(sections_of([run]))
+    assert len(scores_table([run]).rows) == 2
+    diverged = DownstreamRun(Downstream(point=design_point("Nemotron-H"), status="diverged"), {})
+    (section,) = sections_of([diverged])
+    assert "0 checkpoints were scored." in words_of([section])
+    assert f"Diverged, and not scored: {diverged.record.point.id}." in words_of([section])
 
 
 def test_no_baseline_no_differences(folder: Path) -> None:
