@@ -5,6 +5,7 @@ give other last digits, and a training that amplifies them another score.
 """
 
 import os
+import platform
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ Precision = Literal["bf16", "fp32"]
 """Of matrix products; weights and sums are fp32."""
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_CPU_INFO = Path("/proc/cpuinfo")
 
 
 def device() -> str:
@@ -139,6 +141,24 @@ def import_problem(target: str) -> ImportProblem | None:
             return ImportProblem(True, "not installed")
         return ImportProblem(False, in_a_line(f"{type(error).__name__}: {error}", 200))
     return None
+
+
+def device_name() -> str:
+    """The model of what computes, as its maker calls it; empty where nothing says it, and of a machine that is assumed.
+
+    PyTorch is imported where it is CUDA.
+    """
+    if _assumed.get():
+        return ""
+    if (place := device()) != "cpu":
+        import torch
+
+        return torch.cuda.get_device_name(place) if torch.cuda.is_available() else ""
+    try:
+        said = re.search(r"^model name\s*:\s*(.+)$", _CPU_INFO.read_text(), re.MULTILINE)
+    except OSError:
+        said = None
+    return in_a_line(said[1], 200) if said else platform.machine()
 
 
 def cores() -> int:

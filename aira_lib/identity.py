@@ -9,15 +9,17 @@ In a key are
 - code, by the versions below. A version says that the same inputs give the same results. For each piece a few tiny
   results are kept in tests/golden, defaults of settings among them: when they change, a test says which version to
   raise. The report, which is made anew in seconds, depends on its code by a digest of it;
+- of a measurement of times alone, the machine: the model of its processor or GPU, and on a CPU the threads. It is found
+  again only on the same kind of machine; on another one it is made anew, beside the first;
 - what computes: the kind of device, the kernels and the precision. bf16 and fused kernels round otherwise, and training
   amplifies that (the accuracies of a proxy by up to a few hundredths). An evaluation's key names the versions of the
   packages that compute, too: it is shared by all, and made again in minutes. A search's does not, since a language
   model was paid for it; its manifest does.
 
-In no key are names of studies and units (they say where a record lies), paths, stores, machines, threads, ranks,
-memory, how often a checkpoint is written, the trunk that a training branches from (it saves time; the branch is the
-same bits), and in what portions a finished model is scored: fp32 sums in another order, which change no more than the
-last digits.
+In no key are names of studies and units (they say where a record lies), paths, stores, ranks, memory, machines and
+threads (but for times), how often a checkpoint is written, the trunk that a training branches from (it saves time; the
+branch is the same bits), and in what portions a finished model is scored: fp32 sums in another order, which change no
+more than the last digits. Neither are they in that of answers to downstream tasks, which are batched by length.
 """
 
 import hashlib
@@ -26,10 +28,21 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import aira_lib
-from aira_lib.device import device_kind, kernels
+from aira_lib.device import device_kind, device_name, kernels
 
 Piece = Literal[
-    "mad", "text", "models", "proxy", "search", "archive", "aggregate", "extrapolate", "training", "evaluate"
+    "mad",
+    "text",
+    "models",
+    "proxy",
+    "search",
+    "archive",
+    "aggregate",
+    "extrapolate",
+    "training",
+    "evaluate",
+    "downstream",
+    "latency",
 ]
 
 # Raised when the same inputs would give other results: old records then no longer match. See tests/golden. "models" are
@@ -45,6 +58,8 @@ VERSIONS: dict[Piece, int] = {
     "extrapolate": 2,
     "training": 3,
     "evaluate": 4,
+    "downstream": 1,
+    "latency": 1,
 }
 PIECES: tuple[Piece, ...] = get_args(Piece)
 
@@ -58,6 +73,11 @@ def computes() -> dict[str, str]:
     """The kind of device that this process computes on, and the kernels there."""
     kind = device_kind()
     return {"device": kind, "kernels": kernels(kind)}
+
+
+def machine(threads: int) -> dict[str, Any]:
+    """What times depend on beside `computes`: the model of what computes, and of a CPU how many threads do."""
+    return {"device": device_name(), **({"threads": threads} if device_kind() == "cpu" else {})}
 
 
 def owner(entry: Any) -> str | None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from kfp import dsl
 
-from aira_lib.flow.stage import POINTS, Stage, stages_in_order, stages_read
+from aira_lib.flow.stage import POINTS, Stage, stages_in_order, stages_of, stages_read
+from aira_lib.study import Study
 from components.begin import begin
 from components.plan import collect, list_points, list_searches
 from pipelines.stages import component_of, with_plugins
@@ -20,6 +21,9 @@ LISTS = {"search": "searches", "point": "points"}
 """The parameters of a component for lists of records: of all searches, of all pretraining points."""
 
 REPORT = "report"
+PLAN = "plan"
+"""Label of tasks that list what there is."""
+
 FURTHER = "further"
 """The report's parameter for records of stages that it does not know by themselves."""
 
@@ -34,13 +38,13 @@ class Flow:
         run: Name of the run of the study.
         searches_at_once: How many run at once.
         points_at_once: The same of pretraining points.
-        trains: Whether to pretrain.
+        of: The study whose tasks alone are added; None: those of any.
     """
 
     def __init__(
-        self, given: dict[str, Any], run: str, searches_at_once: int, points_at_once: int, trains: bool = True
+        self, given: dict[str, Any], run: str, searches_at_once: int, points_at_once: int, of: Study | None = None
     ) -> None:
-        self.given, self.run, self._trains = given, run, trains
+        self.given, self.run, self._of = given, run, of
         self._at_once = {"search": searches_at_once, "point": points_at_once}
         self.left: dict[str, Any] = {}
         self.tasks: dict[str, Any] = {}
@@ -52,7 +56,7 @@ class Flow:
 
     def up_to(self, last: str) -> Any:
         """Add all stages up to one; the task of that."""
-        order = stages_in_order()
+        order = stages_of(self._of) if self._of else stages_in_order()
         for stage in order:
             if stage.name not in self.left:
                 alike = [each for each in order if each.per == stage.per]
@@ -73,15 +77,15 @@ class Flow:
 
     def searches(self, stages: Sequence[Stage]) -> None:
         """Add the loop over searches."""
-        names = self.ready(list_searches(**self.given), "plan").output
+        names = self.ready(list_searches(**self.given), PLAN).output
         self._loop(stages, names, "unit")
 
     def points(self, stages: Sequence[Stage]) -> None:
         """Add the loop over pretraining points."""
-        if not self._trains:
+        if self._of and not self._of.trainable_scales():
             self.left |= {each.name: "" for each in stages}
             return
-        points = self.ready(list_points(**self.given, designs=self.left[POINTS]), "plan").output
+        points = self.ready(list_points(**self.given, designs=self.left[POINTS]), PLAN).output
         # A point names its record of designs: kfp.local gives every outside output in a loop its item.
         self._loop(stages, points, "point")
 
@@ -102,7 +106,7 @@ class Flow:
 
     def _collected(self, stages: Sequence[Stage]) -> Any:
         """The text that stands for the list of what stages have left."""
-        task = self.ready(collect(**self.given, run=self.run, stages=[stage.name for stage in stages]), "plan")
+        task = self.ready(collect(**self.given, run=self.run, stages=[stage.name for stage in stages]), PLAN)
         return task.after(*(self.tasks[stage.name] for stage in stages)).output
 
     def _read(self, stage: Stage) -> dict[str, Any]:
@@ -110,7 +114,7 @@ class Flow:
         takes = component_of(stage).component_spec.inputs
         known: dict[str, Any] = {}
         further = list[Stage]()
-        for other in stages_read(stage):
+        for other in (each for each in stages_read(stage) if each.name in self.left):
             named = [name for name in (other.leaves, LISTS.get(other.per, "")) if name in takes]
             known |= dict.fromkeys(named, self.left[other.name])
             if not named:

@@ -12,6 +12,14 @@ def weigh(study: str, store: str, point: str, trained: str, run: str = "") -> st
 
 
 @dsl.component(base_image="aira-python", install_kfp_package=False)
+def taste(study: str, store: str, point: str, trained: str, run: str = "") -> str:
+    """Taste a checkpoint, where the study asks for that."""
+    from aira_lib.flow.entry import run_text
+
+    return run_text("taste", study, store, unit=point, inputs=[trained], run=run)
+
+
+@dsl.component(base_image="aira-python", install_kfp_package=False)
 def total(study: str, store: str, points: str, run: str = "") -> str:
     """Sum over all pretraining points."""
     from aira_lib.flow.entry import run_text

@@ -59,6 +59,7 @@ class Scale(Section):
     tokens_per_step: int = Field(ge=1)
     rope_theta: float = Field(500_000.0, gt=0)
     rope_scaling: RopeScaling | None = None
+    norm_eps: float = Field(1e-5, gt=0)
     window: int | None = Field(None, ge=1)
     """Positions that window attention sees, itself included; None: `attention_window`. The paper has no such layer.
     Mistral 7B and Gemma 2 take half of the context they were made for (4,096 of 8,192). At our lengths of some dozen

@@ -7,7 +7,21 @@ from typing import Annotated, Any
 import typer
 
 from aira_lib import __version__
-from aira_lib.cli import data, designs, jobs, models, proxy, run, runs, search, stages, store, tasks
+from aira_lib.cli import (
+    data,
+    designs,
+    evaluate,
+    foreign_models,
+    jobs,
+    models,
+    proxy,
+    run,
+    runs,
+    search,
+    stages,
+    store,
+    tasks,
+)
 from aira_lib.errors import UserError, from_os_error
 
 app = typer.Typer(
@@ -20,7 +34,7 @@ app = typer.Typer(
     "A study is one YAML file; its records lie in runs/ and nothing in them is ever computed twice.",
 )
 
-for part in (run.app, runs.app, search.app, stages.app, designs.app):
+for part in (run.app, runs.app, search.app, stages.app, evaluate.app, foreign_models.app, designs.app):
     app.add_typer(part)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(models.models_app, name="models")

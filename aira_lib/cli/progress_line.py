@@ -1,4 +1,4 @@
-"""How far a preparation of shards is, on standard error."""
+"""How far something long is, on standard error."""
 
 import sys
 import time
@@ -32,10 +32,14 @@ class ProgressLine:
             print(file=sys.stderr)
 
     def show(self, progress: "Progress") -> None:
-        """Print it, unless it is too early."""
-        text, now = _progress_text(progress), time.monotonic()
+        """Print how far a preparation of shards is, unless it is too early."""
+        self.show_text(_progress_text(progress))
+
+    def show_text(self, text: str) -> None:
+        """Print a text of one line in the place of the last, unless it is too early."""
+        now = time.monotonic()
         if self._changes:
-            print(f"\r{text:{self._width}}", end="", file=sys.stderr, flush=True)
+            print(f"\r{harmless(text):{self._width}}", end="", file=sys.stderr, flush=True)
             self._width = len(text)
         elif now - self._told >= _TELL_SECONDS:
             self._told = now

@@ -11,7 +11,7 @@ from aira_lib.errors import UserError
 from aira_lib.flow.stage import STAGES, Stage
 
 app = typer.Typer()
-WITH_COMMANDS_OF_THEIR_OWN = ("search", "pretrain", "report")
+WITH_COMMANDS_OF_THEIR_OWN = ("search", "pretrain", "evaluate", "latency", "report")
 
 
 @app.command(help=STAGES.named("pretrain").help)
@@ -51,6 +51,38 @@ def _numbers(text: str | None) -> list[float] | None:
         return [float(part) for part in text.split(",")] if text is not None else None
     except ValueError:
         raise UserError(f"--lr-factors {text!r}: name numbers such as 0.1,1,10") from None
+
+
+@app.command(help=STAGES.named("latency").help)
+def latency(
+    study: Annotated[Path | None, typer.Argument(metavar="[STUDY]", help="With a section `latency`.")] = None,
+    store: Store = None,
+    pattern: Annotated[str | None, typer.Option(help="Instead of a study: one design; nothing is kept.")] = None,
+    scale: Annotated[str | None, typer.Option(help="Of --pattern: such as nano or 350M.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Of --pattern: sequences at once; default: 1.")] = None,
+    seq_len: Annotated[
+        int | None, typer.Option(min=1, help="Of --pattern: tokens a sequence; default: the scale's.")
+    ] = None,
+    modes: Annotated[str | None, typer.Option(help="Of --pattern: some of prefill,decode,train; default: all.")] = None,
+    repeats: Annotated[int | None, typer.Option(min=3, help="Of --pattern: samples of each; default: 20.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would measure, and its memory.")] = False,
+) -> None:
+    """See the row of the stage."""
+    from aira_lib.local.latency_command import section_of, time_pattern, time_study
+
+    named = [("--scale", scale), ("--batch", batch), ("--seq-len", seq_len), ("--modes", modes),
+             ("--repeats", repeats)]  # fmt: skip
+    if pattern is None:
+        if study is None:
+            raise UserError("name a study with a section `latency`, or one design by --pattern and --scale")
+        if wrong := [name for name, value in named if value is not None]:
+            raise UserError(f"{wrong[0]} goes with --pattern; what a study measures stands in its section `latency`")
+        return time_study(study_of(study), settings_of(store), dry_run)
+    if study is not None:
+        raise UserError(f"--pattern names a design, and {study} a study with designs of its own; leave out one of them")
+    if scale is None:
+        raise UserError("--pattern needs --scale, such as --scale nano")
+    time_pattern(pattern, section_of(scale, batch, seq_len, modes, repeats), dry_run)
 
 
 @app.command(help=STAGES.named("report").help)

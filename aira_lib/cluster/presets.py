@@ -16,7 +16,7 @@ GPUS = "AIRA_GPUS"
 WAITER = ResourcesAtScale(cores=1, memory_gib=4, deadline_hours=24 * 60)
 """Of a task that only starts runs and waits for them: it outlives the longest of them."""
 
-_SEARCH, _EVALUATE = "search", "evaluate"
+_SEARCH, _SCORING = "search", ("evaluate", "downstream")
 
 
 def pod_of(stage: str, study: Study, cluster: Cluster, scale: str | None = None) -> Pod:
@@ -84,7 +84,7 @@ def _preset(nodes: int, gpus: int, cluster: Cluster, place: str) -> tuple[Preset
 
 
 def _image(stage: str, gpus: int) -> ImageName:
-    return "eval" if stage == _EVALUATE else "train" if gpus else "cpu"
+    return "eval" if stage in _SCORING else "train" if gpus else "cpu"
 
 
 def _secrets(stage: str, cluster: Cluster) -> tuple[SecretReference, ...]:

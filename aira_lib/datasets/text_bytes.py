@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aira_lib.datasets.shards.folder import TOKENIZER_FILE, tokenizer_in
 from aira_lib.datasets.shards.stored import StoredShards
-from aira_lib.datasets.shards.tokenizer import BYTES, ByteTokenizer, ShardTokenizer, digest_of, tokenizer_of
+from aira_lib.datasets.shards.tokenizer import BYTES, ByteTokenizer, TrainedTokenizer, digest_of, tokenizer_of
 from aira_lib.errors import UserError
 from aira_lib.records import BytesBy
 
@@ -49,11 +49,28 @@ def text_bytes_of(stored: StoredShards, tokenizer: str = "") -> TextBytes:
     if stored.manifest.tokenizer.name == BYTES:
         return TOKENS_ARE_BYTES
     if tokenizer or stored.store.exists(TOKENIZER_FILE):
-        loaded = cache(lambda: _loaded(stored, tokenizer))
+        loaded = cache(lambda: tokenizer_behind(stored, tokenizer))
         return TextBytes("tokenizer", lambda tokens: loaded().text_bytes(tokens.ravel()))
     stored.shards("validation")
     split = stored.manifest.splits["validation"]
     return TextBytes("average", lambda tokens: tokens.size * split.text_bytes / max(split.tokens, 1))
+
+
+def tokenizer_behind(stored: StoredShards, tokenizer: str = "") -> ByteTokenizer | TrainedTokenizer:
+    """The tokenizer that made shards; arguments as of `text_bytes_of`.
+
+    Raises:
+        UserError: what is named, or lies beside the shards, is another, or none.
+        MissingDependency: a trained tokenizer without the package `tokenizers`.
+    """
+    if tokenizer:
+        _require(tokenizer, stored)
+        return tokenizer_of(str(Path(tokenizer).expanduser()))
+    beside = tokenizer_in(stored.store, stored.manifest)
+    if beside is None:
+        place = stored.store.shown(TOKENIZER_FILE)
+        raise UserError(f"{place}: not the tokenizer that made the shards beside it; put that one there")
+    return beside
 
 
 def _require(tokenizer: str, stored: StoredShards) -> None:
@@ -74,13 +91,3 @@ def _require(tokenizer: str, stored: StoredShards) -> None:
 
 def _digest_in(path: Path) -> str:
     return digest_of(json.loads(path.read_text(encoding="utf-8")))
-
-
-def _loaded(stored: StoredShards, tokenizer: str) -> ShardTokenizer:
-    if tokenizer:
-        return tokenizer_of(str(Path(tokenizer).expanduser()))
-    beside = tokenizer_in(stored.store, stored.manifest)
-    if beside is None:
-        place = stored.store.shown(TOKENIZER_FILE)
-        raise UserError(f"{place}: not the tokenizer that made the shards beside it; put that one there")
-    return beside

@@ -4,17 +4,20 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aira_lib.datasets.batches import documents_of
 from aira_lib.datasets.study import require_fit, study_text
 from aira_lib.device import ready_device
+from aira_lib.evaluate.positions import losses_by_position, tokens_seen
 from aira_lib.evaluate.windows import documents_of_targets, held_out_starts
 from aira_lib.models.precision import rounded
-from aira_lib.records import BytesBy, Score, TrainingRun, document_error, read_row
+from aira_lib.records import BytesBy, PositionLoss, Score, TrainingRun, document_error, read_row
 from aira_lib.study import DataSection, EvaluateSection
 from aira_lib.training.trained import trained_model
 from aira_lib.work import Work
@@ -46,12 +49,16 @@ def evaluate(section: EvaluateSection, data: DataSection, record: Path, work: Wo
 
 @dataclass(frozen=True)
 class _Scored:
-    """The losses in nats of each held-out document that has scored tokens, added up; how many tokens; their bytes."""
+    """The losses in nats of each held-out document that has scored tokens, added up; how many tokens; their bytes.
+
+    Beside them the losses by what predictions see.
+    """
 
     sums: tuple[float, ...] = ()
     tokens: tuple[int, ...] = ()
     text_bytes: float | None = None
     bytes_by: BytesBy | None = None
+    by_position: tuple[PositionLoss, ...] = ()
 
 
 def _scored(
@@ -61,7 +68,8 @@ def _scored(
     text = study.validation
     require_fit(text, scale)
     starts = held_out_starts(text, scale.seq_len, section.samples)
-    model, losses, text_bytes = trained_model(run, record).to(device), list[Tensor](), 0.0
+    model, text_bytes = trained_model(run, record).to(device), 0.0
+    losses, seen = list[Tensor](), list[NDArray[np.integer[Any]]]()
     with torch.inference_mode(), rounded(device, run.precision or "fp32"):
         for start in range(0, len(starts), section.batch_size):
             windows = text.windows(starts[start : start + section.batch_size], scale.seq_len + 1).astype(np.int64)
@@ -69,13 +77,15 @@ def _scored(
             apart = [documents_of(inputs, text.end)] if study.packing == "masked" else []
             given = [torch.from_numpy(part).to(device) for part in (inputs, targets, *apart)]
             losses.append(model.token_losses(*given).cpu())
+            seen.append(tokens_seen(inputs.shape[0], inputs.shape[1], apart[0] if apart else None))
             text_bytes += study.text_bytes.count(targets)
     owners = documents_of_targets(text, starts, scale.seq_len).ravel()
     tokens = np.bincount(owners)
-    sums = np.bincount(owners, torch.cat(losses).double().numpy().ravel())
-    return _Scored(
-        tuple(sums[tokens > 0].tolist()), tuple(tokens[tokens > 0].tolist()), text_bytes, study.text_bytes.by
-    )
+    nats = torch.cat(losses).double().numpy().ravel()
+    sums = np.bincount(owners, nats)[tokens > 0]
+    positions = losses_by_position(nats, owners, np.concatenate(seen).ravel())
+    counts = tuple(tokens[tokens > 0].tolist())
+    return _Scored(tuple(sums.tolist()), counts, text_bytes, study.text_bytes.by, positions)
 
 
 def _score(run: TrainingRun, scored: _Scored, seconds: float) -> Score:
@@ -92,5 +102,6 @@ def _score(run: TrainingRun, scored: _Scored, seconds: float) -> Score:
         bytes_by=scored.bytes_by,
         document_sums=scored.sums,
         document_tokens=scored.tokens,
+        by_position=scored.by_position,
         seconds=seconds,
     )

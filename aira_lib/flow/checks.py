@@ -14,7 +14,7 @@ from aira_lib.study import Resources, Study
 from aira_lib.tasks.section import family_of, task_of
 from aira_lib.training.trainers import check_ranks, check_trainer, check_windows
 
-_LATER = ("aggregate", "scales", "extrapolate", "pretrain", "evaluate")
+_LATER = ("aggregate", "scales", "extrapolate", "pretrain", "evaluate", "downstream", "latency")
 """Sections of a study that only say what becomes of designs."""
 
 
@@ -33,6 +33,7 @@ def check_study(study: Study) -> None:
         _check_data_sets(study)
         _check_sizes(study)
         _check_ranks(study)
+        _check_asked(study)
 
 
 def check_sections(study: Study) -> None:
@@ -154,6 +155,21 @@ def check_text(study: Study) -> None:
         _check_shards(study)
 
 
+def check_downstream(study: Study) -> None:
+    """Refuse downstream tasks that cannot be asked here: hours later their stage would. A plan needs no items.
+
+    Raises:
+        UserError: one line for the first of them.
+    """
+    from aira_lib.downstream.asked import check_asked
+
+    if study.downstream:
+        try:
+            check_asked(study.downstream)
+        except UserError as error:
+            raise UserError(f"downstream: {error}") from None
+
+
 def _check_shards(study: Study) -> None:
     from aira_lib.datasets.study import check_shards
 
@@ -202,6 +218,21 @@ def _check_ranks(study: Study) -> None:
             check_windows(ranks, scale.tokens_per_step // scale.seq_len)
         except UserError as error:
             raise UserError(f"resources.pretrain, scale {scale.name}: {error}") from None
+
+
+def _check_asked(study: Study) -> None:
+    """Refuse downstream tasks that are unknown, or of protocols by which nothing is trained."""
+    from aira_lib.downstream.tables import tasks_named
+
+    if study.downstream is None:
+        return
+    try:
+        tasks_named(study.downstream.tasks)
+    except UserError as error:
+        raise UserError(f"downstream.tasks: {error}") from None
+    if not any(getattr(study.pretrain, protocol) for protocol in study.downstream.protocols):
+        named = ", ".join(study.downstream.protocols)
+        raise UserError(f"downstream.protocols: nothing is trained by {named}; add pretrain.{named.partition(',')[0]}")
 
 
 def _check_data_sets(study: Study) -> None:

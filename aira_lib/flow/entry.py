@@ -32,7 +32,7 @@ from aira_lib.study import Study
 
 
 def run_text(stage: str, study: str, store: str, unit: str = "", inputs: Sequence[str] = (), run: str = "") -> str:
-    """Run one stage from what a pipeline can carry, and return the URI of its record.
+    """Run one stage from what a pipeline can carry, and return the URI of its record; empty: the study wants none.
 
     Args:
         stage: which stage.
@@ -52,11 +52,21 @@ def run_text(stage: str, study: str, store: str, unit: str = "", inputs: Sequenc
         hold_lifeline()
         check_promised_gpus()
         settings, spec = Settings.from_environment(store), _read(study, store)
+        if not _is_wanted(STAGES.named(stage), spec, unit, settings):
+            print(f"study {spec.name} does not ask for {stage}{f' of {_id(unit)}' if unit else ''}")
+            return ""
         records = list(_expanded(inputs, STAGES.named(stage), store))
         if not run:
             chosen, read = unit_of(stage, spec, unit, records, settings)
             return run_stage(spec, chosen, settings, read, print).uri
         return _run_within(RunFolder(store, spec, run), stage, spec, unit, records, settings)
+
+
+def _is_wanted(row: Stage, study: Study, name: str, settings: Settings) -> bool:
+    """Whether a study asks for a unit; a pipeline has tasks for whatever a study may ask for."""
+    if not row.is_wanted(study) or row.of_points is None:
+        return row.is_wanted(study)
+    return row.is_wanted(study, _point(study, name, settings))
 
 
 def _run_within(folder: RunFolder, stage: str, study: Study, name: str, inputs: list[str], settings: Settings) -> str:
@@ -72,7 +82,7 @@ def _run_within(folder: RunFolder, stage: str, study: Study, name: str, inputs: 
         except Exception as error:
             if not is_final(error):
                 raise
-            failure = failure_of(stage, name.rpartition("#")[2] or ALONE, error, lines)
+            failure = failure_of(stage, _id(name) or ALONE, error, lines)
             if row.per == "study":  # nothing comes after it
                 with suppress(StoreError):
                     folder.keep_failure(failure)
@@ -132,6 +142,11 @@ def unit_of(
 def _point(study: Study, name: str, settings: Settings) -> PretrainPoint:
     designs, _, point = name.rpartition("#")
     return point_named(point, points_in(study, [fetch(designs, settings)]))
+
+
+def _id(name: str) -> str:
+    """Of a unit, without the URI of the designs of a point."""
+    return name.rpartition("#")[2]
 
 
 def search_names(study: str, store: str | None = None) -> list[str]:

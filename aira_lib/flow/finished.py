@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aira_lib.errors import UserError
 from aira_lib.flow.run import fetch
-from aira_lib.flow.stage import POINTS, STAGES, Unit, stages_in_order, stages_read
+from aira_lib.flow.stage import POINTS, STAGES, Unit, stages_of, stages_read
 from aira_lib.flow.units import inputs_of, points_in, unit_named, units_of
 from aira_lib.records import PretrainPoint
 from aira_lib.settings import Settings
@@ -48,9 +48,11 @@ def units_to_make(stage: str, study: Study, name: str | None, settings: Settings
     """The units of a stage, or the named one, each with the URIs of the records that it reads.
 
     Raises:
-        UserError: a stage before this one has not been run, or there is no such unit.
+        UserError: the study does not ask for the stage, one before it has not been run, or there is no such unit.
     """
     row = STAGES.named(stage)
+    if not row.is_wanted(study):
+        raise UserError(f"study {study.name} does not ask for stage {stage}; give it a section {stage!r}")
     pointwise = any(each.per == "point" for each in (row, *stages_read(row)))
     points = known_points(study, settings) if pointwise else []
     units = units_of(stage, study, points)
@@ -65,7 +67,7 @@ def whole_study(study: Study, settings: Settings) -> list[Unit]:
     if not finished_units(study, settings, units_of(POINTS, study)):
         return []
     points = known_points(study, settings)
-    units = [unit for stage in stages_in_order() for unit in units_of(stage.name, study, points)]
+    units = [unit for stage in stages_of(study) for unit in units_of(stage.name, study, points)]
     return units if len(finished_units(study, settings, units)) == len(units) else []
 
 

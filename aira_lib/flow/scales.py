@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
+from aira_lib.architecture.pattern import Layers, parse
 from aira_lib.architecture.reference import baseline_layers
 from aira_lib.architecture.scales import Scale, scale_named
 from aira_lib.records import PretrainPoint, ScaledDesign
@@ -19,6 +20,12 @@ def scales(study: Study, names: Sequence[str]) -> list[Scale]:
     """The scales of a study by name: its own first, else the built-in one for its number of primitives."""
     n_primitives = len(task_of(study.task).primitives)
     return [study.scales.get(name) or scale_named(name, n_primitives) for name in names]
+
+
+def designs_at(study: Study, name: str, scaled: Sequence[ScaledDesign]) -> tuple[Scale, dict[str, Layers]]:
+    """A scale of a study, and the layers of the designs that were brought to it, by their names."""
+    (scale,) = scales(study, [name])
+    return scale, {design.name: parse(design.pattern) for design in scaled if design.scale.name == name}
 
 
 def baselines_at(study: Study, names: Sequence[str]) -> list[ScaledDesign]:

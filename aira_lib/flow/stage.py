@@ -113,6 +113,9 @@ class Stage:
             That is made, or waited for, first. It is in no key: the unit's record is the same without it.
         ranks: Whether several processes can make a unit together (see `aira_lib.study.resources`).
         table: Rows for the report, of the records of a stage that the report does not know by itself.
+        wanted: Whether a study asks for the stage, such as by a section of its own; None: every study does. A study
+            that does not has no unit of it, and the same keys as if there were no such stage.
+        of_points: Of a stage per point: whether a study that asks for it wants a unit of a point; None: of all.
     """
 
     name: str
@@ -129,6 +132,14 @@ class Stage:
     goes_on_from: "Callable[[PretrainPoint], PretrainPoint | None] | None" = None
     ranks: bool = False
     table: Callable[[Sequence[Input]], list[dict[str, Any]]] | None = None
+    wanted: "Callable[[Study], bool] | None" = None
+    of_points: "Callable[[Study, PretrainPoint], bool] | None" = None
+
+    def is_wanted(self, study: "Study", point: "PretrainPoint | None" = None) -> bool:
+        """Whether a study asks for the stage at all, and for its unit of a point where one is given."""
+        if self.wanted and not self.wanted(study):
+            return False
+        return point is None or self.of_points is None or self.of_points(study, point)
 
 
 STAGES: Registry[Stage] = Registry("stage", "aira_lib.flow.stages")
@@ -143,6 +154,11 @@ def add_stage(stage: Stage) -> Stage:
     if stage.name in (STUDIES, LISTS, OUTCOMES):
         raise ValueError(f"stage {stage.name!r}: a folder of that name has other contents; choose another name")
     return STAGES.add(stage.name, stage)
+
+
+def stages_of(study: "Study") -> list[Stage]:
+    """The stages that a study asks for, in the order of the flow."""
+    return [stage for stage in stages_in_order() if stage.is_wanted(study)]
 
 
 def stages_in_order() -> list[Stage]:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from aira_lib.study import Study
     from aira_lib.work import Work
 
+_OPTIMIZER = ("checkpoints/*/optimizer.*", "checkpoints/*/optimizer/*")
+"""Files of a checkpoint that only a training reads."""
+
 _NAMES_OF_SCALES = {"name", "source", "n_layers", "target_params"}
 
 
@@ -190,6 +193,50 @@ def _evaluate(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> 
     evaluate(study.evaluate, study.pretrain.data, inputs[0].path, work)
 
 
+def _of_downstream(study: "Study", unit: Unit) -> dict[str, Any]:
+    from aira_lib.downstream.asked import scores_identity
+
+    assert study.downstream
+    return scores_identity(study.downstream)
+
+
+def _downstream(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
+    from aira_lib.downstream.stage import downstream
+
+    assert study.downstream
+    downstream(study.downstream, study.pretrain.data, inputs[0].path, work)
+
+
+def _asks_downstream(study: "Study") -> bool:
+    return study.downstream is not None
+
+
+def _asks_downstream_of(study: "Study", point: "PretrainPoint") -> bool:
+    return study.downstream is not None and point.protocol in study.downstream.protocols
+
+
+# --- latency ----------------------------------------------------------------------------------------------------------
+
+
+def _of_latency(study: "Study", unit: Unit) -> dict[str, Any]:
+    from aira_lib.latency.key import latency_identity
+    from aira_lib.settings import Settings
+    from aira_lib.tasks.section import task_of
+
+    assert study.latency
+    return latency_identity(study.latency, task_of(study.task).primitives, Settings.from_environment().threads)
+
+
+def _latency(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
+    from aira_lib.flow.scales import designs_at
+    from aira_lib.latency.stage import latency
+    from aira_lib.records import ScaledDesign, read_rows
+
+    assert study.latency
+    scaled = read_rows(inputs[0].path / "designs.jsonl", ScaledDesign)
+    latency(study.latency, *designs_at(study, study.latency.scale, scaled), work)
+
+
 # --- report -----------------------------------------------------------------------------------------------------------
 
 
@@ -268,7 +315,22 @@ add_stage(
     Stage(
         name="evaluate", help="Score the final checkpoints of all points.", per="point", reads=("pretrain",),
         leaves="scores", run="pretrain", section=_of_scores, make=_evaluate, estimate=estimates.of_scoring,
-        component="components.evaluate:evaluate", unread=("checkpoints/*/optimizer.*", "checkpoints/*/optimizer/*"),
+        component="components.evaluate:evaluate", unread=_OPTIMIZER,
+    )
+)  # fmt: skip
+add_stage(
+    Stage(
+        name="downstream", help="Score final checkpoints on downstream tasks, where the study asks for that.",
+        per="point", reads=("pretrain",), leaves="answers", run="pretrain", section=_of_downstream, make=_downstream,
+        estimate=estimates.of_downstream, component="components.downstream:downstream", unread=_OPTIMIZER,
+        wanted=_asks_downstream, of_points=_asks_downstream_of,
+    )
+)  # fmt: skip
+add_stage(
+    Stage(
+        name="latency", help="Time blocks and whole designs on the device at hand.", per="study",
+        reads=("extrapolate",), leaves="times", section=_of_latency, make=_latency, estimate=estimates.of_latency,
+        component="components.latency:latency", wanted=lambda study: study.latency is not None,
     )
 )  # fmt: skip
 add_stage(

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from aira_lib.errors import UserError, nearest
 from aira_lib.flow.checks import check_sections, need_designs
-from aira_lib.flow.stage import ALONE, POINTS, STAGES, Input, Stage, Unit, stages_read
+from aira_lib.flow.stage import ALONE, POINTS, STAGES, Input, Stage, Unit, stages_of, stages_read
 from aira_lib.records import Failure, PretrainPoint, ScaledDesign, read_rows
 from aira_lib.study import Study
 
@@ -31,7 +31,7 @@ def units_of(
     keys: Sequence[str] | None = None,
     failures: Sequence[Failure] = (),
 ) -> list[Unit]:
-    """The units of a stage, in the study's order.
+    """The units of a stage, in the study's order; none of a stage that the study does not ask for.
 
     Args:
         stage: its name.
@@ -45,6 +45,8 @@ def units_of(
     """
     row = STAGES.named(stage)
     check_sections(study)
+    if not row.is_wanted(study):
+        return []
     if row.per != "search":
         need_designs(study)
     match row.per:
@@ -53,12 +55,18 @@ def units_of(
         case "study":
             bare = [Unit(stage, ALONE, failures=tuple(failures))]
         case "point":
-            bare = [Unit(stage, point.id, point=point) for point in points]
+            bare = [Unit(stage, point.id, point=point) for point in points if row.is_wanted(study, point)]
     return [_whole(row, study, unit, points, keys) for unit in bare]
 
 
 def unit_of_point(stage: str, study: Study, point: PretrainPoint, keys: Sequence[str] | None = None) -> Unit:
-    """The unit of a stage that has one for each pretraining point."""
+    """The unit of a stage that has one for each pretraining point.
+
+    Raises:
+        UserError: the study does not ask for the stage's unit of this point.
+    """
+    if not STAGES.named(stage).is_wanted(study, point):
+        raise UserError(f"study {study.name} does not ask for {stage} of {point.id}")
     (unit,) = units_of(stage, study, [point], keys)
     return unit
 
@@ -86,6 +94,12 @@ def unit_before(unit: Unit, study: Study) -> Unit | None:
     of = STAGES.named(unit.stage).goes_on_from
     before = of(unit.point) if of and unit.point else None
     return unit_of_point(unit.stage, study, before) if before else None
+
+
+def units_by_stage(study: Study, points: Points) -> dict[str, int]:
+    """How many units each stage per pretraining point has, of those that a study asks for."""
+    rows = [row for row in stages_of(study) if row.per == "point"]
+    return {row.name: sum(row.is_wanted(study, point) for point in points) for row in rows}
 
 
 def search_units(study: Study) -> list[Unit]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from aira_lib.agents import total_steps
 from aira_lib.console import duration
 from aira_lib.flow.estimates import SECONDS_TO_START
-from aira_lib.flow.stage import STAGES
 from aira_lib.local.rates import Rates
 from aira_lib.planning.estimate import StageEstimate
 from aira_lib.study import Study
@@ -37,7 +36,7 @@ class Outlook:
         workers: How many units run at once.
         rates: What units of before took beside such an estimate.
         most: What single searches may take at most, in seconds, by name.
-        points: How many pretraining points there really are; None: as many as are planned.
+        points: How many units each stage per pretraining point really has; None: as many as are planned.
     """
 
     plan: Sequence[StageEstimate]
@@ -45,16 +44,14 @@ class Outlook:
     workers: int = 1
     rates: Rates = field(default_factory=Rates)
     most: Mapping[str, float] = field(default_factory=dict)
-    points: int | None = None
+    points: Mapping[str, int] | None = None
     _begun: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     _learnt: set[tuple[str, str]] = field(default_factory=set)
     _seen: tuple[float, float] = (0.0, 0.0)  # estimated and real seconds of all units that are done
 
     def units(self, stage: StageEstimate) -> int:
         """How many units a stage has."""
-        if self.points is not None and STAGES.named(stage.stage).per == "point":
-            return self.points
-        return stage.units
+        return stage.units if self.points is None else self.points.get(stage.stage, stage.units)
 
     def fraction(self, units: Sequence[Progress], stage: StageEstimate) -> float:
         """Share of a stage that is done, 0 to 1; what was there already is done."""

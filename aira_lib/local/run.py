@@ -26,6 +26,7 @@ from aira_lib.flow.finished import known_points
 from aira_lib.flow.outcomes import RunFolder
 from aira_lib.flow.pipelines import pipeline_command
 from aira_lib.flow.stage import POINTS, STAGES, Unit
+from aira_lib.flow.units import units_by_stage
 from aira_lib.local.display import Display
 from aira_lib.local.outlook import Outlook, most_of, sizes_of
 from aira_lib.local.rates import rates_here
@@ -198,7 +199,7 @@ def _count_points(run: LocalRun, outlook: Outlook, units: Sequence[Progress]) ->
     """Once designs are extrapolated, it is known how many there are: equal ones are trained once."""
     if outlook.points is None and any(u.stage == POINTS and u.status in ("done", "reused") for u in units):
         with suppress(UserError):  # a guess serves as well
-            outlook.points = len(known_points(run.study, run.settings))
+            outlook.points = units_by_stage(run.study, known_points(run.study, run.settings))
 
 
 def follow_logs(run: LocalRun) -> Follower | None:

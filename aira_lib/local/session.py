@@ -14,7 +14,7 @@ from rich.table import Table
 from aira_lib.console import Console, duration
 from aira_lib.device import cores
 from aira_lib.errors import MissingDependency, StoreError, UserError
-from aira_lib.flow.checks import check_here, check_resources, check_text
+from aira_lib.flow.checks import check_downstream, check_here, check_resources, check_text
 from aira_lib.flow.finished import finished_units, units_to_make, whole_study
 from aira_lib.flow.run import record_at, run_stage
 from aira_lib.flow.stage import ALONE, STAGES
@@ -49,6 +49,7 @@ def run_study(
     workers = workers or cores()
     show_plan(console, study, settings, workers)
     check_text(study)
+    check_downstream(study)
     check_pending(study, settings)
     if dry_run:
         return 0

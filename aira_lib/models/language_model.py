@@ -26,9 +26,9 @@ NORM_EPS = 1e-5
 class RMSNorm(nn.RMSNorm):
     """RMSNorm whose CPU kernel is one pass; under autocast it hands on bf16, as its reader would."""
 
-    def __init__(self, d_model: int, kernel: Kernel) -> None:
-        super().__init__(d_model, eps=NORM_EPS)
-        self.kernel = kernel
+    def __init__(self, d_model: int, kernel: Kernel, eps: float = NORM_EPS) -> None:
+        super().__init__(d_model, eps=eps)
+        self.kernel, self.epsilon = kernel, eps
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last axis of x."""
@@ -36,7 +36,7 @@ class RMSNorm(nn.RMSNorm):
             return super().forward(x.to(self.weight.dtype))  # PyTorch warns of two types, and takes a slower way
         from aira_lib.models.fused.norm import rms_norm
 
-        return rms_norm(x, self.weight, NORM_EPS, torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype)
+        return rms_norm(x, self.weight, self.epsilon, torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype)
 
 
 @cache
@@ -58,7 +58,7 @@ class ResidualLayer(nn.Module):
     def __init__(self, primitive: str, scale: Scale, kernel: Kernel) -> None:
         super().__init__()
         self.primitive = PRIMITIVES.named(primitive)
-        self.norm = RMSNorm(scale.d_model, kernel)
+        self.norm = RMSNorm(scale.d_model, kernel, scale.norm_eps)
         self.mixer: nn.Module = _builder(primitive, self.primitive.module)(scale, kernel=kernel)
         self.output_projection = _output_projection(primitive, self.mixer)
 
@@ -119,7 +119,7 @@ class Backbone(nn.Module):
         self.recompute = recompute
         self.embedding = nn.Embedding(scale.vocab_size, scale.d_model)
         self.layers = nn.ModuleList(ResidualLayer(primitive, scale, kernel) for primitive in layers)
-        self.norm: nn.Module = RMSNorm(scale.d_model, kernel) if final_norm else nn.Identity()
+        self.norm: nn.Module = RMSNorm(scale.d_model, kernel, scale.norm_eps) if final_norm else nn.Identity()
         init_weights(self, init_std or scale.d_model**-0.5, len(layers))
 
     def forward(self, tokens: Tensor, documents: Tensor | None = None) -> Tensor:

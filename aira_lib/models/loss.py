@@ -68,6 +68,24 @@ def token_losses(features: Tensor, weight: Tensor, bias: Tensor | None, targets:
     return torch.cat(losses).view(targets.shape)
 
 
+@torch.no_grad()
+def token_scores(features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each target its cross-entropy in nats, and whether it is the likeliest token; both shaped like the targets.
+
+    Of equally likely tokens the likeliest is that of the lowest id. Arguments as of `loss_sum`.
+    """
+    head = _Head(features, weight, bias)
+    losses, likeliest = [], []
+    with torch.autocast(features.device.type, enabled=False):
+        for rows, wanted in zip(
+            *(torch.split(x, head.rows) for x in (features.flatten(0, -2), targets.flatten())), strict=True
+        ):
+            logits = head.logits(rows)
+            losses.append(head.losses(logits, wanted))
+            likeliest.append(logits.argmax(-1) == wanted)
+    return torch.cat(losses).view(targets.shape), torch.cat(likeliest).view(targets.shape)
+
+
 class _LossSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:

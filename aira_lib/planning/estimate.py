@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from aira_lib.flow.checks import need_designs
-from aira_lib.flow.stage import STAGES, Estimate, stages_in_order
+from aira_lib.flow.stage import STAGES, Estimate, stages_of
 from aira_lib.study import Study
 from aira_lib.tasks.section import family_of
 
@@ -19,13 +19,13 @@ class StageEstimate(Estimate):
 
 
 def estimate(study: Study) -> list[StageEstimate]:
-    """Estimate every stage of a study.
+    """Estimate every stage that a study asks for.
 
     Raises:
         UserError: the study's task has no designs, so there is nothing after its searches.
     """
     need_designs(study)
-    return [StageEstimate(stage=stage.name, **vars(stage.estimate(study))) for stage in stages_in_order()]
+    return [StageEstimate(stage=stage.name, **vars(stage.estimate(study))) for stage in stages_of(study)]
 
 
 def estimate_searches(study: Study) -> Estimate | None:

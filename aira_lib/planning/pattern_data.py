@@ -93,6 +93,11 @@ def costs(layers: Layers, n_primitives: int, scales: Sequence[str] = PAPER_SCALE
     return tuple(rows)
 
 
+def primitives_of(layers: Layers) -> int:
+    """The size of the search space whose widths layers take: 2 for A and M alone, else 3, or as many as they are of."""
+    return 2 if set(layers) <= {"A", "M"} else max(3, len(set(layers)))
+
+
 def pattern_data(text: str, n_primitives: int | None = None) -> PatternData:
     """Everything about a pattern.
 
@@ -109,7 +114,7 @@ def pattern_data(text: str, n_primitives: int | None = None) -> PatternData:
         raise UserError(f"--primitives {n_primitives}: there are {len(PRIMITIVES.names())}, {', '.join(PRIMITIVES)}")
     layers = parse(text)
     counts = count(layers)
-    n_primitives = n_primitives or (2 if set(layers) <= {"A", "M"} else max(3, len(set(layers))))
+    n_primitives = n_primitives or primitives_of(layers)
     found, distance = nearest_design(layers)
     return PatternData(
         pattern=text,

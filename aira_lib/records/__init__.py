@@ -34,7 +34,15 @@ from aira_lib.records.row import (
     read_rows,
     write_rows,
 )
-from aira_lib.records.training import BytesBy, DesignKind, PretrainPoint, ScaledDesign, Score, TrainingRun
+from aira_lib.records.training import (
+    BytesBy,
+    DesignKind,
+    PositionLoss,
+    PretrainPoint,
+    ScaledDesign,
+    Score,
+    TrainingRun,
+)
 
 __all__ = [
     "ITEMS",
@@ -58,6 +66,7 @@ __all__ = [
     "Measured",
     "Member",
     "Node",
+    "PositionLoss",
     "PretrainPoint",
     "Representative",
     "Resampling",

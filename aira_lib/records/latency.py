@@ -4,12 +4,17 @@ from typing import Literal
 
 from aira_lib.records.row import HarmlessText, Row
 
+Mode = Literal["prefill", "decode", "train"]
+
 
 class BlockTime(Row):
-    """A primitive such as A, or embedding, head, norm: seconds of one call, median and quartiles over `repeats`."""
+    """Seconds of a primitive such as A (its norm and its residual addition with it), or of embedding, norm or head.
+
+    Of one block in one call: median and quartiles over `repeats`.
+    """
 
     block: str
-    mode: Literal["prefill", "decode", "train"]
+    mode: Mode
     seconds: float
     low: float
     high: float
@@ -19,16 +24,23 @@ class BlockTime(Row):
 class DesignTime(Row):
     """A design in one mode: the sum of its blocks beside the whole as measured, and what its memory holds in bytes.
 
-    `key_values` and `states` are those of the batch at the full length.
+    `sum_seconds` are the medians of blocks times their numbers, embedding, norm and head once. `whole_seconds` is None
+    where the whole does not fit into memory (`note` says so). `ratio` is sum by whole, the median and quartiles over
+    rounds, each of which measured both, a few seconds apart: what slows the machine for a minute slows both. It is what
+    tells whether they agree. `key_values` and `states` are those of the batch at the full length, 0 in training, which
+    keeps none; `peak` is the most that a device held at once for this design, where the device tells.
     """
 
     design: str
     pattern: str
-    mode: Literal["prefill", "decode", "train"]
+    mode: Mode
     sum_seconds: float
     whole_seconds: float | None
     whole_low: float | None
     whole_high: float | None
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
     weights: int
     key_values: int
     states: int
@@ -37,7 +49,7 @@ class DesignTime(Row):
 
 
 class Latency(Row):
-    """What was measured at a scale, on what."""
+    """What was measured at a scale, on what; `graph`: prefill and decode as one CUDA graph a call."""
 
     scale: str
     batch: int

@@ -6,8 +6,8 @@ from aira_lib.architecture.scales import Scale
 from aira_lib.device import DeviceKind, Kernels, Precision
 from aira_lib.records.row import Row
 
-DesignKind = Literal["find", "baseline"]
-Protocol = Literal["isotoken", "isoflop", "lr-check", "trunk"]
+DesignKind = Literal["find", "baseline", "imported"]
+Protocol = Literal["isotoken", "isoflop", "lr-check", "trunk", "imported"]
 
 
 class ScaledDesign(Row):
@@ -37,6 +37,9 @@ class PretrainPoint(Row):
     A run of the protocol `trunk` is what several budgets of a design, scale and seed have in common: it keeps a
     checkpoint at each of the steps `branches`. A run that goes on from one of them names the `trunk` and the
     `branch_step`, and `branches` as well: runs of one trunk began alike, so their losses vary together.
+
+    A model that others trained is a point of the protocol `imported`, of no steps, tokens and FLOPs, for nothing is
+    known of them here.
     """
 
     id: str
@@ -99,6 +102,16 @@ class TrainingRun(Row):
 BytesBy = Literal["tokens", "tokenizer", "average"]
 
 
+class PositionLoss(Row):
+    """The mean loss in nats of predictions that see `first` to `last` tokens; its standard error over documents."""
+
+    first: int
+    last: int
+    tokens: int
+    loss: float
+    stderr: float | None
+
+
 class Score(Row):
     """What was measured on a final checkpoint. `bits_per_byte` does not depend on the tokenizer.
 
@@ -109,6 +122,11 @@ class Score(Row):
     `document_sums` are the losses of each held-out document in nats, added up over its scored tokens, of which it has
     `document_tokens`; empty in records that are older than these fields. `loss_stderr` is the standard error of `loss`
     over documents (over windows in those old records).
+
+    `by_position` is the loss by how many tokens a prediction sees: of its window, or, where training kept documents
+    apart, of its own document in the window. Windows begin anywhere in documents, so that in the former case early and
+    late positions are of like text; in the latter the early ones are the beginnings of documents. Empty in records that
+    are older than it.
     """
 
     point: PretrainPoint
@@ -122,4 +140,5 @@ class Score(Row):
     bytes_by: BytesBy | None = None
     document_sums: tuple[float, ...] = ()
     document_tokens: tuple[int, ...] = ()
+    by_position: tuple[PositionLoss, ...] = ()
     seconds: float = 0.0

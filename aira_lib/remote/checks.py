@@ -7,7 +7,7 @@ from aira_lib.cluster.pod import Pod
 from aira_lib.cluster.presets import pod_of
 from aira_lib.cluster.section import Cluster
 from aira_lib.errors import UserError
-from aira_lib.flow.stage import STAGES, Stage
+from aira_lib.flow.stage import Stage, stages_of
 from aira_lib.study import Study
 
 NOT_TRAINED = ("bytes", "words")
@@ -24,7 +24,7 @@ def check_cluster(study: Study, cluster: Cluster) -> None:
     """
     if study.name.endswith("-"):
         raise UserError(f"name: {study.name!r} ends in a dash, as no label of a pod can; choose another")
-    for stage in STAGES.entries():
+    for stage in stages_of(study):
         for pod in pods_of(stage, study, cluster).values():
             _check_pod(stage.name, pod, study, cluster)
     _check_models(study, cluster)
@@ -45,7 +45,10 @@ def extras_wanted(stage: str, study: Study) -> dict[str, str]:
         named = {f"model {name!r}": name for agent in study.agents for name in agent.models}
         found = {extra: what for what, name in named.items() for extra in provider_of(name).extras(name)}
         return found | _of_text(study.proxy.language.tokenizer, study.proxy.language.paths)
-    return _of_text(study.pretrain.data.tokenizer, ()) if stage in ("pretrain", "evaluate") else {}
+    if stage not in ("pretrain", "evaluate", "downstream"):
+        return {}
+    asked = {"eval": "scoring downstream tasks"} if stage == "downstream" else {}
+    return asked | _of_text(study.pretrain.data.tokenizer, ())
 
 
 def _of_text(tokenizer: str, paths: tuple[str, ...]) -> dict[str, str]:
@@ -89,6 +92,13 @@ def _check_files(study: Study) -> None:
         "proxy.language.paths": language.paths,
         "proxy.language.test_paths": language.test_paths,
     }
+    if study.downstream:
+        if not study.downstream.data:
+            raise UserError(
+                "downstream.data: pods have no folder of this machine; copy the one that `make eval-data` fills to a "
+                "bucket, and name it: s3://BUCKET/PREFIX (or an absolute path that the image has)"
+            )
+        named["downstream.data"] = (study.downstream.data,)
     for key, paths in named.items():
         for path in paths:
             if "://" not in path and not PurePosixPath(path).is_absolute():

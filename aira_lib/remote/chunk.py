@@ -31,11 +31,13 @@ class Item:
         name: Of its units, within their stages.
         given: As the components of these stages take it: the name, or that of a point after its designs' URI and "#".
         scale: Of a point; None: of a search, which has none.
+        stages: Names of those of the loop's stages that the study wants of it, in their order; None: all.
     """
 
     name: str
     given: str
     scale: str | None = None
+    stages: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,17 +93,21 @@ _CHUNK = TypeAdapter(Chunk)
 
 
 def cut(items: Sequence[Item], most: int) -> Iterator[tuple[Item, ...]]:
-    """Chunks of items of one scale each, for these have pods of one kind, in the order of the items.
+    """Chunks of items of one scale each, for these have pods of one kind, and of the same stages, in the items' order.
 
     Args:
         items: to be cut.
         most: of a chunk.
     """
-    scales = list(dict.fromkeys(item.scale for item in items))
-    ordered = sorted(items, key=lambda item: scales.index(item.scale))
-    for _, of_one in groupby(ordered, key=lambda item: item.scale):
+    kinds = list(dict.fromkeys(map(_kind, items)))
+    ordered = sorted(items, key=lambda item: kinds.index(_kind(item)))
+    for _, of_one in groupby(ordered, key=_kind):
         same = tuple(of_one)
         yield from (same[start : start + most] for start in range(0, len(same), most))
+
+
+def _kind(item: Item) -> tuple[str | None, tuple[str, ...] | None]:
+    return item.scale, item.stages
 
 
 def pods_of_tasks(pods: Mapping[str, Pod]) -> dict[str, Pod]:

@@ -220,7 +220,8 @@ class FanOut:
                 self.folder.keep_made(stage.name, f"{self._store.uri}/{unit.folder(self.loop.study)}")
 
     def _has_gpus(self, item: Item) -> bool:
-        of_each = (pods_of(stage, self.loop.study, self._cluster)[item.scale] for stage in self.loop.stages)
+        stages = self.loop.stages_of(item)
+        of_each = (pods_of(stage, self.loop.study, self._cluster)[item.scale] for stage in stages)
         return any(pod.gpus for pod in of_each)
 
     def _open(self) -> list[Item]:
@@ -266,7 +267,7 @@ def chunk_of(loop: Loop, items: Sequence[Item], orders: Orders, cluster: Cluster
 
     Args:
         loop: the loop.
-        items: of it.
+        items: of it, all of the same stages.
         orders: see there.
         cluster: whose pods they get.
         store: where records are kept.
@@ -275,7 +276,8 @@ def chunk_of(loop: Loop, items: Sequence[Item], orders: Orders, cluster: Cluster
     Raises:
         UserError: the cluster lacks a preset.
     """
-    pods = {stage.name: pods_of(stage, loop.study, cluster)[items[0].scale] for stage in loop.stages}
+    stages = loop.stages_of(items[0])
+    pods = {stage.name: pods_of(stage, loop.study, cluster)[items[0].scale] for stage in stages}
     return Chunk(
         name=f"aira-{loop.study.name}-{loop.name}",
         study=loop.study.name,

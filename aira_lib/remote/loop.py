@@ -1,12 +1,12 @@
 """The loops of a study: over its searches, and over its pretraining points, with the stages that each has a turn of."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aira_lib.errors import UserError, nearest
 from aira_lib.flow.outcomes import Outcomes, RunFolder
 from aira_lib.flow.run import fetch
-from aira_lib.flow.stage import Stage, Unit, stages_in_order
+from aira_lib.flow.stage import Stage, Unit, stages_of
 from aira_lib.flow.units import points_in, search_units, units_of
 from aira_lib.records import PretrainPoint
 from aira_lib.remote.chunk import Item
@@ -54,10 +54,14 @@ class Loop:
 
     def stage_of(self, item: Item, known: dict[str, Outcomes]) -> Stage:
         """The first stage that has left nothing of an item."""
-        return next(stage for stage in self.stages if item.name not in known[stage.name].made)
+        return next(stage for stage in self.stages_of(item) if item.name not in known[stage.name].made)
+
+    def stages_of(self, item: Item) -> list[Stage]:
+        """Those of the stages that an item passes through."""
+        return [stage for stage in self.stages if item.stages is None or stage.name in item.stages]
 
     def _closed(self, item: Item, known: dict[str, Outcomes]) -> bool:
-        of_each = [known[stage.name] for stage in self.stages]
+        of_each = [known[stage.name] for stage in self.stages_of(item)]
         return any(item.name in of.failed for of in of_each) or all(item.name in of.made for of in of_each)
 
 
@@ -75,14 +79,16 @@ def loop_of(name: str, study: Study, designs: str, settings: Settings) -> Loop:
     """
     if name not in _PER:
         raise UserError(f"loop {name!r}: there is none{nearest(name, _PER)}")
-    stages = tuple(stage for stage in stages_in_order() if stage.per == _PER[name])
+    stages = tuple(stage for stage in stages_of(study) if stage.per == _PER[name])
     if name == "searches":
         return Loop(name, study, stages, tuple(Item(unit.name, unit.name) for unit in search_units(study)))
     if not designs:
         raise UserError("the loop over points needs the designs that are trained; give the URI of their record")
     points = points_in(study, [fetch(designs, settings)])
-    return Loop(name, study, stages, tuple(_items(points, designs)), tuple(points))
+    return Loop(name, study, stages, tuple(_items(study, stages, points, designs)), tuple(points))
 
 
-def _items(points: Sequence[PretrainPoint], designs: str) -> list[Item]:
-    return [Item(point.id, f"{designs}#{point.id}", point.design.scale.name) for point in points]
+def _items(study: Study, stages: Sequence[Stage], points: Sequence[PretrainPoint], designs: str) -> Iterator[Item]:
+    for point in points:
+        wanted = tuple(stage.name for stage in stages if stage.is_wanted(study, point))
+        yield Item(point.id, f"{designs}#{point.id}", point.design.scale.name, wanted)

@@ -143,6 +143,7 @@ MEANINGS: dict[str, str] = {
     "Scale.tokens_per_step": "Tokens of one optimizer step.",
     "Scale.rope_theta": "Base of the rotary position embedding.",
     "Scale.rope_scaling": "Llama 3's scaling of its frequencies; null: none, `{}`: that of Llama 3.2.",
+    "Scale.norm_eps": "What the norms of layers, and the last one, add to the mean of squares (Llama 1 has 1e-6).",
     "Scale.source": "Where the dimensions come from, in words.",
     "Scale.n_layers": "Layers that designs have at this scale; null: as many as `target_params` needs.",
     "Scale.target_params": "Parameters that designs should reach, where `n_layers` is null.",

@@ -72,6 +72,7 @@ class Study(Section):
         for place, name in self._scale_names():
             if name not in known:
                 raise ValueError(f"{place}: unknown scale {name!r}{nearest(name, known)}")
+        self._require_designs_to_time()
         agents = [agent.name for agent in self.agents]
         for section in self.aggregate:
             for name in section.agents:
@@ -86,6 +87,19 @@ class Study(Section):
                 # What kinds of tokens shards have is known where they are (see `aira_lib.flow.checks`).
                 _require_trainable(self.scales[name], 2 if self.pretrain.data.shards else KINDS_OF_TOKENS)
         return self
+
+    def _require_designs_to_time(self) -> None:
+        """Refuse times at a scale that no design is brought to, or of attention that no model could be built of."""
+        if self.latency is None:
+            return
+        name, brought = self.latency.scale, dict.fromkeys((*self.trainable_scales(), *self.extrapolate.scales))
+        if name not in brought:
+            raise ValueError(
+                f"latency.scale: no design is brought to scale {name!r}; name it in extrapolate.scales, or one of "
+                f"{', '.join(brought) or 'these, of which there are none'}"
+            )
+        if name in self.scales and self.scales[name].head_dim % 2:
+            raise ValueError(f"scales.{name}.head_dim is odd, and rotary embeddings turn pairs of channels")
 
     def _scale_names(self) -> list[tuple[str, str]]:
         names = [("extrapolate.scales", s) for s in self.extrapolate.scales]

@@ -22,9 +22,14 @@ def out_of_memory_in_words(section: PretrainSection, scale: Scale, ranks: int) -
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and not any(text in str(error) for text in _CPU_REFUSALS):
+        if not is_refusal(error):
             raise
         raise UserError(f"scale {scale.name} does not fit into memory: {_remedy(section, scale, ranks)}") from error
+
+
+def is_refusal(error: RuntimeError) -> bool:
+    """Whether PyTorch failed to allocate memory."""
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _CPU_REFUSALS)
 
 
 def _remedy(section: PretrainSection, scale: Scale, ranks: int) -> str:

@@ -39,8 +39,7 @@ def _run(args: argparse.Namespace) -> None:
     local.init(runner, pipeline_root=str(args.output), raise_on_error=True)
     study = Study.model_validate_json(args.study.read_text(encoding="utf-8"))
     RunFolder(args.store, study, args.name).forget()  # what failed is tried again
-    trains = bool(study.trainable_scales())
-    pipeline = compose_pipeline(args.parallelism, trains=trains, points_at_once=args.points_at_once, run=args.name)
+    pipeline = compose_pipeline(args.parallelism, of=study, points_at_once=args.points_at_once, run=args.name)
     pipeline(study=write_study(study, args.store), store=args.store)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from kfp import dsl
 
+from aira_lib.study import Study
 from pipelines.flow import REPORT, Flow
 
 
@@ -16,7 +17,7 @@ def compose_pipeline(
     parallelism: int,
     store: str = "runs",
     study: str | None = None,
-    trains: bool = True,
+    of: Study | None = None,
     points_at_once: int | None = None,
     run: str = dsl.PIPELINE_JOB_ID_PLACEHOLDER,
 ) -> Callable[..., Any]:
@@ -26,7 +27,7 @@ def compose_pipeline(
         parallelism: how many searches or pretraining points run at once. It is fixed in the compiled pipeline.
         store: default for the pipeline's parameter of that name.
         study: default for the pipeline's parameter of that name; None makes it required.
-        trains: whether to pretrain; a study that pretrains nothing may be run without that loop.
+        of: the study whose tasks alone it has, such as none of pretraining where nothing is pretrained; None: any's.
         points_at_once: how many pretraining points run at once, where these take more of a machine than searches do.
         run: name of the run of the study; by default Kubeflow's id of it.
     """
@@ -41,7 +42,7 @@ def compose_pipeline(
         Returns:
             URI of the report's record.
         """
-        flow = Flow({"study": study, "store": store}, run, parallelism, points_at_once or parallelism, trains)
+        flow = Flow({"study": study, "store": store}, run, parallelism, points_at_once or parallelism, of)
         return flow.up_to(REPORT).outputs["Output"]  # type: ignore[no-any-return]
 
     if study is not None:

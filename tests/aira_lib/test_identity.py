@@ -5,6 +5,7 @@ setting that stands in none fails a test, so that whoever adds one decides.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from aira_lib.flow.units import units_of
 from aira_lib.identity import PIECES, VERSIONS
 from aira_lib.pretrain.points import pretraining_points
 from aira_lib.records import PretrainPoint
-from aira_lib.study import ResourcesAtScale, Study
+from aira_lib.study import DownstreamSection, LatencySection, ResourcesAtScale, Study
 from aira_lib.study.reading import parse_study
 from aira_lib.tasks import further
 from aira_lib.tasks.airs.packages import installed
@@ -169,7 +170,9 @@ LIKE_OTHERS = {
     *(f"proxy.language.{name}" for name in (
         "paths", "test_paths", "text_field", "tokenizer", "vocab_size", "seq_len", "train_examples", "test_examples")),
     *(f"scales.{name}" for name in Scale.model_fields),
+    "latency", *(f"latency.{name}" for name in LatencySection.model_fields),
     "resources", "resources.by_scale", "resources.min_success",
+    "downstream", *(f"downstream.{name}" for name in DownstreamSection.model_fields),
     *(f"resources.by_scale.{name}" for name in ResourcesAtScale.model_fields),
     *(f"resources.{name}" for name in ResourcesAtScale.model_fields),
     *(f"scales.rope_scaling.{name}" for name in RopeScaling.model_fields),
@@ -254,7 +257,65 @@ CODE: dict[str, set[str]] = {
     "extrapolate": AFTER_EXTRAPOLATE,
     "training": AFTER_PRETRAIN,
     "evaluate": AFTER_EVALUATE,
+    "downstream": NEITHER,  # the study asks for no such tasks
+    "latency": NEITHER,  # of a study that asks for no times
 }
+
+
+DOWNSTREAM: dict[str, tuple[Any, set[str]]] = {
+    "tasks": (["copa"], {"downstream", "report"}),
+    "limit": (2, {"downstream", "report"}),
+    "seed": (1, {"downstream", "report"}),
+    "batch_tokens": (7, ONLY_REPORT),
+    "protocols": (["isoflop", "isotoken"], ONLY_REPORT),  # which points; each is what it was
+    "data": ("moved", ONLY_REPORT),  # the same items elsewhere
+}
+
+
+@pytest.fixture
+def asking(tmp_path: Path) -> Callable[..., Study]:
+    """A study that asks for downstream tasks, of which two folders have the same items and one has others."""
+    for folder, word in (("here", "first"), ("moved", "first"), ("other", "second")):
+        _piqa(tmp_path / folder, word)
+
+    def made(**changes: Any) -> Study:
+        section = {"tasks": ["piqa", "copa"], "data": "here", **changes}
+        return study_with("downstream", {**section, "data": str(tmp_path / section["data"])})
+
+    return made
+
+
+def _piqa(folder: Path, word: str) -> None:
+    (folder / "piqa").mkdir(parents=True)
+    rows = ({"goal": f"{word} {n}", "sol1": "one", "sol2": "two", "label": n % 2} for n in range(3))
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "piqa" / "validation.jsonl").write_text(text)
+
+
+@pytest.mark.parametrize("name", DownstreamSection.model_fields)
+def test_what_a_checkpoint_is_asked_is_in_the_keys_of_its_scores(name: str, asking: Callable[..., Study]) -> None:
+    value, expected = DOWNSTREAM[name]
+    assert changed(keys(asking()), keys(asking(**{name: value}))) == expected
+
+
+def test_items_are_known_by_what_they_say(asking: Callable[..., Study], tmp_path: Path) -> None:
+    before = keys(asking())
+    assert changed(before, keys(asking(data="other"))) == {"downstream", "report"}
+    _piqa(tmp_path / "none", "first")
+    (tmp_path / "none" / "piqa" / "validation.jsonl").unlink()
+    assert changed(before, keys(asking(data="none"))) == {"downstream", "report"}  # with items another record
+    assert changed(keys(study_with()), before) == {"downstream", "report"}
+
+
+def test_downstream_scores_depend_on_the_layers_and_on_what_scores_them(
+    asking: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = keys(asking())
+    monkeypatch.setitem(VERSIONS, "downstream", 9)
+    assert changed(before, keys(asking())) == {"downstream", "report"}
+    monkeypatch.setitem(VERSIONS, "downstream", 1)
+    monkeypatch.setitem(VERSIONS, "models", 9)
+    assert "downstream" in changed(before, keys(asking()))
 
 
 @pytest.mark.parametrize("piece", PIECES)

@@ -8,13 +8,16 @@ import yaml
 from kfp import compiler
 
 from pipelines.compose.pipeline import compose_pipeline
+from tests.builders import tiny_study
 
 
 def test_without_pretraining_the_report_gets_no_runs_and_all_else_is_there(tmp_path: Path) -> None:
     tasks = {}
     for trains in (True, False):
         path = tmp_path / f"{trains}.yaml"
-        compiler.Compiler().compile(compose_pipeline(2, trains=trains), str(path))
+        compiler.Compiler().compile(
+            compose_pipeline(2, of=tiny_study(**({} if trains else {"pretrain": {}}))), str(path)
+        )
         tasks[trains] = next(yaml.safe_load_all(path.read_text()))["root"]["dag"]["tasks"]
     left_out = set(tasks[True]) - set(tasks[False])
     assert "list-points" in left_out
@@ -24,7 +27,7 @@ def test_without_pretraining_the_report_gets_no_runs_and_all_else_is_there(tmp_p
 
 def test_only_loops_are_given_lists_that_grow_with_a_study(tmp_path: Path) -> None:
     """The kernel takes arguments of 128 KiB, and Kubeflow keeps each argument several times."""
-    compiler.Compiler().compile(compose_pipeline(2), str(tmp_path / "x.yaml"))
+    compiler.Compiler().compile(compose_pipeline(2, of=tiny_study()), str(tmp_path / "x.yaml"))
     pipeline = next(yaml.safe_load_all((tmp_path / "x.yaml").read_text()))
     lists = {
         (name, key): task["inputs"]["parameters"][key]
@@ -102,7 +105,7 @@ def test_a_stage_of_ones_own_reads_the_points_and_the_report_finds_what_it_leave
         component="tests.own_component:total",
     )
     monkeypatch.setattr(STAGES, "_entries", {**STAGES._entries, "total": own})
-    compiler.Compiler().compile(compose_pipeline(2), str(tmp_path / "x.yaml"))
+    compiler.Compiler().compile(compose_pipeline(2, of=tiny_study()), str(tmp_path / "x.yaml"))
     tasks = next(yaml.safe_load_all((tmp_path / "x.yaml").read_text()))["root"]["dag"]["tasks"]
     given = {name: task["inputs"]["parameters"] for name, task in tasks.items()}
     (points,) = (name for name, of in given.items() if "pretrain" in str(of.get("stages")))
@@ -110,3 +113,15 @@ def test_a_stage_of_ones_own_reads_the_points_and_the_report_finds_what_it_leave
     further = given["report"]["further"]["taskOutputParameter"]["producerTask"]
     assert given[further]["stages"] == {"runtimeValue": {"constant": ["total"]}}
     assert tasks[further]["dependentTasks"] == ["total"]
+
+
+def test_the_report_reads_times_where_the_study_asks_for_them(tmp_path: Path) -> None:
+    given = {}
+    for section in (None, {"scale": "nano"}):
+        compiler.Compiler().compile(compose_pipeline(2, of=tiny_study(latency=section)), str(tmp_path / "x.yaml"))
+        tasks = next(yaml.safe_load_all((tmp_path / "x.yaml").read_text()))["root"]["dag"]["tasks"]
+        given[bool(section)] = {name: task["inputs"]["parameters"] for name, task in tasks.items()}
+    assert "latency" not in given[False]
+    assert "times" not in given[False]["report"]
+    assert given[True]["report"]["times"]["taskOutputParameter"]["producerTask"] == "latency"
+    assert given[True]["latency"]["designs"]["taskOutputParameter"]["producerTask"] == "extrapolate"

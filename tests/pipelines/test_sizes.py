@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aira_lib.flow.scales import baseline_points
-from aira_lib.flow.stage import Stage, stages_in_order
+from aira_lib.flow.stage import Stage, stages_of
 from aira_lib.remote.chunk import MOST_UNITS, Item, cut
 from aira_lib.remote.fan_out import Orders, chunk_of
 from aira_lib.remote.loop import Loop, loop_of
@@ -39,7 +39,7 @@ def _loops(study: Study) -> Iterator[Loop]:
     points = baseline_points(study)
     if not points:
         return
-    stages: tuple[Stage, ...] = tuple(stage for stage in stages_in_order() if stage.per == "point")
+    stages: tuple[Stage, ...] = tuple(stage for stage in stages_of(study) if stage.per == "point")
     designs = f"{STORE}/{study.name}/extrapolate/all-0123456789ab"
     items = [
         Item(name, f"{designs}#{name}", scale)

@@ -23,7 +23,12 @@ def flops(scale: Scale) -> int:
 
 def state_values(scale: Scale) -> int:
     """A state of d_state for each of d_ssm channels, and the last K - 1 inputs of the convolution."""
-    return scale.d_ssm * scale.d_state + (scale.d_conv - 1) * scale.conv_dim
+    return memory_values(scale) + (scale.d_conv - 1) * scale.conv_dim
+
+
+def memory_values(scale: Scale) -> int:
+    """The state of the scan alone."""
+    return scale.d_ssm * scale.d_state
 
 
 MAMBA2 = Primitive(
@@ -37,6 +42,8 @@ MAMBA2 = Primitive(
     module="aira_lib.models.mamba2:Mamba2",
     documents=True,
     state_values=state_values,
+    wide_params=lambda scale: 3 * scale.n_ssm_heads,  # A, D and dt bias
+    wide_state_values=memory_values,
     dimensions=lambda scale: f"Mamba-2 state {scale.d_state}, expansion {scale.d_ssm // scale.d_model}",
     cpu_flops_per_second=9e10,
     cpu_seconds_per_layer_step=2.6e-3,

@@ -62,6 +62,8 @@ class Primitive:
         spellings: Other ways to write it in a pattern.
         cache_values: Keys and values that a layer holds at inference, of a Scale and the tokens of one sequence.
         state_values: What a layer holds of one sequence whatever its length.
+        wide_params: Of the parameters those that stay fp32 in a model that is turned to a narrower type.
+        wide_state_values: The same of the state.
         dimensions: What a task's description says of its dimensions, such as "Mamba-2 state 128"; empty: nothing.
         cpu_flops_per_second: Of one CPU thread inside such layers, for estimates of time.
         cpu_seconds_per_layer_step: The fixed cost of a layer in a training step on a CPU.
@@ -83,6 +85,8 @@ class Primitive:
     spellings: tuple[str, ...] = ()
     cache_values: Callable[[Scale, int], int] = no_cache
     state_values: Callable[[Scale], int] = nothing
+    wide_params: Callable[[Scale], int] = nothing
+    wide_state_values: Callable[[Scale], int] = nothing
     dimensions: Callable[[Scale], str] = untold
     cpu_flops_per_second: float = 9e10
     cpu_seconds_per_layer_step: float = 1.5e-3

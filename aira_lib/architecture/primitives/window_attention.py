@@ -16,8 +16,8 @@ def flops(scale: Scale) -> int:
 
 
 def cache_values(scale: Scale, context: int) -> int:
-    """Keys and values of the positions that the next one can see."""
-    return attention.cache_values(scale, min(scale.attention_window, context))
+    """Keys and values of the positions that the next one can see beside itself."""
+    return attention.cache_values(scale, min(scale.attention_window - 1, context))
 
 
 def dimensions(scale: Scale) -> str:

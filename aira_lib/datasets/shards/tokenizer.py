@@ -87,6 +87,9 @@ class TrainedTokenizer:
     Args:
         name: of a file, or of a tokenizer on Hugging Face.
         fast: tiktoken's stand-in, if ids are known to be equal.
+
+    Attributes:
+        ids: how many its file has; `entry.vocab_size` is one more where that has no token of an end.
     """
 
     def __init__(self, name: str, fast: BytePairs | None = None) -> None:
@@ -99,7 +102,7 @@ class TrainedTokenizer:
         begin, end = _marks(self._exact)
         self._exact.encode_special_tokens = True
         # Ids may have gaps: what is free begins behind the highest.
-        size = 1 + max(self._exact.get_vocab().values(), default=-1)
+        self.ids = size = 1 + max(self._exact.get_vocab().values(), default=-1)
         end = trained.named_end if end is None else end
         if end is None:
             end, size = size, size + 1

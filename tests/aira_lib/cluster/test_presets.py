@@ -82,6 +82,6 @@ def test_images_go_by_what_a_stage_needs() -> None:
     study = _study(search={"gpus_per_node": 1})
     names = {stage: pod_of(stage, study, HERE).image_name for stage in STAGES}
     assert names["search"] == "train"
-    assert names["evaluate"] == "eval"
+    assert names["evaluate"] == names["downstream"] == "eval"
     assert {names[stage] for stage in ("archive", "aggregate", "report", "pretrain")} == {"cpu"}
     assert pod_of("search", study, HERE).image == HERE.images.train

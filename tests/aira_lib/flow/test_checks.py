@@ -74,6 +74,10 @@ def with_scale(**other: Any) -> dict[str, Any]:
         (changed("pretrain.data", {"name": "files", "paths": ["a", "a"]}), "must be distinct, and 'a' stands twice"),
         (changed("proxy.language", {"paths": ["a.txt", "a.txt"]}), "must be distinct, and 'a.txt' stands twice"),
         (changed("pretrain.data", {"name": "files", "paths": ["s3://b/x"]}), "'s3://b/x' is none; copy it"),
+        (changed("downstream", {"tasks": ["hellaswagg"]}), "tasks: .*'hellaswagg'; did you mean 'hellaswag'"),
+        (changed("downstream", {"tasks": ["piqa:x"]}), "downstream.tasks: .*'piqa:x': shots are a whole number"),
+        (changed("downstream.protocols", ["isoflop"]), "protocols: nothing is trained by isoflop; add pretr"),
+        (changed("downstream", {}), None),
         (with_scale(), None),
         (with_scale(vocab_size=255), "vocab_size 255 is smaller than the 256 kinds of tokens"),
         (with_scale(tokens_per_step=100), "tokens_per_step 100 is not a multiple of seq_len 64"),
@@ -167,3 +171,18 @@ def test_thousands_of_seeds_are_named_at_once() -> None:
     names = [unit.name for unit in search_units(study)]
     assert names[-1] == "greedy-offline.s9999"
     assert len({*names}) == 10_000
+
+
+def test_downstream_tasks_without_items_are_refused_by_the_dry_run(tmp_path: Path) -> None:
+    """Hours later their stage would be; and of a set only some may lack items."""
+    path, items = tmp_path / "s.yaml", tmp_path / "items"
+    for tasks, named in ((["six"], "hellaswag"), (["six", "copa"], "copa"), (["six"], None)):
+        path.write_text(yaml.safe_dump(changed("downstream", {"tasks": tasks, "data": str(items)})))
+        ended = aira("run", str(path), "--dry-run", AIRA_STORE=str(tmp_path / "runs"), AIRA_KERNELS="plain")
+        assert ended.code == (2 if named else 0), ended
+        assert "downstream" in ended.out
+        assert ended.err.startswith(f"aira: downstream: no items of {named} in {items}") if named else not ended.err
+        if named == "copa":
+            (items / "piqa").mkdir(parents=True)
+            row = '{"goal": "g", "sol1": "one", "sol2": "two", "label": 0}\n'
+            (items / "piqa" / "validation.jsonl").write_text(row)

@@ -57,6 +57,7 @@ def test_several_nodes_want_kubeflow_trainer() -> None:
         {"pretrain": {"data": {"name": "shards", "shards": "data/shards"}}},
         {"pretrain": {"data": {"name": "files", "paths": ["text"]}}},
         {"proxy": {**TINY_STUDY["proxy"], "language": {"paths": ["text"]}}},
+        {"downstream": {"data": "items"}},
     ],
 )
 def test_files_of_this_machine_are_none_of_a_pods(study: dict[str, Any]) -> None:
@@ -74,3 +75,14 @@ def test_the_papers_study_runs_once_its_shards_lie_in_a_bucket() -> None:
     data = paper.pretrain.data.model_copy(update={"shards": "s3://bucket/dclm"})
     pretrain = paper.pretrain.model_copy(update={"data": data})
     check_cluster(paper.model_copy(update={"pretrain": pretrain}), HERE)
+
+
+def test_items_of_downstream_tasks_are_in_a_bucket_and_their_image_has_the_harness() -> None:
+    said = _refusal({"downstream": {}})
+    assert said.startswith("downstream.data: pods have no folder of this machine; copy the one that `make eval-data`")
+    asking = {**TINY_STUDY, "downstream": {"data": "s3://bucket/items"}}
+    check_cluster(parse_study(asking, "x"), HERE)
+    without = {**CLUSTER["images"], "extras": {"eval": ["kfp"]}}
+    lacks = "scoring downstream tasks needs the extra 'eval', which image 'eval' of stage downstream lacks"
+    assert lacks in _refusal({"downstream": {"data": "s3://bucket/items"}}, images=without)
+    check_cluster(parse_study(TINY_STUDY, "x"), Cluster.model_validate({**CLUSTER, "images": without}))

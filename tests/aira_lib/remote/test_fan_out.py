@@ -18,7 +18,7 @@ from aira_lib.cluster.section import Cluster
 from aira_lib.device import assuming
 from aira_lib.errors import StoreError, UserError
 from aira_lib.flow.outcomes import RunFolder
-from aira_lib.flow.stage import stages_in_order
+from aira_lib.flow.stage import stages_of
 from aira_lib.flow.units import search_unit_named, search_units
 from aira_lib.records import Failure, Manifest
 from aira_lib.remote.chunk import MOST_UNITS, Chunk, Item, cut
@@ -369,7 +369,7 @@ def test_as_a_task_it_sends_compiled_pipelines_and_hands_on_the_list_of_records(
 def test_a_loop_over_nothing_leaves_empty_lists(site: Site) -> None:
     """As of a study that pretrains nothing."""
     waiter = site.waiter()
-    stages = tuple(stage for stage in stages_in_order() if stage.per == "point")
+    stages = tuple(stage for stage in stages_of(site.study) if stage.per == "point")
     waiter.loop = Loop("points", site.study, stages, ())
     assert waiter.carry_out() == {"pretrain": [], "evaluate": []}
     assert not site.started()

@@ -1,0 +1,5 @@
+"""Latency: blocks and designs are timed."""
+
+from components.latency.component import latency
+
+__all__ = ["latency"]
