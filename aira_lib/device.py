@@ -167,6 +167,14 @@ def cores() -> int:
     return max(1, min(bound, _quota() or bound))
 
 
+def load() -> float | None:
+    """Processes that wanted to compute in the last minute, for each core of the machine; None where nobody tells."""
+    try:
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    except OSError:
+        return None
+
+
 def _quota() -> int | None:
     """Whole cores that the control group of a container grants, at least one; None: no limit."""
     try:

@@ -8,7 +8,7 @@ import torch
 from aira_lib.architecture.pattern import Layers
 from aira_lib.architecture.scales import Scale
 from aira_lib.console import duration
-from aira_lib.device import device_kind, device_name, kernels, ready_device
+from aira_lib.device import device_kind, device_name, kernels, load, ready_device
 from aira_lib.latency.measure import Bounds, Found, measure, plan
 from aira_lib.latency.memory import free
 from aira_lib.latency.workload import Workload
@@ -39,17 +39,17 @@ def latency(section: LatencySection, scale: Scale, designs: Mapping[str, Layers]
 
 def measured_latency(section: LatencySection, scale: Scale, designs: Mapping[str, Layers], work: Work) -> Latency:
     """As `latency`, and what it writes; nothing is written."""
-    started = time.monotonic()
+    started, load_before = time.monotonic(), load()
     torch.set_num_threads(work.threads)
     loads = workloads(section, scale, torch.device(ready_device()))
-    for load in loads:  # what does not fit is refused before anything is measured
-        plan(load, list(dict.fromkeys(designs.values())), free(load.device))
+    for each in loads:  # what does not fit is refused before anything is measured
+        plan(each, list(dict.fromkeys(designs.values())), free(each.device))
     found = list[Found]()
-    for number, load in enumerate(loads):
-        tell = _Teller(work, number, len(loads), load.mode, started)
-        found.append(measure(load, designs, Bounds(section.repeats, section.seconds), tell))
+    for number, each in enumerate(loads):
+        tell = _Teller(work, number, len(loads), each.mode, started)
+        found.append(measure(each, designs, Bounds(section.repeats, section.seconds), tell))
     work.progress(len(loads), len(loads), f"{len(designs)} designs at {scale.name}")
-    graphs = [each.graph for each, load in zip(found, loads, strict=True) if load.mode != "train"]
+    graphs = [each.graph for each, work_load in zip(found, loads, strict=True) if work_load.mode != "train"]
     return Latency(
         scale=scale.name,
         batch=section.batch,
@@ -60,6 +60,7 @@ def measured_latency(section: LatencySection, scale: Scale, designs: Mapping[str
         precision=loads[0].precision,
         kernels=kernels(device_kind()),
         graph=bool(graphs) and all(graphs),
+        load=load_before,
         blocks=tuple(each for of_mode in found for each in of_mode.blocks),
         designs=tuple(each for of_mode in found for each in of_mode.designs),
         versions={"torch": torch.__version__},

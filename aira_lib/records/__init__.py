@@ -4,7 +4,7 @@ A record is a folder in the store whose `manifest.json` is written last: without
 Everything in a record but the fields named `seconds`, `training_seconds`, `tokens_per_second`, `mfu`, `created`,
 `attempt`, `evaluations_trained` and `evaluations_found` and the file `track.jsonl` is a function of the study alone,
 and, in its last digits, of the number of ranks that trained: an interrupted and resumed run leaves the same bytes as an
-uninterrupted one.
+uninterrupted one. A `Latency` is the exception: it is a measurement of one machine, and says of which.
 """
 
 from aira_lib.records.archive import (

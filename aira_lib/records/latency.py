@@ -49,7 +49,11 @@ class DesignTime(Row):
 
 
 class Latency(Row):
-    """What was measured at a scale, on what; `graph`: prefill and decode as one CUDA graph a call."""
+    """What was measured at a scale, on what; `graph`: prefill and decode as one CUDA graph a call.
+
+    `load` is how many processes wanted each core in the minute before, None where nobody tells: times of a machine that
+    others use are theirs, too.
+    """
 
     scale: str
     batch: int
@@ -60,6 +64,7 @@ class Latency(Row):
     precision: str
     kernels: str
     graph: bool
+    load: float | None = None
     blocks: tuple[BlockTime, ...]
     designs: tuple[DesignTime, ...]
     versions: dict[str, str] = {}

@@ -1,6 +1,7 @@
 """The stage on real models, its key, and the command: tables, refusals, and nothing measured twice."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,26 @@ def test_times_of_a_pattern_are_a_table() -> None:
     for text in ("prefill", "decode", "embedding", "A-M-W", "sum / whole", "1 × 8 tokens at scale nano"):
         assert text in ended.out
     assert "train " not in ended.out
+
+
+def test_times_of_a_busy_machine_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = (
+        "latency",
+        "--pattern",
+        "M",
+        "--scale",
+        "nano",
+        "--seq-len",
+        "4",
+        "--modes",
+        "decode",
+        "--repeats",
+        "3",
+    )
+    for load, told in ((7.0, True), (0.1, False)):
+        monkeypatch.setattr("os.getloadavg", lambda load=load: (load * (os.cpu_count() or 1), 0.0, 0.0))
+        assert ("The machine was busy: 7.0 processes a core" in aira(*arguments).out) is told
+    assert device.load() == pytest.approx(0.1)
 
 
 def test_a_dry_run_tells_memory_and_measures_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
