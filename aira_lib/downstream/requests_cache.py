@@ -32,7 +32,7 @@ VERSION = 1
 
 _ENDING = ".sqlite"
 _PAGE = 4096
-_TABLE = "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer TEXT, sum INTEGER) WITHOUT ROWID"
+_TABLE = "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer BLOB, sum INTEGER) WITHOUT ROWID"
 _AT_ONCE = 500  # keys of a query; any SQLite takes 999
 _log = logging.getLogger(__name__)
 
@@ -94,7 +94,8 @@ class RequestsCache:
     def __init__(self, folder: Path, identity: str, most_bytes: int = MOST_BYTES) -> None:
         make_folder(folder)
         self.path = folder / f"{identity[:32]}{_ENDING}"
-        self._most, self._file = most_bytes, self._opened()
+        self._most = most_bytes
+        self._file = self._opened()
         _trim(folder, self.path, most_bytes)
 
     def found(self, keys: Collection[bytes]) -> dict[bytes, Answer]:
@@ -111,13 +112,11 @@ class RequestsCache:
         """Keep answers by key: all of them, or none."""
         if self._file is None:
             return
-        texts = ((key, json.dumps(answer)) for key, answer in answers.items())
+        texts = ((key, json.dumps(answer).encode()) for key, answer in answers.items())
+        rows = ((key, text, _sum(key, text)) for key, text in texts)
         try:
             with self._file:
-                self._file.executemany(
-                    "INSERT OR REPLACE INTO answers VALUES (?, ?, ?)",
-                    ((key, text, _sum(key, text)) for key, text in texts),
-                )
+                self._file.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
         except sqlite3.Error as error:
             self._give_up(error)
 
@@ -131,14 +130,15 @@ class RequestsCache:
         if self._file is None:
             return {}
         places = ",".join("?" * len(keys))
-        rows = self._file.execute(f"SELECT key, answer, sum FROM answers WHERE key IN ({places})", keys)
-        return {key: Answer(*json.loads(text)) for key, text, sum_ in rows if sum_ == _sum(key, text)}
+        rows = self._file.execute(f"SELECT key, answer, sum FROM answers WHERE key IN ({places})", keys).fetchall()
+        whole = ((key, text) for key, text, sum_ in rows if isinstance(text, bytes) and sum_ == _sum(key, text))
+        return {key: Answer(*json.loads(text)) for key, text in whole}
 
     def _opened(self) -> sqlite3.Connection | None:
         """The file; a damaged one is made anew."""
         for _ in range(2):
             try:
-                file = sqlite3.connect(self.path, timeout=60)
+                file = sqlite3.connect(self.path, timeout=20)
                 file.execute(f"PRAGMA max_page_count = {self._most // _PAGE}")
                 file.execute("PRAGMA synchronous = NORMAL")
                 with file:
@@ -169,8 +169,8 @@ def _is_damage(error: Exception) -> bool:
     return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
 
 
-def _sum(key: bytes, text: str) -> int:
-    return zlib.crc32(key + text.encode())
+def _sum(key: bytes, text: bytes) -> int:
+    return zlib.crc32(key + text)
 
 
 def _trim(folder: Path, own: Path, most_bytes: int) -> None:
