@@ -73,7 +73,8 @@ def import_model(
         MissingDependency: without the packages safetensors and tokenizers.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: not a folder; name that of a checkpoint, with {CONFIG} and *.safetensors")
+        gguf = "; transformers turns a GGUF file into one (docs/model-files.md)" if folder.suffix == ".gguf" else ""
+        raise UserError(f"{folder}: not a folder; name that of a checkpoint, with {CONFIG} and *.safetensors{gguf}")
     record = _record_at(to)
     model = foreign_model(folder, name or folder.resolve().name)
     called = name or (model.run.point.design.name if model.run else folder.resolve().name)

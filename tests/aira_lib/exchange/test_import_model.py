@@ -362,6 +362,7 @@ def test_the_command_takes_a_tokenizer_and_says_what_it_made(
         (command, 2, "name one with --tokenizer"),
         ([*command, "--tokenizer", str(good / "tokenizer.json")], 0, "2(A-M), 32,160 parameters"),
         (["aira", "import-model", str(tmp_path / "nowhere"), "--to", to], 2, "not a folder"),
+        (["aira", "import-model", str(tmp_path / "one.gguf"), "--to", to], 2, "a GGUF file"),
         (["aira", "import-model", str(tmp_path / "theirs"), "--to", "/"], 2, "name a record in a store"),
     ):
         monkeypatch.setattr("sys.argv", arguments)
