@@ -15,8 +15,9 @@ from aira_lib.architecture.scales import Scale
 from aira_lib.device import Precision
 from aira_lib.downstream.generation import continued
 from aira_lib.downstream.requests_cache import Answer, RequestsCache, identity_of, key_of
-from aira_lib.downstream.scoring import Computer, Window, scored, windows_of
+from aira_lib.downstream.scoring import scored
 from aira_lib.downstream.tokens import PromptTokenizer
+from aira_lib.downstream.windows import Computer, Window, windows_of
 from aira_lib.errors import UserError
 from aira_lib.models.language_model import LanguageModel
 

@@ -5,7 +5,8 @@
 Bound: 1.10 times the CPU time of the forward passes of the very batches that it makes, head included. Requests are
 those of the first ITEMS (100) items of each of the six zero-shot tasks in FOLDER, where `make eval-data` puts them;
 without them random texts of such lengths. Beside it, for some of them, a request at a time, and, where transformers is
-installed, the harness's own `hf` model on the exported weights, in batches of 32. All on one thread, in turns, in CPU time.
+installed, the harness's own `hf` model on the exported weights, in batches of 32. All on one thread, in turns, in CPU
+time.
 """
 
 import random
