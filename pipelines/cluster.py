@@ -20,7 +20,7 @@ from aira_lib.study import Study, canonical_json
 from aira_lib.study.reading import parse_study
 from components.fan_out import fan_out
 from components.task import fitted
-from pipelines.flow import REPORT, Flow
+from pipelines.flow import PLAN, REPORT, Flow
 from pipelines.stages import with_plugins
 
 LOGIN = {"access-ml-pipeline": "true"}
@@ -86,7 +86,8 @@ class PodFlow(Flow):
     def ready(self, task: Any, stage: str) -> Any:
         """The task, with its pod."""
         labels = {"aira/study": self._study.name if self._study else ANY, "aira/stage": stage}
-        return fitted(with_plugins(task), self._pod(stage), labels if stage in STAGES else {**labels, **LOGIN})
+        asks = stage not in STAGES and stage != PLAN  # lists are made of the store alone
+        return fitted(with_plugins(task), self._pod(stage), {**labels, **LOGIN} if asks else labels)
 
     def _pod(self, stage: str) -> Pod:
         return pod_of(stage, self._sizes, self._cluster) if stage in STAGES else waiting_pod(self._cluster)

@@ -21,6 +21,9 @@ LISTS = {"search": "searches", "point": "points"}
 """The parameters of a component for lists of records: of all searches, of all pretraining points."""
 
 REPORT = "report"
+PLAN = "plan"
+"""Label of tasks that list what there is."""
+
 FURTHER = "further"
 """The report's parameter for records of stages that it does not know by themselves."""
 
@@ -74,7 +77,7 @@ class Flow:
 
     def searches(self, stages: Sequence[Stage]) -> None:
         """Add the loop over searches."""
-        names = self.ready(list_searches(**self.given), "plan").output
+        names = self.ready(list_searches(**self.given), PLAN).output
         self._loop(stages, names, "unit")
 
     def points(self, stages: Sequence[Stage]) -> None:
@@ -82,7 +85,7 @@ class Flow:
         if self._of and not self._of.trainable_scales():
             self.left |= {each.name: "" for each in stages}
             return
-        points = self.ready(list_points(**self.given, designs=self.left[POINTS]), "plan").output
+        points = self.ready(list_points(**self.given, designs=self.left[POINTS]), PLAN).output
         # A point names its record of designs: kfp.local gives every outside output in a loop its item.
         self._loop(stages, points, "point")
 
@@ -103,7 +106,7 @@ class Flow:
 
     def _collected(self, stages: Sequence[Stage]) -> Any:
         """The text that stands for the list of what stages have left."""
-        task = self.ready(collect(**self.given, run=self.run, stages=[stage.name for stage in stages]), "plan")
+        task = self.ready(collect(**self.given, run=self.run, stages=[stage.name for stage in stages]), PLAN)
         return task.after(*(self.tasks[stage.name] for stage in stages)).output
 
     def _read(self, stage: Stage) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def record_tree(root: Path) -> dict[str, Any]:
             path = folder / name
             if (
                 name not in {"track.jsonl", "tables/cost.csv", "tables/throughput.csv"}
-                and not name.startswith("report.")
+                and not name.startswith(("report.", "tables/latency_", "figures/latency_"))
                 and not name.endswith("/manifest.json")
             ):
                 tree[str((manifest.parent / name).relative_to(root))] = _content(path)

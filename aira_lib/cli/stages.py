@@ -64,12 +64,14 @@ def latency(
         int | None, typer.Option(min=1, help="Of --pattern: tokens a sequence; default: the scale's.")
     ] = None,
     modes: Annotated[str | None, typer.Option(help="Of --pattern: some of prefill,decode,train; default: all.")] = None,
+    repeats: Annotated[int | None, typer.Option(min=3, help="Of --pattern: samples of each; default: 20.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would measure, and its memory.")] = False,
 ) -> None:
     """See the row of the stage."""
     from aira_lib.local.latency_command import section_of, time_pattern, time_study
 
-    named = [("--scale", scale), ("--batch", batch), ("--seq-len", seq_len), ("--modes", modes)]
+    named = [("--scale", scale), ("--batch", batch), ("--seq-len", seq_len), ("--modes", modes),
+             ("--repeats", repeats)]  # fmt: skip
     if pattern is None:
         if study is None:
             raise UserError("name a study with a section `latency`, or one design by --pattern and --scale")
@@ -80,7 +82,7 @@ def latency(
         raise UserError(f"--pattern names a design, and {study} a study with designs of its own; leave out one of them")
     if scale is None:
         raise UserError("--pattern needs --scale, such as --scale nano")
-    time_pattern(pattern, section_of(scale, batch, seq_len, modes), dry_run)
+    time_pattern(pattern, section_of(scale, batch, seq_len, modes, repeats), dry_run)
 
 
 @app.command(help=STAGES.named("report").help)

@@ -74,9 +74,7 @@ def _number(raw: Raw, name: str, count: int) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value)
     if not isinstance(value, int) or not 0 <= value < count:
-        raise Unfit(
-            f"{name!r} is {value!r}, not a number from 0 to {count - 1}: splits without answers cannot be scored"
-        )
+        raise Unfit(f"{name!r} is {value!r}, not a number from 0 to {count - 1}; {_HIDDEN}")
     return int(value)
 
 
@@ -93,7 +91,9 @@ def _lettered(question: str) -> Callable[[Raw], Row]:
         given = raw["choices"] if asked is None else {key: [each[key] for each in asked["choices"]] for key in _CHOICES}
         choices = {key: _texts(given[key], f"choices.{key}") for key in _CHOICES}
         key = _text(raw, "answerKey").strip()
-        if len(choices["text"]) != len(choices["label"]) or key not in choices["label"]:
+        if len(choices["text"]) != len(choices["label"]):
+            raise Unfit("its choices have not as many texts as labels")
+        if key not in choices["label"]:
             raise Unfit(f"'answerKey' is {key!r}, which no choice has; {_HIDDEN}")
         return {question: stem, "choices": choices, "answerKey": key}
 

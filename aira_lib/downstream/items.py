@@ -14,35 +14,20 @@ from aira_lib.downstream.harness import HarnessTask
 from aira_lib.records.downstream import Measured
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from lm_eval.api.instance import Instance
 
 METRICS = ("acc", "acc_norm", "f1", "exact")
 
 
-def items_schema() -> "pa.Schema":
-    """The columns of `items.parquet`.
+def items_of(
+    asked: HarnessTask, samples: Iterable[Mapping[str, Any]], was_cut: "Callable[[Instance], bool]"
+) -> list[dict[str, Any]]:
+    """The rows of `items.parquet` of one task with one number of shots.
 
     `item` is the item's number in its split, `digest` the SHA-256 of what it says. `loglikelihoods` (nats) and
     `lengths` (characters, as acc_norm divides) are those of the choices, `gold` and `chosen` (of the likeliest) their
     numbers; of a task that asks for one word there is one likelihood and no number, of one that asks for a text only
-    that (`answer`). A metric that the task does not have is null. `cut`: a prompt of it lost its beginning.
-    """
-    import pyarrow as pa
-
-    return pa.schema(
-        {
-            "task": pa.string(), "shots": pa.int32(), "item": pa.int64(), "digest": pa.string(), "gold": pa.int32(),
-            "chosen": pa.int32(), "loglikelihoods": pa.list_(pa.float64()), "lengths": pa.list_(pa.int32()),
-            "answer": pa.string(), **dict.fromkeys(METRICS, pa.float64()), "cut": pa.bool_(),
-        }
-    )  # fmt: skip
-
-
-def items_of(
-    asked: HarnessTask, samples: Iterable[Mapping[str, Any]], was_cut: "Callable[[Instance], bool]"
-) -> list[dict[str, Any]]:
-    """The rows of `items.parquet` of one task with one number of shots (columns: see `items_schema`).
+    that (`answer`). A metric that the task does not have is None. `cut`: a prompt of it lost its beginning.
 
     Args:
         asked: the task.

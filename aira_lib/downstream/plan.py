@@ -9,7 +9,7 @@ from aira_lib.downstream.placed import data_here
 from aira_lib.downstream.tables import tasks_named
 from aira_lib.downstream.tokens import PromptTokenizer, prompt_tokenizer
 from aira_lib.errors import UserError
-from aira_lib.records import TrainingRun
+from aira_lib.records import FailedTask, TrainingRun
 from aira_lib.study import DataSection, DownstreamSection
 
 MOST_ENCODED = 200
@@ -27,8 +27,10 @@ class PlannedTask:
     tokens: int
 
 
-def planned(section: DownstreamSection, data: DataSection, run: TrainingRun, record: Path) -> list[PlannedTask]:
-    """The tasks of a section for a checkpoint; those without data are left out.
+def planned(
+    section: DownstreamSection, data: DataSection, run: TrainingRun, record: Path
+) -> list[PlannedTask | FailedTask]:
+    """The tasks of a section for a checkpoint, and those that cannot be asked.
 
     Args:
         section: which tasks and items.
@@ -40,11 +42,12 @@ def planned(section: DownstreamSection, data: DataSection, run: TrainingRun, rec
         UserError: there is no such task, or no tokenizer.
     """
     tokens, folder = prompt_tokenizer(run, data, record), data_here(section.data)
-    context, found = run.point.design.scale.seq_len, list[PlannedTask]()
+    context, found = run.point.design.scale.seq_len, list[PlannedTask | FailedTask]()
     for task, shots in tasks_named(section.tasks):
         try:
             asked = harness_task(task, shots, folder, section.limit, section.seed)
-        except UserError:
+        except UserError as error:
+            found.append(FailedTask(task=task.name, shots=shots, reason=str(error)))
             continue
         some = [request for requests in asked.requests[:MOST_ENCODED] for request in requests]
         counted = sum(min(_tokens(request, tokens), context) for request in some)

@@ -53,7 +53,7 @@ class Scorer:
         self._model = HarnessModel(
             trained_model(run, record), run.point.design.scale, self._tokens, precision=self._precision,
             device=ready_device(), batch_tokens=section.batch_tokens, cache=scratch_folder() / ANSWERS,
-            progress=lambda done, total: self._told(done / max(total, 1), f"{done:,} of {total:,} requests"),
+            progress=lambda done, total: self._told(done / max(total, 1), f"{int(done):,} of {int(total):,} requests"),
         )  # fmt: skip
 
     def describe(self) -> dict[str, Any]:
@@ -96,8 +96,8 @@ def score_of(asked: HarnessTask, rows: Sequence[dict[str, Any]], seconds: float)
     return TaskScore(
         task=task.name, shots=asked.shots, split=data.split, paper_split=task.paper_split,
         primary=task.primary(asked.shots), metrics=metrics, chance=task.chance, items=len(rows),
-        available=data.table.num_rows, cut=sum(row["cut"] for row in rows),
-        constant=len(rows) > 1 and len(chosen) == 1 and None not in chosen, data=data.source, note=data.note,
+        available=len(data), cut=sum(row["cut"] for row in rows),
+        constant=len(rows) > 1 and len(chosen) == 1 and None not in chosen, data=data.source, note=asked.note,
         seconds=seconds,
     )  # fmt: skip
 

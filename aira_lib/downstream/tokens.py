@@ -92,7 +92,7 @@ def _imported(run: TrainingRun, record: Path | None) -> PromptTokenizer:
     tokenizer = tokenizer_of(str(file))
     if tokenizer.entry.digest != digest:
         raise UserError(f"{file}: not the tokenizer that the model was imported with; put that one there")
-    entry = tokenizer.entry
+    entry = tokenizer.entry.model_copy(update={"end": run.data.get("end", tokenizer.entry.end)})
     before = entry.end if entry.begin is None else entry.begin
     return PromptTokenizer(entry, entry.begin, before, _ids_of(tokenizer), _text_of(tokenizer))
 

@@ -24,6 +24,8 @@ from aira_lib.datasets.text_bytes import tokenizer_behind
 from aira_lib.downstream.tokens import PromptTokenizer, prompt_tokenizer
 from aira_lib.errors import MissingDependency, UserError
 from aira_lib.exchange import tokenizer_files
+from aira_lib.exchange.beside import scores_beside, study_beside
+from aira_lib.exchange.card import CARD, model_card
 from aira_lib.exchange.formats import Format, check_layers, format_of
 from aira_lib.exchange.proof import MOST, proven
 from aira_lib.exchange.trained_record import RUN, TrainedRecord, trained_record
@@ -66,7 +68,7 @@ def export_model(
     record = trained_record(place, settings)
     run, layers, scale = record.run, record.layers, record.run.point.design.scale
     check_layers(layers)
-    data = _data(run, shards, tokenizer)
+    data = _data(record, shards, tokenizer)
     prompts, trained = prompt_tokenizer(run, data, record.folder), _trained_tokenizer(run, data, record.folder)
     model = trained_model(run, record.folder)
     with whole_folder(to, force) as folder:
@@ -76,13 +78,15 @@ def export_model(
         _write_configs(folder, written, prompts, dtype)
         tokenizer_files.write_tokenizer(folder, prompts, trained, scale.seq_len)
         (folder / RUN).write_text(run.json_line(), encoding="utf-8")
+        (folder / CARD).write_text(_card(record, written), encoding="utf-8")
         yield f"{written.config['architectures'][0]}: {len(layers)} layers, {_count(model):,} parameters in {dtype}"
         yield _checked(folder, model, prompts, dtype, scale.seq_len)
     yield f"{to}: {_how_to_load(to, written)}"
 
 
-def _data(run: TrainingRun, shards: str, tokenizer: str) -> DataSection:
+def _data(record: TrainedRecord, shards: str, tokenizer: str) -> DataSection:
     """The text of a training, as far as its tokens are concerned."""
+    run = record.run
     if run.data.get("corpus") != "shards":
         if shards or tokenizer:
             raise UserError(
@@ -90,12 +94,21 @@ def _data(run: TrainingRun, shards: str, tokenizer: str) -> DataSection:
                 "tokenizer is known; leave it out"
             )
         return DataSection()
-    if not shards:
+    if shards:
+        return DataSection(name="shards", shards=shards, tokenizer=tokenizer)
+    if (study := study_beside(record)) is None:
         raise UserError(
             f"{run.point.id} was trained on token shards of the tokenizer {run.data.get('tokenizer')}; say where they "
             "lie with --shards, for its tokenizer belongs to the model"
         )
-    return DataSection(name="shards", shards=shards, tokenizer=tokenizer)
+    return study.pretrain.data.model_copy(update={"tokenizer": tokenizer or study.pretrain.data.tokenizer})
+
+
+def _card(record: TrainedRecord, written: Format) -> str:
+    score, downstream = scores_beside(record)
+    return model_card(
+        record.run, record.manifest, score=score, downstream=downstream, remote_code=bool(written.files)
+    )  # fmt: skip
 
 
 def _trained_tokenizer(run: TrainingRun, data: DataSection, folder: Path) -> TrainedTokenizer | None:

@@ -1,7 +1,8 @@
 """A model that others trained, or that was exported, as a record that is evaluated like that of a training.
 
-Its `run.json` says what is known: no steps, no tokens, no FLOPs, data of which nothing is known but the files that it
-came in. The checkpoint has the weights in the type in which they came; `tokenizer.json` lies beside.
+Its `run.json` says what is known. Of a model of others: no steps, no tokens, no FLOPs, and of the data nothing but the
+files that it came in. Of an exported model: what the folder tells of its training. The checkpoint has the weights in
+the type in which they came; `tokenizer.json` lies beside.
 """
 
 from collections.abc import Iterator
@@ -10,18 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from aira_lib.architecture.cost import exact_params
-from aira_lib.architecture.pattern import Layers
-from aira_lib.architecture.scales import Scale
 from aira_lib.contents import file_digest
 from aira_lib.device import Precision
-from aira_lib.errors import UserError, nearest
-from aira_lib.exchange.foreign_tokenizer import TOKENIZER_CONFIG, keep_tokenizer, tokenizer_file
-from aira_lib.exchange.llama_config import CONFIG, llama_config, llama_scale, read_config
-from aira_lib.exchange.llama_weights import Sources, from_llama, llama_sources
-from aira_lib.exchange.safetensors_folder import SafetensorsFolder
+from aira_lib.errors import UserError
+from aira_lib.exchange.foreign_model import ForeignModel, foreign_model
+from aira_lib.exchange.foreign_tokenizer import keep_tokenizer, tokenizer_file
+from aira_lib.exchange.llama_config import CONFIG
+from aira_lib.exchange.trained_record import RUN
 from aira_lib.extrapolate.stage import describe
 from aira_lib.flow.versions import versions
 from aira_lib.naming import slug
@@ -37,22 +33,25 @@ STAGE = "import"
 VERSION = 1
 """Raised when the same files would give another record."""
 
-_UNREAD = ("rotary_emb.inv_freq", "masked_bias", ".attention.bias")
-"""Endings of tensors that old checkpoints hold and that follow from the config."""
-
 
 @dataclass(frozen=True)
-class ForeignModel:
-    """A checkpoint of which headers were read: what it is in our terms, and where its tensors are."""
+class _Import:
+    """What is asked for: a folder that was looked into, under which name, with which tokenizer, in which precision."""
 
-    layers: Layers
-    scale: Scale
-    sources: Sources
-    tensors: SafetensorsFolder
+    folder: Path
+    model: ForeignModel
+    name: str
+    tokenizer: Path
+    precision: Precision | None
 
-    def state(self) -> dict[str, Tensor]:
-        """The state of our model; this reads all weights."""
-        return from_llama(self.sources, self.tensors)
+    @property
+    def section(self) -> dict[str, Any]:
+        """What determines the record."""
+        told = [self.folder / RUN] if self.model.run else []
+        paths = [*(self.folder / file for file in self.model.tensors.files), self.folder / CONFIG, self.tokenizer]
+        files = {path.name: file_digest(path) for path in [*paths, *told]}
+        scored = {"precision": self.precision} if self.precision else {}
+        return {"version": VERSION, "name": self.name, "files": files, **scored}
 
 
 def import_model(
@@ -65,9 +64,9 @@ def import_model(
         folder: ``config.json``, safetensors and ``tokenizer.json``.
         to: the record to make, a name in a store such as ``runs/imported/SmolLM2`` or ``s3://bucket/prefix/SmolLM2``.
         settings: where copies of a store that is no folder lie.
-        name: of the model in tables; the folder's by default.
+        name: of the model in tables; by default that of the design that the folder tells of, or its own.
         tokenizer: a ``tokenizer.json``, where the folder has none.
-        precision: of matrix products when it is scored; None: fp32.
+        precision: of matrix products when it is scored; None: that of the training, fp32 where it is not known.
 
     Raises:
         UserError: the folder is no checkpoint that can be read, or another record lies there.
@@ -75,58 +74,23 @@ def import_model(
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: not a folder; name that of a checkpoint, with {CONFIG} and *.safetensors")
-    name = name or folder.resolve().name
-    model = foreign_model(folder, name)
-    record, section = _record_at(to), _section(folder, model, name, tokenizer, precision)
+    record = _record_at(to)
+    model = foreign_model(folder, name or folder.resolve().name)
+    called = name or (model.run.point.design.name if model.run else folder.resolve().name)
+    asked = _Import(folder, model, called, tokenizer_file(folder, tokenizer), precision)
+    section = asked.section
     if _is_there(record, digest(section)):
         yield f"{place_of(record.uri)}: there already, of the very same files"
         return
     try:
         with record.claim(settings.scratch) as attempt:
             if attempt is not None:
-                data = _write(model, name, folder, tokenizer, precision, section, attempt.path)
-                attempt.commit(_manifest(name, section))
-                yield f"{place_of(record.uri)}: {_in_words(model)}, tokenizer {data['tokenizer_sha256'][:12]}"
+                _write(asked, section, attempt.path)
+                attempt.commit(_manifest(asked, section))
     except LostClaim:
         raise UserError(f"{record.uri}: another process has made it in the meantime; look at what it is") from None
-
-
-def foreign_model(folder: Path, name: str) -> ForeignModel:
-    """Read the headers of a checkpoint, and refuse what does not fit its config.
-
-    Raises:
-        UserError: one line that names the first of what is wrong.
-        MissingDependency: without the package safetensors.
-    """
-    config = llama_config(read_config(folder), folder / CONFIG)
-    scale = llama_scale(config, name, folder / CONFIG)
-    model = ForeignModel(
-        ("A", "M") * config.num_hidden_layers,
-        scale,
-        llama_sources(scale, config.num_hidden_layers),
-        SafetensorsFolder(folder),
-    )
-    _check_shapes(model, folder)
-    return model
-
-
-def _check_shapes(model: ForeignModel, folder: Path) -> None:
-    expected = {part: source.shape for parts in model.sources.values() for part, source in parts.items()}
-    shapes = model.tensors.shapes
-    if lacking := [tensor for tensor in expected if tensor not in shapes]:
-        more = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
-        raise UserError(f"{folder}: no tensor {lacking[0]}{more}{nearest(lacking[0], shapes) if not more else ''}")
-    for tensor, shape in expected.items():
-        if shapes[tensor] != shape:
-            raise UserError(
-                f"{folder}: {tensor} has the shape {list(shapes[tensor])}, and {CONFIG} asks for {list(shape)}; "
-                "they are of two models"
-            )
-    tied = {"lm_head.weight"} if model.scale.tie_embeddings else set()
-    unknown = sorted(name for name in shapes.keys() - expected.keys() - tied if not name.endswith(_UNREAD))
-    if unknown:
-        more = f" and {len(unknown) - 1:,} more tensors" if len(unknown) > 1 else ""
-        raise UserError(f"{folder}: {unknown[0]}{more}: our layers have no such weights; it cannot be imported")
+    yield f"{place_of(record.uri)}: {model}"
+    yield _known(model)
 
 
 def _record_at(place: str) -> RecordFolder:
@@ -144,51 +108,54 @@ def _is_there(record: RecordFolder, key: str) -> bool:
     return manifest is not None
 
 
-def _section(
-    folder: Path, model: ForeignModel, name: str, tokenizer: Path | None, precision: Precision | None
-) -> dict[str, Any]:
-    """What determines the record."""
-    source = tokenizer_file(folder, tokenizer)
-    beside = [folder / CONFIG, source, *(path for path in [folder / TOKENIZER_CONFIG] if path.is_file())]
-    files = {path.name: file_digest(path) for path in [*(folder / file for file in model.tensors.files), *beside]}
-    return {"version": VERSION, "name": name, "files": files, **({"precision": precision} if precision else {})}
-
-
-def _write(
-    model: ForeignModel, name: str, folder: Path, tokenizer: Path | None, precision: Precision | None,
-    section: dict[str, Any], path: Path,
-) -> dict[str, Any]:  # fmt: skip
-    """Fill the workplace of a record; what its run says of data."""
-    data = keep_tokenizer(folder, tokenizer, model.scale.vocab_size, path)
-    data = {"corpus": "imported", "files_sha256": section["files"], "contents_sha256": digest(section["files"]), **data}
+def _write(asked: _Import, section: dict[str, Any], path: Path) -> None:
+    """Fill the workplace of a record."""
+    model, files = asked.model, section["files"]
+    tokens = keep_tokenizer(asked.tokenizer, model.scale.vocab_size, model.end, path)
+    data = {"corpus": "imported", "files_sha256": files, "contents_sha256": digest(files), **tokens}
     state = model.state()
     if bad := not_finite({"model": state}):
-        raise UserError(f"{folder}: {bad.removeprefix('model')} holds what is no finite number; fetch it again")
+        raise UserError(f"{asked.folder}: {bad.removeprefix('model')} holds what is no finite number; fetch it again")
+    run = _run(asked, data)
     with Checkpoints(path) as checkpoints:
-        checkpoints.save(0, {"model": [state]}, asynchronous=False)
-    (path / "run.json").write_text(_run(model, name, precision, data).json_line(), encoding="utf-8")
-    return data
+        checkpoints.save(run.steps, {"model": [state]}, asynchronous=False)
+    (path / RUN).write_text(run.json_line(), encoding="utf-8")
 
 
-def _run(model: ForeignModel, name: str, precision: Precision | None, data: dict[str, Any]) -> TrainingRun:
+def _run(asked: _Import, data: dict[str, Any]) -> TrainingRun:
+    told = asked.model.run
+    if told is None:
+        return _unknown_run(asked, data)
+    design = told.point.design.model_copy(update={"name": asked.name})
+    trained_on = told.data.get("trained_on") if told.data.get("corpus") == "imported" else told.data
+    changes = {"point": told.point.model_copy(update={"design": design}), "data": data}
+    if trained_on:
+        changes["data"] = {**data, "trained_on": trained_on}
+    return told.model_copy(update={**changes, "precision": asked.precision or told.precision})
+
+
+def _unknown_run(asked: _Import, data: dict[str, Any]) -> TrainingRun:
     design = describe(
-        name, base=name, kind="imported", method="imported", layers=model.layers, scale=model.scale, trainable=False
-    )
+        asked.name, base=asked.name, kind="imported", method="imported", layers=asked.model.layers,
+        scale=asked.model.scale, trainable=False,
+    )  # fmt: skip
     point = PretrainPoint(
-        id=slug(name), design=design, protocol="imported", budget_flops=None, steps=0, tokens=0, flops=0.0, seed=0
+        id=slug(asked.name), design=design, protocol="imported", budget_flops=None, steps=0, tokens=0, flops=0.0, seed=0
     )
     return TrainingRun(
-        point=point, final_train_loss=None, steps=0, tokens=0, flops=0.0, status="ok", data=data, precision=precision
-    )
+        point=point, final_train_loss=None, steps=0, tokens=0, flops=0.0, status="ok", data=data,
+        precision=asked.precision,
+    )  # fmt: skip
 
 
-def _manifest(name: str, section: dict[str, Any]) -> Manifest:
+def _manifest(asked: _Import, section: dict[str, Any]) -> Manifest:
     return Manifest(
-        stage=STAGE, unit=slug(name), key=digest(section), study="", spec_digest="", section=section,
+        stage=STAGE, unit=slug(asked.name), key=digest(section), study="", spec_digest="", section=section,
         versions=versions(), created=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
 
 
-def _in_words(model: ForeignModel) -> str:
-    count = exact_params(model.layers, model.scale)
-    return f"{len(model.layers) // 2}(A-M), {count:,} parameters, context {model.scale.seq_len:,}"
+def _known(model: ForeignModel) -> str:
+    if model.run is None:
+        return "Of its training nothing is known, and its record says so."
+    return f"Of its training its {RUN} tells: {model.run.tokens:,} tokens in {model.run.steps:,} steps."

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aira_lib.architecture.scales import RopeScaling, Scale
 from aira_lib.errors import UserError
+from aira_lib.exchange.config_errors import first_of
 
 CONFIG = "config.json"
 FAMILIES = ("llama", "mistral")
@@ -89,9 +90,7 @@ def llama_config(content: dict[str, Any], place: Path) -> LlamaConfig:
     try:
         config = LlamaConfig.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{place}: {name}: {first['msg'].lower()}; fetch the checkpoint again") from None
+        raise UserError(f"{place}: {first_of(error)}; fetch the checkpoint again") from None
     if unlike := _unlike_ours(config, content):
         raise UserError(f"{place}: {unlike}, which our layers do not have; this checkpoint cannot be imported")
     return config
@@ -117,8 +116,7 @@ def llama_scale(config: LlamaConfig, name: str, place: Path) -> Scale:
             n_layers=2 * config.num_hidden_layers,
         )  # fmt: skip
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise UserError(f"{place}: {reason}; fetch the checkpoint again") from None
+        raise UserError(f"{place}: {first_of(error)}; fetch the checkpoint again") from None
 
 
 def _scaling(rope: dict[str, Any]) -> RopeScaling | None:

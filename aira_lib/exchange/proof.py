@@ -44,8 +44,8 @@ def proven(folder: Path, model: LanguageModel, dtype: torch.dtype, seq_len: int)
     worst = max(float((each - wanted).abs().max()) for each in found) / max(1.0, float(wanted.abs().max()))
     if not worst <= MOST:
         raise UserError(
-            f"as transformers loads this export, its logits differ from ours by {worst:.1e} ({MOST:.0e} is allowed); nothing "
-            "was exported. It is a fault of aira export-model: please report it"
+            f"as transformers loads this export, its logits differ from ours by {worst:.1e} ({MOST:.0e} is allowed): "
+            "nothing was exported. It is a fault of aira export-model; please report it"
         )
     return worst
 
@@ -57,7 +57,7 @@ def _loaded(folder: Path) -> Any:
 
     from aira_lib.exchange.shipped.modeling_aira import AiraForCausalLM
 
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     kind = AiraForCausalLM if (folder / "modeling_aira.py").is_file() else LlamaForCausalLM
     loaded: Any = kind.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     return loaded.eval()

@@ -22,11 +22,13 @@ class TrainedRecord:
         run: what was trained on what.
         folder: local, with its files.
         manifest: of the record; None for files that are in none.
+        uri: of the record, in its store; empty for files that are in none.
     """
 
     run: TrainingRun
     folder: Path
     manifest: Manifest | None
+    uri: str = ""
 
     @property
     def layers(self) -> Layers:
@@ -69,7 +71,7 @@ def _fetched(place: str, settings: Settings) -> TrainedRecord | None:
                 f"{place_of(record.uri)}: a record of {manifest.stage}, and no training; name one of pretrain"
             )
         folder = record.fetch(settings.scratch, unread=UNREAD)
-        return TrainedRecord(read_row(folder / RUN, TrainingRun), folder, manifest)
+        return TrainedRecord(read_row(folder / RUN, TrainingRun), folder, manifest, record.uri)
     return None
 
 

@@ -329,7 +329,7 @@ add_stage(
 add_stage(
     Stage(
         name="latency", help="Time blocks and whole designs on the device at hand.", per="study",
-        reads=("extrapolate",), leaves="latencies", section=_of_latency, make=_latency, estimate=estimates.of_latency,
+        reads=("extrapolate",), leaves="times", section=_of_latency, make=_latency, estimate=estimates.of_latency,
         component="components.latency:latency", wanted=lambda study: study.latency is not None,
     )
 )  # fmt: skip

@@ -16,8 +16,6 @@ from rich.console import Console
 
 from aira_lib.contents import folder_digest
 from aira_lib.downstream.asked import check_asked, scores_identity
-from aira_lib.downstream.plan import planned
-from aira_lib.downstream.stage import downstream
 from aira_lib.errors import UserError, writing
 from aira_lib.exchange.trained_record import TrainedRecord, trained_record
 from aira_lib.flow.stage import Unit
@@ -62,6 +60,8 @@ def evaluate_checkpoint(
     trained = trained_record(place, settings)
     data = _data_of(trained, study, settings)
     if dry_run:
+        from aira_lib.downstream.plan import planned
+
         show_plan(console, trained.run, planned(section, data, trained.run, trained.folder))
         return
     record = _record_of(trained, section, settings)
@@ -73,7 +73,7 @@ def evaluate_checkpoint(
     show_scores(console, found)
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     say(f"{'Nothing was computed: all of it was there already, in' if there else 'Kept in'} {place_of(record.uri)}")
-    if to:
+    if to is not None:
         _copy(folder, found, to)
         say(f"Copied to {to}")
 
@@ -99,6 +99,8 @@ def _make(
     told: Told,
 ) -> None:  # fmt: skip
     """Make the record, or wait for whoever does."""
+    from aira_lib.downstream.stage import downstream
+
     open_store(settings.store).check()
     while record.manifest() is None:
         try:

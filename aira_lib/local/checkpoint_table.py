@@ -1,8 +1,9 @@
 """Scores of one checkpoint for people: a table, and the same as CSV."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,9 +12,11 @@ from rich.text import Text
 
 from aira_lib.architecture.pattern import parse
 from aira_lib.console import duration
-from aira_lib.downstream.plan import PlannedTask
 from aira_lib.flow.estimates import CPU_FLOPS_PER_SECOND
-from aira_lib.records import Downstream, TaskScore, TrainingRun
+from aira_lib.records import Downstream, FailedTask, TaskScore, TrainingRun
+
+if TYPE_CHECKING:
+    from aira_lib.downstream.plan import PlannedTask
 
 COLUMNS = ("task", "shots", "metric", "value", "stderr", "chance", "items", "available", "cut", "notes")
 
@@ -34,8 +37,12 @@ def show_scores(console: Console, found: Downstream) -> None:
             table.add_row(*map(Text, _cells(score, metric, first)))
     console.print(table)
     console.print("* what the paper prints of the task; ± one standard error over items", markup=False)
-    for failed in found.failed:
-        line = f"{failed.task} {failed.shots}-shot has no score: {failed.reason}"
+    _show_failed(console, found.failed)
+
+
+def _show_failed(console: Console, failed: Iterable[FailedTask]) -> None:
+    for each in failed:
+        line = f"{each.task} {each.shots}-shot has no score: {each.reason}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -77,11 +84,11 @@ def _rows(found: Downstream) -> Iterator[tuple[object, ...]]:
     yield from ((failed.task, failed.shots, *[""] * 7, failed.reason) for failed in found.failed)
 
 
-def show_plan(console: Console, run: TrainingRun, tasks: Sequence[PlannedTask]) -> None:
+def show_plan(console: Console, run: TrainingRun, planned: "Sequence[PlannedTask | FailedTask]") -> None:
     """Print what scoring a checkpoint would take, by task."""
     from aira_lib.architecture.cost import flops_per_token
 
-    design = run.point.design
+    design, tasks = run.point.design, [task for task in planned if not isinstance(task, FailedTask)]
     each = flops_per_token(parse(design.pattern), design.scale) / 3
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("task", "shots", "items", "requests", "tokens", "time"):
@@ -97,6 +104,7 @@ def show_plan(console: Console, run: TrainingRun, tasks: Sequence[PlannedTask]) 
         "FLOP/s, those of one core (estimated, not measured).",
         soft_wrap=True, markup=False, highlight=False,
     )  # fmt: skip
+    _show_failed(console, (task for task in planned if isinstance(task, FailedTask)))
 
 
 def _plan_cells(name: str, shots: str, items: int, requests: int, tokens: int, flops: float) -> Sequence[str]:

@@ -31,7 +31,9 @@ from aira_lib.track.log import TrackLog
 from aira_lib.work import Work
 
 
-def section_of(scale: str, batch: int | None, seq_len: int | None, modes: str | None) -> LatencySection:
+def section_of(
+    scale: str, batch: int | None, seq_len: int | None, modes: str | None, repeats: int | None
+) -> LatencySection:
     """What is measured of a single pattern; None: the default.
 
     Raises:
@@ -45,7 +47,9 @@ def section_of(scale: str, batch: int | None, seq_len: int | None, modes: str | 
     if len({*named}) < len(named):
         raise UserError(f"--modes {modes!r}: name each mode once")
     chosen = tuple(mode for mode in valid if mode in named)
-    return LatencySection(scale=scale, batch=batch or 1, seq_len=seq_len, modes=chosen)
+    given = {"batch": batch, "seq_len": seq_len, "repeats": repeats}
+    sizes = {name: value for name, value in given.items() if value is not None}
+    return LatencySection.model_validate({"scale": scale, "modes": chosen, **sizes})
 
 
 def time_pattern(text: str, section: LatencySection, dry_run: bool) -> None:
@@ -142,7 +146,7 @@ def _show(console: Console, measured: Latency) -> None:
     console.print(designs)
     console.print(
         f"{measured.batch} × {measured.seq_len:,} tokens at scale {measured.scale} on {measured.device_name}, "
-        f"{measured.threads} threads, {measured.precision}, {measured.kernels} kernels"
+        f"{measured.threads} thread{'s' * (measured.threads > 1)}, {measured.precision}, {measured.kernels} kernels"
         f"{', CUDA graphs' if measured.graph else ''}; medians and quartiles. Blocks have their norm and addition with "
         "them; training is forward and backward pass, without the optimizer's step.",
         soft_wrap=True,
@@ -161,8 +165,12 @@ def _whole(each: DesignTime) -> Sequence[str]:
 def _time(seconds: float, low: float | None = None, high: float | None = None) -> str:
     """Such as 12.3 ms (12.1 to 12.9)."""
     unit, factor = next((u, f) for u, f, least in (("s", 1, 1), ("ms", 1e3, 1e-3), ("µs", 1e6, 0)) if seconds >= least)
-    spread = "" if low is None or high is None else f" ({low * factor:.3g} to {high * factor:.3g})"
-    return f"{seconds * factor:.3g} {unit}{spread}"
+    spread = "" if low is None or high is None else f" ({_digits(low * factor)} to {_digits(high * factor)})"
+    return f"{_digits(seconds * factor)} {unit}{spread}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _table(*columns: str) -> Table:

@@ -4,14 +4,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from aira_lib.architecture.primitives import PRIMITIVES
-from aira_lib.records import Score
+from aira_lib.records import Downstream, Score
 from aira_lib.report import figures, searches, tables
 from aira_lib.report.agents import RANDOM, Agents, agents_compared, agents_figure, agents_table, curves_table
 from aira_lib.report.blocks import Block, Content, FigureBlock, LinksBlock, Section, TableBlock, TextBlock
 from aira_lib.report.comparison import compare
+from aira_lib.report.downstream_compared import scoreboard
+from aira_lib.report.downstream_scored import scores_table
+from aira_lib.report.downstream_sections import downstream_sections
+from aira_lib.report.downstream_summary import downstream_headline, downstream_key_numbers, downstream_sentences
 from aira_lib.report.headline import key_numbers
 from aira_lib.report.inputs import ReportInputs
 from aira_lib.report.isoflop import began_alike, frontiers
+from aira_lib.report.latency_section import latency_sections
 from aira_lib.report.pretraining_sections import isoflop_section, isotoken_section
 from aira_lib.report.rates import rate_sections
 from aira_lib.report.sizes import sizes_table
@@ -27,6 +32,7 @@ def build(study: Study, inputs: ReportInputs) -> Content:
     inputs = _ordered(study, inputs)
     comparison = compare(inputs.scores, inputs.designs, study.extrapolate.baselines)
     found = frontiers(began_alike(inputs.scores, study.pretrain.optimizer), inputs.designs)
+    board = scoreboard(inputs.downstream, comparison, study.extrapolate.baselines)
     agents = _agents(study, inputs)
     sections = [
         *_failed_sections(inputs),
@@ -39,22 +45,25 @@ def build(study: Study, inputs: ReportInputs) -> Content:
         *rate_sections(rate_checks(inputs.runs, inputs.scores, study.pretrain.optimizer)),
         isotoken_section(inputs, comparison),
         isoflop_section(study, inputs, comparison, found),
+        *downstream_sections(inputs.downstream, board, comparison),
+        *latency_sections(inputs.latency, comparison),
         *_further_sections(inputs),
         _cost_section(inputs),
     ]
     return Content(
         study=study,
         digest=digest(study),
-        summary=summary_sentences(inputs, comparison, found),
+        summary=[*summary_sentences(inputs, comparison, found), *downstream_sentences(board)],
         sections=sections,
         data_tables=[
             searches.steps_table(inputs.searches),
             *([curves_table(agents)] if agents.comparable() else []),
             tables.votes_table(inputs.patterns),
             tables.members_table(inputs.patterns),
+            *([scores_table(inputs.downstream)] if inputs.downstream else []),
         ],
-        headline=best_summary(inputs, comparison),
-        key_numbers=key_numbers(inputs, comparison),
+        headline=best_summary(inputs, comparison) | downstream_headline(board),
+        key_numbers=[*key_numbers(inputs, comparison), *downstream_key_numbers(board)],
     )
 
 
@@ -63,8 +72,8 @@ def _ordered(study: Study, inputs: ReportInputs) -> ReportInputs:
     agents = [agent.name for agent in study.agents]
     designs = {design.name: place for place, design in enumerate(inputs.designs)}
 
-    def by_design(score: Score) -> tuple[object, ...]:
-        point = score.point
+    def by_design(scored: Score | Downstream) -> tuple[object, ...]:
+        point = scored.point
         place = designs.get(point.design.name, len(designs))
         return point.protocol, place, point.design.name, point.budget_flops or 0.0, point.seed, point.id
 
@@ -74,6 +83,7 @@ def _ordered(study: Study, inputs: ReportInputs) -> ReportInputs:
             inputs.searches, key=lambda s: (agents.index(s.agent) if s.agent in agents else len(agents), *s[:2])
         ),
         scores=sorted(inputs.scores, key=by_design),
+        downstream=sorted(inputs.downstream, key=lambda run: by_design(run.record)),
         runs=sorted(inputs.runs, key=lambda run: run.point.id),
         failures=sorted(inputs.failures, key=lambda each: (each.stage, each.unit)),
         stand_ins=sorted(inputs.stand_ins, key=lambda s: (s.what, s.instead_of, s.detail)),

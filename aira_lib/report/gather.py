@@ -7,8 +7,11 @@ from typing import Any
 from urllib.parse import quote
 
 from aira_lib.records import (
+    ITEMS,
     PAGE,
     BasePattern,
+    Downstream,
+    Latency,
     Manifest,
     Node,
     PretrainPoint,
@@ -21,7 +24,8 @@ from aira_lib.records import (
     read_row,
     read_rows,
 )
-from aira_lib.report.inputs import ReportInputs, SearchRun
+from aira_lib.report.downstream_items import read_items
+from aira_lib.report.inputs import DownstreamRun, ReportInputs, SearchRun
 from aira_lib.report.loss_curves import decimated
 from aira_lib.study import Study
 from aira_lib.tasks.section import task_of
@@ -73,7 +77,14 @@ def gather(
         versions=versions,
         timings=dict(timings),
         further=further or {},
+        downstream=[_downstream(path, wanted.get(manifest.unit)) for manifest, path in by_stage["downstream"]],
+        latency=next((read_row(path / "latency.json", Latency) for _, path in by_stage["latency"]), None),
     )
+
+
+def _downstream(path: Path, wanted: Mapping[str, PretrainPoint] | None) -> DownstreamRun:
+    record = read_row(path / "downstream.json", Downstream).model_copy(update=wanted)
+    return DownstreamRun(record, read_items(path / ITEMS) if record.tasks else {})
 
 
 def _search(study: Study, manifest: Manifest, path: Path) -> SearchRun:

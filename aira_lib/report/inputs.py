@@ -4,7 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from aira_lib.records import ArchiveRow, BasePattern, Failure, Node, ScaledDesign, Score, StandIn, TrainingRun
+import numpy as np
+from numpy.typing import NDArray
+
+from aira_lib.records import (
+    ArchiveRow,
+    BasePattern,
+    Downstream,
+    Failure,
+    Latency,
+    Node,
+    ScaledDesign,
+    Score,
+    StandIn,
+    TrainingRun,
+)
+
+Asked = tuple[str, int]
+"""A downstream task and its number of shots."""
 
 
 class SearchRun(NamedTuple):
@@ -34,6 +51,25 @@ class LossCurve(NamedTuple):
     window: int = 1
 
 
+class TaskItems(NamedTuple):
+    """What one checkpoint scored on the items of one task.
+
+    `keys` are each item's place in its split and its digest; `scores` are [items] by metric; `chosen` are the choices
+    by number, empty where there are none.
+    """
+
+    keys: Sequence[tuple[int, str]]
+    scores: Mapping[str, NDArray[np.float64]]
+    chosen: Sequence[int] = ()
+
+
+class DownstreamRun(NamedTuple):
+    """The downstream scores of one checkpoint, and the same by item."""
+
+    record: Downstream
+    items: Mapping[Asked, TaskItems]
+
+
 @dataclass(frozen=True)
 class ReportInputs:
     """Everything that the page shows. Any part may be empty: a sentence then stands in its place.
@@ -52,6 +88,8 @@ class ReportInputs:
         timings: stage -> seconds, summed over its records, in the order of the flow; the only part that differs
             between equal studies.
         failures: of the units that left no record.
+        downstream: what downstream tasks say of final checkpoints, where the study asks for it.
+        latency: measured times, where the study asks for them.
     """
 
     searches: Sequence[SearchRun] = ()
@@ -66,3 +104,5 @@ class ReportInputs:
     timings: Mapping[str, float] = field(default_factory=dict)
     further: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     failures: Sequence[Failure] = ()
+    downstream: Sequence[DownstreamRun] = ()
+    latency: Latency | None = None

@@ -8,6 +8,7 @@ from aira_lib.report.comparison import Comparison
 from aira_lib.report.inputs import ReportInputs
 from aira_lib.report.isoflop import Frontier, noise_of, reference_frontier
 from aira_lib.report.loss_curves import Smooth, smoothed, window_sentence
+from aira_lib.report.positions import position_blocks
 from aira_lib.report.summary import divergence_sentences, sampling_sentence, spread_sentence
 from aira_lib.scaling.refusal import refusal
 from aira_lib.study import Study
@@ -20,6 +21,7 @@ def isotoken_section(inputs: ReportInputs, comparison: Comparison) -> Section:
         texts = [spread_sentence(comparison), sampling_sentence(comparison), *divergence_sentences(inputs, "isotoken")]
         blocks += [TextBlock(text) for text in texts if text]
         blocks.append(_token_curves(inputs, comparison))
+        blocks += position_blocks(comparison)
     return Section("isotoken", "Equal tokens", blocks)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aira_lib.errors import MissingDependency
 from aira_lib.report.columns import Cell, Table
+from aira_lib.report.downstream_numbers import downstream_numbers
 from aira_lib.report.inputs import ReportInputs
 from aira_lib.report.strips import Strip
 from aira_lib.study import Study
@@ -21,8 +22,9 @@ def report(study: Study, inputs: ReportInputs, work: Work) -> None:
     """Write the report of a study into the workplace.
 
     Leaves `report.html` (one file, opens offline), `report.md`, `figures/*.svg` and `*.png`, `tables/*.csv` and
-    `summary.json`. Equal inputs give equal bytes; only the cost of the study differs, which stands in `cost.csv` and
-    `throughput.csv`, under `seconds` in `summary.json` and between the comments `seconds` and `/seconds` on the pages.
+    `summary.json`. Equal inputs give equal bytes; only times differ: they stand in `cost.csv`, `throughput.csv` and
+    files named `latency_*`, under `seconds` in `summary.json`, and on the pages between the comments `seconds` and
+    `/seconds`.
 
     Args:
         study: the study.
@@ -44,6 +46,8 @@ def report(study: Study, inputs: ReportInputs, work: Work) -> None:
     ]
     for path in files:
         work.log.artifact(path)
+    if numbers := downstream_numbers(content.headline):
+        work.log.metrics(numbers, step=0)
     work.progress(1, 1, f"{len(files)} files")
 
 
@@ -94,6 +98,7 @@ def _summary(content: "Content", inputs: ReportInputs) -> str:
         "searches", "agents", "patterns", "isotoken", "isoflop_fits", "frontier", "frontier_laws", "stand_ins",
         "failed_units",
     )  # fmt: skip
+    further = [name for name in ("downstream_compared", "downstream_tasks", "core_14") if name in tables]
     summary = {
         "study": content.study.name,
         "spec_digest": content.digest,
@@ -106,7 +111,7 @@ def _summary(content: "Content", inputs: ReportInputs) -> str:
             "patterns": len(inputs.patterns),
             "runs": len(inputs.runs),
         },
-        **{name: tables.get(name, []) for name in kept},
+        **{name: tables.get(name, []) for name in (*kept, *further)},
         "versions": dict(sorted(inputs.versions.items())),
         "seconds": dict(sorted(inputs.timings.items())),
     }

@@ -20,6 +20,7 @@ def report(
     figures: dsl.Output[dsl.Artifact],
     tables: dsl.Output[dsl.Artifact],
     numbers: dsl.Output[dsl.Metrics],
+    times: str = "",
     run: str = "",
 ) -> str:
     """Write the report from all records and return its URI.
@@ -38,11 +39,13 @@ def report(
         figures: Its figures, as SVG and PNG.
         tables: Its tables, as CSV.
         numbers: Its headline numbers, by which runs are compared.
+        times: URI of the record of latencies; empty where the study asks for none.
         run: Name of the run of the study that this is a part of.
     """
     from aira_lib.flow.entry import copy_files, report_numbers, run_text
 
-    uri = run_text("report", study, store, inputs=[designs, searches, archive, patterns, points, further], run=run)
+    inputs = [designs, searches, archive, patterns, points, times, further]
+    uri = run_text("report", study, store, inputs=inputs, run=run)
     paths = {"report.html": page.path, "report.md": summary.path, "figures": figures.path, "tables": tables.path}
     copy_files(store, uri, paths)
     for name, value in report_numbers(store, uri).items():

@@ -22,7 +22,7 @@ from aira_lib.flow.units import units_of
 from aira_lib.identity import PIECES, VERSIONS
 from aira_lib.pretrain.points import pretraining_points
 from aira_lib.records import PretrainPoint
-from aira_lib.study import DownstreamSection, ResourcesAtScale, Study
+from aira_lib.study import DownstreamSection, LatencySection, ResourcesAtScale, Study
 from aira_lib.study.reading import parse_study
 from aira_lib.tasks import further
 from aira_lib.tasks.airs.packages import installed
@@ -170,6 +170,7 @@ LIKE_OTHERS = {
     *(f"proxy.language.{name}" for name in (
         "paths", "test_paths", "text_field", "tokenizer", "vocab_size", "seq_len", "train_examples", "test_examples")),
     *(f"scales.{name}" for name in Scale.model_fields),
+    "latency", *(f"latency.{name}" for name in LatencySection.model_fields),
     "resources", "resources.by_scale", "resources.min_success",
     "downstream", *(f"downstream.{name}" for name in DownstreamSection.model_fields),
     *(f"resources.by_scale.{name}" for name in ResourcesAtScale.model_fields),
@@ -257,6 +258,7 @@ CODE: dict[str, set[str]] = {
     "training": AFTER_PRETRAIN,
     "evaluate": AFTER_EVALUATE,
     "downstream": NEITHER,  # the study asks for no such tasks
+    "latency": NEITHER,  # of a study that asks for no times
 }
 
 

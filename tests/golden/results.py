@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from pydantic import BaseModel
 
 from aira_lib.identity import Piece
-from aira_lib.study import CandidateLimits, ProxySection, Study
+from aira_lib.study import CandidateLimits, DownstreamSection, ProxySection, Study
 from tests.builders import TINY_STUDY, node, tiny_study, work_in
 
 TINY = ProxySection.model_validate(TINY_STUDY["proxy"])
@@ -295,6 +296,49 @@ def _evaluate() -> Any:
     )
 
 
+def _downstream() -> Any:
+    from aira_lib.downstream.stage import downstream
+    from aira_lib.records import ITEMS, Downstream, read_columns, read_row
+    from tests.aira_lib.downstream.made_up import SLICES
+
+    study, folder = _trained()
+    work = work_in(Path(folder.name) / "tasks")
+    section = DownstreamSection(tasks=("copa", "arc_e:1", "winogrande"), data=str(SLICES), limit=5)
+    with patch.dict(os.environ, AIRA_SCRATCH=folder.name):  # answers that another version has kept are none of this one
+        downstream(section, study.pretrain.data, Path(folder.name) / "run", work)
+    found = read_row(work.path / "downstream.json", Downstream)
+    items = read_columns(work.path / ITEMS)
+    scores = [each.model_dump(mode="json", exclude={"seconds"}) for each in found.tasks]
+    return {"scores": scores, **{name: items[name] for name in ("item", "digest", "chosen", "loglikelihoods", "cut")}}
+
+
+def _latency() -> Any:
+    """What is a function of the inputs: memory by formula, in which round which case is measured, and a front."""
+    import torch
+
+    from aira_lib.architecture.scales import scale_named
+    from aira_lib.latency.memory import held, needed
+    from aira_lib.latency.timing import interleaved
+    from aira_lib.latency.workload import Workload
+    from aira_lib.significance.pareto import Timed, latency_front
+
+    class Steady:
+        def seconds(self, call: Callable[[], object], times: int) -> float:
+            call()
+            return times / 10
+
+    layers, cpu = ("A", "Mb", "M", "W"), torch.device("cpu")
+    loads = [
+        Workload(scale_named("nano", 3), 2, 64, mode, precision, cpu)
+        for mode in ("prefill", "decode", "train") for precision in ("fp32", "bf16")
+    ]  # fmt: skip
+    order = list[str]()
+    found = interleaved({name: lambda n=name: order.append(n) for name in "abc"}, Steady(), 5, 0.35)
+    front = latency_front([Timed("a", 2.0, 1.0, 1.05), Timed("b", 3.0, 0.5, 0.5), Timed("c", 3.0, 0.6, 0.6)])
+    memory = [[*held(layers, load), needed(layers, load)] for load in loads]
+    return {"memory": memory, "order": "".join(order), "rounds": [list(found[name]) for name in "abc"], "front": front}
+
+
 RESULTS: dict[Piece, Callable[[], Any]] = {
     "mad": _mad,
     "text": _text,
@@ -306,4 +350,6 @@ RESULTS: dict[Piece, Callable[[], Any]] = {
     "extrapolate": _extrapolate,
     "training": _training,
     "evaluate": _evaluate,
+    "downstream": _downstream,
+    "latency": _latency,
 }

@@ -105,7 +105,7 @@ def test_a_stage_of_ones_own_reads_the_points_and_the_report_finds_what_it_leave
         component="tests.own_component:total",
     )
     monkeypatch.setattr(STAGES, "_entries", {**STAGES._entries, "total": own})
-    compiler.Compiler().compile(compose_pipeline(2), str(tmp_path / "x.yaml"))
+    compiler.Compiler().compile(compose_pipeline(2, of=tiny_study()), str(tmp_path / "x.yaml"))
     tasks = next(yaml.safe_load_all((tmp_path / "x.yaml").read_text()))["root"]["dag"]["tasks"]
     given = {name: task["inputs"]["parameters"] for name, task in tasks.items()}
     (points,) = (name for name, of in given.items() if "pretrain" in str(of.get("stages")))
@@ -113,3 +113,15 @@ def test_a_stage_of_ones_own_reads_the_points_and_the_report_finds_what_it_leave
     further = given["report"]["further"]["taskOutputParameter"]["producerTask"]
     assert given[further]["stages"] == {"runtimeValue": {"constant": ["total"]}}
     assert tasks[further]["dependentTasks"] == ["total"]
+
+
+def test_the_report_reads_times_where_the_study_asks_for_them(tmp_path: Path) -> None:
+    given = {}
+    for section in (None, {"scale": "nano"}):
+        compiler.Compiler().compile(compose_pipeline(2, of=tiny_study(latency=section)), str(tmp_path / "x.yaml"))
+        tasks = next(yaml.safe_load_all((tmp_path / "x.yaml").read_text()))["root"]["dag"]["tasks"]
+        given[bool(section)] = {name: task["inputs"]["parameters"] for name, task in tasks.items()}
+    assert "latency" not in given[False]
+    assert "times" not in given[False]["report"]
+    assert given[True]["report"]["times"]["taskOutputParameter"]["producerTask"] == "latency"
+    assert given[True]["latency"]["designs"]["taskOutputParameter"]["producerTask"] == "extrapolate"

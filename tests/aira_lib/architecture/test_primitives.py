@@ -119,7 +119,7 @@ def test_costs_of_window_attention_by_hand(window: int | None, seen: int) -> Non
     scale = scale_named("1B", 3).model_copy(update={"window": window})
     assert cost.layer_params(scale)["W"] == 2 * 2048 * 2048 + 2 * 2048 * 512
     assert cost.flops_per_token(("W",), scale) == 6 * (2 * 2048 * 2048 + 2 * 2048 * 512) + 12 * seen * 2048
-    assert cost.kv_cache_bytes(("W", "W"), scale, context=9000) == 2 * 2 * 512 * min(window or 2048, 9000) * 2
+    assert cost.kv_cache_bytes(("W", "W"), scale, context=9000) == 2 * 2 * 512 * min((window or 2048) - 1, 9000) * 2
     assert cost.kv_cache_bytes(("W",), scale, context=10) == 2 * 512 * 10 * 2
     assert cost.ssm_state_bytes(("W",), scale) == 0
 

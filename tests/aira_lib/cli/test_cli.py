@@ -29,6 +29,7 @@ COMMANDS = (
     "extrapolate",
     "pretrain",
     "evaluate",
+    "latency",
     "report",
     "compile",
     "doctor",

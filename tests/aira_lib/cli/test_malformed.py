@@ -175,8 +175,8 @@ def arguments(study: str, folder: Path) -> Iterator[list[str]]:
     binary, nowhere = folder / "binary", "/proc/nowhere/x"
     binary.write_bytes(bytes(range(256)))
     (folder / "patterns").write_text("A-M\nA-\n")
-    for name in ("run", "search", "archive", "aggregate", "extrapolate", "pretrain", "evaluate", "report", "compile",
-                 "watch", "plan", "nodes"):  # fmt: skip
+    for name in ("run", "search", "archive", "aggregate", "extrapolate", "pretrain", "evaluate", "latency", "report",
+                 "compile", "watch", "plan", "nodes"):  # fmt: skip
         unit = ["--unit", "x"] if name == "nodes" else []
         yield from ([name, *unit, path] for path in (nowhere, str(binary), str(folder), "/dev/null", "", "\udcff.yaml"))
         yield from ([name, *unit, study, *more] for more in (["--bogus"], ["--store"], ["--store", ""], ["a", "b"]))
