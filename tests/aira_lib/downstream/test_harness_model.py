@@ -14,6 +14,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from aira_lib.architecture.pattern import parse
 from aira_lib.architecture.scales import Scale
 from aira_lib.datasets.study import DataSection
+from aira_lib.downstream import adapter
 from aira_lib.downstream.adapter import HarnessModel
 from aira_lib.downstream.tokens import PromptTokenizer, prompt_tokenizer
 from aira_lib.errors import UserError
@@ -303,6 +304,25 @@ def test_a_second_evaluation_computes_nothing_and_another_model_all(tmp_path: Pa
         found, computed = other()
         assert computed == distinct
         assert found != first
+
+
+def test_answers_of_a_slice_are_kept_before_the_next_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of, requests = model(), [ask("loglikelihood", f"{number}", "x") for number in range(10)]
+    monkeypatch.setattr(adapter, "SLICE", 4)
+    found = harness(of, cache=tmp_path)
+
+    def interrupted(done: float, total: float) -> None:
+        if done > 8:
+            raise KeyboardInterrupt
+
+    found.progress = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        found.loglikelihood(requests)
+    again = harness(of, cache=tmp_path)
+    assert again.loglikelihood(requests) == harness(of).loglikelihood(requests)
+    assert again.computed == 2
 
 
 def test_progress_comes_to_its_end() -> None:
