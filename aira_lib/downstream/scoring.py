@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aira_lib.downstream.shared import batches_of_groups, features_of_groups, groups_of, shares
+from aira_lib.downstream.shared import features_of_groups, shared_batches
 from aira_lib.downstream.windows import Computer, Window, runs
 from aira_lib.models import loss
 from aira_lib.models.precision import rounded
@@ -35,9 +35,9 @@ def scored(computer: Computer, windows: Sequence[Window], tell: Callable[[int], 
     """
     done = list[_Done]()
     with torch.inference_mode(), rounded(computer.device, computer.precision):
-        groups, alone = groups_of(windows) if shares(computer) else ([], range(len(windows)))
-        for group in batches_of_groups(groups, windows, computer.batch_tokens):
-            done.append(_of_head(computer, *features_of_groups(computer, group, windows), windows))
+        shared, alone = shared_batches(computer, windows)
+        for groups in shared:
+            done.append(_of_head(computer, *features_of_groups(computer, groups, windows), windows))
             tell(len(done[-1].windows))
         for batch in _batches(_rows(windows, alone), windows, computer.batch_tokens):
             done.append(_of_head(computer, *_features(computer, batch, windows), windows))

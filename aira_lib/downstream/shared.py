@@ -16,11 +16,32 @@ WORTH = 2.0
 up to 1.7 times on a CPU, whose fused kernels begin at a beginning."""
 
 
+LEAST_SAVED = 10**8
+"""Products of weights and tokens that a batch must save, or it is read as if nothing were shared. Each has two passes
+of its own, since its prompts are of one length, and at a laptop's widths a pass costs mostly that it is one."""
+
+
 class Group(NamedTuple):
-    """Windows, by number, that have a prompt of `length` tokens in common and go on from there."""
+    """Windows, by number, that have a prompt of `length` tokens in common; sharing it saves so many tokens."""
 
     length: int
     windows: tuple[int, ...]
+    saved: int
+
+
+def shared_batches(computer: Computer, windows: Sequence[Window]) -> tuple[list[list[Group]], list[int]]:
+    """Batches of groups whose prompts have one length, the longest first; and the numbers of all other windows."""
+    if not shares(computer):
+        return [], list(range(len(windows)))
+    weights = sum(each.numel() for each in computer.model.backbone.layers.parameters())
+    groups, alone = groups_of(windows)
+    batches = list[list[Group]]()
+    for batch in _batches(groups, windows, computer.batch_tokens):
+        if weights * sum(group.saved for group in batch) >= LEAST_SAVED:
+            batches.append(batch)
+        else:
+            alone += [number for group in batch for number in group.windows]
+    return batches, alone
 
 
 def shares(computer: Computer) -> bool:
@@ -42,8 +63,9 @@ def groups_of(windows: Sequence[Window]) -> tuple[list[Group], list[int]]:
     for prompt, numbers in by_prompt.items():
         further = [len(windows[number].targets) - 1 for number in numbers]
         read = sum(len(prompt) + each for each in further if each) or len(prompt)
-        if read >= WORTH * (len(prompt) + sum(further)):
-            groups.append(Group(len(prompt), tuple(numbers)))
+        shared = len(prompt) + sum(further)
+        if read >= WORTH * shared:
+            groups.append(Group(len(prompt), tuple(numbers), read - shared))
         else:
             alone += numbers
     return sorted(groups, key=lambda group: -group.length), alone
@@ -53,7 +75,7 @@ def _prompt(window: Window) -> int:
     return len(window.inputs) - len(window.targets) + 1
 
 
-def batches_of_groups(groups: Sequence[Group], windows: Sequence[Window], batch_tokens: int) -> Iterator[list[Group]]:
+def _batches(groups: Sequence[Group], windows: Sequence[Window], batch_tokens: int) -> Iterator[list[Group]]:
     """Groups whose prompts have one length, as many as have so many tokens with a prompt for each of their windows."""
     batch, tokens = list[Group](), 0
     for group in groups:

@@ -4,9 +4,9 @@
 
 Bound: 1.10 times the CPU time of the forward passes of the very batches that it makes, head included. Requests are
 those of the first ITEMS (100) items of each of the six zero-shot tasks in FOLDER, where `make eval-data` puts them;
-without them random texts of such lengths. Beside it, for some of them, a request at a time, and, where transformers is
-installed, the harness's own `hf` model on the exported weights, in batches of 32. All on one thread, in turns, in CPU
-time.
+without them random texts of such lengths. Beside it the adapter as it is, which reads some prompts of several choices
+once; and for some requests one at a time, and, where transformers is installed, the harness's own `hf` model on the
+exported weights, in batches of 32. All on one thread, in turns, in CPU time.
 """
 
 import random
@@ -26,10 +26,11 @@ from torch import Tensor
 
 from aira_lib.architecture.pattern import parse
 from aira_lib.architecture.scales import Scale, scale_named
-from aira_lib.downstream import scoring
+from aira_lib.downstream import scoring, shared
 from aira_lib.downstream.adapter import HarnessModel
 from aira_lib.downstream.data import data_folder
 from aira_lib.downstream.harness import harness_task
+from aira_lib.downstream.shared import shares
 from aira_lib.downstream.tables import tasks_named
 from aira_lib.downstream.tokens import PromptTokenizer, prompt_tokenizer
 from aira_lib.errors import UserError
@@ -168,13 +169,20 @@ def main(name: str, pattern: str, items: int, folder: str) -> int:
         def ask() -> None:
             HarnessModel(model, scale, tokens).loglikelihood(requests)
 
+        def ask_unshared() -> None:
+            """With all prompts read as often as they are asked, as the bare passes have it."""
+            shared.shares = lambda computer: False
+            ask()
+            shared.shares = shares
+
         # The harness's model refuses a continuation that is longer than its context.
         short = [each for each in requests if len(tokens.encode(each.args[1])) < scale.seq_len - 8]
         some = random.Random(0).sample(short, SOME)
-        bare = Bare(model, ask)
+        bare = Bare(model, ask_unshared)
         ways = {
             "bare": bare,
-            "adapter": ask,
+            "adapter": ask_unshared,
+            "shared": ask,
             "some": lambda: HarnessModel(model, scale, tokens).loglikelihood(some),
             "alone": lambda: one_at_a_time(model, tokens, scale.seq_len, some),
         }
@@ -184,7 +192,7 @@ def main(name: str, pattern: str, items: int, folder: str) -> int:
         rounds = [{way: seconds(work) for way, work in ways.items()} for _ in range(REPEATS)]
     print(f"{name} {pattern}: {len(requests):,} requests {what}, {bare.tokens:,} tokens read, padding included")
     for way in ways:
-        of, count = ("bare", len(requests)) if way in ("bare", "adapter") else ("some", len(some))
+        of, count = ("bare", len(requests)) if way in ("bare", "adapter", "shared") else ("some", len(some))
         ratios = sorted(one[way] / one[of] for one in rounds)
         print(
             f"{way:8} {count / statistics.median(one[way] for one in rounds):8.0f} requests a CPU second, "
