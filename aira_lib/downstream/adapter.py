@@ -15,13 +15,15 @@ from aira_lib.architecture.scales import Scale
 from aira_lib.device import Precision
 from aira_lib.downstream.generation import continued
 from aira_lib.downstream.requests_cache import Answer, RequestsCache, identity_of, key_of
-from aira_lib.downstream.scoring import Computer, Window, scored, windows_of
+from aira_lib.downstream.scoring import scored
 from aira_lib.downstream.tokens import PromptTokenizer
+from aira_lib.downstream.windows import Computer, Window, windows_of
 from aira_lib.errors import UserError
 from aira_lib.models.language_model import LanguageModel
 
-SLICE = 4096
-"""Requests that are tokenised, computed and kept at once: what an interruption loses, and what memory holds."""
+SLICE, SLICE_OF_TEXTS = 4096, 512
+"""Requests that are tokenised, computed and kept at once: what an interruption loses, and what memory holds. Texts that
+are written take many times as long."""
 
 MAX_GEN_TOKS = 256
 """Tokens that are generated where a task names no number, as of the harness."""
@@ -97,8 +99,8 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
         """The tokens of a text, after the prefix of prompts unless it is declined."""
-        begins = self.tokens.prefix is not None and add_special_tokens is not False
-        return [*([self.tokens.prefix] if begins else []), *self._encode(string)]  # type: ignore[list-item]
+        prefix = None if add_special_tokens is False else self.tokens.prefix
+        return [*([] if prefix is None else [prefix]), *self._encode(string)]
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Of (context, continuation): the nats of the continuation's tokens, and whether each was the likeliest.
@@ -131,8 +133,8 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         known = self._cache.found(set(keys)) if self._cache else {}
         missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
         self._done, self._total = 0.0, len(missing)
-        left = iter(missing.items())
-        while some := dict(islice(left, SLICE)):
+        left, at_once = iter(missing.items()), SLICE_OF_TEXTS if kind == "generate_until" else SLICE
+        while some := dict(islice(left, at_once)):
             answers = dict(zip(some, compute(list(some.values())), strict=True))
             self.computed += len(answers)
             known |= answers
@@ -217,7 +219,8 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         room = max(1, self.context - most)
 
         def ends(added: Sequence[int]) -> bool:
-            return added[-1] == self.eot_token_id or any(stop in self.tokens.decode(added) for stop in until)
+            text = self.tokens.decode(added) if until else ""
+            return added[-1] == self.eot_token_id or any(stop in text for stop in until)
 
         added = continued(self._computer, [prompt[-room:] for prompt in prompts], most, ends, self._advance)
         made = [postprocess_generated_text(self.tokens.decode(each), list(until), None) for each in added]

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-from torch import Tensor
 
-from aira_lib.downstream.scoring import Computer
-from aira_lib.models.decoding import prefill, step
+from aira_lib.downstream.windows import Computer
+from aira_lib.models.decoding import prefill, states_of, step
 from aira_lib.models.precision import rounded
 
 SPREAD = 32
@@ -97,21 +95,10 @@ def _continue(computer: Computer, going: list[_Going], ends: Callable[[Sequence[
             return
         if len(kept) < len(going):
             going, following = [going[row] for row in kept], [following[row] for row in kept]
-            states = _of_rows(states, torch.tensor(kept, device=computer.device))
+            states = states_of(states, torch.tensor(kept, device=computer.device))
         logits, states = step(computer.model, torch.tensor(following, device=computer.device), states)
         position += 1
 
 
 def _done(each: _Going, ends: Callable[[Sequence[int]], bool]) -> bool:
     return bool(each.added) and (len(each.added) >= each.most or ends(each.added))
-
-
-def _of_rows(states: Any, rows: Tensor) -> Any:
-    """What layers keep, for some rows of the batch: of all tensors in it, whose first axis is that of the batch."""
-    if isinstance(states, Tensor):
-        return states[rows]
-    if isinstance(states, tuple) and hasattr(states, "_fields"):
-        return type(states)(*(_of_rows(each, rows) for each in states))
-    if isinstance(states, list | tuple):
-        return type(states)(_of_rows(each, rows) for each in states)
-    return states

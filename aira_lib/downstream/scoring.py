@@ -1,7 +1,6 @@
 """Log-likelihoods of many short sequences: in batches of like length, each prompt once, the head where it is needed."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,17 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aira_lib.device import Precision
+from aira_lib.downstream.shared import features_of_groups, shared_batches
+from aira_lib.downstream.windows import Computer, Window, runs
 from aira_lib.models import loss
-from aira_lib.models.language_model import LanguageModel
 from aira_lib.models.precision import rounded
-
-
-class Window(NamedTuple):
-    """What a model reads, and the tokens that it is to predict at the last of these positions; at least one."""
-
-    inputs: Sequence[int]
-    targets: Sequence[int]
 
 
 class Scores(NamedTuple):
@@ -29,72 +21,53 @@ class Scores(NamedTuple):
     greedy: NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Computer:
-    """A model, where and how it computes.
-
-    Attributes:
-        model: on its device.
-        device: see above.
-        precision: of matrix products.
-        batch_tokens: most tokens of a forward pass, padding included; a longer sequence has one of its own.
-    """
-
-    model: LanguageModel
-    device: torch.device
-    precision: Precision
-    batch_tokens: int
-
-
-def windows_of(sequence: Sequence[int], first: int, most: int, stride: int) -> list[Window]:
-    """Windows in which each token of a sequence from place `first` (at least 1) on is predicted once.
-
-    Args:
-        sequence: tokens.
-        first: see above.
-        most: tokens that a window reads at most; it reaches as far back as that allows.
-        stride: tokens that a window predicts at most, no more than it reads.
-    """
-    ends = [min(begin + stride, len(sequence)) for begin in range(first, len(sequence), stride)]
-    begins = [first, *ends[:-1]]
-    return [
-        Window(sequence[max(0, end - 1 - most) : end - 1], sequence[begin:end])
-        for begin, end in zip(begins, ends, strict=True)
-    ]
-
-
 def scored(computer: Computer, windows: Sequence[Window], tell: Callable[[int], None] = lambda count: None) -> Scores:
     """The scores of windows, in their order.
 
     A window whose inputs are the beginning of another's is read with that one: choices of a letter cost one row.
-    Padding is at the right, where no position that counts sees it.
+    Padding is at the right, where no position that counts sees it. Where that is much less to read, a prompt that
+    windows share is read once (`aira_lib.downstream.shared`).
 
     Args:
         computer: see there.
         windows: what is scored.
         tell: told after each forward pass how many windows are done with it.
     """
-    order, losses, likeliest = [], list[Tensor](), list[Tensor]()
+    done = list[_Done]()
     with torch.inference_mode(), rounded(computer.device, computer.precision):
-        for batch in _batches(_rows(windows), windows, computer.batch_tokens):
-            tokens, places, targets = _arrays(batch, windows)
-            features = computer.model.backbone(tokens.to(computer.device)).flatten(0, 1)[places.to(computer.device)]
-            head = computer.model.head
-            nats, right = loss.token_scores(features, head.weight, head.bias, targets.to(computer.device))
-            losses.append(nats)
-            likeliest.append(right)
-            served = [each for row in batch for each in row]
-            order += served
-            tell(len(served))
-    return _summed(windows, order, losses, likeliest)
+        shared, alone = shared_batches(computer, windows)
+        for groups in shared:
+            done.append(_of_head(computer, *features_of_groups(computer, groups, windows), windows))
+            tell(len(done[-1].windows))
+        for batch in _batches(_rows(windows, alone), windows, computer.batch_tokens):
+            done.append(_of_head(computer, *_features(computer, batch, windows), windows))
+            tell(len(done[-1].windows))
+    return _summed(windows, done)
+
+
+class _Done(NamedTuple):
+    """Windows by number, and of their targets, one after the other, the losses and whether they are the likeliest."""
+
+    windows: list[int]
+    losses: Tensor
+    likeliest: Tensor
+
+
+def _of_head(
+    computer: Computer, numbers: list[int], features: Tensor, places: NDArray[np.int64], windows: Sequence[Window]
+) -> _Done:
+    """What the head says of some windows, from features [places, d_model] and where each target is predicted."""
+    targets = torch.tensor([target for each in numbers for target in windows[each].targets])
+    head, chosen = computer.model.head, torch.from_numpy(places).to(computer.device)
+    return _Done(numbers, *loss.token_scores(features[chosen], head.weight, head.bias, targets.to(computer.device)))
 
 
 _Row = list[int]
 """Windows that are read together, by number: the longest first, of which the others are beginnings."""
 
 
-def _rows(windows: Sequence[Window]) -> list[_Row]:
-    order = sorted(range(len(windows)), key=lambda each: list(windows[each].inputs), reverse=True)
+def _rows(windows: Sequence[Window], numbers: Iterable[int]) -> list[_Row]:
+    order = sorted(numbers, key=lambda each: list(windows[each].inputs), reverse=True)
     rows: list[_Row] = []
     for each in order:  # in this order whatever begins with some tokens comes right before what is no more than these
         inputs = windows[each].inputs
@@ -118,28 +91,29 @@ def _batches(rows: list[_Row], windows: Sequence[Window], batch_tokens: int) -> 
         yield batch
 
 
-def _arrays(batch: list[_Row], windows: Sequence[Window]) -> tuple[Tensor, Tensor, Tensor]:
-    """Tokens [rows, longest]; places in their flat form at which targets are predicted [targets], and the targets."""
+def _features(
+    computer: Computer, batch: list[_Row], windows: Sequence[Window]
+) -> tuple[list[int], Tensor, NDArray[np.int64]]:
+    """Windows by number; features [rows x longest, d_model]; where among them each target is predicted."""
     longest = len(windows[batch[0][0]].inputs)
-    tokens, starts, targets, counts = np.zeros((len(batch), longest), np.int64), [], list[int](), []
+    tokens, numbers, starts = np.zeros((len(batch), longest), np.int64), list[int](), list[int]()
     for at, row in enumerate(batch):
         inputs = windows[row[0]].inputs
         tokens[at, : len(inputs)] = inputs
-        for each in row:
-            window = windows[each]
-            starts.append(at * longest + len(window.inputs) - len(window.targets))
-            counts.append(len(window.targets))
-            targets += window.targets
-    before = np.cumsum([0, *counts[:-1]])
-    places = np.repeat(np.array(starts) - before, counts) + np.arange(len(targets))
-    return torch.from_numpy(tokens), torch.from_numpy(places), torch.tensor(targets)
+        numbers += row
+        starts += [at * longest + len(windows[each].inputs) - len(windows[each].targets) for each in row]
+    features = computer.model.backbone(torch.from_numpy(tokens).to(computer.device)).flatten(0, 1)
+    return numbers, features, runs(starts, [len(windows[each].targets) for each in numbers])
 
 
-def _summed(windows: Sequence[Window], order: list[int], losses: list[Tensor], likeliest: list[Tensor]) -> Scores:
-    """Of each window the sums of what was computed of its targets, which come by window as `order` says."""
+def _summed(windows: Sequence[Window], done: Sequence[_Done]) -> Scores:
+    """The sums over each window's targets."""
     scores = Scores(np.zeros(len(windows)), np.ones(len(windows), np.bool_))
+    order = [each for some in done for each in some.windows]
     if order:
         begins = np.cumsum([0, *(len(windows[each].targets) for each in order[:-1])])
-        scores.nats[order] = -np.add.reduceat(torch.cat(losses).cpu().double().numpy(), begins)
-        scores.greedy[order] = np.logical_and.reduceat(torch.cat(likeliest).cpu().numpy(), begins)
+        losses = torch.cat([some.losses for some in done]).cpu().double().numpy()
+        scores.nats[order] = -np.add.reduceat(losses, begins)
+        likeliest = torch.cat([some.likeliest for some in done]).cpu().numpy()
+        scores.greedy[order] = np.logical_and.reduceat(likeliest, begins)
     return scores

@@ -36,6 +36,22 @@ def step(model: LanguageModel, tokens: Tensor, states: States) -> tuple[Tensor, 
     return logits[:, 0], states
 
 
+def states_of(states: Any, rows: Tensor) -> Any:
+    """The states of some rows of a batch, each as often as it is named: of all tensors in them, whose first axis it is.
+
+    Args:
+        states: of all layers, or of one.
+        rows: their numbers in the batch [chosen].
+    """
+    if isinstance(states, Tensor):
+        return states[rows]
+    if isinstance(states, tuple) and hasattr(states, "_fields"):
+        return type(states)(*(states_of(each, rows) for each in states))
+    if isinstance(states, list | tuple):
+        return type(states)(states_of(each, rows) for each in states)
+    return states
+
+
 @torch.no_grad()
 def generate(
     model: LanguageModel, tokens: Tensor, n: int, temperature: float = 1.0, top_k: int | None = None, seed: int = 0

@@ -14,6 +14,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from aira_lib.architecture.pattern import parse
 from aira_lib.architecture.scales import Scale
 from aira_lib.datasets.study import DataSection
+from aira_lib.downstream import adapter, shared
 from aira_lib.downstream.adapter import HarnessModel
 from aira_lib.downstream.tokens import PromptTokenizer, prompt_tokenizer
 from aira_lib.errors import UserError
@@ -175,6 +176,30 @@ def test_choices_of_a_letter_are_read_in_one_row() -> None:
         assert nats == pytest.approx(plainly(of, [0, *request.args[0].encode()], request.args[1].encode())[0], rel=1e-5)
 
 
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_long_prompt_of_several_choices_is_read_once(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "LEAST_SAVED", 1)  # these models are too small for it to pay
+    of, rng, read = model(pattern), random.Random(4), list[int]()
+    prompts = ["".join(rng.choices("abcd", k=length)) for length in (20, 20, 18, 18, 25)]
+    requests = [
+        ask("loglikelihood", prompt, choice, item=item)
+        for item, prompt in enumerate(prompts)
+        for choice in ("A", "xyz", "x", "no", "wxyz")
+    ]
+    rng.shuffle(requests)
+    expected = [plainly(of, [0, *each.args[0].encode()], each.args[1].encode()) for each in requests]
+    layer = of.backbone.layers[0]
+    extend = layer.extend
+    layer.extend = lambda x, state: (read.append(x.shape[0] * x.shape[1]), extend(x, state))[1]  # type: ignore[assignment]
+    for batch_tokens in (1, 300, 16_384):
+        read.clear()
+        answers = harness(of, batch_tokens=batch_tokens).loglikelihood(requests)
+        assert [nats for nats, _ in answers] == pytest.approx([nats for nats, _ in expected], rel=1e-5)
+        assert [greedy for _, greedy in answers] == [greedy for _, greedy in expected]
+        own = sum(len(prompt) + 1 for prompt in prompts)
+        assert own + 5 * (2 + 1 + 3) <= sum(read) <= own + 5 * 3 * 3  # each prompt once, and what follows it, padded
+
+
 def test_in_bf16_it_computes_as_a_training_in_bf16_was_scored() -> None:
     of, request = model(), ask("loglikelihood", "begin", " and end")
     ((nats, _),) = harness(of, precision="bf16").loglikelihood([request])
@@ -280,6 +305,25 @@ def test_a_second_evaluation_computes_nothing_and_another_model_all(tmp_path: Pa
         found, computed = other()
         assert computed == distinct
         assert found != first
+
+
+def test_answers_of_a_slice_are_kept_before_the_next_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of, requests = model(), [ask("loglikelihood", f"{number}", "x") for number in range(10)]
+    monkeypatch.setattr(adapter, "SLICE", 4)
+    found = harness(of, cache=tmp_path)
+
+    def interrupted(done: float, total: float) -> None:
+        if done > 8:
+            raise KeyboardInterrupt
+
+    found.progress = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        found.loglikelihood(requests)
+    again = harness(of, cache=tmp_path)
+    assert again.loglikelihood(requests) == harness(of).loglikelihood(requests)
+    assert again.computed == 2
 
 
 def test_progress_comes_to_its_end() -> None:
