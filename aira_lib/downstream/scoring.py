@@ -57,7 +57,8 @@ def _of_head(
     computer: Computer, numbers: list[int], features: Tensor, places: NDArray[np.int64], windows: Sequence[Window]
 ) -> _Done:
     """What the head says of some windows, from features [places, d_model] and where each target is predicted."""
-    targets = torch.tensor([target for each in numbers for target in windows[each].targets])
+    listed = [target for each in numbers for target in windows[each].targets]
+    targets = torch.from_numpy(np.array(listed, np.int64))  # many times as fast as a tensor of a list
     head, chosen = computer.model.head, torch.from_numpy(places).to(computer.device)
     return _Done(numbers, *loss.token_scores(features[chosen], head.weight, head.bias, targets.to(computer.device)))
 

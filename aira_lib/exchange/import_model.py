@@ -157,6 +157,6 @@ def _manifest(asked: _Import, section: dict[str, Any]) -> Manifest:
 
 
 def _known(model: ForeignModel) -> str:
-    if model.run is None:
+    if model.run is None or not model.run.steps:
         return "Of its training nothing is known, and its record says so."
     return f"Of its training its {RUN} tells: {model.run.tokens:,} tokens in {model.run.steps:,} steps."
