@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -381,23 +380,8 @@ def test_what_cannot_be_exported_is_refused_in_a_line(tmp_path: Path, monkeypatc
 
 
 @pytest.fixture
-def harness(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Any]:
-    """lm-eval's model of transformers.
-
-    Its module imports accelerate, which is of use to models that it loads itself onto several devices, and to no other;
-    where that is not installed something empty stands for it.
-    """
-    from transformers import GenerationMixin  # noqa: F401  (before there is something empty that it would find)
-
-    try:
-        import accelerate  # noqa: F401
-    except ModuleNotFoundError:
-        empty, more = ModuleType("accelerate"), ModuleType("accelerate.utils")
-        for name in ("Accelerator", "InitProcessGroupKwargs", "find_executable_batch_size"):
-            setattr(empty, name, None)
-        more.get_max_memory = None  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "accelerate", empty)
-        monkeypatch.setitem(sys.modules, "accelerate.utils", more)
+def harness() -> Callable[[Path], Any]:
+    """lm-eval's model of transformers."""
     from lm_eval.models.huggingface import HFLM
 
     # Its cache takes requests for equal whose context and continuation are the same text, wherever the one ends.
