@@ -17,6 +17,7 @@ from unittest.mock import patch
 import typer
 
 from aira_lib.cli import app, main
+from tests import warm_server
 
 _MODULE = import_module("aira_lib.cli.aira")
 _COMMAND = typer.main.get_command(app)  # made once: it takes longer than most commands that are refused
@@ -55,6 +56,8 @@ def _given(arguments: Sequence[str], environment: Mapping[str, str]) -> Iterator
 def aira_elsewhere(environment: Mapping[str, str], cwd: Path, *commands: Sequence[str]) -> list[Ended]:
     """Run commands one after another in one process that has the environment from its start, as plugins need it.
 
+    What these start in turn is forked from it (see `tests.warm_server`).
+
     Args:
         environment: The whole of it; PYTHONPATH leads to these tests.
         cwd: The current directory.
@@ -69,4 +72,5 @@ def aira_elsewhere(environment: Mapping[str, str], cwd: Path, *commands: Sequenc
 
 
 if __name__ == "__main__":
+    subprocess.Popen = warm_server._Popen  # type: ignore[misc]
     print(json.dumps([asdict(aira(*arguments)) for arguments in json.load(sys.stdin)]))
