@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from io import FileIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
+from weakref import finalize
 
 _SEARCH = (
     "aira_lib.cli.aira", "aira_lib.flow.run", "aira_lib.local.search_command", "aira_lib.local.search_run",
@@ -96,6 +97,7 @@ def become(words: list[str], env: Mapping[str, str], keep: tuple[int, ...] = ())
         # As of `python -u`: buffers have locks, which another thread may hold when this process forks one in turn.
         sys.stdout = TextIOWrapper(FileIO(1, "w", closefd=False), "utf-8", write_through=True)
         sys.stderr = TextIOWrapper(FileIO(2, "w", closefd=False), "utf-8", "backslashreplace", write_through=True)
+        finalize._registry.clear()  # type: ignore[attr-defined]  # temporary folders are of who forked this process
         logging.root.handlers.clear()
         builtins.print = _PRINT
         os.environ.clear()
