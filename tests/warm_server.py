@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import runpy
+import selectors
 import signal
 import socket
 import subprocess
@@ -25,6 +26,8 @@ from io import FileIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 from weakref import finalize
+
+from tests.warm_start import READY
 
 _SEARCH = (
     "aira_lib.cli.aira", "aira_lib.flow.run", "aira_lib.local.search_command", "aira_lib.local.search_run",
@@ -57,30 +60,49 @@ IMPORTED = {
 }
 
 
-def serve(asked: socket.socket) -> None:
-    """Fork, or tell how one ended, for each request."""
-    while (got := socket.recv_fds(asked, 1 << 20, 2))[0]:
-        request, files = json.loads(got[0]), got[1]
-        if "ended" in request:
-            asked.send(str(os.waitstatus_to_exitcode(os.waitpid(request["ended"], 0)[1])).encode())
-            continue
-        name, *arguments = request["module"], *request["arguments"]
-        for module in IMPORTED.get(" ".join([name, *arguments[:1]]), IMPORTED.get(name, ())):
-            importlib.import_module(module)
-        gc.freeze()  # whoever is forked looks through its own objects only, and leaves the pages of these shared
-        assert threading.active_count() == 1, "locks of other threads would stay locked in what is forked"
-        if child := os.fork():
-            asked.send(str(child).encode())
-            for file in files:
-                os.close(file)
-            continue
-        for file, standard in zip(files, (1, 2), strict=True):
-            os.dup2(file, standard)
-        if request["session"]:
-            os.setsid()
-        os.chdir(request["cwd"])
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has tests in the background ignore it
-        become(["-m", name, *arguments], request["env"])
+def serve(door: socket.socket) -> None:
+    """Answer whoever connects, until all have left."""
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(door, selectors.EVENT_READ)
+        while True:
+            for key, _ in waiting.select():
+                if key.fileobj is door:
+                    asking = door.accept()[0]
+                    asking.send(READY)
+                    waiting.register(asking, selectors.EVENT_READ)
+                elif not answer(key.fileobj):  # type: ignore[arg-type]
+                    waiting.unregister(key.fileobj)
+                    key.fileobj.close()  # type: ignore[union-attr]
+            if len(waiting.get_map()) == 1:
+                return
+
+
+def answer(asked: socket.socket) -> bool:
+    """Fork, or tell how one ended, as is asked; False where nobody asks any more."""
+    data, files, *_ = socket.recv_fds(asked, 1 << 20, 2)
+    if not data:
+        return False
+    request = json.loads(data)
+    if "ended" in request:
+        asked.send(str(os.waitstatus_to_exitcode(os.waitpid(request["ended"], 0)[1])).encode())
+        return True
+    name, *arguments = request["module"], *request["arguments"]
+    for module in IMPORTED.get(" ".join([name, *arguments[:1]]), IMPORTED.get(name, ())):
+        importlib.import_module(module)
+    gc.freeze()  # whoever is forked looks through its own objects only, and leaves the pages of these shared
+    assert threading.active_count() == 1, "locks of other threads would stay locked in what is forked"
+    if child := os.fork():
+        asked.send(str(child).encode())
+        for file in files:
+            os.close(file)
+        return True
+    for file, standard in zip(files, (1, 2), strict=True):
+        os.dup2(file, standard)
+    if request["session"]:
+        os.setsid()
+    os.chdir(request["cwd"])
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has tests in the background ignore it
+    become(["-m", name, *arguments], request["env"])
 
 
 def become(words: list[str], env: Mapping[str, str], keep: tuple[int, ...] = ()) -> NoReturn:

@@ -3,11 +3,10 @@
     done = warm_start.run("aira_lib.cli", "search", "--watch")      # as `python -m aira_lib.cli search --watch`
     process = warm_start.start("aira_lib.cli", "search", "study.yaml")      # much as subprocess.Popen
 
-They are forked by a server, one for each process of tests (see warm_server.py), and are processes like any others, with
-the environment and arguments that they were asked for with, to be waited for, interrupted and killed.
+They are forked by a server, one for all processes of a run of tests (see warm_server.py), and are processes like any
+others, with the environment and arguments that they were asked for with, to be waited for, interrupted and killed.
 """
 
-import atexit
 import contextlib
 import functools
 import json
@@ -24,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+READY = b"ready"
 _ASKING = threading.Lock()
+_started: list[subprocess.Popen[bytes]] = []  # nobody waits for it: others may need it for longer
 
 
 class Process:
@@ -93,13 +94,21 @@ def run(
 
 @functools.cache
 def _server() -> socket.socket:
-    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with there:
-        command = [sys.executable, "-m", "tests.warm_server", str(there.fileno())]
-        process = subprocess.Popen(command, cwd=ROOT, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL)
-    atexit.register(process.wait)
-    atexit.register(here.close)  # comes first
-    return here
+    """A connection to the server, which the first who asks starts, and which ends with the last connection."""
+    address = f"\0aira-warm-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"  # of no file
+    for _ in range(10):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door, contextlib.suppress(OSError):
+            door.bind(address)  # fails where it is there
+            door.listen()
+            command = [sys.executable, "-m", "tests.warm_server", str(door.fileno())]
+            _started.append(subprocess.Popen(command, cwd=ROOT, pass_fds=[door.fileno()], stdin=subprocess.DEVNULL))
+        here = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with contextlib.suppress(OSError):  # it may be ending at this moment
+            here.connect(address)
+            if here.recv(100) == READY:
+                return here
+        here.close()
+    raise RuntimeError("the server of warm processes does not start")
 
 
 def _ask(request: dict[str, Any], *files: int) -> int:
