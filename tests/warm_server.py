@@ -9,6 +9,7 @@ import builtins
 import contextlib
 import gc
 import importlib
+import inspect
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Mapping
+from functools import partial
 from io import FileIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
@@ -46,13 +48,18 @@ _PIPELINE = (
     "mlflow.store.tracking.sqlalchemy_store",
 )
 _RANKS = ("aira_lib.training.course", "aira_lib.training.checkpoint.sharded", "aira_lib.training.fsdp")
+_OURS = ("aira_lib", "components", "pipelines", "tests")
+# For each setting of a task kfp asks who called it, and Python looks for the source through all modules there are.
+_STACK = partial(inspect.stack, 0)
 _PRINT = print  # kfp.local has another while a component runs
 _EXECUTOR = "kfp.dsl.executor_main"
 # What is imported before a module is run, or the module with a first argument; others import what they need themselves.
 IMPORTED = {
     "aira_lib.cli": _SEARCH,
     "aira_lib.cli run": _PIPELINE,
+    "pipelines.units compile": _PIPELINE,
     "tests.drive_study": _STAGES,
+    "tests.aira_lib.cli.in_process": _PIPELINE,
     "tests.cluster_study": _PIPELINE,
     "aira_lib.training.rank": _RANKS,
     "tests.aira_lib.training.rank_program": ("tests.aira_lib.training.tiny", *_RANKS),
@@ -101,8 +108,18 @@ def answer(asked: socket.socket) -> bool:
     if request["session"]:
         os.setsid()
     os.chdir(request["cwd"])
+    if request["fresh"]:
+        forget(request["cwd"], request["env"].get("PYTHONPATH", ""))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has tests in the background ignore it
     become(["-m", name, *arguments], request["env"])
+
+
+def forget(folder: str, path: str) -> None:
+    """Have modules of ours imported anew, with plugins say, and found where a Python finds them that starts cold."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
+        del sys.modules[name]
+    sys.path[:] = [folder, *filter(None, path.split(os.pathsep)), *sys.path[1:]]
+    importlib.invalidate_caches()
 
 
 def become(words: list[str], env: Mapping[str, str], keep: tuple[int, ...] = ()) -> NoReturn:
@@ -122,6 +139,7 @@ def become(words: list[str], env: Mapping[str, str], keep: tuple[int, ...] = ())
         finalize._registry.clear()  # type: ignore[attr-defined]  # temporary folders are of who forked this process
         logging.root.handlers.clear()
         builtins.print = _PRINT
+        inspect.stack = _STACK
         os.environ.clear()
         os.environ.update(env)
         sys.argv = words[1:] if words[0] == "-m" else ["-c", *words[2:]]
@@ -149,7 +167,7 @@ def words_of(command: list[str]) -> list[str]:
 
     A component of `kfp.local` is started by a shell, whose script writes a file and then has Python run that.
     """
-    if command[0] == sys.executable and command[1] in ("-m", "-c"):
+    if command[0] == sys.executable and command[1:2] in (["-m"], ["-c"]):
         return command[1:]
     if command[:2] != ["sh", "-ec"] or not command[2].startswith("program_path=") or _EXECUTOR not in command[2]:
         return []
@@ -172,7 +190,8 @@ class _Popen(subprocess.Popen[Any]):
             env, keep = dict(options.get("env") or os.environ), tuple(options.get("pass_fds", ()))
             sys.stdout.flush()
             sys.stderr.flush()
-            options["preexec_fn"] = lambda: None if importing() else become(words, env, keep)
+            before = options.get("preexec_fn") or (lambda: None)
+            options["preexec_fn"] = lambda: before() if importing() else (before(), become(words, env, keep))
         super().__init__(args, **options)
 
 

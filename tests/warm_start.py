@@ -32,8 +32,9 @@ class Process:
     """A process that was forked; what it prints goes to files and can be read when it has ended."""
 
     def __init__(
-        self, module: str, arguments: tuple[str, ...], env: Mapping[str, str] | None, session: bool, cwd: Path = ROOT
-    ) -> None:
+        self, module: str, arguments: tuple[str, ...], env: Mapping[str, str] | None, session: bool, cwd: Path = ROOT,
+        fresh: bool = False,
+    ) -> None:  # fmt: skip
         self.returncode: int | None = None
         self._out, self._err = (tempfile.TemporaryFile("w+") for _ in range(2))  # noqa: SIM115 (they live as long)
         request = {
@@ -41,6 +42,7 @@ class Process:
             "arguments": arguments,
             "env": dict(env or os.environ),
             "session": session,
+            "fresh": fresh,
             "cwd": str(cwd),
         }
         self.pid = _ask(request, self._out.fileno(), self._err.fileno())
@@ -84,10 +86,11 @@ def start(module: str, *arguments: str, env: Mapping[str, str] | None = None, se
 
 
 def run(
-    module: str, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 300, cwd: Path = ROOT
-) -> subprocess.CompletedProcess[str]:
-    """The same to its end."""
-    process = Process(module, arguments, env, False, cwd)
+    module: str, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 300, cwd: Path = ROOT,
+    fresh: bool = False,
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    """The same to its end; `fresh`: our own modules are imported anew, for they may be others in this environment."""
+    process = Process(module, arguments, env, False, cwd, fresh)
     out, err = process.communicate(timeout)
     return subprocess.CompletedProcess([module, *arguments], process.wait(), out, err)
 
