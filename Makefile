@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXTRAS := kfp,tracking,report,agents,fast,bo,data,eval,jax,dev
+# pip compiles on one core what compileall does on all; files that are templates, or of another Python, cannot be.
+PIP_OPTIONS := --quiet --disable-pip-version-check --no-compile
 # Tests of one file share what they make; a third process works while others wait for processes that they have begun.
 SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 STUDY ?= pipelines/compose/laptop.yaml
@@ -63,7 +65,8 @@ $(READY): pyproject.toml constraints.txt tests/tools.txt
 	@rm -rf $(VENV)
 	@echo "Installing into $(VENV) (once, a few minutes) ..."
 	@$(PYTHON) -m venv $(VENV) && \
-	    $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]' && \
-	    $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement tests/tools.txt || \
+	    $(BIN)/pip install $(PIP_OPTIONS) --constraint constraints.txt --editable '.[$(EXTRAS)]' && \
+	    $(BIN)/pip install $(PIP_OPTIONS) --no-deps --requirement tests/tools.txt || \
 	    { rm -rf $(VENV); echo "The installation failed; nothing half-made was left behind."; exit 1; }
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 	@touch $@

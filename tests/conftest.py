@@ -32,10 +32,19 @@ def no_group_of_ranks_is_left() -> Iterator[None]:
         distributed.destroy_process_group()
 
 
+# Half a minute of a core and more each, the longest first: one of them that begins last has the other processes wait.
+LONGEST = (
+    "test_compose_run.py", "test_docs.py", "test_smoke_run.py", "test_side_by_side.py", "test_public_folders.py",
+    "test_crashes.py", "test_airs_check.py", "test_kill_points.py", "test_fused.py", "test_stages.py",
+    "test_cluster_run.py",
+)  # fmt: skip
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Modules with slow tests come first: what is short fills the gaps of two processes at the end."""
+    """The longest modules come first, then others with slow tests: what is short fills the gaps at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (place.get(item.path.name, len(LONGEST)), item.path not in slow))
 
 
 @pytest.fixture(scope="module")

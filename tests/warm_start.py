@@ -3,11 +3,10 @@
     done = warm_start.run("aira_lib.cli", "search", "--watch")      # as `python -m aira_lib.cli search --watch`
     process = warm_start.start("aira_lib.cli", "search", "study.yaml")      # much as subprocess.Popen
 
-They are forked by a server, one for each process of tests (see warm_server.py), and are processes like any others, with
-the environment and arguments that they were asked for with, to be waited for, interrupted and killed.
+They are forked by a server, one for all processes of a run of tests (see warm_server.py), and are processes like any
+others, with the environment and arguments that they were asked for with, to be waited for, interrupted and killed.
 """
 
-import atexit
 import contextlib
 import functools
 import json
@@ -24,15 +23,18 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+READY = b"ready"
 _ASKING = threading.Lock()
+_started: list[subprocess.Popen[bytes]] = []  # nobody waits for it: others may need it for longer
 
 
 class Process:
     """A process that was forked; what it prints goes to files and can be read when it has ended."""
 
     def __init__(
-        self, module: str, arguments: tuple[str, ...], env: Mapping[str, str] | None, session: bool, cwd: Path = ROOT
-    ) -> None:
+        self, module: str, arguments: tuple[str, ...], env: Mapping[str, str] | None, session: bool, cwd: Path = ROOT,
+        fresh: bool = False,
+    ) -> None:  # fmt: skip
         self.returncode: int | None = None
         self._out, self._err = (tempfile.TemporaryFile("w+") for _ in range(2))  # noqa: SIM115 (they live as long)
         request = {
@@ -40,6 +42,7 @@ class Process:
             "arguments": arguments,
             "env": dict(env or os.environ),
             "session": session,
+            "fresh": fresh,
             "cwd": str(cwd),
         }
         self.pid = _ask(request, self._out.fileno(), self._err.fileno())
@@ -83,23 +86,32 @@ def start(module: str, *arguments: str, env: Mapping[str, str] | None = None, se
 
 
 def run(
-    module: str, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 300, cwd: Path = ROOT
-) -> subprocess.CompletedProcess[str]:
-    """The same to its end."""
-    process = Process(module, arguments, env, False, cwd)
+    module: str, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 300, cwd: Path = ROOT,
+    fresh: bool = False,
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    """The same to its end; `fresh`: our own modules are imported anew, for they may be others in this environment."""
+    process = Process(module, arguments, env, False, cwd, fresh)
     out, err = process.communicate(timeout)
     return subprocess.CompletedProcess([module, *arguments], process.wait(), out, err)
 
 
 @functools.cache
 def _server() -> socket.socket:
-    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with there:
-        command = [sys.executable, "-m", "tests.warm_server", str(there.fileno())]
-        process = subprocess.Popen(command, cwd=ROOT, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL)
-    atexit.register(process.wait)
-    atexit.register(here.close)  # comes first
-    return here
+    """A connection to the server, which the first who asks starts, and which ends with the last connection."""
+    address = f"\0aira-warm-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"  # of no file
+    for _ in range(10):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door, contextlib.suppress(OSError):
+            door.bind(address)  # fails where it is there
+            door.listen()
+            command = [sys.executable, "-m", "tests.warm_server", str(door.fileno())]
+            _started.append(subprocess.Popen(command, cwd=ROOT, pass_fds=[door.fileno()], stdin=subprocess.DEVNULL))
+        here = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with contextlib.suppress(OSError):  # it may be ending at this moment
+            here.connect(address)
+            if here.recv(100) == READY:
+                return here
+        here.close()
+    raise RuntimeError("the server of warm processes does not start")
 
 
 def _ask(request: dict[str, Any], *files: int) -> int:

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,12 @@ def problem(folder: Path, command: Command) -> str:
 
 
 def followed(line: str, folder: Path, env: dict[str, str]) -> tuple[int, str]:
-    """Exit code and output of a line: from a shell, or warm where it is `aira` with arguments and nothing else."""
+    """Exit code and output of a line: from a shell, or warm where it is `aira` with arguments, and variables before."""
     words = shlex.split(line)
-    if words[0] == "aira" and not re.search(r"[|&;<>$*?~\n]", line):
-        warm = warm_start.run("aira_lib.cli", *words[1:], env=env, cwd=folder)
+    given = dict(word.split("=", 1) for word in takewhile(re.compile(r"[A-Z_]+=").match, words))
+    if words[len(given)] == "aira" and not re.search(r"[|&;<>$*?~\n]", line):
+        arguments = words[len(given) + 1 :]
+        warm = warm_start.run("aira_lib.cli", *arguments, env={**env, **given}, cwd=folder, fresh=bool(given))
         return warm.returncode, warm.stdout + warm.stderr
     done = subprocess.run(
         ["sh", "-e", "-c", line], cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

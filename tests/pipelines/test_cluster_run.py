@@ -1,42 +1,20 @@
 """A whole study by the pipeline of a cluster: its small tasks by `kfp.local`, its units by runs that they start."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kfp import dsl, local
 
 from aira_lib.flow.stage import STAGES
 from aira_lib.records import Manifest
-from aira_lib.remote.shipped import shipped_study
 from aira_lib.store import open_store
-from aira_lib.study.reading import parse_study
-from pipelines.cluster import ClusterFlow, Form
-from pipelines.flow import REPORT, Flow
-from tests.a_cluster import a_cluster, cluster_file
+from tests import warm_start
+from tests.a_cluster import cluster_file
 from tests.fakes.kubeflow import FakeKubeflow
 from tests.fakes.kubernetes import FakeKubernetes
 
-ROOT = Path(__file__).parents[2]
-UNIT = """
-import json, sys
-from aira_lib.flow.entry import run_text
-for request in json.loads(sys.argv[1]):
-    left = ""
-    for stage in request.pop("stages"):
-        left = run_text(stage, inputs=[left] if left else [], **request)
-"""
-
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("plain_kernels")]
-
-
-class HereFlow(ClusterFlow):
-    """Without pods, which `kfp.local` does not know."""
-
-    ready = Flow.ready
 
 
 def _execute(run: dict[str, Any]) -> str:
@@ -50,31 +28,22 @@ def _execute(run: dict[str, Any]) -> str:
     requests = [
         {**constants, "unit": item, "stages": stages} for item in json.loads(loop["parameterIterator"]["items"]["raw"])
     ]
-    done = subprocess.run([sys.executable, "-c", UNIT, json.dumps(requests)], cwd=ROOT, check=False)
+    done = warm_start.run("tests.cluster_study", "units", json.dumps(requests))
     return "FAILED" if done.returncode else "SUCCEEDED"
 
 
 def test_a_study_goes_from_begin_to_report_through_runs_of_its_units(
     s3_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = parse_study(shipped_study("smoke"), "smoke")
-
-    @dsl.pipeline(name="whole")
-    def whole() -> str:
-        flow = HereFlow(Form("aira", "aira", ""), study, a_cluster(), {"store": s3_uri}, 20)
-        flow.run = "0c3d7b1e-0000-4000-8000-000000000000"
-        flow.begin("smoke", "", {"evaluate.samples": 4.0}, "")
-        return flow.up_to(REPORT).outputs["Output"]
-
     with FakeKubernetes() as kubernetes, FakeKubeflow(kubernetes) as kubeflow:
         kubeflow.executor = _execute
         address = {"api": kubeflow.url, "token": "/none"}
         monkeypatch.setenv("AIRA_CLUSTER", str(cluster_file(tmp_path, store=s3_uri, kubeflow=address)))
         monkeypatch.setenv("KUBECONFIG", str(kubernetes.kubeconfig(tmp_path / "kubeconfig")))
         monkeypatch.setenv("AIRA_SCRATCH", str(tmp_path / "scratch"))
-        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "kfp"), raise_on_error=True)
-        task = whole()
+        done = warm_start.run("tests.cluster_study", "pipeline", s3_uri, str(tmp_path / "kfp"))
         names = sorted(run["display_name"] for run in kubeflow.runs.values())
+    assert done.returncode == 0, done.stdout + done.stderr
     assert names == ["smoke: points, part 1 of 1", "smoke: searches, part 1 of 1"]
     store = open_store(s3_uri)
     records = [name for name in store.list("smoke") if name.endswith("/manifest.json") and name.count("/") == 3]
@@ -85,4 +54,4 @@ def test_a_study_goes_from_begin_to_report_through_runs_of_its_units(
     )
     report = next(record for record in made if record.stage == "report")
     assert len(report.inputs) == len(made) - 1
-    assert f"/report/all-{report.key[:12]}" in str(task.output)
+    assert f"/report/all-{report.key[:12]}" in done.stdout.splitlines()[-1]

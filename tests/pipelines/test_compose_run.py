@@ -3,8 +3,6 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,12 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from aira_lib.store import open_store
 from aira_lib.study import digest
 from aira_lib.study.reading import load_study
+from tests import warm_start
 from tests.builders import TINY_STUDY, small_text
 from tests.record_tree import record_tree
-
-ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.usefixtures("plain_kernels")
 
@@ -26,7 +24,7 @@ ISOTOKEN = {"scale": "nano", "tokens": 8192, "seeds": [0]}
 
 
 def _command(study: Path, store: Path | str, *more: str) -> list[str]:
-    return [sys.executable, "-m", "aira_lib.cli", "run", str(study), "--store", str(store), *more]
+    return ["aira_lib.cli", "run", str(study), "--store", str(store), *more]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +39,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def finished(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = tmp_path_factory.mktemp("finished")
-    done = subprocess.run(_command(study, store), cwd=ROOT, capture_output=True, text=True, check=False)
+    done = warm_start.run(*_command(study, store))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Made 11 records" in done.stdout
     return store
@@ -50,7 +48,8 @@ def finished(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_a_second_run_recomputes_nothing_and_says_so(study: Path, finished: Path) -> None:
     before = record_tree(finished)
-    again = subprocess.run(_command(study, finished), cwd=ROOT, capture_output=True, text=True, check=True)
+    again = warm_start.run(*_command(study, finished))
+    assert again.returncode == 0
     assert "Nothing was recomputed: all 11 records were there already." in again.stdout
     assert record_tree(finished) == before
 
@@ -83,13 +82,14 @@ def test_in_a_bucket_killed_and_interrupted_it_goes_on_to_the_same_records(
     tracking = f"sqlite:///{tmp_path}/mlflow.db"
     command = _command(study, s3_uri, "--tracking", tracking)
     env = {**os.environ, "AIRA_SCRATCH": str(tmp_path / "scratch")}
-    for seconds, blow in ((9, signal.SIGKILL), (6, signal.SIGINT), (14, signal.SIGKILL)):
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
-        time.sleep(seconds)
-        if process.poll() is None:
-            process.send_signal(blow)
-        assert process.wait(timeout=100) in (0, 130, -signal.SIGKILL)
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    for stage, blow in (("search", signal.SIGKILL), ("pretrain", signal.SIGINT), ("report", signal.SIGKILL)):
+        process = warm_start.start(*command, env=env)
+        while process.poll() is None and not _is_made(stage, s3_uri):
+            time.sleep(0.1)
+        assert process.poll() is None, process.communicate()
+        process.send_signal(blow)
+        assert process.wait(timeout=100) in (130, -signal.SIGKILL)
+    done = warm_start.run(*command, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     _holds_the_same_records(s3_uri, finished, tmp_path / "copy")
     import mlflow
@@ -99,10 +99,12 @@ def test_in_a_bucket_killed_and_interrupted_it_goes_on_to_the_same_records(
     assert len(runs) == 6
 
 
+def _is_made(stage: str, bucket: str) -> bool:
+    return any(name.endswith("/lease") for name in open_store(bucket).list(f"tiny/{stage}"))
+
+
 def _holds_the_same_records(bucket: str, finished: Path, copy: Path) -> None:
     """Name for name and, but for the report, byte for byte what the undisturbed run left in its folder."""
-    from aira_lib.store import open_store
-
     store = open_store(bucket)
     every = store.list()
     names = [n for n in every if n.startswith("tiny/") and "/report/" not in n and not n.endswith("track.jsonl")]
@@ -117,9 +119,7 @@ def _holds_the_same_records(bucket: str, finished: Path, copy: Path) -> None:
 
 
 def test_a_refusing_bucket_is_one_line(study: Path, s3_env: str) -> None:
-    done = subprocess.run(
-        _command(study, "s3://no-such-bucket/x"), cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = warm_start.run(*_command(study, "s3://no-such-bucket/x"))
     assert done.returncode == 2
     assert done.stderr.startswith("aira: ")
     assert done.stderr.strip().count("\n") == 0

@@ -1,8 +1,6 @@
 """`aira run` where a search fails: the study goes on without it where it may, and says so."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import yaml
 from aira_lib.errors import UserError
 from aira_lib.local.run import PipelineFailed, raise_what_ended
 from aira_lib.track.progress import Progress
+from tests.aira_lib.cli.in_process import aira_elsewhere
 from tests.builders import TINY_STUDY
 
 ROOT = Path(__file__).parents[2]
@@ -27,14 +26,13 @@ def test_a_study_goes_on_without_a_search_where_it_may_and_says_so(tmp_path: Pat
     resources = {"search": {"min_success": 0.5}}
     study = {**TINY_STUDY, "agents": SEARCHES, "pretrain": {}, "evaluate": {}, "resources": resources}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
-    command = [sys.executable, "-m", "aira_lib.cli", "run", str(tmp_path / "study.yaml"), "--tracking", "none"]
     plugin = {"AIRA_PLUGINS": "tests.failing_search", "PYTHONPATH": str(ROOT)}
     env = {**os.environ, **plugin, "AIRA_STORE": str(tmp_path / "runs")}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert f"✗ search      {LOST}" in done.stdout
-    assert f"search {LOST} failed, and the results are without it: this seed brings no luck" in done.stdout
-    assert "The same command tries it again." in done.stdout
+    (done,) = aira_elsewhere(env, ROOT, ("run", str(tmp_path / "study.yaml"), "--tracking", "none"))
+    assert done.code == 1, done.out + done.err
+    assert f"✗ search      {LOST}" in done.out
+    assert f"search {LOST} failed, and the results are without it: this seed brings no luck" in done.out
+    assert "The same command tries it again." in done.out
     (page,) = tmp_path.glob("runs/tiny/report/*/*/report.html")
     assert "1 unit of this study failed" in page.read_text()
     assert LOST in page.read_text()

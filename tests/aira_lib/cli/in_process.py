@@ -1,11 +1,10 @@
 """The command line called in this process, or several commands in one other: what it says, and how it ends.
 
-`python -m tests.aira_lib.cli.in_process` is that other one: commands as JSON from stdin, how they ended to stdout.
+`python -m tests.aira_lib.cli.in_process COMMANDS` is that other one: commands as JSON, how they ended to stdout.
 """
 
 import io
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -17,6 +16,7 @@ from unittest.mock import patch
 import typer
 
 from aira_lib.cli import app, main
+from tests import warm_start
 
 _MODULE = import_module("aira_lib.cli.aira")
 _COMMAND = typer.main.get_command(app)  # made once: it takes longer than most commands that are refused
@@ -60,13 +60,10 @@ def aira_elsewhere(environment: Mapping[str, str], cwd: Path, *commands: Sequenc
         cwd: The current directory.
         commands: The arguments of each.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", __name__], input=json.dumps(commands), cwd=cwd, env=dict(environment), text=True,
-        capture_output=True, check=False,
-    )  # fmt: skip
+    done = warm_start.run(__name__, json.dumps(commands), cwd=cwd, env=environment, fresh=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return [Ended(**each) for each in json.loads(done.stdout.splitlines()[-1])]
 
 
 if __name__ == "__main__":
-    print(json.dumps([asdict(aira(*arguments)) for arguments in json.load(sys.stdin)]))
+    print(json.dumps([asdict(aira(*arguments)) for arguments in json.loads(sys.argv[1])]))

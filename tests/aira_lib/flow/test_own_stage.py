@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from aira_lib.cluster.section import Cluster
 from aira_lib.flow.pipelines import UNITS, pipeline_command
 from aira_lib.remote.chunk import Chunk
 from aira_lib.study.reading import parse_study
+from tests import warm_start
 from tests.aira_lib.cli.in_process import aira_elsewhere
 from tests.builders import CLUSTER, TINY_STUDY, small_text
 
@@ -89,9 +89,9 @@ def _components_of_a_point(folder: Path) -> set[str]:
     pods["weigh"] = pods["evaluate"]  # this process knows no such stage
     chunk = Chunk("aira-tiny-points", "tiny", "s3://b/x#0", "s3://b", "a-run", "point", ("d#p1",), pods, 1)
     (folder / "chunk.json").write_bytes(chunk.to_json())
-    command = [*pipeline_command(UNITS), "compile", "--request", str(folder / "chunk.json"), "-o", "chunk.yaml"]
+    command = [*pipeline_command(UNITS)[2:], "compile", "--request", str(folder / "chunk.json"), "-o", "chunk.yaml"]
     environment = {**os.environ, "AIRA_PLUGINS": "tests.own_stage", "PYTHONPATH": str(ROOT)}
-    subprocess.run(command, cwd=folder, env=environment, check=True)
+    assert not warm_start.run(*command, cwd=folder, env=environment, fresh=True).returncode
     spec: dict[str, Any] = next(yaml.safe_load_all((folder / "chunk.yaml").read_text()))
     (loop,) = (each for name, each in spec["components"].items() if name.startswith("comp-for-loop"))
     return {each["componentRef"]["name"] for each in loop["dag"]["tasks"].values()}

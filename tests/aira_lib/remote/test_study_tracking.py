@@ -1,6 +1,7 @@
 """The first task of a study on a cluster says in MLflow that it runs, and a loop that fails says so."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from aira_lib.track.follow import tell_study
 from tests.builders import CLUSTER, tiny_study
 from tests.fakes.mlflow import FakeMLflow
 
-pytest.importorskip("mlflow")
+pytestmark = pytest.mark.skipif(not find_spec("mlflow"), reason="MLflow is not installed (extra tracking)")
 
 
 @pytest.fixture

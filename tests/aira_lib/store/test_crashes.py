@@ -21,7 +21,9 @@ def test_killed_at_some_lines(store_uri: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_at_many_lines(store_uri: str, tmp_path: Path) -> None:
-    assert kills(store_uri, tmp_path / "scratch", "233") >= 60
+    """In S3 at fewer: there a request takes as long as hundreds of lines."""
+    stride, least = ("233", 60) if store_uri.startswith("file") else ("617", 24)
+    assert kills(store_uri, tmp_path / "scratch", stride) >= least
 
 
 def test_killed_in_the_middle_of_large_writes(store_uri: str, tmp_path: Path) -> None:

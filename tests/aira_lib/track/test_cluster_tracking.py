@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from aira_lib.track.follow import RUN_NAME_TAG, RUN_TAG, followed, tell_study
 from aira_lib.track.log import TrackLog
 from tests.fakes.mlflow import FakeMLflow
 
-pytest.importorskip("mlflow")
+pytestmark = pytest.mark.skipif(not find_spec("mlflow"), reason="MLflow is not installed (extra tracking)")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -24,7 +25,14 @@ from aira_lib.track.log import TrackLog
 from aira_lib.track.mlflow_runs import KeyedRuns
 from aira_lib.track.mlflow_sync import MLflowSync
 
-mlflow = pytest.importorskip("mlflow")
+pytestmark = pytest.mark.skipif(not find_spec("mlflow"), reason="MLflow is not installed (extra tracking)")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported() -> None:
+    """By the process that runs these tests, not by each that collects them: it takes seconds."""
+    global mlflow
+    import mlflow
 
 
 @pytest.fixture(scope="module")
