@@ -94,7 +94,8 @@ def differences_table(board: Scoreboard) -> Table:
     ]
     caption = (
         "Differences to the baseline by task, paired by item, over items alone; p of single trainings is McNemar's "
-        "exact one, and Holm's correction is for the designs of a task, not for the number of tasks."
+        "exact one, and Holm's correction is for the designs of a task, not for the number of tasks. Where no item "
+        "differs, items do not tell an interval."
     )
     empty = "No task was scored of a baseline and another design."
     return Table("downstream_differences", caption, columns, rows, empty, group="task")
@@ -130,7 +131,7 @@ def _task_rows(board: Scoreboard, measure: Measure, place: int) -> list[Row]:
                 "items": len(own),
                 "changed": int((means[design.label] != own).sum()),
                 "difference": each.value,
-                "margin": each.margin,
+                "margin": each.margin or None,  # where nothing differs, nothing says how much might
                 "p": each.p,
                 "p_holm": adjusted[design.label],
                 **_paper_task(board, measure, place, design),

@@ -47,7 +47,8 @@ def modes_of(measured: Latency) -> list[str]:
 
 def _on_what(measured: Latency) -> str:
     how = ", prefill and decoding as one CUDA graph a call" if measured.graph else ""
-    cores = f" with {measured.threads} threads" if measured.device == "cpu" else ""
+    many = "s" * (measured.threads != 1)
+    cores = f" with {measured.threads} thread{many}" if measured.device == "cpu" else ""
     return (
         f"Measured at {measured.scale} on {measured.device_name}{cores}, in {measured.precision}, kernels "
         f"{measured.kernels}{how}: batches of {measured.batch:,}, {measured.seq_len:,} tokens long. These are times of "
@@ -97,7 +98,8 @@ def designs_table(measured: Latency, fronts: dict[str, tuple[Front, list[Timed]]
         Column("ratio", "Sum by whole", spec=".3f"),
         Column("ratio_low", "Lower quartile of the ratio", shown=False),
         Column("ratio_high", "Upper quartile of the ratio", shown=False),
-        Column("loss", "Loss", "nats a token", spec=".4f"),
+        Column("loss", "Loss", "nats a token", spec=".4f", spread="loss_sd"),
+        Column("loss_sd", "Standard deviation of the loss", shown=False),
         Column("front", "On the front", style="name"),
         Column("weights", "Weights", f"{letter}B", spec=".2f", per=size),
         Column("key_values", "KV cache", f"{letter}B", spec=".2f", per=size),
@@ -111,8 +113,9 @@ def designs_table(measured: Latency, fronts: dict[str, tuple[Front, list[Timed]]
     columns = [replace(column, shown=column.shown and told.get(column.key, True)) for column in columns]
     caption = (
         "Times of designs: sums of their blocks by layer counts, as in the paper, plus embedding, final norm and head; "
-        "beside them the whole model. The ratio is the median over rounds that measured both. Weights, KV cache and "
-        "states are of the batch at its full length; in training there is no cache."
+        "beside them the whole model. The ratio is the median over rounds that measured both. ± of a loss is the "
+        "standard deviation over seeds; a front goes by means. Weights, KV cache and states are of the batch at its "
+        "full length; in training there is no cache."
     )
     return Table("latency_designs", caption, columns, rows, "No design was measured.", group="mode", marked="baseline")
 
@@ -125,7 +128,8 @@ def _design_row(each: DesignTime, front: Front, measured: Latency, comparison: C
         "design": name,
         "quartiles": _quartiles(each.whole_low, each.whole_high, per),
         "loss": entry.mean if entry else None,
-        "front": None if front.refusal else "yes" if name in front.names else "no",
+        "loss_sd": entry.sd if entry else None,
+        "front": _on_front(name, front, entry),
         "baseline": comparison.is_baseline(entry) if entry else False,
         **each.model_dump(
             include={
@@ -134,6 +138,13 @@ def _design_row(each: DesignTime, front: Front, measured: Latency, comparison: C
             }
         ),
     }  # fmt: skip
+
+
+def _on_front(name: str, front: Front, entry: Entry | None) -> str | None:
+    """None where that is not known: there is no front, or the design has no loss."""
+    if front.refusal or entry is None or entry.mean is None:
+        return None
+    return "yes" if name in front.names else "no"
 
 
 def entry_of(each: DesignTime, measured: Latency, comparison: Comparison) -> Entry | None:

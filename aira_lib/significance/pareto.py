@@ -64,10 +64,14 @@ def latency_front(designs: Sequence[Timed]) -> Front:
         return Front((), f"{_listed(unknown)} could not be measured as a whole, and sums alone are no front")
     apart = {each.name: each.difference for each in designs if abs(each.difference or 0.0) >= AGREE}
     if apart:
-        told = [f"{name} ({difference:+.0%})" for name, difference in apart.items()]
-        return Front((), f"the sum of blocks is not within {AGREE:.0%} of the whole for {_listed(told)}")
+        told = [f"{name} ({_percent(difference)})" for name, difference in apart.items()]
+        return Front((), f"the sum of blocks is not within {100 * AGREE:.0f} % of the whole for {_listed(told)}")
     points = [(each.whole_seconds or 0.0, each.loss) for each in designs]
     return Front(tuple(designs[place].name for place in pareto_front(points)))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:+.1f} %".replace("-", "−")
 
 
 def _listed(names: Sequence[str], most: int = 3) -> str:

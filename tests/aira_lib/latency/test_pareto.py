@@ -32,14 +32,14 @@ def test_a_front_of_designs_goes_by_the_whole() -> None:
 def test_a_front_says_why_there_is_none() -> None:
     fine = Timed("fine", 2.0, 1.0, 1.0)
     assert latency_front([fine, Timed("off", 1.0, 0.85, 1.0)]) == (
-        (), "the sum of blocks is not within 10% of the whole for off (-15%)"
+        (), "the sum of blocks is not within 10 % of the whole for off (−15.0 %)"
     )  # fmt: skip
-    assert latency_front([fine, Timed("off", 1.0, 0.95, 1.0, ratio=1.2)]).refusal.endswith("for off (+20%)")
+    assert latency_front([fine, Timed("off", 1.0, 0.95, 1.0, ratio=1.2)]).refusal.endswith("for off (+20.0 %)")
     assert latency_front([fine, Timed("steady", 1.0, 0.7, 1.0, ratio=0.97)]).names == ("steady",)
     assert "huge could not be measured as a whole" in latency_front([fine, Timed("huge", 1.0, 1.0, None)]).refusal
     assert "no design" in latency_front([]).refusal
     many = [Timed(f"d{number}", 1.0, 2.0, 1.0) for number in range(9)]
-    assert latency_front(many).refusal.endswith("d0 (+100%), d1 (+100%), d2 (+100%) and 6 more")
+    assert latency_front(many).refusal.endswith("d0 (+100.0 %), d1 (+100.0 %), d2 (+100.0 %) and 6 more")
 
 
 @given(st.floats(0.5, 1.5))

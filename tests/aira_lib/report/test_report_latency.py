@@ -78,8 +78,8 @@ def test_no_front_where_they_differ_and_the_reason_stands_there() -> None:
     designs += [design_time("AIRA-vote/stacked", "train", whole_seconds=None, ratio=None, note="out of memory")]
     section = section_of(measured(designs))
     said = words_of(section)
-    assert "There is no Pareto front for decoding a token: the sum of blocks is not within 10% of the whole" in said
-    assert "Nemotron-H (+30%)" in said
+    assert "There is no Pareto front for decoding a token: the sum of blocks is not within 10 % of the whole" in said
+    assert "Nemotron-H (+30.0 %)" in said
     assert "There is no Pareto front for a training step: AIRA-vote/stacked could not be measured as a whole" in said
     rows = tables_of(section)["latency_designs"].rows
     assert {row["front"] for row in rows if row["mode"] != "prefill"} == {None}
@@ -89,6 +89,20 @@ def test_losses_of_another_scale_are_not_joined() -> None:
     section = section_of(measured([design_time(name, "prefill") for name in LOSSES], scale="mini"))
     assert "no design has both a loss and a time" in words_of(section)
     assert not [block for block in section.blocks if isinstance(block, FigureBlock)]
+
+
+def test_a_design_without_a_loss_is_neither_on_a_front_nor_off_it() -> None:
+    scored = {name: loss for name, loss in LOSSES.items() if name != "AIRA-vote/stacked"}
+    losses = [score(design_point(name, seed=s), loss + 0.1 * s) for name, loss in scored.items() for s in (0, 1)]
+    designs = measured([design_time(name, "prefill") for name in LOSSES])
+    (section,) = latency_sections(designs, compare(losses, [], ["Llama 3.2"]))
+    table = tables_of(section)["latency_designs"]
+    front = {row["design"]: row["front"] for row in table.rows}
+    assert front["AIRA-vote/stacked"] is None
+    assert front["Llama 3.2"] == "yes"
+    # The two seeds lie 0.1 apart: a standard deviation of 0.1 / sqrt(2).
+    (loss,) = [column for column in table.columns if column.key == "loss"]
+    assert loss.text(table.rows[0]) == "2.3500 ± 0.0707"
 
 
 def test_the_section_is_there_only_where_times_are() -> None:
