@@ -30,9 +30,6 @@ from aira_lib.study import LatencyMode, LatencySection, Study
 from aira_lib.track.log import TrackLog
 from aira_lib.work import Work
 
-BUSY = 0.5
-"""Processes a core, from which on times are those of others, too."""
-
 
 def section_of(
     scale: str, batch: int | None, seq_len: int | None, modes: str | None, repeats: int | None
@@ -154,8 +151,8 @@ def _show(console: Console, measured: Latency) -> None:
         "them; training is forward and backward pass, without the optimizer's step.",
         soft_wrap=True,
     )
-    if measured.load is not None and measured.load > BUSY:
-        console.print(f"The machine was busy: {measured.load:.1f} processes a core before this began.", soft_wrap=True)
+    if measured.busy:
+        console.print(measured.busy, soft_wrap=True)
     for note in dict.fromkeys(f"{each.mode} of {each.design}: {each.note}" for each in measured.designs if each.note):
         console.print(note, soft_wrap=True, markup=False)
 

@@ -6,6 +6,9 @@ from aira_lib.records.row import HarmlessText, Row
 
 Mode = Literal["prefill", "decode", "train"]
 
+BUSY = 0.5
+"""Processes a core, from which on times are those of others, too."""
+
 
 class BlockTime(Row):
     """Seconds of a primitive such as A (its norm and its residual addition with it), or of embedding, norm or head.
@@ -69,3 +72,10 @@ class Latency(Row):
     designs: tuple[DesignTime, ...]
     versions: dict[str, str] = {}
     seconds: float = 0.0
+
+    @property
+    def busy(self) -> str:
+        """A sentence where others used the machine, else nothing."""
+        if self.load is None or self.load <= BUSY:
+            return ""
+        return f"The machine was busy: {self.load:.1f} processes a core before this began."

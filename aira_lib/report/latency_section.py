@@ -25,6 +25,7 @@ def latency_sections(measured: Latency | None, comparison: Comparison) -> list[S
     fronts = {mode: front_of(measured, mode, comparison) for mode in modes_of(measured)}
     blocks: list[Block] = [
         TextBlock(_on_what(measured)),
+        *([TextBlock(f"{measured.busy} These times are those of others, too.")] if measured.busy else []),
         TableBlock(blocks_table(measured)),
         TableBlock(designs_table(measured, fronts, comparison)),
         *(TextBlock(text) for mode, (front, _) in fronts.items() if (text := _refusal(mode, front))),

@@ -105,6 +105,13 @@ def test_a_design_without_a_loss_is_neither_on_a_front_nor_off_it() -> None:
     assert loss.text(table.rows[0]) == "2.3500 ± 0.0707"
 
 
+def test_times_of_a_busy_machine_say_so() -> None:
+    quiet = measured([design_time(name, "prefill") for name in LOSSES])
+    assert "busy" not in words_of(section_of(quiet)) + words_of(section_of(quiet.model_copy(update={"load": 0.3})))
+    said = words_of(section_of(quiet.model_copy(update={"load": 5.23})))
+    assert "The machine was busy: 5.2 processes a core before this began." in said
+
+
 def test_the_section_is_there_only_where_times_are() -> None:
     plain, with_times = (
         build(made_up_study(), ReportInputs(latency=each))
