@@ -12,7 +12,8 @@ from aira_lib.store.base import TEMPORARY
 from aira_lib.store.files import disk_errors, make_folder, sync_file
 
 CONFIG = "config.json"
-"""What every exported model has; a folder without it is never replaced."""
+EXPORTED = (CONFIG, "run.json")
+"""What every exported model has; a folder without these is never replaced."""
 
 
 def check_free(to: Path, force: bool) -> None:
@@ -25,7 +26,7 @@ def check_free(to: Path, force: bool) -> None:
         return
     if not os.path.lexists(to):
         return
-    if not to.is_dir() or not (to / CONFIG).is_file():
+    if not to.is_dir() or not all((to / name).is_file() for name in EXPORTED):
         raise UserError(f"{to}: is no exported model, and is left alone; name another folder")
     if not force:
         raise UserError(f"{to}: is there already; name another folder, or replace it with --force")

@@ -354,10 +354,12 @@ def test_a_folder_is_replaced_only_where_it_is_a_model_and_only_by_force(tmp_pat
         export(tmp_path / "other", to)
     export(tmp_path / "other", to, force=True)
     assert json.loads((to / "config.json").read_text())["layers"] == ["M", "A"]
-    for place in (tmp_path / "record", tmp_path / "record/run.json"):
+    (tmp_path / "mine").mkdir()  # as many a project has
+    (tmp_path / "mine/config.json").write_text("{}")
+    for place in (tmp_path / "record", tmp_path / "record/run.json", tmp_path / "mine"):
         with pytest.raises(UserError, match="is no exported model, and is left alone"):
             export(tmp_path / "other", place, force=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["exported", "other", "record"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["exported", "mine", "other", "record"]
 
 
 def test_what_cannot_be_exported_is_refused_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
