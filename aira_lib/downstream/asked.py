@@ -1,12 +1,13 @@
 """What a checkpoint is asked: tasks, shots, and the items that are here; known, and refused, before any model is."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from aira_lib.downstream.data import task_data
+from aira_lib.downstream.data import PACKAGE_FOLDER, task_data
 from aira_lib.downstream.placed import data_here
 from aira_lib.downstream.tables import SETS, TASKS, tasks_named
 from aira_lib.errors import MissingDependency, StoreError, UserError
@@ -61,14 +62,15 @@ def check_asked(section: DownstreamSection) -> None:
 
 
 def _known(task: str, folder: Path) -> tuple[str, str] | tuple[None, None]:
-    return _read(task, folder, tuple(_stamps(folder)))
+    return _read(task, folder, tuple(_stamps(folder / task, folder / PACKAGE_FOLDER)))
 
 
-def _stamps(folder: Path) -> Iterator[tuple[str, int, int]]:
-    """What changes when a file of a folder does."""
-    for path in sorted(folder.rglob("*")):
-        status = path.stat()
-        yield str(path), status.st_size, status.st_mtime_ns
+def _stamps(*folders: Path) -> Iterator[tuple[str, int, int]]:
+    """What changes when a file of these folders does; a link to nowhere is no file."""
+    for path in sorted(path for folder in folders for path in folder.glob("*")):
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            yield str(path), status.st_size, status.st_mtime_ns
 
 
 @cache
