@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from aira_lib.cli.options import Store, Unit, settings_of, study_of
+from aira_lib.cli.options import Store, Unit, a_folder_here, settings_of, study_of
 from aira_lib.cli.progress_line import ProgressLine
 from aira_lib.errors import UserError
 from aira_lib.flow.stage import STAGES
@@ -35,7 +35,10 @@ def evaluate(
         Path | None, typer.Option("--study", metavar="FILE", help="Of --tasks: the study, for its tokenizer.")
     ] = None,
     batch_tokens: Annotated[int | None, typer.Option(min=1, help="Of --tasks: tokens at once.")] = None,
-    to: Annotated[Path | None, typer.Option(metavar="DIR", help="Of --tasks: copy scores and items here, too.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", callback=a_folder_here, help="Of --tasks: copy scores and items here, too."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Of --tasks: say what it would take.")] = False,
 ) -> None:
     """See the row of the stage."""

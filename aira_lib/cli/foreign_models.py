@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from aira_lib.cli.options import settings_of
+from aira_lib.cli.options import a_folder_here, settings_of
 from aira_lib.foreign import harmless
 
 app = typer.Typer()
@@ -54,7 +54,12 @@ def export_model(
     record: Annotated[
         str, typer.Argument(metavar="RECORD", help="Of a training: runs/STUDY/pretrain/UNIT-KEY, or s3://bucket/...")
     ],
-    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make; it appears whole, or not at all.")],
+    to: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", callback=a_folder_here, help="The folder to make; it appears whole, or not at all."
+        ),
+    ],
     dtype: Annotated[
         Precision, typer.Option(help="Of the weights; what decays come from stays in fp32.")
     ] = Precision.FP32,

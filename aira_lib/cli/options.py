@@ -27,6 +27,17 @@ def a_place(store: str | None) -> str | None:
     return store
 
 
+def a_folder_here(folder: Path | None) -> Path | None:
+    """A folder of this machine that an option names, for its `callback`.
+
+    Raises:
+        UserError: a bucket, which a path would make a folder named s3: of.
+    """
+    if folder is not None and ":/" in str(folder):
+        raise UserError(f"--to {folder}: this command writes into a folder of this machine; copy it to a bucket then")
+    return folder
+
+
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study, such as pipelines/compose/laptop.yaml.")]
 Store = Annotated[
     str | None,

@@ -64,6 +64,9 @@ def evaluate_checkpoint(
 
         show_plan(console, trained.run, planned(section, data, trained.run, trained.folder))
         return
+    if to is not None:
+        with writing(f"--to {to}"):
+            to.mkdir(parents=True, exist_ok=True)
     record = _record_of(trained, section, settings)
     there = record.manifest() is not None
     if not there:
@@ -142,7 +145,6 @@ def _data_of(trained: TrainedRecord, study: Study | None, settings: Settings) ->
 
 def _copy(folder: Path, found: Downstream, to: Path) -> None:
     with writing(f"--to {to}"):
-        to.mkdir(parents=True, exist_ok=True)
         for name in (RESULT, ITEMS):
             shutil.copyfile(folder / name, to / name)
         write_table(found, to / "scores.csv")

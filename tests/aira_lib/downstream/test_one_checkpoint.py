@@ -156,10 +156,21 @@ def test_what_it_refuses_is_one_line(trained: Trained, tmp_path: Path) -> None:
         (str(tmp_path / "none"), "--tasks", "copa", *of): "no record of a training; name the folder of one",
         (str(scores), "--tasks", "copa", *of): "a record of downstream, and no training",
         (str(trained.record), "--tasks", "coqa", *of): "no items of coqa",
+        (str(trained.record), "--tasks", "copa", *of, "--to", "s3://bucket/scores"): "a folder of this machine",
     }  # fmt: skip
     for arguments, line in refused.items():
         ended = aira("evaluate", *arguments, AIRA_SCRATCH=str(trained.settings.scratch))
         assert (ended.code, line in ended.err, ended.err.count("\n")) == (2, True, 1), (arguments, ended)
+
+
+def test_a_folder_for_copies_that_cannot_be_is_refused_before_anything_is_scored(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(stage, "Scorer", None)  # whoever loads the model fails
+    ended = trained.evaluate("--tasks", "boolq:0", "--data", str(SLICES), "--to", str(tmp_path / "file"))
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert "a file stands where a folder is needed" in ended.err
 
 
 def test_files_of_a_training_outside_of_a_store_are_known_by_what_they_hold(trained: Trained, tmp_path: Path) -> None:
@@ -181,6 +192,15 @@ def test_the_command_of_the_stage_finds_what_was_scored_before(trained: Trained,
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(trained.study.model_dump(mode="json", exclude_defaults=True)))
     ended = aira("downstream", str(tmp_path / "study.yaml"), "--store", trained.settings.store)
     assert f"downstream {trained.point.id}: was there already" in ended.out, ended
+
+
+def test_what_else_lies_beside_the_items_is_not_looked_at(tmp_path: Path) -> None:
+    shutil.copytree(SLICES / "copa", tmp_path / "copa")
+    section = DownstreamSection(tasks=("copa",), data=str(tmp_path))
+    alone = scores_identity(section)
+    (tmp_path / "copa" / "notes").symlink_to(tmp_path / "gone")
+    (tmp_path / "pictures").mkdir(mode=0)
+    assert scores_identity(section) == alone
 
 
 def test_items_in_a_store_are_fetched_once_and_are_the_same_items(
