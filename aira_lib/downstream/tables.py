@@ -65,8 +65,8 @@ class DownstreamTask:
         return ("acc", "acc_norm") if self.normalised else ("acc",)
 
     def primary(self, shots: int) -> Metric:
-        """The metric that the paper prints for so many shots: that of core-14, else (the six, zero shots) accuracy."""
-        return self.metric if self.kind == "generation" or shots == self.shots else "acc"
+        """The metric of core-14; without examples, where core-14 has some, accuracy, as the paper prints of the six."""
+        return "acc" if shots == 0 < self.shots and self.kind != "generation" else self.metric
 
 
 def _task(name: str, row: dict[str, str]) -> DownstreamTask:

@@ -36,7 +36,7 @@ def show_scores(console: Console, found: Downstream) -> None:
             first = place == 0
             table.add_row(*map(Text, _cells(score, metric, first)))
     console.print(table)
-    console.print("* what the paper prints of the task; ± one standard error over items", markup=False)
+    console.print("* the metric that the paper prints; ± one standard error over items", markup=False)
     _show_failed(console, found.failed)
 
 

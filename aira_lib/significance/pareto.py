@@ -62,7 +62,8 @@ def latency_front(designs: Sequence[Timed]) -> Front:
         return Front((), "no design has both a loss and a time")
     if unknown := [each.name for each in designs if each.difference is None]:
         return Front((), f"{_listed(unknown)} could not be measured as a whole, and sums alone are no front")
-    apart = {each.name: each.difference for each in designs if abs(each.difference or 0.0) >= AGREE}
+    known = {each.name: each.difference or 0.0 for each in designs}
+    apart = {name: difference for name, difference in known.items() if abs(difference) >= AGREE}
     if apart:
         told = [f"{name} ({_percent(difference)})" for name, difference in apart.items()]
         return Front((), f"the sum of blocks is not within {100 * AGREE:.0f} % of the whole for {_listed(told)}")

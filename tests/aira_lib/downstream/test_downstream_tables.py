@@ -46,6 +46,11 @@ def test_every_task_has_its_own_metrics() -> None:
     ]  # fmt: skip
 
 
+def test_with_other_shots_than_the_papers_a_task_keeps_its_metric() -> None:
+    assert [TASKS["arc_c"].primary(shots) for shots in (0, 5, 10)] == ["acc", "acc_norm", "acc_norm"]
+    assert [TASKS["squadv2"].primary(shots) for shots in (0, 10)] == ["f1", "f1"]
+
+
 def test_names_are_sets_tasks_and_tasks_with_shots_each_once() -> None:
     found = tasks_named(["arc_e", "six", "arc_e:0", "boolq:2"])
     assert [(task.name, shots) for task, shots in found[:2]] == [("arc_e", 10), ("hellaswag", 0)]
