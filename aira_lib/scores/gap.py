@@ -34,11 +34,11 @@ class Gap:
 
 
 def gap_of(run: ScoredRun) -> float | None:
-    """The gap of one run; None where it submitted nothing valid, or no candidate has a test score.
+    """The gap of one run; None where it submitted nothing valid, or a candidate was not tested.
 
     Whatever the direction, a gap is a loss: the distance from the peak down to what was submitted.
     """
-    if run.score is None or run.peak is None:
+    if run.score is None or run.peak is None or run.tested < run.candidates:
         return None
     return abs(run.peak - run.score)
 

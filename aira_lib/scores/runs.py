@@ -16,6 +16,8 @@ class ScoredRun:
         score: Test score of what was submitted, in the units of the task's metric; None: nothing valid was.
         peak: Best test score of all candidates that have one, submitted or not; None where none has.
         tested: How many candidates have a test score.
+        candidates: How many could have been submitted.
+        validation: What the submitted one's validation score was.
     """
 
     task: str
@@ -24,6 +26,8 @@ class ScoredRun:
     score: float | None
     peak: float | None = None
     tested: int = 0
+    candidates: int = 0
+    validation: float | None = None
 
     def __post_init__(self) -> None:
         """Take what is no finite number for no submission: it cannot be compared with anything."""

@@ -76,6 +76,7 @@ def test_a_gap_is_never_negative_and_needs_both_scores() -> None:
     assert gap_of(ScoredRun("t", "a", 0, 2.0, peak=1.5)) == pytest.approx(0.5)
     assert gap_of(ScoredRun("t", "a", 0, None, peak=0.5)) is None
     assert gap_of(ScoredRun("t", "a", 0, 0.4)) is None
+    assert gap_of(ScoredRun("t", "a", 0, 0.4, peak=0.4, tested=1, candidates=5)) is None
     assert mean_gap([ScoredRun("t", "a", 0, None)]) is None
 
 
