@@ -13,6 +13,9 @@ from aira_lib.scores.ratings import Results, elo
 from aira_lib.scores.runs import ScoredRun, agents_in, by_task, tasks_in
 from aira_lib.scores.submissions import valid_submission_rate
 
+_LRA = "LongContextReasoningLRA"
+_NAME = 44  # characters
+
 
 @dataclass(frozen=True)
 class ScoredTask:
@@ -56,6 +59,13 @@ def ratings_of(runs: Sequence[ScoredRun], tasks: Mapping[str, ScoredTask]) -> di
     return elo(met, {name: task.lower_is_better for name, task in tasks.items()})
 
 
+def short_name(task: str) -> str:
+    """A task's name as a page has room for it: without what all of the Long Range Arena have in common."""
+    name = task.removeprefix(_LRA)
+    name = name.removesuffix("Accuracy") if name != task else name
+    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
+
+
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
@@ -73,16 +83,26 @@ def columns(key: str, title: str, unit: str = "", spec: str = ".3f", per: float 
     """Columns of a value with its interval; a CSV has the bounds as numbers."""
     return [
         Column(key, title, unit, spec=spec, per=per),
-        Column(f"{key}_interval", "95 %", unit, style="name"),
+        Column(f"{key}_interval", "95 %", style="name"),
         Column(f"{key}_low", "", shown=False),
         Column(f"{key}_high", "", shown=False),
     ]
 
 
+def task_columns() -> list[Column]:
+    """A task by its short name, and by its whole one in a CSV."""
+    return [Column("task", "Task", shown=False), Column("task_short", "Task", style="name")]
+
+
+def task_cells(task: str) -> Row:
+    """What `task_columns` have."""
+    return {"task": task, "task_short": short_name(task)}
+
+
 def by_task_table(runs: Sequence[ScoredRun], tasks: Mapping[str, ScoredTask]) -> Table:
     """One row a task and agent: valid submissions, best and submitted test scores, and the gap between them."""
     shown = [
-        Column("task", "Task", style="text"),
+        *task_columns(),
         Column("agent", "Agent", style="name"),
         Column("runs", "Runs", spec="d"),
         *columns("vsr", "Valid", "% of runs", ".0f", 0.01),
@@ -100,7 +120,7 @@ def by_task_table(runs: Sequence[ScoredRun], tasks: Mapping[str, ScoredTask]) ->
         "candidate with the best validation score lost; candidates that are all equally good would show about the gap "
         "by noise."
     )
-    return Table("scores_by_task", caption, shown, rows, "No search has ended.", group="task")
+    return Table("scores_by_task", caption, shown, rows, "No search has ended.", group="task_short")
 
 
 def _agents_on(task: str, runs: Sequence[ScoredRun]) -> list[str]:
@@ -113,7 +133,7 @@ def _row(task: ScoredTask, agent: str, runs: Sequence[ScoredRun]) -> Row:
     peaks = [run.peak for run in mine if run.peak is not None]
     gap = mean_gap(mine, task.examples)
     return {
-        "task": task.name,
+        **task_cells(task.name),
         "agent": agent,
         "runs": len(mine),
         **cells("vsr", valid_submission_rate([(len(scores), len(mine))]), ".0f", 0.01),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from aira_lib.report.drawing import MUTED, PALETTE, WIDTH, Figure, render, safe_label
+from aira_lib.report.drawing import DASHES, MUTED, PALETTE, WIDTH, Figure, render, safe_label
 from aira_lib.scores.interval import Interval
 
 _ROW, _HEAD = 0.24, 0.85  # inches
@@ -46,22 +46,27 @@ def dots_figure(name: str, panels: Sequence[Dots], label: str, joined: tuple[str
     across = min(_ACROSS, len(panels))
     down = math.ceil(len(panels) / across)
     players = list(dict.fromkeys(player for panel in panels for player in panel.rows))
+    references = list(dict.fromkeys(line for panel in panels for line in panel.lines))
 
     def draw(canvas: Canvas) -> None:
         grid = canvas.subplots(down, across, squeeze=False, sharey=True)
         for axes, panel in zip(grid.flat, panels, strict=False):
-            _draw(axes, panel, players, joined)
+            _draw(axes, panel, players, references, joined)
             axes.set_xlabel(label)
         for axes in list(grid.flat)[len(panels) :]:
             axes.set_axis_off()
-        handles, labels = grid.flat[0].get_legend_handles_labels()
-        if handles:
-            canvas.legend(handles, labels, loc="outside upper center", ncols=4)
+        legend = {
+            label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        if legend:
+            canvas.legend(legend.values(), legend.keys(), loc="outside upper center", ncols=4)
 
     return render(name, WIDTH, down * (_HEAD + _ROW * len(players)) + 0.4, draw)
 
 
-def _draw(axes: Axes, panel: Dots, players: Sequence[str], joined: tuple[str, str] | None) -> None:
+def _draw(
+    axes: Axes, panel: Dots, players: Sequence[str], references: Sequence[str], joined: tuple[str, str] | None
+) -> None:
     for place, player in enumerate(players):
         found = panel.rows.get(player)
         if found is None:
@@ -74,9 +79,10 @@ def _draw(axes: Axes, panel: Dots, players: Sequence[str], joined: tuple[str, st
             axes.plot([found.value, other], [place, place], color=MUTED, linewidth=1.0)
             _dot(axes, other, place, joined[1] if joined else "", hollow=True)
         _dot(axes, found.value, place, joined[0] if joined else "", hollow=False)
-    for place, (line, value) in enumerate(panel.lines.items()):
-        style = ("--", ":", "-.")[place % 3]
-        axes.axvline(value, color=PALETTE[1], linestyle=style, linewidth=1.0, label=safe_label(line))
+    for line, value in panel.lines.items():
+        place = references.index(line)
+        colour, dash = PALETTE[1 + place % (len(PALETTE) - 1)], DASHES[1 + place % (len(DASHES) - 1)]
+        axes.axvline(value, color=colour, linestyle=dash, linewidth=1.0, label=safe_label(line))
     axes.set_yticks(range(len(players)), [safe_label(player) for player in players])
     axes.set_ylim(len(players) - 0.5, -0.5)
     axes.set_title(panel.title)

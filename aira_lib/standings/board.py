@@ -126,7 +126,7 @@ def _scales(
         default = 0.0 if task.lower_is_better else 1.0
         optimum = next((each for each in (said.optimum, published.optimum) if each is not None), default)
         if not anchors:
-            remarks.append(f"{name} has no anchor, so its scores are not normalised; name one with `--anchor`.")
+            remarks.append(f"`{name}` has no anchor, so its scores are not normalised; name one with `--anchor`.")
         elif low is not None:
             for anchor, sota in anchors.items():
                 try:
@@ -136,7 +136,7 @@ def _scales(
                             scale.normalised(run.score)
                     found.setdefault(name, {})[anchor] = scale
                 except ValueError as error:
-                    remarks.append(f"{name} is not normalised by {anchor}: {error}.")
+                    remarks.append(f"`{name}` is not normalised by {anchor}: {error}.")
     return found, remarks
 
 
@@ -147,7 +147,7 @@ def _beaten(pinned: Pinned, worst: Mapping[str, float], lower: Mapping[str, bool
         kept = pinned.task(name).worst
         if kept is not None and (score > kept if lower[name] else score < kept):
             said.append(
-                f"{name}: a run scored {score:.6g}, worse than the pinned {kept:.6g}; normalised scores keep to what "
+                f"`{name}`: a run scored {score:.6g}, worse than the pinned {kept:.6g}; normalised scores keep to what "
                 "is pinned, and that run counts as 0."
             )
     return said

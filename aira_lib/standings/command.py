@@ -98,8 +98,9 @@ def _write(board: Board, records: Records, pinned: Pinned, output: Path, console
         raise
     from aira_lib.report.page import own_page
 
-    said, sections, tables = sentences_of(board, records), sections_of(board, records), tables_of(board, records)
-    _say(console, said)
+    said, tables = sentences_of(board, records), tables_of(board, records)
+    sections = sections_of(board, records, tables)
+    _say(console, [line.replace("`", "") for line in said])
     title = pinned.suite or f"Scores on {len(board.tasks)} task{'s' * (len(board.tasks) != 1)}"
     page = own_page("AIRA scores", title, key_numbers_of(board), said, sections, NUMBERS)
     numbers = {"remarks": said, **{table.name: table.plain() for table in tables}}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aira_lib.report.blocks import Block, FigureBlock, KeyNumber, Section, TableBlock, TextBlock
 from aira_lib.report.columns import Table, format_number
-from aira_lib.report.scored import by_task_table, ratings_table
+from aira_lib.report.scored import by_task_table, ratings_table, short_name
 from aira_lib.report.tables import stand_ins_table
 from aira_lib.standings.board import Board
 from aira_lib.standings.figures import gaps_figure, normalised_figure, peaks_figure, rates_figure, ratings_figure
@@ -78,16 +78,18 @@ def sentences_of(board: Board, records: Records) -> list[str]:
             f"The worst score of {len(loose)} of {_tasks(board)} is not pinned: it is that of these runs, and a "
             "further run can move all normalised scores; `--pinned FILE` keeps it."
         )
-    several = [task for task, of in board.scales.items() if len(of) > 1]
-    for task in several:
-        names = ", ".join(f"{name} {scale.sota:.4g}" for name, scale in board.scales[task].items())
-        said.append(f"{task} has several anchors ({names}); means over tasks are taken with the first.")
+    for task, of in board.scales.items():
+        if len(of) > 1:
+            names = ", ".join(f"{name} {scale.sota:.4g}" for name, scale in of.items())
+            said.append(
+                f"`{short_name(task)}` has several anchors ({names}); means over tasks are taken with the first."
+            )
     return [*said, *board.remarks]
 
 
-def sections_of(board: Board, records: Records) -> list[Section]:
-    """The parts of the page."""
-    agents, by_task, normalised, best, ratings, scales, references, _ = tables_of(board, records)
+def sections_of(board: Board, records: Records, tables: Sequence[Table]) -> list[Section]:
+    """The parts of the page, of the tables of `tables_of`."""
+    agents, by_task, normalised, best, ratings, scales, references, _ = tables
     stand_ins: list[Block] = [TableBlock(stand_ins_table(records.stand_ins))]
     overall: list[Block] = [
         FigureBlock(normalised_figure(board), "Normalised scores of agents (the paper's Figure 10).", _NONE),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from aira_lib.report.drawing import Figure
+from aira_lib.report.scored import short_name
 from aira_lib.report.scored_figures import Dots, dots_figure
 from aira_lib.scores.aggregates import aggregated, mean
 from aira_lib.scores.interval import Interval
@@ -10,14 +11,12 @@ from aira_lib.scores.runs import ScoredRun, agents_in, by_task
 from aira_lib.scores.submissions import valid_submission_rate
 from aira_lib.standings.board import Board
 
-_TITLE = 44  # characters of a task's name over a panel
-
 
 def peaks_figure(board: Board) -> Figure | None:
     """Figure 8: the mean best test score of any candidate, with the task's references as lines."""
     panels = [
         Dots(
-            short(task),
+            short_name(task),
             {agent: _mean([run.peak for run in runs]) for agent, runs in _runs_on(task, board)},
             lines=board.tasks[task].references,
         )
@@ -28,7 +27,9 @@ def peaks_figure(board: Board) -> Figure | None:
 
 def rates_figure(board: Board) -> Figure | None:
     """Figure 9: the share of runs that submitted something valid, by task."""
-    panels = [Dots(short(task), {agent: _rate(runs) for agent, runs in _runs_on(task, board)}) for task in board.tasks]
+    panels = [
+        Dots(short_name(task), {agent: _rate(runs) for agent, runs in _runs_on(task, board)}) for task in board.tasks
+    ]
     return dots_figure("figure_9", panels, "valid submission rate, % of runs")
 
 
@@ -49,7 +50,7 @@ def gaps_figure(board: Board) -> Figure | None:
         runs = dict(_runs_on(task, board))
         submitted = {agent: _mean([run.score for run in mine]) for agent, mine in runs.items()}
         peaks = {agent: _mean([run.peak for run in mine if run.valid]) for agent, mine in runs.items()}
-        panels.append(Dots(short(task), submitted, {agent: each and each.value for agent, each in peaks.items()}))
+        panels.append(Dots(short_name(task), submitted, {agent: each and each.value for agent, each in peaks.items()}))
     return dots_figure("figure_11", panels, "test score", ("submitted", "best of any candidate"))
 
 
@@ -57,13 +58,6 @@ def ratings_figure(board: Board) -> Figure | None:
     """Ratings of agents and references, the highest on top."""
     ordered = dict(sorted(board.ratings.items(), key=lambda each: -each[1].value))
     return dots_figure("ratings", [Dots("", ordered)], "Elo rating") if len(ordered) > 1 else None
-
-
-def short(task: str) -> str:
-    """A task's name as a panel has room for it: without what all LRA tasks have in common."""
-    name = task.removeprefix("LongContextReasoningLRA")
-    name = name.removesuffix("Accuracy") if name != task else name
-    return name if len(name) <= _TITLE else f"{name[: _TITLE - 1]}…"
 
 
 def _runs_on(task: str, board: Board) -> list[tuple[str, list[ScoredRun]]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from aira_lib.agents import best_node
 from aira_lib.records import Node
 from aira_lib.report.columns import Column, Row, Table
-from aira_lib.report.scored import cells, columns
+from aira_lib.report.scored import cells, columns, task_cells, task_columns
 from aira_lib.scores.normalised import ScoreScale
 from aira_lib.standings.board import Board
 from aira_lib.standings.reading import Records, Searched
@@ -48,7 +48,7 @@ def agents_table(board: Board) -> Table:
 def normalised_table(board: Board) -> Table:
     """Table 4: the mean NS of each task over agents, by anchor and pool of agents."""
     shown = [
-        Column("task", "Task", style="text"),
+        *task_columns(),
         Column("anchor", "Anchor", style="name"),
         Column("pool", "Agents", style="name"),
         Column("agents", "Number", spec="d"),
@@ -57,19 +57,19 @@ def normalised_table(board: Board) -> Table:
     ]
     rows: list[Row] = [
         {
-            "task": each.task, "anchor": each.anchor, "pool": each.pool, "agents": each.agents, "ns_mean": each.mean,
-            "ns_error": each.stderr, "band": each.band,
+            **task_cells(each.task), "anchor": each.anchor, "pool": each.pool, "agents": each.agents,
+            "ns_mean": each.mean, "ns_error": each.stderr, "band": each.band,
         }
         for each in board.pools
     ]  # fmt: skip
     caption = "Normalised scores by task, as the paper's Table 4: means over agents of their means over runs."
-    return Table("normalised", caption, shown, rows, "No task has an anchor to normalise by.", group="task")
+    return Table("normalised", caption, shown, rows, "No task has an anchor to normalise by.", group="task_short")
 
 
 def best_table(board: Board, records: Records) -> Table:
     """Table 14: the submission with the best test score of each task, and what it is."""
     shown = [
-        Column("task", "Task", style="text"),
+        *task_columns(),
         Column("anchors", "Anchors", style="text"),
         Column("score", "Test", spec=".4f"),
         Column("validation", "Validation", spec=".4f"),
@@ -96,7 +96,7 @@ def _best_row(task: str, board: Board, records: Records) -> Row | None:
     node = _node(next(each for each in records.searches if _is(each, task, best.agent, best.seed)))
     anchors = ", ".join(f"{name} {scale.sota:.4g}" for name, scale in board.scales.get(task, {}).items())
     return {
-        "task": task, "anchors": anchors or None, "score": best.score, "validation": best.validation,
+        **task_cells(task), "anchors": anchors or None, "score": best.score, "validation": best.validation,
         "agent": best.agent, "seed": best.seed, "step": node.step, "constants": constants_of(node.code) or None,
         "plan": _in_words(node),
     }  # fmt: skip
@@ -141,7 +141,7 @@ def constants_of(code: str) -> str:
 def scales_table(board: Board) -> Table:
     """What scores are normalised by."""
     shown = [
-        Column("task", "Task", style="text"),
+        *task_columns(),
         Column("anchor", "Anchor", style="name"),
         Column("sota", "Worth 1", spec=".4f"),
         Column("worst", "Worth 0", spec=".4f"),
@@ -154,12 +154,12 @@ def scales_table(board: Board) -> Table:
         "What scores are normalised by, in each task's metric. A worst score that is not pinned is that of these runs, "
         "and further runs can move it and all normalised scores with it."
     )
-    return Table("scales", caption, shown, rows, "No task has a scale.", group="task")
+    return Table("scales", caption, shown, rows, "No task has a scale.", group="task_short")
 
 
 def _scale(task: str, anchor: str, scale: ScoreScale, board: Board) -> Row:
     return {
-        "task": task, "anchor": anchor, "sota": scale.sota, "worst": scale.worst, "pinned": task in board.pinned,
+        **task_cells(task), "anchor": anchor, "sota": scale.sota, "worst": scale.worst, "pinned": task in board.pinned,
         "optimum": scale.optimum, "examples": scale.examples,
     }  # fmt: skip
 
@@ -167,7 +167,7 @@ def _scale(task: str, anchor: str, scale: ScoreScale, board: Board) -> Row:
 def references_table(board: Board) -> Table:
     """Published results and baselines, with what they would be worth."""
     shown = [
-        Column("task", "Task", style="text"),
+        *task_columns(),
         Column("reference", "Reference", style="name"),
         Column("score", "Test", spec=".4f"),
         Column("ns", "NS", spec=".3f"),
@@ -176,9 +176,9 @@ def references_table(board: Board) -> Table:
     for name, task in board.tasks.items():
         scale = next(iter(board.scales.get(name, {}).values()), None)
         for reference, score in task.references.items():
-            rows.append({"task": name, "reference": reference, "score": score, "ns": _placed(scale, score)})
+            rows.append({**task_cells(name), "reference": reference, "score": score, "ns": _placed(scale, score)})
     caption = "References. They are players of the ratings, and in no mean over agents."
-    return Table("references", caption, shown, rows, "There are no references.", group="task")
+    return Table("references", caption, shown, rows, "There are no references.", group="task_short")
 
 
 def _placed(scale: ScoreScale | None, score: float) -> float | None:
