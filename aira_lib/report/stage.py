@@ -95,7 +95,8 @@ def _summary(content: "Content", inputs: ReportInputs) -> str:
         "searches", "agents", "patterns", "isotoken", "isoflop_fits", "frontier", "frontier_laws", "stand_ins",
         "failed_units",
     )  # fmt: skip
-    further = [name for name in ("downstream_compared", "downstream_tasks", "core_14") if name in tables]
+    of_some = ("downstream_compared", "downstream_tasks", "core_14", "scores_by_task", "ratings")
+    further = [name for name in of_some if name in tables]
     summary = {
         "study": content.study.name,
         "spec_digest": content.digest,
