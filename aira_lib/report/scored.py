@@ -108,9 +108,9 @@ def by_task_table(runs: Sequence[ScoredRun], tasks: Mapping[str, ScoredTask]) ->
         *columns("vsr", "Valid", "% of runs", ".0f", 0.01),
         *columns("peak", "Best tested"),
         *columns("score", "Submitted"),
-        *columns("iqm", "IQM"),
         Column("gap", "Gap", "± standard error", spec=".4f", spread="gap_stderr"),
         Column("gap_by_noise", "Gap by noise", spec=".4f"),
+        *columns("iqm", "IQM"),
     ]
     rows = [_row(tasks[name], agent, runs) for name in tasks_in(runs) for agent in _agents_on(name, runs)]
     caption = (
