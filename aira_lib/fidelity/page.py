@@ -8,7 +8,7 @@ from aira_lib.proxy.correlation import FEWEST, RankCorrelation
 from aira_lib.proxy.fidelity import MEAN, SIDES, Fidelity, FidelityTogether, StoppingFidelity, goodness_ranks
 from aira_lib.records import Estimate, StandIn
 from aira_lib.report.blocks import KeyNumber, Section
-from aira_lib.report.page import proxy_page
+from aira_lib.report.page import own_page
 
 if TYPE_CHECKING:
     from aira_lib.report.drawing import Figure
@@ -94,7 +94,8 @@ def write_page(
 ) -> Path:
     """Write a page that opens offline; gives its path. See `aira_lib.fidelity.content` for its parts."""
     page = folder / "fidelity.html"
-    page.write_text(proxy_page(title, key_numbers, summary, sections), encoding="utf-8")
+    text = own_page("AIRA proxy", title, key_numbers, summary, sections, "fidelity.json")
+    page.write_text(text, encoding="utf-8")
     return page
 
 

@@ -243,9 +243,12 @@ def _latency(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> N
 def _of_report(study: "Study", unit: Unit) -> dict[str, Any]:
     from aira_lib.identity import package_digest
     from aira_lib.study import changed
+    from aira_lib.tasks.section import family_of
 
     failed = [[each.stage, each.unit, each.reason] for each in unit.failures]
     known = {"study": changed(study, exclude={"resources"}), "code": package_digest("report")}
+    if not family_of(study.task).has_designs:
+        known["scores"] = package_digest("scores")
     return {**known, "failed": failed} if failed else known
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from aira_lib.report.strips import Strip
 
@@ -81,14 +81,25 @@ class Table:
         rows = self.rows
         return bool(self.group) and index > 0 and rows[index].get(self.group) != rows[index - 1].get(self.group)
 
+    def plain(self) -> list[dict[str, Any]]:
+        """The rows as plain data for JSON: raw values under the keys of the CSV."""
+        return [{key: _plain(row.get(key)) for key in self._keys()} for row in self.rows]
+
+    def _keys(self) -> list[str]:
+        return [key for column in self.columns for key in (column.key, column.spread) if key]
+
     def csv(self) -> str:
         """The table as CSV: raw values, a column for every key, standard deviations included."""
-        keys = [key for column in self.columns for key in (column.key, column.spread) if key]
+        keys = self._keys()
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(keys)
         writer.writerows([_raw(row.get(key)) for key in keys] for row in self.rows)
         return out.getvalue()
+
+
+def _plain(value: Cell) -> Any:
+    return list(value.layers) if isinstance(value, Strip) else value
 
 
 def _raw(value: Cell) -> str:

@@ -19,17 +19,47 @@ from aira_lib.report.isoflop import began_alike, frontiers
 from aira_lib.report.latency_section import latency_sections
 from aira_lib.report.pretraining_sections import isoflop_section, isotoken_section
 from aira_lib.report.rates import rate_sections
+from aira_lib.report.scored_sections import scored_key_numbers, scored_sections, scored_sentences
 from aira_lib.report.sizes import sizes_table
 from aira_lib.report.strips import Strip
 from aira_lib.report.summary import best_summary, selection_sentence, summary_sentences
 from aira_lib.report.throughput import throughput_table
 from aira_lib.study import Study, digest
+from aira_lib.tasks.section import family_of, task_of
 from aira_lib.training.rate_check import rate_checks
 
 
 def build(study: Study, inputs: ReportInputs) -> Content:
     """Compute every number, table and figure of the report; the order of the inputs does not matter."""
     inputs = _ordered(study, inputs)
+    return _of_designs(study, inputs) if family_of(study.task).has_designs else _of_programs(study, inputs)
+
+
+def _of_programs(study: Study, inputs: ReportInputs) -> Content:
+    """Of a study whose candidates are programs, which has searches alone."""
+    task = task_of(study.task)
+    stand_ins: list[Block] = [
+        TableBlock(tables.stand_ins_table(inputs.stand_ins)),
+        TableBlock(tables.versions_table(inputs.versions), folded=True),
+    ]
+    return Content(
+        study=study,
+        digest=digest(study),
+        summary=scored_sentences(task, inputs.searches),
+        sections=[
+            *_failed_sections(inputs),
+            Section("stand-ins", "What stood in for what", stand_ins, boxed=True),
+            *scored_sections(task, inputs.searches),
+            _search_section(inputs, designs=False),
+            *_further_sections(inputs),
+            _cost_section(inputs),
+        ],
+        data_tables=[searches.steps_table(inputs.searches)],
+        key_numbers=scored_key_numbers(task, inputs.searches),
+    )
+
+
+def _of_designs(study: Study, inputs: ReportInputs) -> Content:
     comparison = compare(inputs.scores, inputs.designs, study.extrapolate.baselines)
     found = frontiers(began_alike(inputs.scores, study.pretrain.optimizer), inputs.designs)
     board = scoreboard(inputs.downstream, comparison, study.extrapolate.baselines)
@@ -112,14 +142,14 @@ def _stand_in_section(study: Study, inputs: ReportInputs) -> Section:
     return Section("stand-ins", "What stood in for what", blocks, boxed=True)
 
 
-def _search_section(inputs: ReportInputs) -> Section:
+def _search_section(inputs: ReportInputs, designs: bool = True) -> Section:
     figure = FigureBlock(
         figures.search_figure(inputs.searches),
         "Best validation fitness so far by step: the mean over an agent's seeds, from the step on at which each has a "
         "valid node; the band is their range. Dots are valid nodes, crosses failed ones.",
         "No search has left a journal, so there are no dynamics to draw.",
     )
-    blocks: list[Block] = [figure, TableBlock(searches.search_table(inputs.searches))]
+    blocks: list[Block] = [figure, TableBlock(searches.search_table(inputs.searches, designs))]
     failures = searches.failure_table(inputs.searches)
     if inputs.searches:
         blocks.append(TableBlock(failures, folded=bool(failures.rows)))

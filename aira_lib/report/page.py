@@ -26,19 +26,28 @@ def html_page(content: Content) -> str:
     return _environment().get_template("report.html.jinja").render(content=content)
 
 
-def proxy_page(
-    title: str, key_numbers: Sequence[KeyNumber], summary: Sequence[str], sections: Sequence[Section]
+def own_page(
+    kind: str,
+    title: str,
+    key_numbers: Sequence[KeyNumber],
+    summary: Sequence[str],
+    sections: Sequence[Section],
+    numbers: str,
 ) -> str:
-    """The page of what was measured of a proxy, in the report's form.
+    """A page of what is no study, in the report's form.
 
     Args:
+        kind: What stands over its heading.
         title: Its heading.
         key_numbers: What it opens with.
         summary: Sentences.
         sections: Its parts.
+        numbers: The file beside it that holds them.
     """
-    template = _environment().get_template("proxy.html.jinja")
-    return template.render(title=title, key_numbers=key_numbers, summary=summary, sections=sections)
+    template = _environment().get_template("own.html.jinja")
+    return template.render(
+        kind=kind, title=title, key_numbers=key_numbers, summary=summary, sections=sections, numbers=numbers
+    )
 
 
 def markdown_page(content: Content) -> str:

@@ -78,8 +78,8 @@ def dynamics(agent: str, runs: Sequence[SearchRun]) -> Dynamics | None:
     return Dynamics(agent, np.array(steps), sign * best, len(runs))
 
 
-def search_table(searches: Sequence[SearchRun]) -> Table:
-    """One row an agent."""
+def search_table(searches: Sequence[SearchRun], designs: bool = True) -> Table:
+    """One row an agent; of candidates that are no designs without the columns of such."""
     unit = measure(any(search.lower_is_better for search in searches))
     columns = [
         Column("agent", "Agent", style="name"),
@@ -99,6 +99,8 @@ def search_table(searches: Sequence[SearchRun]) -> Table:
         "agent. ± is the standard deviation over seeds."
     )
     caption += stopped_early(searches)
+    if not designs:
+        columns = [column for column in columns if "design" not in column.key]
     return Table("searches", caption, columns, rows, "No search has left a journal.")
 
 

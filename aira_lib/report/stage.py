@@ -2,15 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aira_lib.errors import MissingDependency
-from aira_lib.report.columns import Cell, Table
 from aira_lib.report.downstream_numbers import downstream_numbers
 from aira_lib.report.inputs import ReportInputs
-from aira_lib.report.strips import Strip
 from aira_lib.study import Study
 from aira_lib.work import Work
 
@@ -93,12 +90,13 @@ def _write_tables(content: "Content", folder: Path) -> list[Path]:
 
 
 def _summary(content: "Content", inputs: ReportInputs) -> str:
-    tables = {table.name: _plain(table) for table in content.tables()}
+    tables = {table.name: table.plain() for table in content.tables()}
     kept = (
         "searches", "agents", "patterns", "isotoken", "isoflop_fits", "frontier", "frontier_laws", "stand_ins",
         "failed_units",
     )  # fmt: skip
-    further = [name for name in ("downstream_compared", "downstream_tasks", "core_14") if name in tables]
+    of_some = ("downstream_compared", "downstream_tasks", "core_14", "scores_by_task", "ratings")
+    further = [name for name in of_some if name in tables]
     summary = {
         "study": content.study.name,
         "spec_digest": content.digest,
@@ -116,12 +114,3 @@ def _summary(content: "Content", inputs: ReportInputs) -> str:
         "seconds": dict(sorted(inputs.timings.items())),
     }
     return json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _plain(table: Table) -> list[dict[str, Any]]:
-    keys: Sequence[str] = [key for column in table.columns for key in (column.key, column.spread) if key]
-    return [{key: _value(row.get(key)) for key in keys} for row in table.rows]
-
-
-def _value(cell: Cell) -> Any:
-    return list(cell.layers) if isinstance(cell, Strip) else cell

@@ -4,7 +4,7 @@ A family is a class in a module of its own and an entry in `FAMILIES`: one line 
 outside, in a module that AIRA_PLUGINS names (see `aira_lib.registry`). Nothing else asks of which family a task is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,6 +57,15 @@ class Cost:
 
     flops: float
     seconds: float
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is published of a task, in the units of its metric: best results by name, the optimum, test examples."""
+
+    best: Mapping[str, float] = field(default_factory=dict)
+    optimum: float | None = None
+    examples: int | None = None
 
 
 class TaskFamily(Protocol):
@@ -147,6 +156,14 @@ class TaskFamily(Protocol):
         """Its part of search.json."""
         task = self.task(section)
         return {"metric": task.metric, "lower_is_better": task.lower_is_better}
+
+    def published(self, section: TaskSection) -> Published:
+        """What scores of the task are compared with; by default nothing is known.
+
+        Raises:
+            UserError: there is no such task.
+        """
+        return Published()
 
     def in_words(self, section: TaskSection) -> str:
         """The task in a line of the outlook."""

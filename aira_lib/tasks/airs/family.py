@@ -13,7 +13,7 @@ from aira_lib.study.agent import AgentSection
 from aira_lib.tasks.airs.folder import TaskFolder, searchable_folder
 from aira_lib.tasks.airs.packages import imported_modules, package_versions
 from aira_lib.tasks.airs.raw_data import raw_data, raw_digest
-from aira_lib.tasks.family import Opening, TaskFamily
+from aira_lib.tasks.family import Opening, Published, TaskFamily
 from aira_lib.tasks.live import Task
 from aira_lib.tasks.profile import PROFILE_VARIABLE, PROFILES
 from aira_lib.tasks.task import SearchTask
@@ -50,6 +50,12 @@ class FolderFamily(TaskFamily):
             "code": versions_of("search"),
             **_of_own_scripts(folder),
         }
+
+    def published(self, section: TaskSection) -> Published:
+        """See `TaskFamily`: as metadata.yaml has it; examples are the rows of a submission."""
+        info = _folder(section).metadata.logging_info
+        best = {each.sota_paper_title or f"SOTA {place}": each.sota_score for place, each in enumerate(info.sota, 1)}
+        return Published(best, info.optimal_score, info.shape[0] if info.shape else None)
 
     def check(self, section: TaskSection, agents: Sequence[AgentSection], proxy: ProxySection) -> None:
         """See `TaskFamily`."""

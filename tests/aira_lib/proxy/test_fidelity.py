@@ -23,7 +23,7 @@ from aira_lib.proxy.correlation import _kendall, _spearman, rank_correlation
 from aira_lib.proxy.fidelity import MEAN, Compared, Fidelity, correlations, regret, together
 from aira_lib.report.blocks import FigureBlock, KeyNumber, Section, TableBlock, TextBlock
 from aira_lib.report.columns import Column, Table
-from aira_lib.report.page import proxy_page
+from aira_lib.report.page import own_page
 from aira_lib.report.templating import TEMPLATES
 from tests.builders import TINY_STUDY
 
@@ -133,7 +133,9 @@ def test_a_page_of_several_data_sets_has_each_id_once() -> None:
     both = together(found)
     figures = {name: rank_figure(each, f"fidelity-{name}") for name, each in found.items()}
     numbers = key_numbers_of(found, both)
-    page = proxy_page("title", numbers, sentences_of(found), sections_of(found, figures, both))
+    page = own_page(
+        "AIRA proxy", "title", numbers, sentences_of(found), sections_of(found, figures, both), "fidelity.json"
+    )
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert sorted(ids) == sorted(set(ids))
     assert {"table-correlations-mad", "table-correlations-dclm", "table-together"} <= set(ids)

@@ -1,0 +1,1 @@
+"""What agents are worth over tasks: valid submissions, normalised scores, ratings, each with its interval."""

@@ -1,0 +1,1 @@
+"""`aira scores`: agents compared over the tasks of any set of studies."""
