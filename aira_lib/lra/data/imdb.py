@@ -11,8 +11,8 @@ from pathlib import Path
 from aira_lib.errors import UserError
 from aira_lib.lra.data.rows import Row, Rows
 from aira_lib.lra.data.sizes import VALIDATION_SHARE, Size
-from aira_lib.lra.data.splits import held_out, sampled, shared_rows, text_hash
-from aira_lib.lra.data.tfrecord import read_examples
+from aira_lib.lra.data.splits import held_out, sampled, text_hash
+from aira_lib.lra.data.tfrecord import Features, read_examples
 
 _LABELS = {"neg": 0, "pos": 1}
 _SPLITS = ("train", "test")
@@ -30,7 +30,7 @@ def imdb(folder: Path, size: Size, seed: int) -> Rows:
     """
     given = {split: read_split(folder, split) for split in _SPLITS}
     labels = [row.label for row in given["train"]]
-    hashes = [text_hash(*row.texts) for row in given["train"]]
+    hashes = [text_hash(row.texts[0][: size.max_len]) for row in given["train"]]
     validation = set(held_out(labels, hashes, VALIDATION_SHARE, seed))
     parts = {
         "train": [row for i, row in enumerate(given["train"]) if i not in validation],
@@ -42,7 +42,6 @@ def imdb(folder: Path, size: Size, seed: int) -> Rows:
         "train_rows_given": len(labels),
         "test_rows_given": len(given["test"]),
         "train_rows_that_repeat": len(labels) - len(set(hashes)),
-        "test_rows_also_in_train": shared_rows([text_hash(*row.texts) for row in given["test"]], hashes),
     }
     return Rows(taken["train"], taken["validation"], taken["test"], facts)
 
@@ -58,21 +57,34 @@ def read_split(folder: Path, split: str) -> list[Row]:
     Raises:
         UserError: there are none below the folder, or a file is damaged.
     """
-    records = sorted(folder.rglob(f"imdb_reviews-{split}.tfrecord-*")) if folder.is_dir() else []
-    if records:
-        return [_of_example(path, example) for path in records for example in read_examples(path)]
-    root = next((each for each in (folder, folder / "aclImdb") if (each / split / "pos").is_dir()), None)
-    files = [(path, label) for name, label in _LABELS.items() for path in sorted((root / split / name).glob("*.txt"))] if root else []
+    files = split_files(folder, split)
     if not files:
         raise UserError(f"{folder}: no IMDB reviews of the split {split} here; {WHERE}")
+    if files[0].suffix != ".txt":
+        return [_of_example(path, example) for path in files for example in read_examples(path)]
     try:
-        return [Row((path.read_bytes(),), label) for path, label in files]
+        return [Row((path.read_bytes(),), _LABELS[path.parent.name]) for path in files]
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from None
 
 
-def _of_example(path: Path, example: dict[str, list[bytes] | list[int]]) -> Row:
+def split_files(folder: Path, split: str) -> list[Path]:
+    """The files that hold a split, by name: records where there are any, else one file a review."""
+    if records := sorted(folder.rglob(f"imdb_reviews-{split}.tfrecord-*")):
+        return records
+    root = folder if (folder / split).is_dir() else folder / "aclImdb"
+    return [path for name in _LABELS for path in sorted((root / split / name).glob("*.txt"))]
+
+
+def _of_example(path: Path, example: Features) -> Row:
     match example:
         case {"text": [bytes(text)], "label": [0 | 1 as label]}:
             return Row((text,), label)
-    raise UserError(f"{path}: an example without text and a label of 0 or 1; name the records of imdb_reviews/plain_text")
+    raise UserError(
+        f"{path}: an example without text and a label of 0 or 1; name the records of imdb_reviews/plain_text"
+    )
+
+
+def imdb_files(folder: Path) -> list[Path]:
+    """All files that are read, by name."""
+    return [path for split in _SPLITS for path in split_files(folder, split)]

@@ -8,23 +8,17 @@ in which they were drawn is kept. An expression that has grown too long is given
 distribution, for each is drawn anew.
 """
 
-import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from aira_lib.errors import UserError, writing
-from aira_lib.lra.data.tokens import CLOSE, FIRST_DIGIT, FIRST_OPERATOR, operator_ids, operator_names
+from aira_lib.errors import UserError
+from aira_lib.lra.data.tokens import CLOSE, FIRST_DIGIT, FIRST_OPERATOR, operator_names
 
 _OPERATOR_PROBABILITY = 0.25
 _IN_VAIN = 20_000  # draws one after another without a new expression
-_VALUES = set(map(str, range(10)))
-
-FILES = {"train": "basic_train.tsv", "validation": "basic_val.tsv", "test": "basic_test.tsv"}
-"""The files of a folder `listops-1000` of LRA's archive."""
 
 
 class Expression(NamedTuple):
@@ -134,39 +128,3 @@ def text_form(ids: bytes) -> str:
             return text
         begun[-1] = f"( {begun[-1]} {text} )"
     raise ValueError("an expression that does not end")
-
-
-def read_tsv(path: Path) -> list[Expression]:
-    """The expressions of a file as Long Range Arena has them: a header, then an expression, a tab and its value a line.
-
-    Raises:
-        UserError: it cannot be read, or is no such file; the line is named.
-    """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = csv.reader(file, delimiter="\t")
-            if next(lines, None) != ["Source", "Target"]:
-                raise UserError(f"{path}: not ListOps: its first line is not Source and Target with a tab between them")
-            return [_read(path, number, line) for number, line in enumerate(lines, 2)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not ListOps as tab-separated text ({error}); name a file that aira made, or LRA's") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); give a folder with {', '.join(FILES.values())}") from None
-
-
-def _read(path: Path, number: int, line: list[str]) -> Expression:
-    if len(line) != 2 or line[1] not in _VALUES or not line[0].strip(" ()"):
-        raise UserError(f"{path}: line {number} is not an expression, a tab and a digit; fetch the file anew")
-    return Expression(operator_ids(line[0]), int(line[1]))
-
-
-def write_tsv(path: Path, expressions: Iterable[Expression]) -> None:
-    """Write a file as `read_tsv` reads it, and LRA's own programs do.
-
-    Raises:
-        StoreError: the disk refuses.
-    """
-    with writing(path), path.open("w", encoding="utf-8", newline="") as file:
-        lines = csv.writer(file, delimiter="\t")
-        lines.writerow(["Source", "Target"])
-        lines.writerows([text_form(ids), value] for ids, value in expressions)

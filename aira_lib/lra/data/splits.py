@@ -1,7 +1,7 @@
 """Splits that share no text.
 
 Long Range Arena validates Text on its test set; here a share of the training rows is held out: the same share of each
-class, and equal texts (IMDB has some) all on one side.
+class, and equal texts (IMDB has some) all on one side, equal as far as a row reaches.
 """
 
 import hashlib

@@ -15,7 +15,7 @@ from aira_lib.errors import UserError
 _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 _BYTES_LIST, _INT64_LIST = 1, 3
 
-Features = dict[str, list[bytes] | list[int]]
+Features = dict[str, list[bytes | int]]
 
 
 def read_examples(path: Path) -> Iterator[Features]:
@@ -67,7 +67,7 @@ def parse_example(data: bytes) -> Features:
     return features
 
 
-def _values(feature: bytes) -> list[bytes] | list[int]:
+def _values(feature: bytes) -> list[bytes | int]:
     for kind, payload in _fields(feature):
         entries = [entry for number, entry in _fields(_nested(payload)) if number == 1]
         if kind == _BYTES_LIST:

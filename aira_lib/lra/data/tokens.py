@@ -6,7 +6,7 @@ a model that was trained in one process was tested on other ids in the next (17 
 | table | ids |
 | --- | --- |
 | bytes | 0 fills up; a byte of UTF-8 is its value + 1; 257 in all |
-| operators | 0 fills up; 1 to 10 are the digits 0 to 9; 11 to 14 `[MIN` `[MAX` `[MED` `[SM`; 15 `]`; 16 any other; 17 in all |
+| operators | 0 fills up; 1 to 10: digits 0 to 9; 11 to 14: `[MIN` `[MAX` `[MED` `[SM`; 15: `]`; 16: others; 17 in all |
 """
 
 from collections.abc import Iterable, Sequence

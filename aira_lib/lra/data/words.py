@@ -1,4 +1,4 @@
-"""Ceilings of readings that see words and no order: a bag of words (naive Bayes), and the words that two texts share."""
+"""Ceilings of readings that see words and no order: a bag of words (naive Bayes), and words that two texts share."""
 
 import math
 import re
