@@ -1,5 +1,6 @@
 """The data of a task as others get it: arrays, what they are, the cache, the commands."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -50,6 +51,9 @@ def test_arrays_are_what_is_said_of_them(task):
     assert about.stand_in is not None, "smaller than the benchmark, if it is not another"
     assert "seed 0; on its test: majority" in about.stand_in.detail
     assert all(each.examples == len(data.test) for each in about.ceilings)
+    held = {name: hashlib.sha256((data.folder / name).read_bytes()).hexdigest() for name in about.arrays}
+    assert held == about.arrays
+    assert len(held) == (9 if task == "retrieval" else 6)
 
 
 @pytest.mark.parametrize("task", TASKS)
