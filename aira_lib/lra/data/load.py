@@ -57,7 +57,13 @@ class LraData:
         return self.about.ceilings
 
 
-def lra_data(task: LraTask, size: LraSize = "laptop", source: str = "", seed: int = 0) -> LraData:
+def lra_data(
+    task: LraTask,
+    size: LraSize = "laptop",
+    source: str = "",
+    seed: int = 0,
+    say: Callable[[str], None] = lambda line: None,
+) -> LraData:
     """The data of a task; made once, then found in the scratch folder by what determines it.
 
     Args:
@@ -65,6 +71,7 @@ def lra_data(task: LraTask, size: LraSize = "laptop", source: str = "", seed: in
         size: paper, laptop or smoke (see `sizes`).
         source: NAME or NAME:FOLDER (see `sources`); "" is the one that needs no files.
         seed: of what is generated, drawn or held out; at least 0.
+        say: is told when the data have to be made.
 
     Raises:
         UserError: no such task, size or source, or its files are missing or damaged.
@@ -79,6 +86,7 @@ def lra_data(task: LraTask, size: LraSize = "laptop", source: str = "", seed: in
     key = hashlib.sha256(json.dumps({**says, "code": package_digest("lra/data")}, sort_keys=True).encode()).hexdigest()
 
     def make(place: Path) -> None:
+        say(f"{task}, size {size}: making it from {origin.name}, once")
         rows = origin.build(folder, asked, size, seed)
         arrays = _write(rows, place, asked, padded_ids if task == "listops" else padded_bytes)
         about = about_of(rows, origin, size, asked, seed, contents if read else "", arrays)

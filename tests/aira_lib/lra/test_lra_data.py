@@ -205,6 +205,8 @@ def test_every_task_has_one_source_without_files_first():
 def test_commands_show_and_write_what_lra_data_has(tmp_path):
     shown = aira("data", "lra", "show", "listops", "--size", "smoke")
     assert shown.code == 0
+    assert "making it from generated, once" in shown.err
+    assert aira("data", "lra", "show", "listops", "--size", "smoke").err == ""
     assert "root operator" in shown.out
     assert "class " in shown.out
     assert "[M" in shown.out
