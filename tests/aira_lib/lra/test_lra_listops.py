@@ -4,14 +4,15 @@ import math
 import re
 import statistics
 from collections import Counter
+from itertools import islice
 from random import Random
 
 import pytest
-from scipy.stats import chi2_contingency, ks_2samp
+from scipy.stats import chi2_contingency, chisquare, ks_2samp
 
 from aira_lib.errors import UserError
 from aira_lib.lra.data.ladder import ladder, parse
-from aira_lib.lra.data.listops import GRAMMARS, Expression, Grammar, generate, text_form
+from aira_lib.lra.data.listops import GRAMMARS, Expression, Grammar, drawn, generate, text_form
 from aira_lib.lra.data.listops_rows import read_tsv, write_tsv
 from aira_lib.lra.data.tokens import LISTOPS_VOCABULARY, operator_ids, operator_names, padded_ids
 
@@ -70,9 +71,9 @@ def reference(n: int, grammar: Grammar, random: Random) -> list[list[str]]:
 
     found: list[list[str]] = []
     while len(found) < n:
-        drawn = tree(1)
-        if grammar.shortest <= len(drawn) <= grammar.longest:
-            found.append(drawn)
+        tokens = tree(1)
+        if grammar.shortest <= len(tokens) <= grammar.longest:
+            found.append(tokens)
     return found
 
 
@@ -131,6 +132,21 @@ def test_lengths_operators_and_values_are_distributed_as_the_definition_has_them
         assert chi2_contingency([[count[each] for each in sorted(one)] for count in (one, other)]).pvalue > 1e-4
 
 
+def test_a_node_is_an_operator_in_a_quarter_of_draws_and_all_else_is_uniform():
+    draws = [each.ids for each in islice(drawn(Random(0), Grammar(2, 10, 1, 99)), 24_000)]
+    lists = [ids for ids in draws if len(ids) > 1]
+    assert abs(len(lists) - 6_000) < 4 * math.sqrt(24_000 * 0.25 * 0.75)
+    for counts, kinds in (
+        (Counter(ids[0] for ids in lists), 4),
+        (Counter(len(ids) - 2 for ids in lists), 9),
+        (Counter(each for ids in lists for each in ids[1:-1]), 10),
+        (Counter(ids[0] for ids in draws if len(ids) == 1), 10),
+    ):
+        assert len(counts) == kinds
+        assert chisquare(list(counts.values())).pvalue > 1e-4
+    assert {len(ids) - 2 for ids in lists} == set(range(2, 11))
+
+
 def test_the_seed_alone_fixes_them():
     found = generate(40, 9, GRAMMARS["laptop"])
     assert generate(20, 9, GRAMMARS["laptop"]) == found[:20], "fewer are the first of more"
@@ -152,8 +168,8 @@ def test_the_ladder_has_the_rungs_that_were_measured():
         "two levels": 0.733,
         "three levels": 0.837,
     }
-    drawn = generate(900, 0, GRAMMARS["paper"])
-    found = {each.name: each for each in ladder(drawn[:300], drawn[300:])}
+    expressions = generate(900, 0, GRAMMARS["paper"])
+    found = {each.name: each for each in ladder(expressions[:300], expressions[300:])}
     assert list(found) == ["majority", *measured]
     for name, share in measured.items():
         error = math.sqrt(share * (1 - share) * (1 / 1500 + 1 / 600))
