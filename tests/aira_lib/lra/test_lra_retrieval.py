@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from scipy.stats import binom
 
 from aira_lib.errors import UserError
 from aira_lib.lra.data import shared_record
@@ -56,7 +57,7 @@ def test_missing_pairs_say_what_serves_meanwhile(tmp_path):
         aan(tmp_path, Size(10, 1, 1, 1), 0)
 
 
-SETTINGS = shared_record.SharedRecord(8, 6, 3)
+SETTINGS = shared_record.SharedRecord(8, 6, 3, matched=True)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,18 @@ def test_neither_words_nor_either_document_alone_tell_the_class(pairs):
         ones = Counter(dict(entries(row.texts[side]))["seal"] for row in pairs.train if row.label)
         all_ = Counter(dict(entries(row.texts[side]))["seal"] for row in pairs.train)
         assert all(abs(ones[value] / count - 0.5) < 4 * 0.5 / count**0.5 for value, count in all_.items())
+
+
+def test_below_the_papers_size_counting_tells_what_chance_allows():
+    settings = shared_record.SETTINGS["laptop"]
+    found = shared_record.generate(Size(200, 2000, 0, 2000), 0, settings)
+    others = binom(settings.keys - 1, (settings.shared - 1) / (settings.keys - 1))
+    best = sum(max(others.pmf(n), others.pmf(n - 1)) for n in range(settings.keys + 1)) / 2
+    assert abs(found.ceilings[0].accuracy - best) < 4 * found.ceilings[0].standard_error
+    assert found.ceilings[1].accuracy == 1
+    for row in found.train[:300]:
+        one, other = map(entries, row.texts)
+        assert row.label == any(key == "seal" for key, _ in one & other)
 
 
 def test_word_overlap_finds_the_threshold_that_fits_training():
