@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from aira_lib.cli import data_lra
 from aira_lib.cli.evaluation_data import evaluation
 from aira_lib.cli.options import MOST_AT_ONCE
 from aira_lib.cli.progress_line import ProgressLine, note
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="Token shards, which a training reads: made from text, looked into, compared, adopted."
 )
+app.add_typer(data_lra.app, name="lra")
 
 app.command()(evaluation)
 
