@@ -78,7 +78,8 @@ def configured(source: str, task: LraTask, own: Configuration, longest: int | No
         if key in asked:
             raise Refused(f"line {line}: {name} sets what {asked[key][0]} has set; leave one of them")
         asked[key] = (name, _bounded(name, line, value, isinstance(getattr(own, key), int), BOUNDS[task][key]))
-    chosen = replace(own, **{key: value for key, (_, value) in asked.items()})
+    values: dict[str, Any] = {key: value for key, (_, value) in asked.items()}
+    chosen = replace(own, **values)
     if longest is not None and chosen.max_length > longest:
         raise Refused(f"{asked['max_length'][0]} = {chosen.max_length}: rows here have {longest} places at most")
     if chosen.work > MOST_WORK * own.work:

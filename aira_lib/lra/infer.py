@@ -1,4 +1,4 @@
-"""Answers of a trained model: float32 logits of all rows, in batches of one shape, filled up with rows that are dropped.
+"""Answers of a trained model: float32 logits of all rows, in batches of one shape, filled up with repeated rows.
 
 Pairs are answered in two passes: all documents are encoded, first ones and second ones apart and each in an order of
 its own where one is asked for, and only then the encodings are classified.
@@ -12,11 +12,11 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
+from aira_lib.lra.data.tokens import Ids
 from aira_lib.lra.interface import told_of
 from aira_lib.lra.program import Program, Variables
 from aira_lib.lra.refused import Refused
 
-Ids = npt.NDArray[np.int32]
 Logits = npt.NDArray[np.float32]
 
 
@@ -45,6 +45,7 @@ class Answerer:
         cut = [fitted(each, length) for each in inputs]
         orders = _orders(rows, len(cut) + 1, permuted)
         with told_of(self._program.submission.path):
+            logits: Logits
             if self._program.dual:
                 encoded = [
                     self._all(self._encode, variables, order, each) for order, each in zip(orders, cut, strict=False)

@@ -18,8 +18,9 @@ from typing import Any
 import flax.linen as nn
 
 from aira_lib.errors import nearest
+from aira_lib.foreign import in_a_line
 from aira_lib.lra.configuration import Configuration
-from aira_lib.lra.refused import Refused, reason_of
+from aira_lib.lra.refused import OutOfMemory, Refused, reason_of
 
 REQUIRED = ("vocab_size", "num_classes", "max_len")
 OFFERED = (
@@ -126,15 +127,19 @@ def _check_fields(path: Path, cls: type[nn.Module]) -> None:
 def told_of(path: Path) -> Iterator[None]:
     """Within, whatever a submission's code raises is one line that names the line of its file.
 
-    What an accelerator raises of its own, such as that memory ran out, stays as it is.
+    Raises:
+        OutOfMemory: memory ran out.
+        Refused: anything else went wrong.
     """
-    import jax
-
     try:
         yield
-    except (Refused, jax.errors.JaxRuntimeError, MemoryError):
+    except Refused:
         raise
     except SystemExit as error:
         raise Refused(f"{path.name}: it ends the process ({error.code}); a model file defines classes alone") from None
+    except MemoryError as error:
+        raise OutOfMemory("out of memory") from error
     except Exception as error:
+        if "RESOURCE_EXHAUSTED" in str(error):
+            raise OutOfMemory(f"out of memory: {in_a_line(str(error), 200)}") from error
         raise Refused(reason_of(error, path)) from error

@@ -11,6 +11,10 @@ class Refused(UserError):
     """What was submitted breaks the interface, a bound or a rule; the text says which and how to mend it."""
 
 
+class OutOfMemory(Refused):
+    """The accelerator, or the machine, has too little memory for a submission."""
+
+
 def reason_of(error: BaseException, submission: Path) -> str:
     """What a submission's code raised, with the line of its own file that led there, where one did.
 

@@ -21,7 +21,7 @@ def save_weights(path: Path, variables: Variables) -> None:
     Raises:
         Refused: one of them is not finite.
     """
-    flat = {name: np.ascontiguousarray(jax.device_get(value)) for name, value in flattened(variables).items()}
+    flat = {name: np.asarray(jax.device_get(value), order="C") for name, value in flattened(variables).items()}
     for name, value in flat.items():
         if not np.isfinite(value.astype(np.float32)).all():
             raise Refused(f"weights {name} are not finite after training")
@@ -54,7 +54,8 @@ def load_weights(path: Path, program: Program) -> Variables:
 
 def flattened(variables: Variables) -> dict[str, Any]:
     """Arrays, or shapes, by path."""
-    return flatten_dict(variables, sep="/")
+    flat: dict[str, Any] = flatten_dict(variables, sep="/")
+    return flat
 
 
 def _same_names(path: Path, found: set[str], expected: set[str]) -> None:
