@@ -2,8 +2,9 @@
 
 A run has no state but its folder: a checkpoint every so often, lines of progress, what XLA compiled, and at its end
 `weights.safetensors`, those of the last step. Dropout and order depend on seed and step alone. On a GPU the same bits
-need `XLA_FLAGS=--xla_gpu_deterministic_ops=true`. What was compiled is kept in the folder of the run alone, for its own
-continuation: an executable that one submission wrote is never read for another, whose results it could change.
+need `XLA_FLAGS=--xla_gpu_deterministic_ops=true`. What was compiled is kept in the folder of the run, for its own
+continuation, or in a folder of the submission, for its other trainings: an executable that one submission wrote must
+never be read for another, whose results it could change.
 """
 
 import time
@@ -74,6 +75,7 @@ def train(
     settings: TrainingSettings,
     validation: Examples | None = None,
     tell: Callable[[str], None] = print,
+    compiled: Path | None = None,
 ) -> Trained:
     """Train in a folder, or go on there. What goes wrong with the submission is a result with a reason.
 
@@ -84,11 +86,13 @@ def train(
         settings: The same for every submission.
         validation: Rows whose accuracy is told as training goes on; no step depends on them.
         tell: Is given each line for people.
+        compiled: Where what XLA compiles is kept, a folder that no other submission can write; None: in `folder`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     run = _Run(program, examples, folder, settings, validation, tell)
     try:
-        run.go()
+        with compiled_in(compiled or folder / COMPILED):
+            run.go()
         return run.ended("done")
     except OutOfMemory as error:
         return run.ended("out of memory", f"{error} ({run.size})")
@@ -135,17 +139,16 @@ class _Run:
         """All steps that are left, and the weights."""
         if self.warning:
             self.tell(f"warning: {self.warning}")
-        with compiled_in(self.folder / COMPILED):
-            state = self._begun()
-            self.stepper.compile()
-            self.progress.say(self.done, compile_seconds=self.stepper.compile_seconds, parameters=self.parameters)
-            while self.done < self.steps:
-                state = self._advance(state)
-                if self._due(-(-self.steps // self.settings.reports)):
-                    self._report()
-                if self.validation and self._validates():
-                    self._validate(state, self.validation)
-                self._keep(state)
+        state = self._begun()
+        self.stepper.compile()
+        self.progress.say(self.done, compile_seconds=self.stepper.compile_seconds, parameters=self.parameters)
+        while self.done < self.steps:
+            state = self._advance(state)
+            if self._due(-(-self.steps // self.settings.reports)):
+                self._report()
+            if self.validation and self._validates():
+                self._validate(state, self.validation)
+            self._keep(state)
         save_weights(self.folder / WEIGHTS, state.variables)
 
     def _begun(self) -> State:

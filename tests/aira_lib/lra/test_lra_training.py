@@ -69,17 +69,17 @@ def test_what_can_be_learnt_is_learnt_and_answered_from_the_weights_alone(tmp_pa
 
 def test_an_interrupted_training_ends_in_the_same_bits(tmp_path):
     program = submitted(tmp_path / "s", PAIRS, DUAL)
-    rows = examples(13, dual=True)
-    late = train(program, rows, tmp_path / "twice", replace(SETTINGS, seconds=0.0), tell=quiet)
+    rows, kept = examples(13, dual=True), tmp_path / "compiled"
+    late = train(program, rows, tmp_path / "twice", replace(SETTINGS, seconds=0.0), tell=quiet, compiled=kept)
     assert late.ending == "out of time"
     assert "1 of 12 steps are done" in late.reason
     assert not (tmp_path / "twice" / WEIGHTS).exists()
     shapes = Stepper(program, SETTINGS).shapes()
     assert load_checkpoint(tmp_path / "twice", shapes, fingerprint(program, examples(14, dual=True), SETTINGS)) is None
     told: list[str] = []
-    assert train(program, rows, tmp_path / "twice", SETTINGS, tell=told.append).ending == "done"
+    assert train(program, rows, tmp_path / "twice", SETTINGS, tell=told.append, compiled=kept).ending == "done"
     assert "going on after 1 steps" in told
-    train(program, rows, tmp_path / "once", replace(SETTINGS, reports=3), tell=quiet)
+    train(program, rows, tmp_path / "once", replace(SETTINGS, reports=3), tell=quiet, compiled=kept)
     once, twice = (load_file(tmp_path / run / WEIGHTS) for run in ("once", "twice"))
     assert once.keys() == twice.keys()
     assert all(np.array_equal(once[name], twice[name]) for name in once)
