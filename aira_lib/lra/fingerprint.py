@@ -9,15 +9,15 @@ import jax
 import numpy as np
 import optax
 
+from aira_lib.lra.data import LraSplit
 from aira_lib.lra.program import Program
-from aira_lib.lra.rows import Examples
 from aira_lib.lra.settings import TrainingSettings
 
 _NOT_OF_THE_RESULT = {"most_validations", "reports", "seconds", "checkpoint_seconds"}
 _ROWS_AT_ONCE = 4096
 
 
-def fingerprint(program: Program, examples: Examples, settings: TrainingSettings) -> str:
+def fingerprint(program: Program, examples: LraSplit, settings: TrainingSettings) -> str:
     """A digest of the submitted file, its configuration, settings, rows, and of what computes them.
 
     Files that a submission imports are not read: a folder is of one submission.
@@ -33,7 +33,7 @@ def fingerprint(program: Program, examples: Examples, settings: TrainingSettings
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def digest_of(examples: Examples) -> str:
+def digest_of(examples: LraSplit) -> str:
     """Of all inputs and labels, by shape and content."""
     digest = hashlib.sha256()
     for array in (*examples.inputs, examples.labels):

@@ -18,13 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from aira_lib.lra.checkpoint import load_checkpoint, save_checkpoint
+from aira_lib.lra.data import LraSplit
 from aira_lib.lra.fingerprint import fingerprint
 from aira_lib.lra.infer import Answerer, fitted
 from aira_lib.lra.parameters import count_parameters
 from aira_lib.lra.program import Program, variables_of
 from aira_lib.lra.progress import Progress
 from aira_lib.lra.refused import OutOfMemory, Refused
-from aira_lib.lra.rows import Examples, rows_of_step
+from aira_lib.lra.rows import rows_of_step
 from aira_lib.lra.schedule import peak_warning, rates
 from aira_lib.lra.settings import TrainingSettings
 from aira_lib.lra.stepping import State, Stepper, compiled_in
@@ -70,10 +71,10 @@ class _Stop(Exception):
 
 def train(
     program: Program,
-    examples: Examples,
+    examples: LraSplit,
     folder: Path,
     settings: TrainingSettings,
-    validation: Examples | None = None,
+    validation: LraSplit | None = None,
     tell: Callable[[str], None] = print,
     compiled: Path | None = None,
 ) -> Trained:
@@ -108,10 +109,10 @@ class _Run:
     def __init__(
         self,
         program: Program,
-        examples: Examples,
+        examples: LraSplit,
         folder: Path,
         settings: TrainingSettings,
-        validation: Examples | None,
+        validation: LraSplit | None,
         tell: Callable[[str], None],
     ) -> None:
         self.program, self.examples, self.folder = program, examples, folder
@@ -190,7 +191,7 @@ class _Run:
         values = {"loss": self.loss.told(), "learning_rate": float(self.rates[self.done - 1])}
         self.progress.say(self.done, **values, steps_per_second=self._speed() or 0.0)
 
-    def _validate(self, state: State, validation: Examples) -> None:
+    def _validate(self, state: State, validation: LraSplit) -> None:
         started = time.monotonic()
         logits = self.answerer(state.variables, validation.inputs)
         accuracy = float((logits.argmax(axis=1) == validation.labels).mean())

@@ -14,7 +14,7 @@ from aira_lib.lra.infer import Answerer, fitted, save_logits
 from aira_lib.lra.program import variables_of
 from aira_lib.lra.progress import PROGRESS
 from aira_lib.lra.refused import Refused
-from aira_lib.lra.rows import rows_of_step
+from aira_lib.lra.rows import joined, rows_of_step
 from aira_lib.lra.settings import TrainingSettings
 from aira_lib.lra.stepping import Stepper
 from aira_lib.lra.train import WEIGHTS, train
@@ -112,6 +112,13 @@ def test_every_round_of_steps_reads_each_row_once(count, batch):
     rounds = [stream[start : start + count] for start in range(0, len(stream) - count, count)]
     assert all(sorted(each) == [*range(count)] for each in rounds)
     assert len({tuple(each) for each in rounds}) > 1
+
+
+def test_the_final_training_has_the_rows_of_both_splits():
+    train_rows, validation = examples(5, seed=1), examples(3, seed=2)
+    both = joined(train_rows, validation)
+    assert both.labels.tolist() == [*train_rows.labels, *validation.labels]
+    np.testing.assert_array_equal(both.inputs[0][5:], validation.inputs[0])
 
 
 # --- what submissions may not do --------------------------------------------------------------------------------------
