@@ -1,8 +1,8 @@
 """`reversals`: texts whose mood only a reading of the whole finds, generated in the place of IMDB.
 
 An odd number of words that praise or blame stand in filler, each as it is or behind "NOT"; every "CONVERSELY" turns
-what all words behind it mean, until the next. Capitals have these alone, so that single bytes lead to them. The class is
-1 where praise prevails. Ceilings, by the definition and measured on each test:
+what all words behind it mean, until the next. Capitals have these alone, so that single bytes lead to them. The class
+is 1 where praise prevails. Ceilings, by the definition and measured on each test:
 
 - with an odd number of turns, reading all words and all "NOT" but no order gets 50 %: the text with its order reversed
   holds the same words, and its mood is the opposite. So a bag of words gets 50 % too. (With two turns 62 %.)
