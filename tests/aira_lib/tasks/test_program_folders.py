@@ -162,6 +162,13 @@ def test_where_files_are_open_nothing_is_opened(tmp_path: Path, monkeypatch: pyt
     opening.require_closed_files()
 
 
+def test_packages_that_are_missing_are_named_with_what_installs_them(tmp_path: Path) -> None:
+    folder = rings(tmp_path)
+    change_metadata(folder, {"container_python_requirements": ["numpy", "flax-of-nobody>=9"]})
+    (found,) = [each for each in check_folder(folder, None, 30, {}) if not each.holds]
+    assert "needs flax-of-nobody>=9; `pip install 'flax-of-nobody>=9'` (or AIRA's extra `jax`)" in found.detail
+
+
 @pytest.mark.parametrize("glob", ["model.py", "src/*.py", "*", "model.*"])
 def test_code_without_a_program_yaml_is_not_searched_and_the_check_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, glob: str
