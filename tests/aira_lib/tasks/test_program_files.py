@@ -109,6 +109,36 @@ def test_rounding_passes_the_probes_and_a_dependence_does_not(seed: int, noise: 
     assert "20 were answered otherwise" in depends(request, first, second + 0.1, SCORES)
 
 
+@pytest.mark.parametrize(("scale", "offset"), [(1e-6, 0.0), (1.0, 1e6), (1e-3, 1e4)])
+def test_scores_that_are_small_or_far_from_zero_hide_no_dependence(scale: float, offset: float) -> None:
+    """What decides between two classes is their difference, however small beside the scores themselves."""
+    rng = np.random.default_rng(7)
+    request = request_for(200, Probes(rows=100, repeats=16), b"s", b"w")
+    honest = rng.normal(size=(200, 2))
+    first = offset + scale * honest[request.first]
+    assert depends(request, first, offset + scale * honest[request.second], SCORES) == ""
+    turned = offset + scale * honest[request.second][:, ::-1]
+    assert "100 were answered otherwise" in depends(request, first, turned, SCORES)
+
+
+def test_a_third_score_that_is_far_below_hides_none_either() -> None:
+    rng = np.random.default_rng(7)
+    request = request_for(200, Probes(rows=100, repeats=16), b"s", b"w")
+    honest = np.column_stack([rng.normal(size=(200, 2)), np.full(200, -1e9)])
+    first, wanted = honest[request.first], Predictions(shape=(3,))
+    assert depends(request, first, honest[request.second], wanted) == ""
+    assert "100 were answered otherwise" in depends(request, first, honest[request.second][:, [1, 0, 2]], wanted)
+
+
+def test_of_other_numbers_the_distance_between_rows_counts() -> None:
+    rng = np.random.default_rng(7)
+    request = request_for(200, Probes(rows=100, repeats=16), b"s", b"w")
+    honest = 1e-6 * rng.normal(size=200)
+    wanted = Predictions()
+    assert depends(request, honest[request.first], honest[request.second], wanted) == ""
+    assert depends(request, honest[request.first], honest[request.second][::-1], wanted)
+
+
 def test_of_whole_numbers_each_must_be_equal() -> None:
     request = request_for(30, Probes(rows=10, repeats=4), b"s", b"w")
     first = np.arange(30)[request.first]
