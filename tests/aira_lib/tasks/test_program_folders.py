@@ -14,12 +14,13 @@ from aira_lib.errors import UserError
 from aira_lib.identity import VERSIONS
 from aira_lib.records import Node, read_rows
 from aira_lib.records.opened import in_words
-from aira_lib.sandbox import closes_files, isolation
+from aira_lib.sandbox import ArtefactError, closes_files, isolation
 from aira_lib.search.stage import search
 from aira_lib.study import AgentSection, ProxySection, TaskSection
-from aira_lib.tasks.airs import check_task_folder, new_task_folder, packages
+from aira_lib.tasks.airs import check_task_folder, find_task_folder, new_task_folder, packages
+from aira_lib.tasks.airs import folder as folders_of_airs
 from aira_lib.tasks.airs.scripts import InvalidSubmission
-from aira_lib.tasks.family import FAMILIES
+from aira_lib.tasks.family import FAMILIES, Opening
 from aira_lib.tasks.folders import check_folder
 from aira_lib.tasks.programs import opening
 from aira_lib.tasks.programs.check import submission_in
@@ -89,6 +90,39 @@ def test_each_folder_is_of_one_family(tmp_path: Path) -> None:
     folders = {"programs": rings(tmp_path), "folder": made_folder(tmp_path)}
     for name, folder in folders.items():
         assert family_of(task(folder)) is FAMILIES.named(name)
+
+
+def test_a_built_in_one_is_searched_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = rings(tmp_path)
+    monkeypatch.setattr(folders_of_airs, "BUILT_IN_PROGRAMS", (tmp_path / "none", tmp_path))
+    named = TaskSection(name=NAME)
+    family = family_of(named)
+    assert family is FAMILIES.named("programs")
+    assert family.task(named).name == NAME
+    assert json.dumps(family.identity(named, ProxySection()), sort_keys=True) == key(folder)
+    assert find_task_folder(NAME).path == folder
+    with pytest.raises(UserError, match=f"did you mean '{NAME}'"):
+        family_of(TaskSection(name="RingsMdeAccuracy"))
+
+
+@SHOWN
+def test_a_reply_can_be_a_program_that_writes_what_is_submitted(tmp_path: Path) -> None:
+    folder = rings(tmp_path, reply="program", train_sees_validation=True)
+    change_metadata(folder, {"file_export_globs": ["model.py", "layers.py"]})
+    (tmp_path / "scratch").mkdir()
+    opened: Any = family_of(task(folder)).open(task(folder), ProxySection(), Opening(tmp_path / "scratch"))
+    assert (opened.artefact, opened.also, opened.is_artefact) == ("model.py", ("layers.py",), False)
+    assert not hasattr(opened, "limits")
+    assert "is run first, and writes `model.py`, `layers.py`" in opened.description
+    assert sorted(path.name for path in opened.data.rglob("*")) == ["inputs.npy", "labels.npy", "train"]
+    assert "mind: training sees these rows" in in_words(opened.told())
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "model.py").write_text("import layers")
+    with pytest.raises(ArtefactError, match=r"layers\.py was not written"):
+        opened.collect(work)
+    (work / "layers.py").write_text("")
+    assert opened.collect(work) == {"model.py": b"import layers", "layers.py": b""}
 
 
 def test_a_study_may_not_have_such_a_folder_report_itself_or_show_others(tmp_path: Path) -> None:
