@@ -92,7 +92,8 @@ class ProgramTask:
         try:
             test = self._measure.test(submitted, seconds_left, lambda note: progress(1, 2, f"final test: {note}"))
         except PartFailure as failure:
-            raise CandidateFailure(f"in the final test: {failure}", Scored(output=validation.output)) from None
+            # Its training has seen the labels of validation: what it says of them, an agent is not to read.
+            raise CandidateFailure(f"in the final test: {failure.kind}", Scored(output=validation.output)) from None
         return Scored(validation=validation.score, test=test.score, output=validation.output)
 
     def _best_so_far(self, score: float, nodes: Sequence[Node]) -> bool:

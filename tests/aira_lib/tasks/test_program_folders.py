@@ -227,19 +227,25 @@ def test_tables_are_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @SHOWN
 def test_a_search_whose_replies_are_the_file_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test of a program that is not the best so far is not run, nor that of one that fails."""
+    """The test of a program that is not the best so far is not run, nor that of one that fails.
+
+    What a program says in its final test, where it has seen the labels of validation, is not told.
+    """
     folder = rings(tmp_path, probes={"rows": 20, "repeats": 2})
     gold, poor = (
         submission_in(load_program_folder(folder), folder / name)["model.py"].decode()
         for name in ("gold_submission", "gold_submission_random_1")
     )
     broken = gold.replace("axis=1)", "axis=1)[1:]")
-    agent = AgentSection(name="greedy-scripted", model="scripted", steps=3, n_drafts=3)
-    model = Scripted(gold, poor, broken)
+    tells = "import os\nif os.path.exists('data/validation'):\n    print('secret')\n    raise ValueError('secret')\n"
+    agent = AgentSection(name="greedy-scripted", model="scripted", steps=4, n_drafts=4)
+    model = Scripted(tells + gold, gold, poor, broken)
     monkeypatch.setattr(stage, "model_named", lambda *_: model)
     work = work_in(tmp_path / "work")
     search(task(folder), ProxySection(), agent, 0, work)
-    best, worse, failed = read_rows(work.path / "journal.jsonl", Node)
+    told, best, worse, failed = read_rows(work.path / "journal.jsonl", Node)
+    assert (told.status, told.reason) == ("failed", "in the final test: train failed (error)")
+    assert "secret" not in told.output
     assert (best.status, best.validation, best.test, best.code) == ("ok", 1.0, 1.0, gold.rstrip() + "\n")
     assert best.output.startswith("step 0: loss 0.6931")
     assert (worse.status, worse.test) == ("ok", None)
@@ -248,7 +254,7 @@ def test_a_search_whose_replies_are_the_file_itself(tmp_path: Path, monkeypatch:
     assert (failed.status, failed.validation, failed.self_reported) == ("failed", None, False)
     assert failed.reason == "train failed (error): exit code 1: model.py: features must be [300, k], not [299, 3]"
     summary = json.loads((work.path / "search.json").read_text())
-    assert (summary["validation"], summary["validation_rows"], summary["best"]["step"]) == ("measured", 100, 0)
+    assert (summary["validation"], summary["validation_rows"], summary["best"]["step"]) == ("measured", 100, 1)
     assert "measured on 100 rows" in in_words(summary)
     assert (work.path / "submission" / "model.py").read_text() == best.code
     prompt = model.prompts[0]
