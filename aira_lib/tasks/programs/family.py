@@ -10,6 +10,7 @@ from aira_lib.errors import UserError
 from aira_lib.identity import VERSIONS, computes, package_digest, versions_of
 from aira_lib.study import ProxySection, TaskSection, changed
 from aira_lib.study.agent import AgentSection
+from aira_lib.tasks.airs.family import profile_said
 from aira_lib.tasks.airs.folder import built_in_programs, is_program_folder
 from aira_lib.tasks.airs.packages import package_versions, versions_of_modules
 from aira_lib.tasks.airs.raw_data import raw_data, raw_digest
@@ -54,6 +55,7 @@ class ProgramFamily(TaskFamily):
             "packages": package_versions(folder.task) | versions_of_modules(_imports(folder)),
             "code": versions_of("search", "programs"),
             **({"library": library} if (library := _library(folder)) else {}),
+            **({"profile": profile} if (profile := profile_said()) else {}),
             **({"computes": computes()} if gpu else {}),
         }
 

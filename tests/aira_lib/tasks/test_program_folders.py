@@ -139,6 +139,7 @@ def test_the_key_knows_files_packages_and_the_code_that_scripts_import(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = rings(tmp_path)
+    monkeypatch.delenv("AIRA_PROFILE", raising=False)
     said = json.loads(key(folder))
     assert said["packages"]["numpy"] == version("numpy")
     assert said["library"].keys() == {"tensors"}
@@ -147,6 +148,8 @@ def test_the_key_knows_files_packages_and_the_code_that_scripts_import(
     monkeypatch.setattr(packages, "version", lambda name: "0.1" if name == "numpy" else version(name))
     found.append(key(folder))
     monkeypatch.setitem(VERSIONS, "programs", VERSIONS["programs"] + 1)
+    found.append(key(folder))
+    monkeypatch.setenv("AIRA_PROFILE", "paper")  # which prepare.py can read
     found.append(key(folder))
     assert len(set(found)) == len(found)
 
