@@ -43,6 +43,7 @@ Piece = Literal[
     "evaluate",
     "downstream",
     "latency",
+    "programs",
 ]
 
 # Raised when the same inputs would give other results: old records then no longer match. See tests/golden. "models" are
@@ -60,6 +61,7 @@ VERSIONS: dict[Piece, int] = {
     "evaluate": 4,
     "downstream": 1,
     "latency": 1,
+    "programs": 1,
 }
 PIECES: tuple[Piece, ...] = get_args(Piece)
 

@@ -21,10 +21,15 @@ def in_words(told: Mapping[str, Any]) -> str:
             return f"validation is self-reported by candidates and not measured, since {why}"
         case "held-out":
             return f"validation is measured on {told.get('held_out_rows', 0):,} held-out rows"
+        case "measured":
+            mind = f"; mind: {told['validation_why']}" if told.get("validation_why") else ""
+            rows = told.get("validation_rows", 0)
+            return f"validation is measured on {rows:,} rows, apart from what runs submitted code{mind}"
     return ""
 
 
 def facts_of(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The same as name and value, for a page."""
-    said = in_words(told)
-    return [("validation", said.removeprefix("validation is "))] if said else []
+    said, trusted = in_words(told), told.get("test_why_trusted")
+    facts = [("validation", said.removeprefix("validation is "))] if said else []
+    return [*facts, ("test", f"as submitted code says it, since {trusted}")] if trusted else facts

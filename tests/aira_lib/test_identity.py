@@ -259,6 +259,7 @@ CODE: dict[str, set[str]] = {
     "evaluate": AFTER_EVALUATE,
     "downstream": NEITHER,  # the study asks for no such tasks
     "latency": NEITHER,  # of a study that asks for no times
+    "programs": NEITHER,  # of task folders whose submissions are code: see test_program_folders
 }
 
 

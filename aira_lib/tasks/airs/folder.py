@@ -1,6 +1,7 @@
 """A task folder: what it must hold, and where the built-in ones are."""
 
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from aira_lib.errors import nearest
@@ -10,8 +11,17 @@ from aira_lib.tasks.airs.metadata import METADATA, Metadata, TaskFolderError, lo
 DESCRIPTION = "project_description.md"
 PREPARE, EVALUATE_PREPARE, EVALUATE = "prepare.py", "evaluate_prepare.py", "evaluate.py"
 CUSTOM_LABELS = "custom_labels.py"
+PROGRAM = "program.yaml"
+"""Of a folder whose submissions are code; see `aira_lib.tasks.programs`."""
 REQUIRED = (METADATA, DESCRIPTION, PREPARE, EVALUATE_PREPARE, EVALUATE)
+RUNS_BESIDE_LABELS = (
+    "what is submitted is code, and evaluate.py runs it in the process that holds the labels, where it can print any "
+    f"score; say in {PROGRAM} how it is trained and asked for predictions (docs/task-folders.md)"
+)
+_ANY_CODE = "model.py"
 BUILT_IN = Path(__file__).parents[1] / "compose"
+BUILT_IN_PROGRAMS = tuple(Path(__file__).parents[1] / name for name in ("lra", "autoresearch"))
+"""Folders of built-in tasks whose submissions are code; each is searched by its name."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,12 @@ class TaskFolder:
     def name(self) -> str:
         """The task's name, which a conforming folder bears too."""
         return self.metadata.logging_info.name
+
+    @property
+    def exports_code(self) -> bool:
+        """Whether what is submitted is, or may be, Python code: then evaluate.py runs it beside the labels."""
+        names = (glob.rpartition("/")[2] for glob in self.metadata.file_export_globs)
+        return any(name.endswith(".py") or fnmatch(_ANY_CODE, name) for name in names)
 
     @property
     def metric(self) -> str:
@@ -63,6 +79,17 @@ def load_task_folder(path: str | Path) -> TaskFolder:
     if not description.strip():
         raise TaskFolderError(f"{path}/{DESCRIPTION}: empty; it is all that an agent knows of the task")
     return TaskFolder(folder, metadata, description)
+
+
+def is_program_folder(path: str | Path) -> bool:
+    """Whether a folder says how submitted code is trained and asked for predictions."""
+    return (Path(path) / PROGRAM).is_file()
+
+
+def built_in_programs() -> dict[str, Path]:
+    """The built-in task folders whose submissions are code, by name."""
+    found = (path.parent for root in BUILT_IN_PROGRAMS for path in sorted(root.glob(f"*/{PROGRAM}")))
+    return {path.name: path for path in found}
 
 
 def searchable_folder(path: str | Path) -> TaskFolder:
@@ -97,7 +124,9 @@ def find_task_folder(name_or_path: str) -> TaskFolder:
     """
     if (BUILT_IN / name_or_path / METADATA).is_file():
         return load_task_folder(BUILT_IN / name_or_path)
+    if built_in := built_in_programs().get(name_or_path):
+        return load_task_folder(built_in)
     if Path(name_or_path).exists():
         return load_task_folder(name_or_path)
-    hint = nearest(name_or_path, [path.name for path in task_folders()])
+    hint = nearest(name_or_path, [*(path.name for path in task_folders()), *built_in_programs()])
     raise TaskFolderError(f"{name_or_path}: neither a folder nor a built-in task{hint}")
