@@ -46,6 +46,11 @@ def tensors(*shapes: tuple[int, ...]) -> list[Any]:
     return [generator.normal(size=shape).astype(np.float32) for shape in shapes]
 
 
+def quick(function: Any, *constants: int) -> Any:
+    """A function compiled as a whole: operation by operation takes longer."""
+    return jax.jit(lambda *arrays: function(*arrays, *constants), compiler_options=QUICK)
+
+
 def attended(q: Any, k: Any, v: Any, seen: Any) -> Any:
     """Softmax attention, query by query; seen [B, L, L] says which keys a query sees."""
     out = np.zeros_like(v)
@@ -62,7 +67,7 @@ def test_padding_and_other_rows_have_no_influence(name: Baseline) -> None:
     module = load(name).CustomEncoder(VOCAB, CLASSES, LONGER, **SIZES)
     inputs = rows(LENGTH)
     variables = drawn(jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.ones((1, 4), jnp.int32), train=False)))
-    answer = jax.jit(lambda ids: module.apply(variables, ids, train=False), compiler_options=QUICK)
+    answer = quick(lambda ids: module.apply(variables, ids, train=False))
     logits = np.asarray(answer(inputs))
     assert logits.shape == (ROWS, CLASSES)
     assert np.isfinite(logits).all()
@@ -72,9 +77,9 @@ def test_padding_and_other_rows_have_no_influence(name: Baseline) -> None:
     np.testing.assert_allclose(np.asarray(answer(others))[:2], logits[[2, 0]], rtol=2e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", BASELINES)
-def test_documents_are_encoded_apart(name: Baseline) -> None:
-    module = load(name).CustomDualEncoder(VOCAB, 2, LENGTH, **SIZES)
+def test_documents_are_encoded_apart() -> None:
+    """In one baseline: another test finds this class the same in all."""
+    module = load("linear").CustomDualEncoder(VOCAB, 2, LENGTH, **SIZES)
     ids, key = jax.ShapeDtypeStruct((ROWS, LENGTH), jnp.int32), jax.random.key(0)
     blank = jnp.ones((1, 4), jnp.int32)
     variables = jax.eval_shape(lambda: module.init(key, blank, blank, train=False))
@@ -90,9 +95,8 @@ def test_documents_are_encoded_apart(name: Baseline) -> None:
     assert shown[0] == shown[1]  # `__call__` is the composition of the two, operation by operation
 
 
-@pytest.mark.parametrize("name", BASELINES)
-def test_training_drops_at_random(name: Baseline) -> None:
-    module = load(name).CustomEncoder(VOCAB, CLASSES, LENGTH, **SIZES)
+def test_training_drops_at_random() -> None:
+    module = load("linear").CustomEncoder(VOCAB, CLASSES, LENGTH, **SIZES)
     ids, key = jax.ShapeDtypeStruct((ROWS, LENGTH), jnp.int32), jax.random.key(0)
     variables = jax.eval_shape(lambda: module.init(key, jnp.ones((1, 4), jnp.int32), train=False))
     shown = {
@@ -110,7 +114,7 @@ def test_linear_attention_is_its_quadratic_form() -> None:
     weights = np.einsum("bqhd,bkhd->bhqk", *phi) * mask[:, None, None, :]
     expected = np.einsum("bhqk,bkhd->bqhd", weights / weights.sum(axis=-1, keepdims=True), v)
     for name in ("linear", "chunked_global"):
-        np.testing.assert_allclose(load(name).linear_attention(q, k, v, mask), expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(quick(load(name).linear_attention)(q, k, v, mask), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_softmax_local_and_chunks_are_masked_softmax() -> None:
@@ -121,9 +125,9 @@ def test_softmax_local_and_chunks_are_masked_softmax() -> None:
     near = np.abs(place[:, None] - place) <= window
     together = place[:, None] // window == place // window
     found = {
-        "all": (load("softmax").attention(q, k, v, mask), np.ones_like(near)),
-        "near": (load("local").local_attention(q, k, v, mask, window), near),
-        "chunk": (load("chunked_global").chunk_attention(q, k, v, mask, window), together),
+        "all": (quick(load("softmax").attention)(q, k, v, mask), np.ones_like(near)),
+        "near": (quick(load("local").local_attention, window)(q, k, v, mask), near),
+        "chunk": (quick(load("chunked_global").chunk_attention, window)(q, k, v, mask), together),
     }
     for got, pattern in found.values():
         expected = attended(q, k, v, pattern & mask[:, None, :])
@@ -138,8 +142,8 @@ def test_recurrence_is_a_loop_and_each_half_reads_its_own_way() -> None:
     for t in range(a.shape[1]):
         state = a[:, t] * state + b[:, t]
         expected[:, t] = state
-    np.testing.assert_allclose(ssm.recurrence(a, b, 4), expected, rtol=1e-4, atol=1e-5)
-    turned = np.asarray(ssm.from_both_ends(jnp.asarray(b)))
+    np.testing.assert_allclose(quick(ssm.recurrence, 4)(a, b), expected, rtol=1e-4, atol=1e-5)
+    turned = np.asarray(quick(ssm.from_both_ends)(b))
     np.testing.assert_array_equal(turned[..., :2], b[..., :2])
     np.testing.assert_array_equal(turned[:, 0, 2:], b[:, -1, 2:])
 
@@ -160,8 +164,8 @@ def test_a_baseline_stands_alone_and_says_the_same_where_it_shares() -> None:
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_parameters_stay_within_a_tenth_of_the_base_transformer(name: Baseline) -> None:
-    """Counted at Table 12's sizes of ListOps, against the base model's matrices and vectors written down one by one."""
-    d, mlp, layers = 512, 1024, 4
+    """Counted at Table 12's sizes of ListOps, of one layer, against the base model's matrices and vectors written down one by one."""
+    d, mlp, layers = 512, 1024, 1
     module = load(name).CustomEncoder(VOCAB, 10, 64, emb_dim=d, num_heads=8, num_layers=layers, qkv_dim=d, mlp_dim=mlp)
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.ones((1, 4), jnp.int32), train=False))
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
