@@ -29,8 +29,9 @@ import aira_lib
 from aira_lib.device import device_kind, kernels
 
 Piece = Literal[
-    "mad", "text", "models", "proxy", "search", "archive", "aggregate", "extrapolate", "training", "evaluate"
-]
+    "mad", "text", "models", "proxy", "search", "archive", "aggregate", "extrapolate", "training", "evaluate",
+    "programs",
+]  # fmt: skip
 
 # Raised when the same inputs would give other results: old records then no longer match. See tests/golden. "models" are
 # the layers and the language model; the models of the MAD tasks around them belong to "proxy", which alone has them.
@@ -45,6 +46,7 @@ VERSIONS: dict[Piece, int] = {
     "extrapolate": 2,
     "training": 3,
     "evaluate": 4,
+    "programs": 1,
 }
 PIECES: tuple[Piece, ...] = get_args(Piece)
 

@@ -70,6 +70,7 @@ class Situation:
         memory_tokens: In how many tokens at most.
         complexity_cues: Whether to ask for simple designs first and for elaborate ones later.
         templates: The agent's own, by operator, in the place of the built-in ones.
+        is_artefact: Whether the program of a reply is the artefact itself, and is not run by itself.
     """
 
     description: str
@@ -92,6 +93,7 @@ class Situation:
     memory_tokens: int = 40_000
     complexity_cues: bool = False
     templates: Mapping[OperatorName, OwnTemplate] = field(default_factory=dict)
+    is_artefact: bool = False
 
 
 def patch_wanted(operator: Operator, edit: Literal["file", "patch"], parent: Node | None) -> bool:
@@ -208,6 +210,7 @@ def _rendered(operator: OperatorName, situation: Situation, facts: dict[str, Any
         "gpu": situation.gpu,
         "packages": situation.packages,
         "also": situation.also,
+        "is_artefact": situation.is_artefact,
     }
     if own := situation.templates.get(operator):
         return Prompt(fill(own, variables), digest([operator, told, own.source]))

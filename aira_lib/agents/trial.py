@@ -43,6 +43,8 @@ def _situations(
         prompts="design" if has_designs else "program",
     )  # fmt: skip
     yield bare
+    if not has_designs:
+        yield replace(bare, is_artefact=True)
     yield replace(bare, gpu="a GPU", also=("validation.json",), lower_is_better=True, steps_left=9)
 
 

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -57,13 +57,24 @@ def show(task: Task) -> None:
         "folder": found.path,
         "metric": f"{info.metric}, {'lower' if found.metadata.metric_lower_is_better else 'higher'} is better",
         "data": f"{info.dataset} ({info.config}), {info.train_split} and {info.test_split}",
-        "submission": f"{', '.join(found.metadata.file_export_globs)}, shape {info.shape}",
+        "submission": f"{', '.join(found.metadata.file_export_globs)}{_run_by(found.path, info.shape)}",
         "published best": ", ".join(f"{best.sota_score:g} ({best.sota_paper_url})" for best in info.sota),
         "scorer needs": ", ".join(found.metadata.evaluate_container_python_requirements) or "nothing",
     }
     for name, value in facts.items():
         print(harmless(f"{name + ':':16} {value}"))
     print(f"\n{found.description.strip()}")
+
+
+def _run_by(folder: Path, shape: tuple[int, ...] | None) -> str:
+    """What a table's shape is, or what runs submitted code."""
+    from aira_lib.tasks.airs.folder import is_program_folder
+    from aira_lib.tasks.programs.section import load_program
+
+    if not is_program_folder(folder):
+        return f", shape {shape}"
+    program = load_program(folder)
+    return f", trained by {program.train}, asked for predictions by {program.infer}, scored by {program.score}"
 
 
 @app.command()
@@ -74,14 +85,15 @@ def check(
     profile: Profile = None,
 ) -> None:
     """Check that a task folder conforms: scripts run, and good submissions score better than bad ones."""
-    from aira_lib.tasks.airs import check_task_folder, find_task_folder
+    from aira_lib.tasks.airs import find_task_folder
     from aira_lib.tasks.airs.folder import BUILT_IN
+    from aira_lib.tasks.folders import check_folder
 
     built_in = (BUILT_IN / task).is_dir()
     # A folder of one's own may be wrong in ways that the check itself reports, so it is not loaded here.
     path = find_task_folder(task).path if built_in or not Path(task).exists() else Path(task)
     failed = 0
-    for finding in check_task_folder(path, shared, seconds, environment=_sized(profile)):
+    for finding in check_folder(path, shared, seconds, _sized(profile)):
         failed += not finding.holds
         detail = f": {finding.detail}" if finding.detail else ""
         print(harmless(f"{'ok  ' if finding.holds else 'FAIL'}  {finding.what}{detail}"), flush=True)
@@ -100,17 +112,26 @@ def score(
     profile: Profile = None,
 ) -> None:
     """Score a submission on a task's test split, by the task's own scripts, as a search scores it."""
-    from aira_lib.tasks.airs import find_task_folder, score_submission
+    from aira_lib.tasks.folders import score_in_folder
 
-    for line in score_submission(find_task_folder(task), submission, shared, seconds, _sized(profile)):
+    for line in score_in_folder(task, submission, shared, seconds, _sized(profile)):
         print(harmless(line))
 
 
 @app.command()
-def new(path: Annotated[Path, typer.Argument(help="The folder to make; its name becomes the task's.")]) -> None:
+def new(
+    path: Annotated[Path, typer.Argument(help="The folder to make; its name becomes the task's.")],
+    kind: Annotated[
+        Literal["table", "program"],
+        typer.Option(
+            help="What is submitted: a table of predictions, or a program that is trained and asked for them."
+        ),
+    ] = "table",
+) -> None:
     """Write a small complete task folder that conforms, to start from."""
     from aira_lib.tasks.airs import new_task_folder
 
     with writing(path):
-        folder = new_task_folder(path)
-    print(f"{folder}: replace its data (utils.py), metric (evaluate.py) and texts; then: aira tasks check {folder}")
+        folder = new_task_folder(path, kind)
+    what = "data (utils.py), metric (evaluate.py)" if kind == "table" else "data (utils.py), train.py, infer.py, metric"
+    print(f"{folder}: replace its {what} and texts; then: aira tasks check {folder}")

@@ -21,6 +21,10 @@ def in_words(told: Mapping[str, Any]) -> str:
             return f"validation is self-reported by candidates and not measured, since {why}"
         case "held-out":
             return f"validation is measured on {told.get('held_out_rows', 0):,} held-out rows"
+        case "measured":
+            mind = f"; mind: {told['validation_why']}" if told.get("validation_why") else ""
+            rows = told.get("validation_rows", 0)
+            return f"validation is measured on {rows:,} rows, apart from what runs submitted code{mind}"
     return ""
 
 

@@ -95,7 +95,8 @@ class Candidates:
         written, why_not, usage = self._written(model, prompt, int(rng.integers(2**31)), patched, nodes, seconds_left)
         tried = _Tried(why_not=why_not) if why_not else self._try(written.code, nodes, seconds_left, progress)
         self.submitted, failed = tried.submitted, tried.why_not is not None
-        scored = vars(tried.scored) | ({"reason": tried.why_not} if failed else {})
+        output = "\n".join(part for part in (tried.output, tried.scored.output) if part)
+        scored = vars(tried.scored) | {"output": output} | ({"reason": tried.why_not} if failed else {})
         node = Node(
             step=len(nodes),
             id=self._id(len(nodes)),
@@ -104,7 +105,6 @@ class Candidates:
             debug_depth=_debug_depth(step, parent),
             island=step.island,
             status="failed" if failed else "ok",
-            output=tried.output,
             gain=gain_of(tried.scored.validation, step.parents, nodes),
             usage=usage,
             **asdict(written),
@@ -125,7 +125,7 @@ class Candidates:
             memory=agent.memory_for(operator), memory_tokens=agent.memory_tokens, artefact=task.artefact,
             complexity_cues=agent.complexity_cues, prompts=task.prompts, gpu=gpu_in_words(agent.limits),
             also=tuple(getattr(task, "also", ())), packages=packages_in_words(self.packages),
-            templates=self.templates,
+            templates=self.templates, is_artefact=getattr(task, "is_artefact", False),
         )  # fmt: skip
 
     def _written(
@@ -162,7 +162,10 @@ class Candidates:
         seconds_left: Callable[[], float],
         progress: Callable[[float, float, str], None],
     ) -> _Tried:
-        """Run a program in a fresh work directory, and score what it submits."""
+        """Run a program in a fresh work directory, and score what it submits; or submit the program itself."""
+        if getattr(self.task, "is_artefact", False):
+            itself = {self.task.artefact: code.encode("utf-8", "replace")}
+            return self._scored(itself, "", nodes, seconds_left, progress)
         workdir = Path(tempfile.mkdtemp(dir=self.scratch))
         try:
             seen = {DATA: self.task.data, **getattr(self.task, "folders", {})}
@@ -176,12 +179,23 @@ class Candidates:
             return _Tried(output, why_not=str(refused))
         finally:
             discard(workdir)
+        return self._scored(submitted, output, nodes, seconds_left, progress)
+
+    def _scored(
+        self,
+        submitted: Mapping[str, bytes],
+        output: str,
+        nodes: Sequence[Node],
+        seconds_left: Callable[[], float],
+        progress: Callable[[float, float, str], None],
+    ) -> _Tried:
+        """Score what was submitted by a program that printed `output`."""
         try:
             scored = self.task.score(submitted, nodes, seconds_left, progress)
         except CandidateFailure as failure:
             return _Tried(output, failure.scored, str(failure))
         if scored.validation is None or not all(map(isfinite, (scored.validation, scored.test or 0.0))):
-            return _Tried(output, why_not="a score is not a finite number")
+            return _Tried(output, Scored(output=scored.output), "a score is not a finite number")
         return _Tried(output, scored, submitted=submitted)
 
     def _id(self, step: int) -> str:

@@ -20,7 +20,8 @@ Progress = Callable[[float, float, str], None]
 class Scored:
     """What is known of a candidate's score: fields of its `Node`, by the same names; the defaults say nothing.
 
-    `reason` is a remark on a score that counts, such as from where it was taken over.
+    `reason` is a remark on a score that counts, such as from where it was taken over; `output` is what was printed
+    while it was scored.
     """
 
     design: str | None = None
@@ -29,6 +30,7 @@ class Scored:
     evaluation: Evaluation | None = None
     self_reported: bool = False
     reason: str = ""
+    output: str = ""
 
 
 NOTHING = Scored()
@@ -70,7 +72,8 @@ class Task(Protocol):
         data: The folder that a candidate sees, read-only, as `./data`.
 
     It may have `also`, a sequence with the names of further files that every program has to write, and `folders`, a
-    mapping of names to further folders that a candidate sees, read-only, beside its data.
+    mapping of names to further folders that a candidate sees, read-only, beside its data. With `is_artefact` a reply's
+    program is the artefact itself, and is not run as a candidate.
     """
 
     facts: SearchTask

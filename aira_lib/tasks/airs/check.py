@@ -18,7 +18,7 @@ from aira_lib.errors import UserError
 from aira_lib.foreign import in_a_line
 from aira_lib.tasks.airs import scripts
 from aira_lib.tasks.airs.bounds import beyond_optimum
-from aira_lib.tasks.airs.folder import TaskFolder, load_task_folder
+from aira_lib.tasks.airs.folder import RUNS_BESIDE_LABELS, TaskFolder, load_task_folder
 from aira_lib.tasks.airs.opening import under_other_headers
 from aira_lib.tasks.airs.scripts import InvalidSubmission, ScriptFailure
 from aira_lib.tasks.airs.submissions import (
@@ -67,6 +67,8 @@ def check_task_folder(
     yield Finding("files and metadata", True, f"{task.metric}, {_direction(task)}")
     named = task.path.name == task.name
     yield Finding("folder name equals logging_info.name", named, "" if named else f"{task.path.name} != {task.name}")
+    if task.exports_code:
+        yield Finding("submitted code does not run beside the labels", False, RUNS_BESIDE_LABELS)
     with tempfile.TemporaryDirectory(prefix="aira-check-") as scratch:
         trial = trial_of(task, shared, Path(scratch), seconds, environment)
         try:

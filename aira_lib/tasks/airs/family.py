@@ -8,9 +8,10 @@ from typing import Any
 from aira_lib.contents import file_digest, folder_digest
 from aira_lib.errors import UserError
 from aira_lib.identity import PIECES, computes, versions_of
+from aira_lib.settings import trusts_agents
 from aira_lib.study import ProxySection, TaskSection, changed
 from aira_lib.study.agent import AgentSection
-from aira_lib.tasks.airs.folder import TaskFolder, searchable_folder
+from aira_lib.tasks.airs.folder import RUNS_BESIDE_LABELS, TaskFolder, is_program_folder, searchable_folder
 from aira_lib.tasks.airs.packages import imported_modules, package_versions
 from aira_lib.tasks.airs.raw_data import raw_data, raw_digest
 from aira_lib.tasks.family import Opening, TaskFamily
@@ -30,8 +31,8 @@ class FolderFamily(TaskFamily):
         return ()
 
     def claims(self, section: TaskSection) -> bool:
-        """See `TaskFamily`."""
-        return section.folder is not None
+        """See `TaskFamily`: all but those whose submissions are code and that say how it is run."""
+        return section.folder is not None and not is_program_folder(section.folder)
 
     def task(self, section: TaskSection) -> SearchTask:
         """See `TaskFamily`."""
@@ -55,6 +56,8 @@ class FolderFamily(TaskFamily):
         """See `TaskFamily`."""
         super().check(section, agents, proxy)
         raw_data()
+        if _folder(section).exports_code and not trusts_agents():
+            raise UserError(f"{section.folder}: {RUNS_BESIDE_LABELS}, or say --trust-agents")
         further_folders(section)
         if proxy != ProxySection():
             raise UserError(f"proxy: it scores designs, and task folder {section.name} has a scorer; leave it out")

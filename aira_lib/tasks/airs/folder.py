@@ -1,6 +1,7 @@
 """A task folder: what it must hold, and where the built-in ones are."""
 
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from aira_lib.errors import nearest
@@ -10,7 +11,14 @@ from aira_lib.tasks.airs.metadata import METADATA, Metadata, TaskFolderError, lo
 DESCRIPTION = "project_description.md"
 PREPARE, EVALUATE_PREPARE, EVALUATE = "prepare.py", "evaluate_prepare.py", "evaluate.py"
 CUSTOM_LABELS = "custom_labels.py"
+PROGRAM = "program.yaml"
+"""Of a folder whose submissions are code; see `aira_lib.tasks.programs`."""
 REQUIRED = (METADATA, DESCRIPTION, PREPARE, EVALUATE_PREPARE, EVALUATE)
+RUNS_BESIDE_LABELS = (
+    "what is submitted is code, and evaluate.py runs it in the process that holds the labels, where it can print any "
+    f"score; say in {PROGRAM} how it is trained and asked for predictions (docs/task-folders.md)"
+)
+_ANY_CODE = "model.py"
 BUILT_IN = Path(__file__).parents[1] / "compose"
 
 
@@ -32,6 +40,12 @@ class TaskFolder:
     def name(self) -> str:
         """The task's name, which a conforming folder bears too."""
         return self.metadata.logging_info.name
+
+    @property
+    def exports_code(self) -> bool:
+        """Whether what is submitted is, or may be, Python code: then evaluate.py runs it beside the labels."""
+        names = (glob.rpartition("/")[2] for glob in self.metadata.file_export_globs)
+        return any(name.endswith(".py") or fnmatch(_ANY_CODE, name) for name in names)
 
     @property
     def metric(self) -> str:
@@ -63,6 +77,11 @@ def load_task_folder(path: str | Path) -> TaskFolder:
     if not description.strip():
         raise TaskFolderError(f"{path}/{DESCRIPTION}: empty; it is all that an agent knows of the task")
     return TaskFolder(folder, metadata, description)
+
+
+def is_program_folder(path: str | Path) -> bool:
+    """Whether a folder says how submitted code is trained and asked for predictions."""
+    return (Path(path) / PROGRAM).is_file()
 
 
 def searchable_folder(path: str | Path) -> TaskFolder:

@@ -23,7 +23,7 @@ from aira_lib.study import TaskSection
 from aira_lib.tasks.airs import InvalidSubmission, ScriptFailure, TaskFolder
 from aira_lib.tasks.airs.bounds import beyond_optimum, implausible
 from aira_lib.tasks.airs.exports import MAX_BYTES, collect_exports
-from aira_lib.tasks.airs.folder import searchable_folder
+from aira_lib.tasks.airs.folder import RUNS_BESIDE_LABELS, searchable_folder
 from aira_lib.tasks.airs.held_out import HeldOutRows
 from aira_lib.tasks.airs.opening import open_folder
 from aira_lib.tasks.airs.overview import data_overview
@@ -82,10 +82,11 @@ class FolderTask:
 
     def told(self) -> dict[str, Any]:
         """Where the validation fitness comes from, and if it is not measured, why not: entries of search.json."""
+        trusted = {"test_why_trusted": RUNS_BESIDE_LABELS} if self.folder.exports_code else {}
         if self._held_out:
-            return {"validation": "held-out", "held_out_rows": self._held_out.rows}
+            return {"validation": "held-out", "held_out_rows": self._held_out.rows, **trusted}
         unbounded = "" if self.folder.metadata.logging_info.optimal_score is not None else _UNBOUNDED
-        return {"validation": "self-reported", "validation_why": self._why_not + unbounded}
+        return {"validation": "self-reported", "validation_why": self._why_not + unbounded, **trusted}
 
     def collect(self, workdir: Path) -> Mapping[str, bytes]:
         """See `Task`; validation.json or the predictions of held-out rows are among what is submitted."""
@@ -194,11 +195,11 @@ def _describe(folder: TaskFolder, held_out: HeldOutRows | None) -> str:
     )  # fmt: skip
     return (
         f"{folder.description.strip()}\n\n# What this search asks for besides\n"
-        f"The metric is {folder.metric}, {direction}.\n{told}\n{_packages(folder)}"
+        f"The metric is {folder.metric}, {direction}.\n{told}\n{named_packages(folder)}"
     )
 
 
-def _packages(folder: TaskFolder) -> str:
+def named_packages(folder: TaskFolder) -> str:
     """Which of the packages that the task names for agents are installed."""
     wanted = folder.metadata.container_python_requirements
     if not wanted:

@@ -3,15 +3,23 @@
 import re
 import shutil
 from pathlib import Path
+from typing import Literal
 
 from aira_lib.tasks.airs.metadata import METADATA, TaskFolderError
 
-_TEMPLATE = Path(__file__).parents[1] / "task-template"
+_TEMPLATES = {
+    kind: Path(__file__).parents[1] / name
+    for kind, name in (("table", "task-template"), ("program", "program-template"))
+}
 _TEMPLATE_NAME = "TemplateTaskAccuracy"
 
 
-def new_task_folder(path: str | Path) -> Path:
+def new_task_folder(path: str | Path, kind: Literal["table", "program"] = "table") -> Path:
     """Write a task folder whose name is the last part of the path.
+
+    Args:
+        path: The folder to make.
+        kind: What is submitted: a table of predictions, or a program that is trained and asked for them.
 
     Raises:
         TaskFolderError: the name is not CamelCase letters and digits, or something is there already.
@@ -23,7 +31,7 @@ def new_task_folder(path: str | Path) -> Path:
         )
     if folder.exists():
         raise TaskFolderError(f"{path}: exists already; choose another name")
-    shutil.copytree(_TEMPLATE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(_TEMPLATES[kind], folder, ignore=shutil.ignore_patterns("__pycache__"))
     metadata = folder / METADATA
     metadata.write_text(metadata.read_text().replace(_TEMPLATE_NAME, folder.name))
     return folder

@@ -4,7 +4,7 @@ import ast
 import platform
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
@@ -17,8 +17,16 @@ def package_versions(folder: TaskFolder) -> dict[str, str | None]:
 
     Candidates may import anything that is installed, but are told of what the metadata name.
     """
-    wanted = {*map(_name, _required(folder)), *_imported(folder)}
-    return {"python": platform.python_version()} | {name: installed(name) for name in sorted(wanted)}
+    wanted = set(map(_name, _required(folder)))
+    versions = {name: installed(name) for name in wanted} | versions_of_modules(imported_modules(folder))
+    return {"python": platform.python_version()} | dict(sorted(versions.items()))
+
+
+def versions_of_modules(modules: Iterable[str]) -> dict[str, str | None]:
+    """Versions of the packages that hold some modules, by top-level name; neither Python's own nor unknown ones."""
+    foreign = {name for name in modules if name not in sys.stdlib_module_names}
+    wanted = {_name(package) for name in foreign for package in _packages().get(name, ())}
+    return {name: installed(name) for name in sorted(wanted)}
 
 
 def installed(requirement: str) -> str | None:
@@ -51,12 +59,6 @@ def imported_modules(folder: TaskFolder) -> set[str]:
         except (OSError, SyntaxError, ValueError):
             continue  # its own way to fail is to be run
     return modules
-
-
-def _imported(folder: TaskFolder) -> set[str]:
-    """Packages of the modules that scripts import, neither Python's own nor the folder's."""
-    foreign = {name for name in imported_modules(folder) if name not in sys.stdlib_module_names}
-    return {_name(package) for name in foreign for package in _packages().get(name, ())}
 
 
 def _modules(tree: ast.Module) -> Iterator[str]:

@@ -38,7 +38,7 @@ def score_submission(
             raise UserError(f"{submission}: refused by the task: {refusal.reason}") from None
         except ScriptFailure as failure:
             raise UserError(f"{task.path}: {failure}; try it with `aira tasks check`") from None
-    yield from _lines(task, score)
+    yield from score_lines(task, score)
 
 
 def _submit(task: TaskFolder, submission: Path) -> Submit:
@@ -57,7 +57,8 @@ def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _lines(task: TaskFolder, score: float) -> Iterator[str]:
+def score_lines(task: TaskFolder, score: float) -> Iterator[str]:
+    """What a score means, in lines: beside the published best, and normalised."""
     direction = "lower" if task.metadata.metric_lower_is_better else "higher"
     yield f"{task.metric}: {score:.6g} ({direction} is better)"
     for best in task.metadata.logging_info.sota:

@@ -1,0 +1,124 @@
+"""Arrays of numbers as .npy files: those that a task prepared, and those that submitted code wrote, which are hostile.
+
+Of the latter the header is read first (without pickles, and of bounded length) and must be exactly what was asked for;
+no memory is taken by what a header says.
+"""
+
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aira_lib.tasks.airs.metadata import TaskFolderError
+from aira_lib.tasks.programs.section import Predictions
+
+Arrays = Mapping[str, NDArray[Any]]
+"""By the names of their files; the first axis are rows."""
+
+MOST_HEADER = 4_096
+_KINDS = {"float": "f", "int": "iu"}
+_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+class ArrayError(Exception):
+    """Submitted code wrote something else than the array that was asked for; the text is feedback to the agent."""
+
+
+def read_predictions(content: bytes, rows: int, wanted: Predictions, name: str) -> NDArray[Any]:
+    """The predictions that an .npy file holds.
+
+    Args:
+        content: The file.
+        rows: How many were asked for.
+        wanted: What a row's prediction is.
+        name: Of the file, for the error.
+
+    Returns:
+        float64 or int64 [rows, *wanted.shape], finite.
+
+    Raises:
+        ArrayError: it is no .npy file, or holds another shape or kind, or numbers that are not finite; one line.
+    """
+    shape, dtype, fortran, start = _header(content, name)
+    expected = (rows, *wanted.shape)
+    if dtype.hasobject or dtype.kind not in _KINDS[wanted.kind] or dtype.itemsize > 8:
+        raise ArrayError(f"{name} holds {str(dtype)[:40]}, where {wanted.kind} numbers are asked for")
+    if shape != expected:
+        raise ArrayError(f"{name} has the shape {_short(shape)}, where {_short(expected)} is asked for")
+    if len(content) - start != math.prod(shape) * dtype.itemsize:
+        raise ArrayError(f"{name} has {len(content) - start:,} bytes of numbers, which do not fit its shape")
+    read = np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
+    values = np.ascontiguousarray(read, np.float64 if wanted.kind == "float" else np.int64)
+    if wanted.kind == "float" and not np.isfinite(values).all():
+        bad = int(np.count_nonzero(~np.isfinite(values.reshape(rows, -1)).all(axis=1)))
+        raise ArrayError(f"{name} holds NaN or infinity in {bad:,} of {rows:,} rows")
+    return values
+
+
+def most_bytes(rows: int, wanted: Predictions) -> int:
+    """Of such a file."""
+    return MOST_HEADER + 128 + 8 * rows * math.prod(wanted.shape)
+
+
+def _header(content: bytes, name: str) -> tuple[tuple[int, ...], np.dtype[Any], bool, int]:
+    """Shape, dtype, whether columns come first, and where the numbers begin."""
+    file = io.BytesIO(content[: MOST_HEADER + 16])
+    try:
+        version = np.lib.format.read_magic(file)
+        shape, fortran, dtype = _READERS[version](file, max_header_size=MOST_HEADER)
+    except KeyError:
+        raise ArrayError(f"{name} is of another version of the .npy format; write it with numpy.save") from None
+    except Exception:  # whatever a header that nobody wrote in good faith makes NumPy's reader stumble over
+        raise ArrayError(f"{name} is no .npy file; write it with numpy.save") from None
+    return shape, dtype, fortran, file.tell()
+
+
+def _short(shape: tuple[int, ...]) -> str:
+    text = str(shape)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def read_split(folder: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a split that a task prepared, mapped and not read.
+
+    Raises:
+        TaskFolderError: there is none, or a file holds no numbers, or rows do not agree.
+    """
+    found: dict[str, NDArray[Any]] = {}
+    for path in sorted(folder.glob("*.npy")):
+        place = f"{folder.name}/{path.name}"
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError, EOFError):
+            raise TaskFolderError(f"{place}: no .npy file of numbers; write it with numpy.save") from None
+        if array.dtype.kind not in "biuf" or not array.ndim:
+            raise TaskFolderError(f"{place}: must hold numbers in rows, not {array.dtype}")
+        found[path.name] = array
+    if not found:
+        raise TaskFolderError(f"{folder.name}: no .npy file was written there; rows of submitted code lie in such")
+    counts = {name: len(array) for name, array in found.items()}
+    if len(set(counts.values())) > 1 or 0 in counts.values():
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise TaskFolderError(f"{folder.name}: its files must have equally many rows, and at least one; {told}")
+    return found
+
+
+def write_split(arrays: Arrays, folder: Path) -> None:
+    """Write arrays into a folder that is made."""
+    folder.mkdir(parents=True)
+    for name, array in arrays.items():
+        np.save(folder / name, array, allow_pickle=False)
+
+
+def rows_in(arrays: Arrays) -> int:
+    """How many rows the arrays of a split have."""
+    return len(next(iter(arrays.values())))
+
+
+def in_words(arrays: Arrays, place: str) -> list[str]:
+    """A line for each file of a split: its name, dtype and shape."""
+    return [f"- {place}/{name}: {array.dtype} {_short(array.shape)}" for name, array in arrays.items()]

@@ -1,0 +1,131 @@
+"""A search over a task whose submissions are code: an agent writes it, the harness trains and scores it.
+
+The validation fitness, which steers the search, is always measured (see `aira_lib.tasks.programs.measure`), and the
+hidden test fitness comes from a training of its own, of which an agent is told nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from aira_lib.records import Node
+from aira_lib.study import TaskSection
+from aira_lib.tasks.airs.exports import collect_exports
+from aira_lib.tasks.airs.held_out import TRAIN
+from aira_lib.tasks.airs.live import named_packages
+from aira_lib.tasks.live import DATA, CandidateFailure, Progress, Scored
+from aira_lib.tasks.programs.arrays import in_words, read_split
+from aira_lib.tasks.programs.folder import ProgramFolder
+from aira_lib.tasks.programs.opening import opened_for_search
+from aira_lib.tasks.programs.parts import INPUTS, PartFailure
+from aira_lib.tasks.task import SearchTask
+
+_PROGRAM = "candidate.py"
+_MOST_BYTES = 4 * 2**20  # of all submitted files: code, and no weights
+
+
+class ProgramTask:
+    """See `aira_lib.tasks.live.Task`."""
+
+    layers = 0
+    prompts: Literal["design", "program"] = "program"
+
+    def __init__(
+        self, facts: SearchTask, folder: ProgramFolder, section: TaskSection, scratch: Path, shared: Path | None = None
+    ) -> None:
+        """Open the task in new folders of `scratch`.
+
+        Args:
+            facts: The task's name, metric and direction.
+            folder: The task.
+            section: The study's task.
+            scratch: An empty folder that lives as long as the search.
+            shared: Folder of raw data sets; an empty one by default.
+
+        Raises:
+            UserError: it cannot be opened here.
+        """
+        self.facts, self.folder = facts, folder
+        self._measure = opened_for_search(folder, section.validation_fraction, scratch / "task", shared)
+        splits = self._measure.splits
+        self.artefact, *also = folder.exports
+        self.also = tuple(also)
+        self.is_artefact = folder.program.reply == "file"
+        self.data = splits.train.parent
+        train = in_words(read_split(splits.train), f"./{DATA}/{TRAIN}")
+        asked = in_words(splits.steers.inputs, f"./{DATA}/{INPUTS}")
+        self.data_overview = "\n".join(
+            ["Labelled rows, in training:", *train, "Rows whose labels are not told, when predictions are asked for:",
+             *asked, f"The hidden test set has {splits.final.rows:,} rows of this kind."]
+        )  # fmt: skip
+        self.description = describe(folder)
+
+    def told(self) -> dict[str, Any]:
+        """Where the validation fitness comes from: entries of search.json."""
+        splits = self._measure.splits
+        told: dict[str, Any] = {"validation": "measured", "validation_rows": splits.steers.rows}
+        if self.folder.program.train_sees_validation:
+            told["validation_why"] = "training sees these rows and their labels, too"
+        return told
+
+    def collect(self, workdir: Path) -> Mapping[str, bytes]:
+        """See `Task`."""
+        return collect_exports(workdir, self.folder.exports, (DATA, _PROGRAM), _MOST_BYTES)
+
+    def score(
+        self,
+        submitted: Mapping[str, bytes],
+        nodes: Sequence[Node],
+        seconds_left: Callable[[], float],
+        progress: Progress,
+    ) -> Scored:
+        """See `Task`. The test is run where validation is the best so far, or always, as program.yaml says."""
+        try:
+            validation = self._measure.validation(submitted, seconds_left, lambda note: progress(0, 2, note))
+        except PartFailure as failure:
+            raise CandidateFailure(str(failure), Scored(output=failure.output)) from None
+        known = Scored(validation=validation.score, output=validation.output)
+        if self.folder.program.test == "best" and not self._best_so_far(validation.score, nodes):
+            return known
+        try:
+            test = self._measure.test(submitted, seconds_left, lambda note: progress(1, 2, f"final test: {note}"))
+        except PartFailure as failure:
+            raise CandidateFailure(f"in the final test: {failure}", Scored(output=validation.output)) from None
+        return Scored(validation=validation.score, test=test.score, output=validation.output)
+
+    def _best_so_far(self, score: float, nodes: Sequence[Node]) -> bool:
+        earlier = [node.validation for node in nodes if node.ranks and node.validation is not None]
+        return all(self.folder.task.better(score, other) for other in earlier)
+
+
+_ASKS = """\
+{what}
+What you submit is trained and scored for you, by processes that you do not control:
+1. *Train* runs the task's `{train}` with it, on labelled rows, for at most {train_seconds:g} seconds, with
+   {train_mb:,} MB of memory; it must leave weights of at most {weights_mb:,} MB. What it prints you see at the next
+   step.
+2. *Infer* runs `{infer}` in a fresh sandbox with what you submitted, the weights and inputs without labels, for at
+   most {infer_seconds:g} seconds, with {infer_mb:,} MB. Nothing else of the training is left.
+3. Predictions are compared with labels where your code does not run. Nothing that it prints counts.
+Rows are asked for in an order drawn at random, some of them twice, and some in another process: the prediction of a row
+must depend on that row and the weights alone.
+The fitness is {metric} of the validation rows, {direction}; a hidden test set is scored besides.
+{packages}"""
+_FILE = "Your reply's program is the file `{artefact}` itself: it is not run by itself, but submitted as it stands."
+_PROGRAM_WRITES = "Your reply's program is run first, and writes {exports}: these files are what you submit."
+
+
+def describe(folder: ProgramFolder) -> str:
+    """The folder's own description, and how what is submitted is scored."""
+    program, limits = folder.program, folder.program.limits
+    exports = ", ".join(f"`{name}`" for name in folder.exports)
+    file = program.reply == "file"
+    told = _ASKS.format(
+        what=_FILE.format(artefact=folder.exports[0]) if file else _PROGRAM_WRITES.format(exports=exports),
+        train=program.train, infer=program.infer, weights_mb=limits.weights_mb,
+        train_seconds=limits.train.seconds, train_mb=limits.train.memory_mb,
+        infer_seconds=limits.infer.seconds, infer_mb=limits.infer.memory_mb,
+        metric=folder.task.metric, packages=named_packages(folder.task),
+        direction="lower is better" if folder.task.metadata.metric_lower_is_better else "higher is better",
+    )  # fmt: skip
+    return f"{folder.task.description.strip()}\n\n# What is submitted, and how it is scored\n{told}"

@@ -1,0 +1,109 @@
+"""From submitted files to a score that no submitted code can have a hand in: train, infer twice, compare, score."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from aira_lib.tasks.airs.bounds import beyond_optimum
+from aira_lib.tasks.airs.held_out import TRAIN
+from aira_lib.tasks.airs.scripts import InvalidSubmission, ScriptFailure
+from aira_lib.tasks.programs.arrays import Arrays
+from aira_lib.tasks.programs.folder import ProgramFolder
+from aira_lib.tasks.programs.parts import Files, PartFailure, Parts
+from aira_lib.tasks.programs.probes import Request, depends, learns, request_for
+from aira_lib.tasks.programs.scoring import score_of
+from aira_lib.tasks.programs.splits import VALIDATION, Asked, Splits
+
+SecondsLeft = Callable[[], float]
+Said = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A score, and what the training printed."""
+
+    score: float
+    output: str
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Scores submissions of one task on its open splits."""
+
+    folder: ProgramFolder
+    splits: Splits
+    scratch: Path
+
+    def validation(self, files: Files, seconds_left: SecondsLeft, said: Said) -> Measured:
+        """The fitness that steers: trained on train, asked for validation.
+
+        Args:
+            files: What was submitted.
+            seconds_left: Seconds that all of it may take.
+            said: Told of each process that starts.
+
+        Raises:
+            PartFailure: a process failed, a probe found something, or the predictions cannot be scored.
+        """
+        seen = self.splits.labelled
+        if not self.folder.program.train_sees_validation:
+            seen = {TRAIN: seen[TRAIN]}
+        return self._measured(files, seen, (TRAIN,), self.splits.steers, seconds_left, said)
+
+    def test(self, files: Files, seconds_left: SecondsLeft, said: Said) -> Measured:
+        """The hidden score: trained anew on train and validation, asked for test once.
+
+        Raises:
+            PartFailure: as for `validation`.
+        """
+        both = (TRAIN, VALIDATION)
+        return self._measured(files, self.splits.labelled, both, self.splits.final, seconds_left, said)
+
+    def _measured(
+        self, files: Files, data: Mapping[str, Path], train_on: Sequence[str], asked: Asked,
+        seconds_left: SecondsLeft, said: Said,
+    ) -> Measured:  # fmt: skip
+        parts, program = Parts(self.folder, self.scratch), self.folder.program
+        said("training")
+        trained = parts.train(files, data, train_on, seconds_left())
+        request = request_for(asked.rows, program.probes, self.splits.secret, trained.weights)
+        try:
+            predictions = self._predictions(parts, files, trained.weights, asked, request, seconds_left, said)
+            return Measured(self._score(predictions, asked, seconds_left()), trained.output)
+        except PartFailure as failure:
+            output = "\n".join(part for part in (trained.output, failure.output) if part)
+            raise PartFailure(str(failure), output) from None
+
+    def _predictions(
+        self, parts: Parts, files: Files, weights: bytes, asked: Asked, request: Request, seconds_left: SecondsLeft,
+        said: Said,
+    ) -> NDArray[Any]:  # fmt: skip
+        """Predictions of all rows in their order, after the probes."""
+        wanted = self.folder.program.predictions
+        said("predicting")
+        first = parts.infer(files, weights, _chosen(asked, request.first), seconds_left())
+        if found := learns(request, first, wanted):
+            raise PartFailure(found)
+        said("asking rows again")
+        second = parts.infer(files, weights, _chosen(asked, request.second), seconds_left())
+        if found := depends(request, first, second, wanted):
+            raise PartFailure(found)
+        return request.in_order(first)
+
+    def _score(self, predictions: NDArray[Any], asked: Asked, seconds: float) -> float:
+        try:
+            score = score_of(self.folder, predictions, asked.labels, self.scratch, seconds)
+        except InvalidSubmission as refusal:
+            raise PartFailure(f"the predictions are refused: {refusal.reason}") from None
+        except ScriptFailure as failure:
+            raise PartFailure(f"the predictions could not be scored: {failure}") from None
+        if beyond_optimum(score, self.folder.task.metadata):
+            raise PartFailure("the score does not count: it is better than a perfect one can be")
+        return score
+
+
+def _chosen(asked: Asked, rows: NDArray[Any]) -> Arrays:
+    return {name: array[rows] for name, array in asked.inputs.items()}

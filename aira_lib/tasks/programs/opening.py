@@ -1,0 +1,78 @@
+"""Open a task whose submissions are code: the one way of searches, of `aira tasks check` and of `aira tasks score`.
+
+prepare.py runs, which the task's author wrote, and evaluate_prepare.py writes the labels of the test split. Where the
+machine cannot close the file system, submitted code could read these where they lie, and no score would be worth
+anything: then nothing is opened, unless agents are trusted.
+"""
+
+from pathlib import Path
+
+from aira_lib.errors import UserError
+from aira_lib.sandbox import closes_files, isolation
+from aira_lib.settings import trusts_agents
+from aira_lib.tasks.airs.exports import plain
+from aira_lib.tasks.airs.held_out import LABELS
+from aira_lib.tasks.airs.opening import prepared
+from aira_lib.tasks.airs.scripts import PREPARE_SECONDS, ScriptFailure
+from aira_lib.tasks.programs.folder import ProgramFolder, function_exists
+from aira_lib.tasks.programs.measure import Measure
+from aira_lib.tasks.programs.splits import open_splits
+
+
+def open_programs(
+    folder: ProgramFolder, fraction: float, place: Path, shared: Path | None, seconds: float = PREPARE_SECONDS
+) -> Measure:  # fmt: skip
+    """Do all that is said above.
+
+    Args:
+        folder: The task.
+        fraction: Of train that becomes validation where prepare.py writes none.
+        place: A folder to make, which lives as long as the task.
+        shared: The folder of raw data sets; an empty one by default.
+        seconds: Wall time of prepare.py.
+
+    Raises:
+        ScriptFailure: a script failed.
+        UserError: the folder's splits are not what they should be, or files cannot be closed here.
+    """
+    require_closed_files()
+    if folder.score_script is None and not function_exists(folder.program.score):
+        raise UserError(f"{folder.path}/program.yaml: score: no module of {folder.program.score} is installed")
+    scorer = prepared(folder.task, place, shared, seconds)
+    if (scorer.prepared / LABELS).exists():
+        raise UserError(f"{folder.path}: prepare.py wrote {LABELS}, which belongs to evaluate_prepare.py")
+    with_labels = place / LABELS
+    scorer.labels({name: b"placeholder\n" for name in folder.exports if plain(name)}, with_labels)
+    try:
+        splits = open_splits(scorer.prepared, with_labels, folder.program.labels, fraction, place / "splits")
+    except UserError as error:
+        raise UserError(f"{folder.path}: {error}") from None
+    for path in with_labels.iterdir():
+        path.unlink()
+    return Measure(folder, splits, scorer.scratch)
+
+
+def require_closed_files() -> None:
+    """Refuse to run submitted code where it could read labels.
+
+    Raises:
+        UserError: one line.
+    """
+    if not closes_files(isolation()) and not trusts_agents():
+        raise UserError(
+            "this machine cannot close the file system (`aira doctor` says why), so submitted code could read the "
+            "labels that it is scored by; allow namespaces, give candidates pods of their own, or say --trust-agents"
+        )
+
+
+def opened_for_search(folder: ProgramFolder, fraction: float, place: Path, shared: Path | None) -> Measure:
+    """The same, with a failing script as one line for whoever started a search.
+
+    Raises:
+        UserError: as above, or a script failed.
+    """
+    try:
+        return open_programs(folder, fraction, place, shared)
+    except ScriptFailure as failure:
+        hint = "" if shared else "; if it needs raw data, set AIRA_TASK_DATA to the folder that holds them"
+        raise UserError(f"{folder.path}: {failure}{hint}") from None

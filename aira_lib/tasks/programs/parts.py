@@ -1,0 +1,159 @@
+"""The two processes that run submitted code, each in a sandbox of its own, and the files that may leave them.
+
+Both find, read-only: the submitted files in `./submission`, the folder's scripts in `./task`, modules of this library
+in `./library` (all three on the path of modules), and what they are told in `./run.json`. Train finds labelled rows in
+`./data/train` (and `./data/validation`) and must leave `weights.safetensors`; infer finds inputs in `./data/inputs` and
+these weights, and must leave `predictions.npy`. Nothing else that they leave is looked at, and all that they started is
+ended before the next process starts.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from aira_lib.sandbox import ArtefactError, Outcome, collect, discard, run_candidate
+from aira_lib.study import CandidateLimits
+from aira_lib.tasks.programs.arrays import ArrayError, Arrays, most_bytes, read_predictions, rows_in, write_split
+from aira_lib.tasks.programs.folder import ProgramFolder, lay_library
+from aira_lib.tensors import TensorsError, tensors_in
+
+WEIGHTS, PREDICTIONS, TOLD = "weights.safetensors", "predictions.npy", "run.json"
+SUBMISSION, TASK, LIBRARY, INPUTS = "submission", "task", "library", "inputs"
+_MB = 2**20
+
+# The folder's scripts come before the submission: a file of it does not stand in for one of theirs.
+_RUNNER = """\
+import os, runpy, sys
+sys.path[:0] = [os.path.abspath(name) for name in ("task", "library")]
+sys.path.append(os.path.abspath("submission"))
+runpy.run_path({script!r}, run_name="__main__")
+"""
+
+Files = Mapping[str, bytes]
+
+
+class PartFailure(Exception):
+    """A process that runs submitted code failed; the text is one line, and `output` what it printed."""
+
+    def __init__(self, reason: str, output: str = "") -> None:
+        super().__init__(reason)
+        self.output = output
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left: the weights, checked, what it printed, and how long it took."""
+
+    weights: bytes
+    output: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Runs submitted code; every folder that it needs is made in `scratch`."""
+
+    folder: ProgramFolder
+    scratch: Path
+
+    def train(self, files: Files, data: Mapping[str, Path], train_on: Sequence[str], seconds: float) -> Trained:
+        """Train.
+
+        Args:
+            files: What was submitted.
+            data: Folders of labelled rows by the names under which they are found in `./data`.
+            train_on: Those of them that are to be trained on.
+            seconds: Wall time, if it is less than what the folder allows.
+
+        Raises:
+            PartFailure: it failed, or left no weights.
+        """
+        program = self.folder.program
+        limits = program.limits.train
+        with self._place(files) as place:
+            seen = {f"data/{name}": path for name, path in data.items()}
+            told = {"part": "train", "train_on": list(train_on), "seconds": min(seconds, limits.seconds)}
+            work, outcome = self._run(place, program.train, told, seen, limits, seconds, WEIGHTS)
+            output = _printed(outcome)
+            try:
+                weights = collect(work, WEIGHTS, program.limits.weights_mb * _MB)
+                tensors_in(weights)
+            except ArtefactError as refused:
+                raise PartFailure(f"train: {refused}", output) from None
+            except TensorsError as wrong:
+                raise PartFailure(f"train: {WEIGHTS}: {wrong}", output) from None
+        return Trained(weights, output, outcome.seconds)
+
+    def infer(self, files: Files, weights: bytes, inputs: Arrays, seconds: float) -> NDArray[Any]:
+        """Ask for predictions.
+
+        Args:
+            files: What was submitted.
+            weights: What a training of it left.
+            inputs: The rows, in the order in which they are asked.
+            seconds: Wall time, if it is less than what the folder allows.
+
+        Returns:
+            Predictions of these rows; see `read_predictions`.
+
+        Raises:
+            PartFailure: it failed, or left something else.
+        """
+        program, rows = self.folder.program, rows_in(inputs)
+        limits = program.limits.infer
+        with self._place(files) as place:
+            write_split(inputs, place / INPUTS)
+            (place / WEIGHTS).write_bytes(weights)
+            seen = {f"data/{INPUTS}": place / INPUTS, WEIGHTS: place / WEIGHTS}
+            told = {"part": "infer", "rows": rows, "seconds": min(seconds, limits.seconds)}
+            work, outcome = self._run(place, program.infer, told, seen, limits, seconds, PREDICTIONS)
+            try:
+                content = collect(work, PREDICTIONS, most_bytes(rows, program.predictions))
+                return read_predictions(content, rows, program.predictions, PREDICTIONS)
+            except (ArtefactError, ArrayError) as refused:
+                raise PartFailure(f"infer: {refused}", _printed(outcome)) from None
+
+    @contextmanager
+    def _place(self, files: Files) -> Iterator[Path]:
+        """A folder with what is shown to a process, for as long as the block runs."""
+        place = Path(tempfile.mkdtemp(dir=self.scratch)).resolve()
+        try:
+            for name, content in files.items():
+                target = place / SUBMISSION / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+            (place / TASK).mkdir()
+            for name in self.folder.scripts:
+                (place / TASK / name).write_bytes((self.folder.path / name).read_bytes())
+            lay_library(self.folder.program, place / LIBRARY)
+            yield place
+        finally:
+            discard(place)
+
+    def _run(
+        self, place: Path, script: str, told: Mapping[str, Any], data: Mapping[str, Path], limits: CandidateLimits,
+        seconds: float, wanted: str,
+    ) -> tuple[Path, Outcome]:  # fmt: skip
+        """Run a script in a new folder of `place`: that folder, and how it ended, which is well."""
+        program = self.folder.program
+        about = {"version": program.version, **told, "seed": program.seed, "settings": dict(program.settings)}
+        (place / TOLD).write_text(json.dumps(about, indent=2), encoding="utf-8")
+        seen = {name: place / name for name in (SUBMISSION, TASK, LIBRARY, TOLD)} | dict(data)
+        work = place / "work"
+        work.mkdir()
+        code = _RUNNER.format(script=f"{TASK}/{script}")
+        outcome = run_candidate(code, work, limits, min(seconds, limits.seconds), seen, (wanted,))
+        if outcome.status != "ok":
+            part = told["part"]
+            raise PartFailure(f"{part} failed ({outcome.status}): {outcome.reason}", _printed(outcome))
+        return work, outcome
+
+
+def _printed(outcome: Outcome) -> str:
+    return "\n".join(part for part in (outcome.stdout_tail.rstrip(), outcome.stderr_tail.rstrip()) if part)

@@ -1,0 +1,128 @@
+"""program.yaml: how the code that is submitted to a task folder is trained, asked for predictions and scored."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from aira_lib.section import Distinct, Section, Seed
+from aira_lib.study import CandidateLimits
+from aira_lib.study.reading import load_section
+from aira_lib.tasks.airs.folder import PROGRAM
+
+_MODULE = re.compile(r"aira_lib(\.[a-z_]\w*)+")
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_SCRIPT = re.compile(r"[A-Za-z_]\w*\.py")
+Setting = bool | int | float | str
+
+
+class PartLimits(Section):
+    """What the parts may use. `weights_mb` bounds the weights, which are read into memory.
+
+    Inference may not take longer than training: what a design cannot do within its training it is not to make up for
+    when it predicts. `score` bounds a script of the folder.
+    """
+
+    train: CandidateLimits = CandidateLimits(seconds=3_600)
+    infer: CandidateLimits = CandidateLimits(seconds=600)
+    score: CandidateLimits = CandidateLimits(seconds=600)
+    weights_mb: int = Field(64, ge=1)
+
+    @model_validator(mode="after")
+    def _fit_each_other(self) -> "PartLimits":
+        if self.infer.seconds > self.train.seconds:
+            raise ValueError(
+                f"infer.seconds ({self.infer.seconds:g}) is more than train.seconds ({self.train.seconds:g})"
+            )
+        if self.weights_mb > self.train.disk_mb:
+            raise ValueError(f"weights_mb ({self.weights_mb}) is more than train.disk_mb ({self.train.disk_mb})")
+        return self
+
+
+class Predictions(Section):
+    """What predictions.npy holds: for each row an array of `shape`, of finite numbers or of whole ones.
+
+    `tolerance` is how far two predictions of the same row may lie apart, absolutely and relative to the larger one:
+    sums in another order round otherwise. Whole numbers must be equal; scores of classes are the better thing to ask.
+    """
+
+    shape: tuple[Annotated[int, Field(ge=1, le=2**20)], ...] = Field((), max_length=4)
+    kind: Literal["float", "int"] = "float"
+    tolerance: float = Field(1e-3, ge=0)
+
+
+class Probes(Section):
+    """How many rows are asked again: in a second process and another order, and at the end of the first one."""
+
+    rows: int = Field(128, ge=2)
+    repeats: int = Field(16, ge=1)
+
+
+class ProgramSection(Section):
+    """A program.yaml.
+
+    `train` and `infer` are scripts of the folder, `scripts` further ones that these import, and `modules` modules or
+    packages of `aira_lib` that they import; nothing else of either is seen in the sandbox. `score` is a script of the
+    folder that is called as evaluate.py is, or a function of an installed package as `package.module:function`.
+    `reply` says what an agent's reply is: the one exported `file`, or a `program` that writes the exported files.
+    `labels` is the file of a split that infer does not see. With `train_sees_validation` a training whose validation is
+    measured sees validation rows with their labels, for stopping early and the like: validation then flatters.
+    `test` says when the final test, a new training on train and validation, is run: for each program that is the best
+    so far, or for every one. `seed` and `settings` are told to the scripts.
+    """
+
+    version: Literal[1]
+    train: str
+    infer: str
+    score: str
+    scripts: Annotated[tuple[str, ...], Distinct] = ()
+    modules: Annotated[tuple[str, ...], Distinct] = ()
+    reply: Literal["file", "program"] = "file"
+    labels: str = "labels.npy"
+    train_sees_validation: bool = False
+    test: Literal["best", "every"] = "best"
+    seed: Seed = 0
+    settings: dict[str, Setting] = {}
+    predictions: Predictions = Predictions()
+    limits: PartLimits = PartLimits()
+    probes: Probes = Probes()
+
+    @field_validator("train", "infer", "scripts")
+    @classmethod
+    def _are_scripts(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for name in (value,) if isinstance(value, str) else value:
+            if not _SCRIPT.fullmatch(name):
+                raise ValueError(f"{name!r:.60} is no name of a Python file of the folder, such as train.py")
+        return value
+
+    @field_validator("score")
+    @classmethod
+    def _scores(cls, value: str) -> str:
+        if not _SCRIPT.fullmatch(value) and not _FUNCTION.fullmatch(value):
+            raise ValueError(f"{value!r:.60} is neither a Python file of the folder nor a function, package.module:f")
+        return value
+
+    @field_validator("modules")
+    @classmethod
+    def _are_modules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not _MODULE.fullmatch(name):
+                raise ValueError(f"{name!r:.60} is no module of aira_lib, such as aira_lib.tensors")
+        return value
+
+    @field_validator("labels")
+    @classmethod
+    def _is_array(cls, value: str) -> str:
+        if not re.fullmatch(r"\w+\.npy", value):
+            raise ValueError(f"{value!r:.60} is no name of an .npy file")
+        return value
+
+
+def load_program(folder: Path) -> ProgramSection:
+    """Read a folder's program.yaml.
+
+    Raises:
+        UserError: it cannot be read, or is wrong; one line.
+    """
+    return load_section(folder / PROGRAM, ProgramSection, PROGRAM, "docs/task-folders.md")
