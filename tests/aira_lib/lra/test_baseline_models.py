@@ -15,7 +15,7 @@ import jax.numpy as jnp  # noqa: E402
 
 from aira_lib.lra.baselines import BASELINES, Baseline, baseline_path  # noqa: E402
 
-VOCAB, CLASSES, ROWS, LENGTH, LONGER = 17, 5, 3, 70, 90
+VOCAB, CLASSES, ROWS, LENGTH, LONGER = 17, 5, 3, 18, 23
 QUICK = {"xla_backend_optimization_level": 0}  # tiny programs that run once
 SIZES = {"emb_dim": 8, "num_heads": 2, "num_layers": 1, "qkv_dim": 8, "mlp_dim": 12}
 
@@ -26,6 +26,8 @@ def load(name: Baseline) -> ModuleType:
     assert spec.loader
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
+    for constant in {"CHUNK", "WINDOW"} & {*vars(module)}:
+        setattr(module, constant, 5)  # so that a short row has several
     return module
 
 
@@ -35,7 +37,7 @@ def drawn(shapes: Any, seed: int = 0) -> Any:
     return jax.tree.map(lambda leaf: generator.normal(0, 0.3, leaf.shape).astype(np.float32), shapes)
 
 
-def rows(length: int, lengths: tuple[int, ...] = (LENGTH, 41, 1)) -> Any:
+def rows(length: int, lengths: tuple[int, ...] = (LENGTH, 11, 1)) -> Any:
     inputs = np.random.default_rng(1).integers(1, VOCAB, (len(lengths), LONGER)).astype(np.int32)
     inputs = np.where(np.arange(LONGER) < np.array(lengths)[:, None], inputs, 0)
     return inputs[:, :length]
@@ -72,7 +74,7 @@ def test_padding_and_other_rows_have_no_influence(name: Baseline) -> None:
     assert logits.shape == (ROWS, CLASSES)
     assert np.isfinite(logits).all()
     assert np.ptp(logits, axis=0).min() > 1e-3  # rows that differ are answered differently
-    np.testing.assert_allclose(answer(rows(LONGER)), logits, rtol=2e-4, atol=2e-5)  # 20 places of padding more
+    np.testing.assert_allclose(answer(rows(LONGER)), logits, rtol=2e-4, atol=2e-5)  # some places of padding more
     others = np.concatenate([inputs[2:], inputs[:1], inputs[:1]])
     np.testing.assert_allclose(np.asarray(answer(others))[:2], logits[[2, 0]], rtol=2e-4, atol=2e-5)
 
@@ -164,7 +166,7 @@ def test_a_baseline_stands_alone_and_says_the_same_where_it_shares() -> None:
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_parameters_stay_within_a_tenth_of_the_base_transformer(name: Baseline) -> None:
-    """Counted at Table 12's sizes of ListOps, of one layer, against the base model's matrices and vectors written down one by one."""
+    """At Table 12's sizes of ListOps, one layer of it, against the base model's matrices and vectors one by one."""
     d, mlp, layers = 512, 1024, 1
     module = load(name).CustomEncoder(VOCAB, 10, 64, emb_dim=d, num_heads=8, num_layers=layers, qkv_dim=d, mlp_dim=mlp)
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.ones((1, 4), jnp.int32), train=False))
