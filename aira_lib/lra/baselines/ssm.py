@@ -26,10 +26,10 @@ def recurrence(a: jax.Array, b: jax.Array, size: int) -> jax.Array:
     """
     length = a.shape[1]
     padding = ((0, 0), (0, -length % size), (0, 0))
-    chunks = tuple(jnp.pad(each, padding).reshape(len(a), -1, size, a.shape[2]).swapaxes(0, 1) for each in (a, b))
+    chunks = [jnp.pad(each, padding).reshape(len(a), -1, size, a.shape[2]).swapaxes(0, 1) for each in (a, b)]
 
-    def advance(state: jax.Array, chunk: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        decay, states = jax.lax.associative_scan(composed, chunk, axis=1)
+    def advance(state: jax.Array, chunk: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
+        decay, states = jax.lax.associative_scan(composed, tuple(chunk), axis=1)
         states = states + decay * state[:, None]
         return states[:, -1], states
 
