@@ -119,11 +119,12 @@ class Candidates:
 
     def _situation(self, operator: OperatorName, steps_left: int, seconds_left: float) -> Situation:
         task, agent = self.task, self.agent
+        limits = getattr(task, "limits", agent.limits)
         return Situation(
-            task.description, task.facts.primitives, task.layers, task.data_overview, agent.limits, self.cores,
+            task.description, task.facts.primitives, task.layers, task.data_overview, limits, self.cores,
             seconds_left, steps_left, task.facts.lower_is_better, edit=agent.edit, one_change=agent.one_change,
             memory=agent.memory_for(operator), memory_tokens=agent.memory_tokens, artefact=task.artefact,
-            complexity_cues=agent.complexity_cues, prompts=task.prompts, gpu=gpu_in_words(agent.limits),
+            complexity_cues=agent.complexity_cues, prompts=task.prompts, gpu=gpu_in_words(limits),
             also=tuple(getattr(task, "also", ())), packages=packages_in_words(self.packages),
             templates=self.templates, is_artefact=getattr(task, "is_artefact", False),
         )  # fmt: skip

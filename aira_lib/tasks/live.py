@@ -73,7 +73,7 @@ class Task(Protocol):
 
     It may have `also`, a sequence with the names of further files that every program has to write, and `folders`, a
     mapping of names to further folders that a candidate sees, read-only, beside its data. With `is_artefact` a reply's
-    program is the artefact itself, and is not run as a candidate.
+    program is the artefact itself, and is not run as a candidate; `limits` are then those that hold for it.
     """
 
     facts: SearchTask

@@ -254,6 +254,7 @@ CODE: dict[str, set[str]] = {
     "extrapolate": AFTER_EXTRAPOLATE,
     "training": AFTER_PRETRAIN,
     "evaluate": AFTER_EVALUATE,
+    "programs": NEITHER,  # of task folders whose submissions are code: see test_program_folders
 }
 
 

@@ -35,9 +35,10 @@ OTHERWISE = (
     "full-values.yaml",
     "run.yaml",
     "laptop-cluster.yaml",
+    "program.yaml",
 )
 """Studies that are refused, the one as an example, the other without the module beside it: commands show both. And
-values of a chart, with which tests/charts renders it; a run, and what a cluster is."""
+values of a chart, with which tests/charts renders it; a run, what a cluster is, and how submitted code is scored."""
 
 
 @pytest.fixture(scope="module")

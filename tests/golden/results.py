@@ -295,6 +295,33 @@ def _evaluate() -> Any:
     )
 
 
+def _programs() -> Any:
+    from aira_lib.study import TaskSection
+    from aira_lib.tasks.airs import new_task_folder
+    from aira_lib.tasks.programs.check import submission_in
+    from aira_lib.tasks.programs.folder import load_program_folder
+    from aira_lib.tasks.programs.opening import open_programs
+    from aira_lib.tasks.programs.probes import request_for
+    from aira_lib.tasks.programs.section import PartLimits, Predictions, Probes
+    from aira_lib.tensors import write_tensors
+
+    request = request_for(40, Probes(rows=9, repeats=3), b"secret", b"weights")
+    tensors = write_tensors({"b": np.arange(6.0).reshape(2, 3), "a": np.ones(2, np.float32)})
+    found = {
+        "request": [request.first.tolist(), request.second.tolist()],
+        "tensors": hashlib.sha256(tensors).hexdigest(),
+        "defaults": [each.model_dump(mode="json") for each in (Predictions(), Probes(), PartLimits())],
+    }
+    with tempfile.TemporaryDirectory() as name:
+        folder = load_program_folder(new_task_folder(Path(name) / "GoldenAccuracy", "program"))
+        measure = open_programs(folder, TaskSection().validation_fraction, Path(name) / "task", None)
+        files = submission_in(folder, folder.path / "gold_submission_random_1")
+        found["scores"] = [
+            each(files, lambda: 60.0, lambda note: None).score for each in (measure.validation, measure.test)
+        ]
+    return found
+
+
 RESULTS: dict[Piece, Callable[[], Any]] = {
     "mad": _mad,
     "text": _text,
@@ -306,4 +333,5 @@ RESULTS: dict[Piece, Callable[[], Any]] = {
     "extrapolate": _extrapolate,
     "training": _training,
     "evaluate": _evaluate,
+    "programs": _programs,
 }

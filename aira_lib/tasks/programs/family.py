@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from aira_lib.contents import folder_digest
+from aira_lib.contents import file_digest, folder_digest
 from aira_lib.errors import UserError
 from aira_lib.identity import VERSIONS, computes, package_digest, versions_of
 from aira_lib.study import ProxySection, TaskSection, changed
@@ -17,6 +17,8 @@ from aira_lib.tasks.family import Opening, TaskFamily
 from aira_lib.tasks.live import Task
 from aira_lib.tasks.programs.folder import ProgramFolder, load_program_folder, module_files
 from aira_lib.tasks.task import SearchTask
+
+_OWN = "aira_lib.tasks.programs."  # in every key by the version of "programs"
 
 
 class ProgramFamily(TaskFamily):
@@ -80,15 +82,15 @@ def _folder(section: TaskSection) -> ProgramFolder:
 def _library(folder: ProgramFolder) -> dict[str, int | str]:
     """The code of this library that scripts compute with: by its version, or by what it holds where it has none."""
     modules = {*folder.program.modules, *_own_imports(folder)}
-    pieces = {name.split(".")[1] for name in modules if name.count(".")}
+    pieces = {name.split(".")[1] for name in modules if not f"{name}.".startswith(_OWN)}
     versions = {str(piece): version for piece, version in VERSIONS.items()}
     return {piece: versions.get(piece) or _digest(piece) for piece in sorted(pieces)}
 
 
 def _digest(piece: str) -> str:
     """Of a package of this library, or of a module right in it."""
-    named = module_files(f"aira_lib.{piece}")
-    return folder_digest(next(iter(named.values())).parent) if len(named) == 1 else package_digest(piece)
+    (path, *others) = module_files(f"aira_lib.{piece}").values()
+    return package_digest(piece) if others or path.parent.name == piece else file_digest(path)
 
 
 def _own_imports(folder: ProgramFolder) -> Iterator[str]:
@@ -114,4 +116,5 @@ def _modules(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
+            whole = node.module == "aira_lib"
+            yield from (f"aira_lib.{alias.name}" for alias in node.names) if whole else (node.module,)

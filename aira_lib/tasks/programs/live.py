@@ -51,6 +51,8 @@ class ProgramTask:
         self.artefact, *also = folder.exports
         self.also = tuple(also)
         self.is_artefact = folder.program.reply == "file"
+        if self.is_artefact:
+            self.limits = folder.program.limits.train
         self.data = splits.train.parent
         train = in_words(read_split(splits.train), f"./{DATA}/{TRAIN}")
         asked = in_words(splits.steers.inputs, f"./{DATA}/{INPUTS}")

@@ -5,6 +5,7 @@ machine cannot close the file system, submitted code could read these where they
 anything: then nothing is opened, unless agents are trusted.
 """
 
+import shlex
 from pathlib import Path
 
 from aira_lib.errors import UserError
@@ -13,10 +14,13 @@ from aira_lib.settings import trusts_agents
 from aira_lib.tasks.airs.exports import plain
 from aira_lib.tasks.airs.held_out import LABELS
 from aira_lib.tasks.airs.opening import prepared
+from aira_lib.tasks.airs.packages import installed
 from aira_lib.tasks.airs.scripts import PREPARE_SECONDS, ScriptFailure
 from aira_lib.tasks.programs.folder import ProgramFolder, function_exists
 from aira_lib.tasks.programs.measure import Measure
 from aira_lib.tasks.programs.splits import open_splits
+
+_JAX = ("jax", "flax", "optax")
 
 
 def open_programs(
@@ -36,6 +40,7 @@ def open_programs(
         UserError: the folder's splits are not what they should be, or files cannot be closed here.
     """
     require_closed_files()
+    _require_packages(folder)
     if folder.score_script is None and not function_exists(folder.program.score):
         raise UserError(f"{folder.path}/program.yaml: score: no module of {folder.program.score} is installed")
     scorer = prepared(folder.task, place, shared, seconds)
@@ -50,6 +55,15 @@ def open_programs(
     for path in with_labels.iterdir():
         path.unlink()
     return Measure(folder, splits, scorer.scratch)
+
+
+def _require_packages(folder: ProgramFolder) -> None:
+    """Refuse a task whose candidates could not import what it promises them; their pods have an image of their own."""
+    wanted = folder.task.metadata.container_python_requirements
+    missing = [each for each in wanted if installed(each) is None]
+    if missing and isolation() != "pod":
+        extra = " (or AIRA's extra `jax`)" if any(each.startswith(_JAX) for each in missing) else ""
+        raise UserError(f"{folder.path}: needs {', '.join(missing)}; `pip install {shlex.join(missing)}`{extra}")
 
 
 def require_closed_files() -> None:

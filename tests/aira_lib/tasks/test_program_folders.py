@@ -1,0 +1,224 @@
+"""Folders whose submissions are code: what they must say, keys, searches, and others that ship code without saying."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import aira_lib.search.stage as stage
+from aira_lib.errors import UserError
+from aira_lib.identity import VERSIONS
+from aira_lib.records import Node, read_rows
+from aira_lib.records.opened import in_words
+from aira_lib.sandbox import closes_files, isolation
+from aira_lib.search.stage import search
+from aira_lib.study import AgentSection, ProxySection, TaskSection
+from aira_lib.tasks.airs import check_task_folder, new_task_folder, packages
+from aira_lib.tasks.airs.scripts import InvalidSubmission
+from aira_lib.tasks.family import FAMILIES
+from aira_lib.tasks.folders import check_folder
+from aira_lib.tasks.programs import opening
+from aira_lib.tasks.programs.check import submission_in
+from aira_lib.tasks.programs.folder import lay_library, load_program_folder
+from aira_lib.tasks.programs.scoring import score_of
+from aira_lib.tasks.section import family_of
+from tests.aira_lib.search.folder_searches import Scripted
+from tests.aira_lib.tasks.made_folders import change_metadata, made_folder
+from tests.builders import work_in
+
+NAME = "RingsMadeAccuracy"
+SHOWN = pytest.mark.skipif(not closes_files(isolation()), reason="where files are open, nothing is opened")
+
+
+def rings(where: Path, **changes: Any) -> Path:
+    """The template; keyword arguments are keys of program.yaml, None takes one away."""
+    folder = new_task_folder(where / NAME, "program")
+    path = folder / "program.yaml"
+    said = yaml.safe_load(path.read_text()) | changes
+    path.write_text(yaml.safe_dump({key: value for key, value in said.items() if value is not None}))
+    return folder
+
+
+def task(folder: Path, **fields: Any) -> TaskSection:
+    return TaskSection(folder=str(folder), **fields)
+
+
+def key(folder: Path) -> str:
+    return json.dumps(family_of(task(folder)).identity(task(folder), ProxySection()), sort_keys=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"version": None}, "version"),
+        ({"version": 2}, "version"),
+        ({"trian": "train.py"}, "unknown key 'trian'; did you mean 'train'"),
+        ({"train": "../train.py"}, "no name of a Python file of the folder"),
+        ({"infer": "other.py"}, "names other.py, which the folder does not have"),
+        ({"score": "accuracy"}, "neither a Python file of the folder nor a function"),
+        ({"modules": ["numpy"]}, "no module of aira_lib"),
+        ({"modules": ["aira_lib.no_such"]}, "there is no aira_lib.no_such"),
+        ({"labels": "labels.csv"}, "no name of an .npy file"),
+        ({"predictions": {"shape": [0]}}, "predictions.shape"),
+        (
+            {"limits": {"train": {"seconds": 5}, "infer": {"seconds": 6}}},
+            "infer.seconds (6) is more than train.seconds (5)",
+        ),
+        ({"limits": {"weights_mb": 999}}, "weights_mb (999) is more than train.disk_mb (256)"),
+    ],
+)
+def test_what_is_wrong_with_a_program_yaml_is_one_line(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UserError) as error:
+        load_program_folder(rings(tmp_path, **changes))
+    assert reason in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_reply_can_be_one_file_alone(tmp_path: Path) -> None:
+    folder = rings(tmp_path)
+    change_metadata(folder, {"file_export_globs": ["model.py", "layers.py"]})
+    with pytest.raises(UserError, match=r"are model\.py, layers\.py; write reply: program"):
+        load_program_folder(folder)
+
+
+def test_each_folder_is_of_one_family(tmp_path: Path) -> None:
+    folders = {"programs": rings(tmp_path), "folder": made_folder(tmp_path)}
+    for name, folder in folders.items():
+        assert family_of(task(folder)) is FAMILIES.named(name)
+
+
+def test_a_study_may_not_have_such_a_folder_report_itself_or_show_others(tmp_path: Path) -> None:
+    folder = rings(tmp_path)
+    for section, why in (
+        (task(folder, validation="self-reported"), "says how to measure it"),
+        (task(folder, folders={"pretrained": str(tmp_path)}), "sees its data alone"),
+    ):
+        with pytest.raises(UserError, match=why):
+            family_of(section).check(section, (), ProxySection())
+
+
+def test_the_key_knows_files_packages_and_the_code_that_scripts_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = rings(tmp_path)
+    said = json.loads(key(folder))
+    assert said["packages"]["numpy"] == version("numpy")
+    assert said["library"].keys() == {"tensors"}
+    found = [key(folder), key(rings(tmp_path / "again", limits={"weights_mb": 2}))]
+    assert key(rings(tmp_path / "elsewhere")) == found[0]
+    monkeypatch.setattr(packages, "version", lambda name: "0.1" if name == "numpy" else version(name))
+    found.append(key(folder))
+    monkeypatch.setitem(VERSIONS, "programs", VERSIONS["programs"] + 1)
+    found.append(key(folder))
+    assert len(set(found)) == len(found)
+
+
+def test_a_folder_that_trains_on_a_gpu_is_another_on_another_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [rings(tmp_path / "a"), rings(tmp_path / "b", limits={"train": {"gpu": True}})]
+    found = []
+    for device in ("cpu", "cuda"):
+        monkeypatch.setenv("AIRA_DEVICE", device)
+        found.append([key(folder) for folder in folders])
+    assert [one == other for one, other in zip(*found, strict=True)] == [True, False]
+
+
+def test_scripts_see_the_modules_that_are_named_and_nothing_else_of_ours(tmp_path: Path) -> None:
+    program = load_program_folder(
+        rings(tmp_path, modules=["aira_lib.tensors", "aira_lib.tasks.programs.metrics"])
+    ).program
+    lay_library(program, tmp_path / "library")
+    held = {path.relative_to(tmp_path / "library").as_posix() for path in (tmp_path / "library").rglob("*.py")}
+    packages_around = {f"aira_lib/{name}__init__.py" for name in ("", "tasks/", "tasks/programs/")}
+    assert held == {"aira_lib/tensors.py", "aira_lib/tasks/programs/metrics.py", *packages_around}
+    assert all((tmp_path / "library" / name).read_bytes() == b"" for name in packages_around)
+
+
+@SHOWN
+def test_a_script_of_the_folder_scores_as_a_function_does(tmp_path: Path) -> None:
+    folders = [
+        load_program_folder(rings(tmp_path / "f")),
+        load_program_folder(rings(tmp_path / "s", score="evaluate.py")),
+    ]
+    labels = np.arange(9) % 2
+    scores = np.eye(2)[(labels + (np.arange(9) < 3)) % 2]
+    assert [score_of(each, scores, labels, tmp_path, 30) for each in folders] == [6 / 9] * 2
+    with pytest.raises(InvalidSubmission, match=r"found the shape \(9, 3\)"):
+        score_of(folders[1], np.zeros((9, 3)), labels, tmp_path, 30)
+
+
+def test_where_files_are_open_nothing_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Submitted code would find the labels; a machine without namespaces, or an old one."""
+    monkeypatch.setattr(opening, "closes_files", lambda strength: False)
+    monkeypatch.delenv("AIRA_TRUST_AGENTS", raising=False)
+    (found,) = [each for each in check_folder(rings(tmp_path), None, 30, {}) if not each.holds]
+    assert "could read the labels that it is scored by" in found.detail
+    monkeypatch.setenv("AIRA_TRUST_AGENTS", "1")
+    opening.require_closed_files()
+
+
+def test_packages_that_are_missing_are_named_with_what_installs_them(tmp_path: Path) -> None:
+    folder = rings(tmp_path)
+    change_metadata(folder, {"container_python_requirements": ["numpy", "flax-of-nobody>=9"]})
+    (found,) = [each for each in check_folder(folder, None, 30, {}) if not each.holds]
+    assert "needs flax-of-nobody>=9; `pip install 'flax-of-nobody>=9'` (or AIRA's extra `jax`)" in found.detail
+
+
+@pytest.mark.parametrize("glob", ["model.py", "src/*.py", "*", "model.*"])
+def test_code_without_a_program_yaml_is_not_searched_and_the_check_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, glob: str
+) -> None:
+    monkeypatch.delenv("AIRA_TRUST_AGENTS", raising=False)
+    folder = made_folder(tmp_path, prepare="raise SystemExit('far enough')")
+    change_metadata(folder, {"file_export_globs": [glob], "logging_info.shape": ...})
+    section = task(folder)
+    with pytest.raises(UserError, match=r"in the process that holds the labels.*program\.yaml.*or say --trust-agents"):
+        family_of(section).check(section, (), ProxySection())
+    found = {each.what: each for each in check_task_folder(folder)}
+    assert "can print any score" in found["submitted code does not run beside the labels"].detail
+    monkeypatch.setenv("AIRA_TRUST_AGENTS", "1")
+    family_of(section).check(section, (), ProxySection())
+
+
+def test_tables_are_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRA_TRUST_AGENTS", raising=False)
+    section = task(made_folder(tmp_path))
+    family_of(section).check(section, (), ProxySection())
+
+
+@SHOWN
+def test_a_search_whose_replies_are_the_file_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test of a program that is not the best so far is not run, nor that of one that fails."""
+    folder = rings(tmp_path, probes={"rows": 20, "repeats": 2})
+    gold, poor = (
+        submission_in(load_program_folder(folder), folder / name)["model.py"].decode()
+        for name in ("gold_submission", "gold_submission_random_1")
+    )
+    broken = gold.replace("axis=1)", "axis=1)[1:]")
+    agent = AgentSection(name="greedy-scripted", model="scripted", steps=3, n_drafts=3)
+    model = Scripted(gold, poor, broken)
+    monkeypatch.setattr(stage, "model_named", lambda *_: model)
+    work = work_in(tmp_path / "work")
+    search(task(folder), ProxySection(), agent, 0, work)
+    best, worse, failed = read_rows(work.path / "journal.jsonl", Node)
+    assert (best.status, best.validation, best.test, best.code) == ("ok", 1.0, 1.0, gold.rstrip() + "\n")
+    assert best.output.startswith("step 0: loss 0.6931")
+    assert (worse.status, worse.test) == ("ok", None)
+    assert worse.validation is not None
+    assert worse.validation < 0.7
+    assert (failed.status, failed.validation, failed.self_reported) == ("failed", None, False)
+    assert failed.reason == "train failed (error): exit code 1: model.py: features must be [300, k], not [299, 3]"
+    summary = json.loads((work.path / "search.json").read_text())
+    assert (summary["validation"], summary["validation_rows"], summary["best"]["step"]) == ("measured", 100, 0)
+    assert "measured on 100 rows" in in_words(summary)
+    assert (work.path / "submission" / "model.py").read_text() == best.code
+    prompt = model.prompts[0]
+    assert "complete\nfile `model.py` (no placeholders)" in prompt
+    assert "- ./data/train/inputs.npy: float32 (300, 2)" in prompt
+    assert "into the current directory" not in prompt
+    assert "for at most 60 seconds" in prompt
