@@ -6,6 +6,7 @@ compare: tokens of a training are at most four times those of the task's own con
 """
 
 import ast
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -113,9 +114,9 @@ def _constants(source: str) -> Iterator[tuple[str, int, Any]]:
 
 def _bound(statement: ast.stmt) -> Iterator[tuple[str, int]]:
     """Names that a statement at the top of a file binds there: bodies of functions and classes have their own."""
-    nodes: list[ast.AST] = [statement]
+    nodes: deque[ast.AST] = deque([statement])
     while nodes:
-        node = nodes.pop()
+        node = nodes.popleft()
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
             yield node.id, node.lineno
         elif isinstance(node, ast.alias):

@@ -41,28 +41,38 @@ class Answerer:
         Raises:
             Refused: the code failed, or a logit is not finite.
         """
-        length, rows = self._program.configuration.max_length, len(inputs[0])
-        cut = [fitted(each, length) for each in inputs]
-        orders = _orders(rows, len(cut) + 1, permuted)
-        with told_of(self._program.submission.path):
-            logits: Logits
-            if self._program.dual:
-                encoded = [
-                    self._all(self._encode, variables, order, each) for order, each in zip(orders, cut, strict=False)
-                ]
-                logits = self._all(self._classify, variables, orders[-1], *encoded)
-            else:
-                logits = self._all(self._answer, variables, orders[-1], *cut)
-        _check_finite(logits)
-        return logits
+        *orders, last = _orders(len(inputs[0]), 1 + len(inputs), permuted)
+        if self._program.dual:
+            pairs = zip(inputs, orders, strict=True)
+            return self.classify(variables, *(self.encode(variables, each, order) for each, order in pairs), order=last)
+        logits: Logits = self._all(self._answer, variables, last, self._fitted(inputs[0]))
+        return _finite(logits)
 
-    def _all(self, function: Callable[..., Any], variables: Variables, order: Ids, *arrays: npt.NDArray[Any]) -> Any:
+    def encode(self, variables: Variables, inputs: Ids, order: Ids | None = None) -> npt.NDArray[Any]:
+        """Encodings of documents, [n, d], computed in an order; for whoever answers pairs in processes apart."""
+        found: npt.NDArray[Any] = self._all(self._encode, variables, order, self._fitted(inputs))
+        return found
+
+    def classify(self, variables: Variables, *encoded: npt.NDArray[Any], order: Ids | None = None) -> Logits:
+        """Logits of pairs from the encodings of both, float32 [n, classes]."""
+        logits: Logits = self._all(self._classify, variables, order, *encoded)
+        return _finite(logits)
+
+    def _fitted(self, inputs: Ids) -> Ids:
+        return fitted(inputs, self._program.configuration.max_length)
+
+    def _all(
+        self, function: Callable[..., Any], variables: Variables, order: Ids | None, *arrays: npt.NDArray[Any]
+    ) -> Any:
         """The function's values of all rows, computed in an order and given in that of the arrays."""
+        order = np.arange(len(arrays[0]), dtype=np.int32) if order is None else order
         found = []
         for start in range(0, len(order), self._batch):
             here = order[start : start + self._batch]
             filled = np.concatenate([here, np.repeat(here[-1:], self._batch - len(here))])
-            found.append(jax.device_get(function(variables, *(each[filled] for each in arrays)))[: len(here)])
+            with told_of(self._program.submission.path):
+                values = jax.device_get(function(variables, *(each[filled] for each in arrays)))
+            found.append(values[: len(here)])
         values = np.concatenate(found)
         placed = np.empty_like(values)
         placed[order] = values
@@ -82,16 +92,17 @@ def save_logits(path: Path, logits: Logits) -> None:
     np.save(path, logits.astype(np.float32, copy=False), allow_pickle=False)
 
 
-def _orders(rows: int, count: int, permuted: int | None) -> list[Ids]:
+def _orders(rows: int, count: int, permuted: int | None) -> list[Ids] | list[None]:
     if permuted is None:
-        return [np.arange(rows, dtype=np.int32)] * count
+        return [None] * count
     generator = np.random.default_rng(permuted)
     return [generator.permutation(rows).astype(np.int32) for _ in range(count)]
 
 
-def _check_finite(logits: Logits) -> None:
+def _finite(logits: Logits) -> Logits:
     wrong = np.flatnonzero(~np.isfinite(logits).all(axis=1))
     if len(wrong):
         raise Refused(
             f"logits of {len(wrong):,} of {len(logits):,} rows are not finite, the first of them row {wrong[0]}"
         )
+    return logits

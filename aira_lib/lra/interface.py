@@ -8,6 +8,7 @@ document. Id 0 is padding. Fields that a class declares are set, of those in `OF
 """
 
 import importlib.util
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -140,6 +141,6 @@ def told_of(path: Path) -> Iterator[None]:
     except MemoryError as error:
         raise OutOfMemory("out of memory") from error
     except Exception as error:
-        if "RESOURCE_EXHAUSTED" in str(error):
+        if re.search("RESOURCE_EXHAUSTED|Out of memory", str(error)):
             raise OutOfMemory(f"out of memory: {in_a_line(str(error), 200)}") from error
         raise Refused(reason_of(error, path)) from error

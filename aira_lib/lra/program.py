@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.core.partial_eval import lazy_init
 
 from aira_lib.lra.configuration import Configuration
 from aira_lib.lra.interface import LARGEST_ENCODING, Submission, told_of
@@ -47,10 +48,9 @@ class Program:
         return (ids, ids) if self.dual else (ids,)
 
     def init(self, key: jax.Array) -> Variables:
-        """The variables before training."""
-        blank = tuple(jnp.ones(each.shape, each.dtype) for each in self.shapes(1))
-        made = nn.init(self._composed, self.module)({"params": key, "dropout": key}, *blank)
-        return {name: made[name] for name in made}
+        """The variables before training. Outside of a `jit` they alone are computed, by one program for each shape."""
+        made = lazy_init(nn.init(self._composed, self.module))({"params": key, "dropout": key}, *self.shapes(1))
+        return {"params": {}, **made}
 
     def _composed(self, module: Any, *inputs: jax.Array) -> jax.Array:
         if not self.dual:
@@ -119,7 +119,7 @@ def variables_of(program: Program) -> Variables:
     for name in variables:
         if name not in _KEPT:
             raise Refused(f"the model keeps a collection {name!r}; only params and batch_stats outlive training")
-    return {"params": {}, **variables}
+    return variables
 
 
 def key_shape() -> Any:
@@ -131,7 +131,7 @@ def _check_answers(program: Program, variables: Variables, batch: int) -> None:
     inputs = program.shapes(batch)
     if not program.dual:
         jaxpr, logits = jax.make_jaxpr(program.answer, return_shape=True)(variables, inputs[0])
-        _check_pure(jaxpr.jaxpr)
+        _check_pure(jaxpr)
     else:
         encoding_jaxpr, encoding = jax.make_jaxpr(program.encode, return_shape=True)(variables, inputs[0])
         most = LARGEST_ENCODING * program.configuration.emb_dim
@@ -141,8 +141,8 @@ def _check_answers(program: Program, variables: Variables, batch: int) -> None:
                 f"({LARGEST_ENCODING} times emb_dim)"
             )
         jaxpr, logits = jax.make_jaxpr(program.classify, return_shape=True)(variables, encoding, encoding)
-        _check_pure(encoding_jaxpr.jaxpr)
-        _check_pure(jaxpr.jaxpr)
+        _check_pure(encoding_jaxpr)
+        _check_pure(jaxpr)
     _check_logits(program, "logits", logits, batch)
 
 
@@ -152,8 +152,10 @@ def _check_logits(program: Program, what: str, logits: Any, batch: int) -> None:
         raise Refused(f"{what}: the model returned {_shown(logits)}; expected float[{expected[0]}, {expected[1]}]")
 
 
-def _check_pure(jaxpr: Any) -> None:
-    for equation in equations(jaxpr):
+def _check_pure(closed: Any) -> None:
+    if any(isinstance(each, jax.core.Tracer) for each in closed.consts):
+        raise Refused("the model reads what an earlier call of it left behind; it has to be a pure function")
+    for equation in equations(closed.jaxpr):
         if "callback" in equation.primitive.name:
             raise Refused(f"the model calls back into Python ({equation.primitive.name}); it has to be a pure function")
 

@@ -24,4 +24,12 @@ def reason_of(error: BaseException, submission: Path) -> str:
     """
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == submission]
     where = f"{submission.name}, line {own[-1].lineno}: " if own else f"{submission.name}: "
-    return where + in_a_line(f"{type(error).__name__}: {error}", 400)
+    name = type(error).__name__
+    return where + (_IN_WORDS.get(name) or in_a_line(f"{name}: {error}", 400))
+
+
+_IN_WORDS = {
+    "UnexpectedTracerError": "the model reads what an earlier call of it left behind; it has to be a pure function",
+    "LazyInitError": "a parameter or variable is made of the inputs' values; it may depend on their shapes alone",
+}
+"""For errors of JAX and Flax whose own texts are pages, or unclear."""

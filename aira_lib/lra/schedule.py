@@ -36,4 +36,4 @@ def peak_warning(schedule: Schedule, learning_rate: float, warmup: int, steps: i
     if peak >= _LOW * learning_rate:
         return None
     why = f"the warm-up of {warmup:,} steps does not end in {steps:,}" if warmup > steps else "it is not normalised"
-    return f"the schedule {schedule} peaks at {peak:.2g}, {peak / learning_rate:.2g} of the rate that is set: {why}"
+    return f"the schedule {schedule} peaks at {peak:.3g}, {peak / learning_rate:.3g} of the rate that is set: {why}"

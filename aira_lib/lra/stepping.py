@@ -48,7 +48,7 @@ class Stepper:
     def first(self) -> State:
         """The state before the first step."""
         with told_of(self._program.submission.path):
-            state: State = jax.jit(self._first)(jax.random.key(self._seed))
+            state: State = self._first(jax.random.key(self._seed))
         return state
 
     def compile(self) -> None:
@@ -76,7 +76,7 @@ class Stepper:
         return state
 
     def _first(self, key: jax.Array) -> State:
-        variables = {"params": {}, **self._program.init(key)}
+        variables = self._program.init(key)
         return State(variables, self._optimizer.init(variables["params"]), jnp.zeros((), jnp.float32))
 
     def _next(self, state: State, inputs: Inputs, labels: jax.Array, number: jax.Array, rate: jax.Array) -> State:
