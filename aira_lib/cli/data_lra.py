@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from aira_lib.cli.progress_line import note
 from aira_lib.console import result_console
 from aira_lib.foreign import harmless, in_a_line
 
@@ -76,7 +77,7 @@ def _data(task: str, size: str, source: str, seed: int) -> "LraData":
     from aira_lib.lra.data import lra_data, size_of
 
     size_of(task, size)  # says which there are
-    return lra_data(task, size, source, seed)  # type: ignore[arg-type]
+    return lra_data(task, size, source, seed, note)  # type: ignore[arg-type]
 
 
 def _print_about(about: "About") -> None:

@@ -5,8 +5,9 @@ shallow readings reach. `lra_data` is the way to it; each module tells its sourc
 from the original (google-research/long-range-arena), whose defects are named there.
 """
 
+from aira_lib.lra.data.about import About
 from aira_lib.lra.data.ceilings import Ceiling
-from aira_lib.lra.data.load import ABOUT, About, LraData, LraSplit, lra_data, read_data
+from aira_lib.lra.data.load import ABOUT, LraData, LraSplit, lra_data, read_data
 from aira_lib.lra.data.sizes import SIZES, TASKS, LraSize, LraTask, Size, size_of
 
 __all__ = [

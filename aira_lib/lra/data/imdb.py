@@ -69,11 +69,24 @@ def read_split(folder: Path, split: str) -> list[Row]:
 
 
 def split_files(folder: Path, split: str) -> list[Path]:
-    """The files that hold a split, by name: records where there are any, else one file a review."""
-    if records := sorted(folder.rglob(f"imdb_reviews-{split}.tfrecord-*")):
-        return records
+    """The files that hold a split, by name: records where there are any, else one file a review.
+
+    Raises:
+        UserError: of several files of records one is missing.
+    """
+    if records := sorted(folder.rglob(f"imdb_reviews-{split}.tfrecord-*-of-*")):
+        return _one_version(records)
     root = folder if (folder / split).is_dir() else folder / "aclImdb"
     return [path for name in _LABELS for path in sorted((root / split / name).glob("*.txt"))]
+
+
+def _one_version(records: list[Path]) -> list[Path]:
+    """The files of the first folder: beside plain_text may lie other forms of the same reviews."""
+    found = [path for path in records if path.parent == records[0].parent]
+    whole = int(found[0].name.rpartition("-")[2])
+    if len(found) != whole:
+        raise UserError(f"{found[0].parent}: {len(found)} of {whole} files {found[0].name} and so on; fetch the others")
+    return found
 
 
 def _of_example(path: Path, example: Features) -> Row:

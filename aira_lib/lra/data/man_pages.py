@@ -25,6 +25,7 @@ _SHARES = {"test": 0.2, "validation": 0.1}
 _PROJECT = re.compile(r"Linux man-pages|Linux Programmer's Manual")
 _REFERENCE = re.compile(r"([\w.+-]+) ?\((\d)\w*\)")
 _SEE_ALSO = "SEE ALSO"
+_LONGEST_ALIAS = 2_000  # characters, a licence as a comment among them
 WHERE = (
     "Debian's packages manpages and manpages-dev put them under /usr/share/man, and `dpkg -x` of both into any folder; "
     "source shared-record needs none"
@@ -87,7 +88,7 @@ def read_pages(folder: Path) -> list[Page]:
         key = _key(path.name)
         source = _source(path)
         title = title_of(source)
-        if other := included(source):
+        if len(source) < _LONGEST_ALIAS and (other := included(source)):
             also[key] = _key(other.rpartition("/")[2])
         elif title and _PROJECT.search(title[2]):
             sources[key] = source

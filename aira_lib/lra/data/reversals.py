@@ -8,11 +8,14 @@ measured on each test:
   holds the same words, and its mood is the opposite. So a bag of words gets 50 % too. (With two turns 62 %.)
 - the first quarter gets about two thirds; all of it 100 %.
 
-Dials: how many words, how many turns, how much filler.
+Dials: how many words, how many turns, how many "not", how much filler. Where half of the words are negated and the
+turns are always odd, as at the size paper, nothing short of the whole is of use, and small models learn nothing within
+minutes. So below it fewer words are negated and some texts have no turn: then a bag of words, reading of "not" and
+reading of turns are rungs one above the other, which the measured ceilings show.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from random import Random
 
 from aira_lib.lra.data.ceilings import Ceiling
@@ -38,14 +41,22 @@ class Reversals:
 
     Attributes:
         cues: words that praise or blame, an odd number.
-        turns: how often their meaning is turned.
+        turns: how often their meaning is turned at most.
+        fewest_turns: and at least.
+        negated: share of cues behind "not".
     """
 
     cues: int
     turns: int
+    fewest_turns: int
+    negated: float
 
 
-SETTINGS = {"paper": Reversals(15, 3), "laptop": Reversals(9, 1), "smoke": Reversals(3, 1)}
+SETTINGS = {
+    "paper": Reversals(15, 3, 3, 0.5),
+    "laptop": Reversals(9, 1, 0, 0.2),
+    "smoke": Reversals(3, 1, 0, 0.2),
+}
 
 
 def generate(size: Size, seed: int, settings: Reversals) -> Rows:
@@ -58,15 +69,14 @@ def generate(size: Size, seed: int, settings: Reversals) -> Rows:
     rows = [Row((text.encode(),), int(mood(text.split()) > 0)) for text in texts]
     train, validation = rows[: size.train], rows[size.train : size.train + size.validation]
     test = rows[size.train + size.validation :]
-    facts = {"cues": settings.cues, "turns": settings.turns}
-    return Rows(train, validation, test, facts, _ceilings(test))
+    return Rows(train, validation, test, asdict(settings), _ceilings(test))
 
 
 def _draw(random: Random, settings: Reversals, longest: int) -> str:
-    items = [_TURN] * settings.turns
+    items = [_TURN] * random.randint(settings.fewest_turns, settings.turns)
     for _ in range(settings.cues):
         cue = random.choice(random.choice((_PRAISE, _BLAME)))
-        items.append(f"{_NOT} {cue}" if random.random() < 0.5 else cue)
+        items.append(f"{_NOT} {cue}" if random.random() < settings.negated else cue)
     random.shuffle(items)
     return " ".join(filled(items, _FILLER, longest, random))
 

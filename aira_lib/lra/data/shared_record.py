@@ -2,13 +2,15 @@
 
 Each document has the same keys, in an order of its own, each with a value: `key = value` in lines of filler. Two
 documents of a pair have the values of some keys in common. The class is 1 where that of one fixed key, `seal`, is among
-them. Pairs of both classes have equally many values in common, and each document alone is drawn alike: so whoever
-counts common words or lines gets 50 %, and whoever remembers one value exactly, 100 %. Both are measured.
+them. Each document alone is drawn alike. At the size paper pairs of both classes have equally many values in common: so
+whoever counts common words or lines gets 50 %, and whoever remembers one value exactly, 100 %. Small models learn
+nothing of that within minutes; so below it the other keys agree by chance, and pairs of class 1 have one value more in
+common on average, of which counting tells something. What it tells is measured.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from random import Random
 
 from aira_lib.lra.data.ceilings import Ceiling
@@ -39,14 +41,21 @@ class SharedRecord:
         keys: lines with a key; at most 24.
         values: that a key may have; at most 16.
         shared: keys that have one value in both documents of a pair.
+        matched: whether pairs of both classes have equally many of these; else each key but the secret one has its
+            value in common by chance, the same for both classes, so that common words tell something.
     """
 
     keys: int
     values: int
     shared: int
+    matched: bool
 
 
-SETTINGS = {"paper": SharedRecord(24, 16, 8), "laptop": SharedRecord(8, 8, 3), "smoke": SharedRecord(4, 4, 2)}
+SETTINGS = {
+    "paper": SharedRecord(24, 16, 8, matched=True),
+    "laptop": SharedRecord(6, 8, 2, matched=False),
+    "smoke": SharedRecord(4, 4, 2, matched=False),
+}
 
 
 def generate(size: Size, seed: int, settings: SharedRecord) -> Rows:
@@ -59,15 +68,14 @@ def generate(size: Size, seed: int, settings: SharedRecord) -> Rows:
     rows = list(found)
     train, validation = rows[: size.train], rows[size.train : size.train + size.validation]
     test = rows[size.train + size.validation :]
-    facts = {"keys": settings.keys, "values": settings.values, "shared_values": settings.shared}
     ceilings = [_common_lines(train, test), _memory(test)]
-    return Rows(train, validation, test, facts, ceilings)
+    return Rows(train, validation, test, asdict(settings), ceilings)
 
 
 def _draw(random: Random, settings: SharedRecord, longest: int) -> Row:
     keys, values = _KEYS[: settings.keys], _VALUES[: settings.values]
     label = int(random.random() < 0.5)
-    others = random.sample(keys[1:], settings.shared - label)
+    others = _others(random, keys[1:], settings, label)
     shared = {*others, SECRET} if label else set(others)
     one = {key: random.choice(values) for key in keys}
     # Of the values that differ each is as likely, so that the second document alone is drawn as the first.
@@ -76,6 +84,13 @@ def _draw(random: Random, settings: SharedRecord, longest: int) -> Row:
         for key, value in one.items()
     }
     return Row((_text(one, longest, random), _text(other, longest, random)), label)
+
+
+def _others(random: Random, keys: Sequence[str], settings: SharedRecord, label: int) -> list[str]:
+    """The keys beside the secret one whose values agree."""
+    if settings.matched:
+        return random.sample(keys, settings.shared - label)
+    return [key for key in keys if random.random() < (settings.shared - 1) / len(keys)]
 
 
 def _text(record: dict[str, str], longest: int, random: Random) -> bytes:
