@@ -29,4 +29,4 @@ class CustomEncoder(nn.Module):
         seen = jnp.concatenate([root, counts, counts > 0], axis=-1)
         joint = (root[:, FIRST_OPERATOR:CLOSE, None] * seen[:, None, :]).reshape(len(seen), -1)
         x = nn.relu(nn.Dense(4 * self.mlp_dim)(joint))
-        return nn.Dense(self.num_classes)(nn.relu(nn.Dense(self.mlp_dim)(x)))
+        return nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros)(nn.relu(nn.Dense(self.mlp_dim)(x)))
