@@ -6,16 +6,19 @@ anything: then nothing is opened, unless agents are trusted.
 """
 
 import shlex
+import tempfile
 from pathlib import Path
 
 from aira_lib.errors import UserError
 from aira_lib.sandbox import closes_files, discard, isolation
 from aira_lib.settings import trusts_agents
 from aira_lib.tasks.airs.exports import plain
+from aira_lib.tasks.airs.folder import EVALUATE_PREPARE
 from aira_lib.tasks.airs.held_out import LABELS
-from aira_lib.tasks.airs.opening import prepared
+from aira_lib.tasks.airs.opening import prepared, raw_for_scripts
 from aira_lib.tasks.airs.packages import installed
-from aira_lib.tasks.airs.scripts import PREPARE_SECONDS, ScriptFailure
+from aira_lib.tasks.airs.scoring import Scorer
+from aira_lib.tasks.airs.scripts import PREPARE_SECONDS, ScriptFailure, add_labels
 from aira_lib.tasks.programs.folder import ProgramFolder, function_exists
 from aira_lib.tasks.programs.measure import Measure
 from aira_lib.tasks.programs.splits import open_splits
@@ -47,13 +50,32 @@ def open_programs(
     if (scorer.prepared / LABELS).exists():
         raise UserError(f"{folder.path}: prepare.py wrote {LABELS}, which belongs to evaluate_prepare.py")
     with_labels = place / LABELS
-    scorer.labels({name: b"placeholder\n" for name in folder.exports if plain(name)}, with_labels)
+    _write_labels(scorer, with_labels, seconds)
     try:
         splits = open_splits(scorer.prepared, with_labels, folder.program.labels, fraction, place / "splits")
     except UserError as error:
         raise UserError(f"{folder.path}: {error}") from None
     discard(with_labels)
     return Measure(folder, splits, scorer.scratch)
+
+
+def _write_labels(scorer: Scorer, target: Path, seconds: float) -> None:
+    """Run evaluate_prepare.py and move the labels of the test split to `target`.
+
+    It runs as prepare.py does, and may import what that may: nothing is submitted yet that could mislead it.
+
+    Raises:
+        ScriptFailure: it failed, or wrote no `test_with_labels`.
+    """
+    with tempfile.TemporaryDirectory(dir=scorer.scratch) as log, raw_for_scripts(scorer.shared, scorer.scratch) as raw:
+        for name in filter(plain, scorer.folder.metadata.file_export_globs):
+            (Path(log) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(log) / name).write_text("placeholder\n")
+        add_labels(scorer.folder, raw, scorer.prepared, Path(log), seconds)
+    written = scorer.prepared / LABELS
+    if written.is_symlink() or not written.is_dir():
+        raise ScriptFailure(EVALUATE_PREPARE, f"wrote no folder {LABELS}")
+    written.rename(target)
 
 
 def _require_packages(folder: ProgramFolder) -> None:

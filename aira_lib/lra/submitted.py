@@ -1,0 +1,141 @@
+"""The two parts of a task of Long Range Arena that run submitted code, as `aira_lib.tasks.programs` starts them.
+
+Each finds `run.json` with what it is told, `submission/model.py`, and its arrays in `data/`. What goes wrong ends the
+process with one line. The size of a task is not told but read off its rows, whose lengths differ from size to size.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aira_lib.lra.configurable import configured
+from aira_lib.lra.configuration import Configuration, law
+from aira_lib.lra.data.sizes import SIZES, LraTask, size_of
+from aira_lib.lra.data.tokens import BYTE_VOCABULARY, LISTOPS_VOCABULARY, Ids
+from aira_lib.lra.exponents import at_lengths, exponents_of
+from aira_lib.lra.infer import Answerer, save_logits
+from aira_lib.lra.interface import Problem, submission_of
+from aira_lib.lra.program import Program, program_of
+from aira_lib.lra.refused import Refused
+from aira_lib.lra.rows import Examples
+from aira_lib.lra.settings import TrainingSettings
+from aira_lib.lra.train import WEIGHTS, train
+from aira_lib.lra.weights import load_weights
+
+MODEL, ABOUT, PREDICTIONS = "model.py", "about.txt", "predictions.npy"
+PROBLEMS: dict[LraTask, Problem] = {
+    "text": Problem(BYTE_VOCABULARY, 2),
+    "listops": Problem(LISTOPS_VOCABULARY, 10),
+    "retrieval": Problem(BYTE_VOCABULARY, 2, dual=True),
+}
+_IN_TIME = 0.95
+"""Of the seconds of a training: it ends itself then and says how far it came, rather than being ended."""
+_TRAINING = Path("training")
+
+
+def train_submitted() -> None:
+    """The train part: weights of the submitted model, and on stdout what it costs and how it learns."""
+    told = _told()
+    with _told_in_a_line():
+        if (about := Path("data", told["train_on"][0], ABOUT)).is_file():
+            print(about.read_text(encoding="utf-8").strip(), flush=True)
+        examples = _labelled(told["train_on"])
+        program = _program(told, examples.inputs[0].shape[1])
+        _say_costs(program, told["settings"].get("most_exponent", 0.0))
+        trained = train(
+            program, examples, _TRAINING, TrainingSettings(seconds=_IN_TIME * told["seconds"]), tell=_said_at_once
+        )
+        if trained.ending != "done":
+            raise Refused(f"{trained.ending}: {trained.reason}")
+        (_TRAINING / WEIGHTS).replace(WEIGHTS)
+
+
+def infer_submitted() -> None:
+    """The infer part: logits of all rows, float32 [n, classes]."""
+    told = _told()
+    with _told_in_a_line():
+        inputs = _inputs(Path("data/inputs"))
+        program = _program(told, inputs[0].shape[1])
+        variables = load_weights(Path(WEIGHTS), program)
+        save_logits(Path(PREDICTIONS), Answerer(program, program.configuration.batch_size)(variables, inputs))
+
+
+def configuration_at(task: LraTask, length: int, seed: int, source: str | None) -> Configuration:
+    """What a training on rows of a length is told.
+
+    Args:
+        task: Which.
+        length: Places of a row.
+        seed: Of the training.
+        source: The submitted text, where its constants count.
+
+    Raises:
+        Refused: a constant is out of bounds.
+    """
+    size = next((size for size in SIZES if size_of(task, size).max_len == length), None)
+    if size is None:
+        raise Refused(f"rows of {task} have {length} places, which is the length of no size ({', '.join(SIZES)})")
+    own = law(task, size)
+    return replace(configured(source, task, own, length) if source is not None else own, random_seed=seed)
+
+
+def _told() -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(Path("run.json").read_text(encoding="utf-8"))
+    return told
+
+
+@contextmanager
+def _told_in_a_line() -> Iterator[None]:
+    try:
+        yield
+    except Refused as refused:
+        sys.exit(str(refused))
+
+
+def _said_at_once(line: str) -> None:
+    print(line, flush=True)
+
+
+def _program(told: dict[str, Any], length: int) -> Program:
+    path, task = Path("submission", MODEL), told["settings"]["task"]
+    try:
+        source = path.read_text(encoding="utf-8") if told["settings"]["configurable"] else None
+    except UnicodeDecodeError:
+        raise Refused(f"{MODEL} is not UTF-8 text") from None
+    configuration = configuration_at(task, length, told["seed"], source)
+    return program_of(submission_of(path, PROBLEMS[task]), configuration)
+
+
+def _say_costs(program: Program, most: float) -> None:
+    """Print how work grows with length, and refuse what grows faster than `most`, if that is not 0."""
+    try:
+        growth = exponents_of(at_lengths(program, program_of), program.configuration.max_length, compiled=False)
+    except Refused as refused:
+        if most:
+            raise
+        _said_at_once(f"how work grows with length cannot be told: {refused}")
+        return
+    work = f"grows with length to the power {growth.flops[1]:.2f}" if growth.flops else f"unknown: {growth.uncountable}"
+    _said_at_once(f"work {work}; {growth.parameters:,} parameters, {growth.base_ratio:.2f} of the base Transformer's")
+    growth.check(most or None)
+
+
+def _labelled(names: Sequence[str]) -> Examples:
+    """The rows of all splits to train on."""
+    folders = [Path("data", name) for name in names]
+    first, *others = [Examples(_inputs(each), np.load(each / "labels.npy", allow_pickle=False)) for each in folders]
+    for other in others:
+        first = first.joined(other)
+    return first
+
+
+def _inputs(folder: Path) -> list[Ids]:
+    """Texts of rows: one array, or two of pairs."""
+    paths = sorted(folder.glob("inputs*.npy"))
+    return [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]

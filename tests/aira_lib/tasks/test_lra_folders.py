@@ -1,0 +1,186 @@
+"""The task folders of Long Range Arena: what they say is what the library does, and one is trained and answers."""
+
+import ast
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+pytest.importorskip("jax")
+pytest.importorskip("flax")
+
+import aira_lib
+from aira_lib.errors import UserError
+from aira_lib.lra import prepared, submitted
+from aira_lib.lra.configuration import law
+from aira_lib.lra.data import LraTask, lra_data
+from aira_lib.lra.described import description, folder_name
+from aira_lib.lra.interface import submission_of
+from aira_lib.lra.program import program_of
+from aira_lib.lra.refused import Refused
+from aira_lib.tasks.programs.arrays import read_split
+from aira_lib.tasks.programs.folder import load_program_folder
+
+LIBRARY = Path(aira_lib.__file__).parent
+FOLDERS = LIBRARY / "tasks/lra"
+BOTH: list[tuple[LraTask, bool]] = [(task, each) for task in ("text", "listops", "retrieval") for each in (False, True)]
+SUBMISSIONS = ("gold_submission_trained", "gold_submission_random_1", "gold_submission_random_2")
+
+
+def test_there_are_six_folders() -> None:
+    assert {path.name for path in FOLDERS.iterdir() if path.is_dir()} == {folder_name(*each) for each in BOTH}
+
+
+@pytest.mark.parametrize(("task", "configurable"), BOTH)
+def test_a_folder_says_what_the_library_does(task: LraTask, configurable: bool) -> None:
+    found = load_program_folder(FOLDERS / folder_name(task, configurable))
+    assert found.task.name == found.path.name
+    assert found.task.description.rstrip() == description(task, configurable).rstrip()
+    assert {key: found.program.settings[key] for key in ("task", "configurable")} == {
+        "task": task,
+        "configurable": configurable,
+    }
+    assert found.program.predictions.shape == (submitted.PROBLEMS[task].num_classes,)
+    assert not found.program.train_sees_validation
+
+
+def test_table_12_stands_in_a_description() -> None:
+    lines = description("listops", False).splitlines()
+    for key, value in {
+        "num train steps": "5000",
+        "emb dim": "512",
+        "warmup": "1000",
+        "learning rate": "0.0001",
+    }.items():
+        assert any(line.startswith(f"| {key} | {value} |") for line in lines)
+
+
+def test_scripts_find_all_that_they_import() -> None:
+    """Every module of AIRA that a named module imports is named too, for the sandbox shows no others."""
+    named = {*load_program_folder(FOLDERS / folder_name("text", False)).program.modules}
+    for module in named:
+        tree = ast.parse((LIBRARY.parent / f"{module.replace('.', '/')}.py").read_text())
+        wanted = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+        assert {each for each in wanted if each.startswith("aira_lib")} <= named, module
+
+
+def test_folders_differ_in_what_they_must() -> None:
+    """Scripts are the same but for the task, and the submissions of a task's two folders are the same."""
+    for task in ("text", "listops", "retrieval"):
+        plain, configurable = (FOLDERS / folder_name(task, each) for each in (False, True))
+        for path in plain.rglob("*.py"):
+            assert path.read_text() == (configurable / path.relative_to(plain)).read_text()
+        told = [yaml.safe_load((each / "program.yaml").read_text()) for each in (plain, configurable)]
+        for each in told:
+            del each["settings"]["configurable"]
+        assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("task", ["text", "listops", "retrieval"])
+def test_submissions_keep_the_interface(task: LraTask) -> None:
+    folder = FOLDERS / folder_name(task, False)
+    for name in SUBMISSIONS:
+        program_of(submission_of(folder / name / "model.py", submitted.PROBLEMS[task]), law(task, "smoke"))
+
+
+def test_invalid_submissions_are_refused_with_what_is_wrong() -> None:
+    single, pairs = (
+        FOLDERS / folder_name(each, False) / "invalid_submission/model.py" for each in ("text", "retrieval")
+    )
+    invalid = submission_of(single, submitted.PROBLEMS["text"])
+    with pytest.raises(Refused, match=r"expected float\[8, 2\]"):
+        program_of(invalid, law("text", "smoke"))
+    with pytest.raises(Refused, match="has no method `encode`"):
+        submission_of(pairs, submitted.PROBLEMS["retrieval"])
+
+
+def arguments(monkeypatch: pytest.MonkeyPatch, **folders: Path) -> None:
+    given = [part for name, path in folders.items() for part in (f"--{name.replace('_', '-')}", str(path))]
+    monkeypatch.setattr("sys.argv", ["script.py", *given])
+
+
+@pytest.fixture
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What prepare.py and evaluate_prepare.py of ListOps write at the smallest size."""
+    raw, mount = tmp_path / "raw", tmp_path / "mount"
+    raw.mkdir()
+    mount.mkdir()
+    (raw / "lra.yaml").write_text("size: smoke\nseed: 3\n")
+    arguments(monkeypatch, global_shared_data_dir=raw, agent_data_mount_dir=mount, agent_log_dir=tmp_path)
+    prepared.prepare_command("listops")
+    prepared.evaluate_prepare_command("listops")
+    return mount
+
+
+def test_test_labels_are_kept_back_and_no_seed_is_told(opened: Path) -> None:
+    data = lra_data("listops", "smoke", seed=3)
+    assert {*read_split(opened / "test")} == {"inputs.npy"}
+    np.testing.assert_array_equal(np.load(opened / "test/inputs.npy"), data.test.inputs[0])
+    np.testing.assert_array_equal(np.load(opened / "test_with_labels/labels.npy"), data.test.labels)
+    for split in ("train", "validation"):
+        np.testing.assert_array_equal(np.load(opened / split / "labels.npy"), getattr(data, split).labels)
+    said = (opened / "train/about.txt").read_text()
+    assert "listops of 64 tokens" in said
+    assert "majority" in said
+    assert "seed" not in said
+
+
+def test_a_submission_is_trained_and_answers(
+    opened: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """In this process: train, infer and score, as the sandbox and AIRS-Bench's own scorer start them."""
+    work = tmp_path / "work"
+    shutil.copytree(opened, work / "data")
+    shutil.copytree(opened / "test", work / "data/inputs")
+    folder = FOLDERS / folder_name("listops", True)
+    shutil.copytree(folder / SUBMISSIONS[1], work / "submission")
+    (work / "submission/model.py").open("a").write("\nNUM_TRAIN_STEPS = 2\n")
+    told = {"train_on": ["train", "validation"], "seconds": 600, "seed": 0}
+    settings = {"task": "listops", "configurable": True, "most_exponent": 0.0}
+    (work / "run.json").write_text(json.dumps({**told, "settings": settings}))
+    monkeypatch.chdir(work)
+    submitted.train_submitted()
+    said = capsys.readouterr().out
+    assert said.startswith("listops of 64 tokens")
+    assert "work grows with length" in said
+    assert "step 2 of 2" in said
+    submitted.infer_submitted()
+    logits = np.load("predictions.npy")
+    assert logits.shape == (200, 10)
+    arguments(monkeypatch, submission_file=Path("predictions.npy"))
+    prepared.evaluate_command()
+    result = capsys.readouterr().out.partition("--- EVALUATION RESULT ---")[2]
+    labels = np.load("data/test_with_labels/labels.npy")
+    assert json.loads(result) == {"Accuracy": float(np.mean(logits.argmax(axis=1) == labels))}
+
+
+def test_what_is_wrong_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "submission").mkdir()
+    (tmp_path / "submission/model.py").write_text("SEED = 3\n")
+    (tmp_path / "data/train").mkdir(parents=True)
+    np.save("data/train/inputs.npy", np.ones((4, 64), np.int32))
+    np.save("data/train/labels.npy", np.zeros(4, np.int32))
+    settings = {"task": "listops", "configurable": True}
+    told = {"train_on": ["train"], "seconds": 600, "seed": 0, "settings": settings}
+    (tmp_path / "run.json").write_text(json.dumps(told))
+    with pytest.raises(SystemExit) as ended:
+        submitted.train_submitted()
+    assert str(ended.value) == "line 1: SEED is the harness's to set; take it out"
+    with pytest.raises(Refused, match="length of no size"):
+        submitted.configuration_at("text", 65, 0, None)
+
+
+def test_wrong_settings_of_the_data_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments(monkeypatch, global_shared_data_dir=tmp_path, agent_data_mount_dir=tmp_path)
+    for text, reason in {"size: smol\n": "size", "text: imbd\nsize: smoke\n": "did you mean 'imdb'"}.items():
+        (tmp_path / "lra.yaml").write_text(text)
+        with pytest.raises(SystemExit) as ended:
+            prepared.prepare_command("text")
+        assert reason in str(ended.value)
+        assert "\n" not in str(ended.value)
+    assert issubclass(Refused, UserError)
