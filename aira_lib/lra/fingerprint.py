@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from aira_lib.lra.data import LraSplit
+from aira_lib.lra.interface import OFFERED
 from aira_lib.lra.program import Program
 from aira_lib.lra.settings import TrainingSettings
 
@@ -26,11 +27,12 @@ def fingerprint(program: Program, examples: LraSplit, settings: TrainingSettings
         "source": hashlib.sha256(program.submission.path.read_bytes()).hexdigest(),
         "problem": asdict(program.submission.problem),
         "configuration": asdict(program.configuration),
+        "fields": {name: getattr(program.module, name, None) for name in OFFERED},
         "settings": {name: value for name, value in asdict(settings).items() if name not in _NOT_OF_THE_RESULT},
         "rows": digest_of(examples),
         "versions": [jax.__version__, flax.__version__, optax.__version__, jax.default_backend()],
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=repr).encode()).hexdigest()
 
 
 def digest_of(examples: LraSplit) -> str:
