@@ -66,6 +66,8 @@ class ProgramTask:
         """Where the validation fitness comes from: entries of search.json."""
         splits = self._measure.splits
         told: dict[str, Any] = {"validation": "measured", "validation_rows": splits.steers.rows}
+        if splits.about:
+            told["data"] = dict(splits.about)
         if self.folder.program.train_sees_validation:
             told["validation_why"] = "training sees these rows and their labels, too"
         return told

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aira_lib.records.opened import facts_of
 from aira_lib.tasks.airs.metadata import TaskFolderError
 from aira_lib.tasks.programs.arrays import ArrayError, most_bytes, read_predictions, read_split, write_split
 from aira_lib.tasks.programs.metrics import accuracy, mean_squared_error
@@ -183,6 +184,20 @@ def test_a_validation_split_of_its_own_is_kept(tmp_path: Path) -> None:
     splits = open_splits(*prepared(tmp_path, validation=4), "labels.npy", 0.25, tmp_path / "open")
     assert (splits.held_out, splits.steers.rows) == (False, 4)
     assert splits.labelled.keys() == {"train", "validation"}
+
+
+def test_what_a_task_says_of_its_data_is_kept(tmp_path: Path) -> None:
+    for number, (text, told) in enumerate({'{"seed": 7, "stand_in": "made"}': 2, "": None, '{"a": [1]}': None}.items()):
+        folder, labels = prepared(tmp_path / str(number))
+        (folder / "about.json").write_text(text)
+        if told:
+            about = open_splits(folder, labels, "labels.npy", 0.25, tmp_path / str(number) / "open").about
+            assert about == {"seed": 7, "stand_in": "made"}
+            facts = facts_of({"validation": "measured", "validation_rows": 5, "data": about})
+            assert ("data: stand_in", "made") in facts
+        else:
+            with pytest.raises(TaskFolderError, match=r"about\.json: must be a JSON object"):
+                open_splits(folder, labels, "labels.npy", 0.25, tmp_path / str(number) / "open")
 
 
 def test_splits_that_do_not_fit_are_refused(tmp_path: Path) -> None:
