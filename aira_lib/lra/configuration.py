@@ -60,14 +60,16 @@ _PAPER: dict[LraTask, dict[str, Any]] = {
         mlp_dim=512, warmup=8000,
     ),
 }  # fmt: skip
-_SMALL = dict(learning_rate=1e-3, num_layers=2, num_heads=4, emb_dim=64, qkv_dim=64, mlp_dim=128, warmup=50)
+_SMALL = dict(
+    learning_rate=1e-3, num_train_steps=200, num_layers=2, num_heads=4, emb_dim=64, qkv_dim=64, mlp_dim=128, warmup=50
+)  # fmt: skip
 _TINY = dict(learning_rate=1e-3, num_layers=1, num_heads=2, emb_dim=16, qkv_dim=16, mlp_dim=32, warmup=5)
 _SETTINGS: dict[LraSize, dict[LraTask, dict[str, Any]]] = {
     "paper": _PAPER,
     "laptop": {
-        "text": dict(_SMALL, batch_size=16, num_train_steps=200),
-        "listops": dict(_SMALL, batch_size=32, num_train_steps=300),
-        "retrieval": dict(_SMALL, batch_size=16, num_train_steps=200),
+        "text": dict(_SMALL, batch_size=16),
+        "listops": dict(_SMALL, batch_size=32),
+        "retrieval": dict(_SMALL, batch_size=16),
     },
     "smoke": {task: dict(_TINY, batch_size=8, num_train_steps=20) for task in _PAPER},
 }

@@ -24,10 +24,8 @@ from aira_lib.lra.configuration import Configuration
 from aira_lib.lra.refused import OutOfMemory, Refused, reason_of
 
 REQUIRED = ("vocab_size", "num_classes", "max_len")
-OFFERED = (
-    *REQUIRED, "emb_dim", "num_heads", "num_layers", "qkv_dim", "mlp_dim", "dropout_rate", "attention_dropout_rate",
-    "classifier", "classifier_pool",
-)  # fmt: skip
+_CONFIGURED = ("emb_dim", "num_heads", "num_layers", "qkv_dim", "mlp_dim")
+OFFERED = (*REQUIRED, *_CONFIGURED, "dropout_rate", "attention_dropout_rate", "classifier", "classifier_pool")
 LARGEST_ENCODING = 4
 """Times `emb_dim` that an encoding of a document may have."""
 
@@ -72,7 +70,7 @@ class Submission:
             "vocab_size": self.problem.vocab_size,
             "num_classes": self.problem.num_classes,
             "max_len": configuration.max_length,
-            **{name: getattr(configuration, name) for name in OFFERED[3:8]},
+            **{name: getattr(configuration, name) for name in _CONFIGURED},
             "dropout_rate": dropout_rate,
             "attention_dropout_rate": attention_dropout_rate,
             "classifier": True,

@@ -1,34 +1,17 @@
-"""Rows to train on, and the order in which they come: a stream of permutations, the same everywhere for a seed."""
+"""The rows of a step: a stream of permutations, the same everywhere for a seed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from aira_lib.lra.data.tokens import Ids
+from aira_lib.lra.data import LraSplit
 
 
-@dataclass(frozen=True)
-class Examples:
-    """Rows with labels.
-
-    Attributes:
-        inputs: ids, int32 [n, L]: one array, or two for pairs.
-        labels: classes, int32 [n].
-    """
-
-    inputs: Sequence[Ids]
-    labels: Ids
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def joined(self, other: "Examples") -> "Examples":
-        """These rows and then the others, as the final training has them: train and validation."""
-        inputs = [np.concatenate(pair) for pair in zip(self.inputs, other.inputs, strict=True)]
-        return Examples(inputs, np.concatenate([self.labels, other.labels]))
+def joined(first: LraSplit, second: LraSplit) -> LraSplit:
+    """The rows of one and then those of the other, as the final training has them: train and validation."""
+    inputs = tuple(np.concatenate(pair) for pair in zip(first.inputs, second.inputs, strict=True))
+    return LraSplit(inputs, np.concatenate([first.labels, second.labels]))
 
 
 def rows_of_step(count: int, batch: int, seed: int, step: int) -> npt.NDArray[np.int64]:

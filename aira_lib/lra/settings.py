@@ -12,7 +12,6 @@ class TrainingSettings:
     Attributes:
         schedule: of the learning rate.
         beta1, beta2, epsilon: of AdamW.
-        dropout_rate, attention_dropout_rate: fields of a model that declares them.
         most_validations: of a training, whatever its configuration asks for; each is over all rows.
         reports: lines of progress of a training, about.
         seconds: after which it ends without a result, compilation counted; None: whenever it is done.
@@ -23,8 +22,6 @@ class TrainingSettings:
     beta1: float = 0.9
     beta2: float = 0.98
     epsilon: float = 1e-9
-    dropout_rate: float = 0.1
-    attention_dropout_rate: float = 0.1
     most_validations: int = 20
     reports: int = 50
     seconds: float | None = None

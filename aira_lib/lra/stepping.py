@@ -110,7 +110,7 @@ def compiled_in(folder: Path) -> Iterator[None]:
     """
     options = {
         "jax_compilation_cache_dir": str(folder),
-        "jax_persistent_cache_min_compile_time_secs": 1.0,
+        "jax_persistent_cache_min_compile_time_secs": 0.2,
         "jax_persistent_cache_min_entry_size_bytes": -1,
     }
     before = {name: getattr(jax.config, name) for name in options}

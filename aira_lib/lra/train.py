@@ -2,8 +2,9 @@
 
 A run has no state but its folder: a checkpoint every so often, lines of progress, what XLA compiled, and at its end
 `weights.safetensors`, those of the last step. Dropout and order depend on seed and step alone. On a GPU the same bits
-need `XLA_FLAGS=--xla_gpu_deterministic_ops=true`. What was compiled is kept in the folder of the run alone, for its own
-continuation: an executable that one submission wrote is never read for another, whose results it could change.
+need `XLA_FLAGS=--xla_gpu_deterministic_ops=true`. What was compiled is kept in the folder of the run, for its own
+continuation, or in a folder of the submission, for its other trainings: an executable that one submission wrote must
+never be read for another, whose results it could change.
 """
 
 import time
@@ -17,13 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from aira_lib.lra.checkpoint import load_checkpoint, save_checkpoint
+from aira_lib.lra.data import LraSplit
 from aira_lib.lra.fingerprint import fingerprint
 from aira_lib.lra.infer import Answerer, fitted
 from aira_lib.lra.parameters import count_parameters
 from aira_lib.lra.program import Program, variables_of
 from aira_lib.lra.progress import Progress
 from aira_lib.lra.refused import OutOfMemory, Refused
-from aira_lib.lra.rows import Examples, rows_of_step
+from aira_lib.lra.rows import rows_of_step
 from aira_lib.lra.schedule import peak_warning, rates
 from aira_lib.lra.settings import TrainingSettings
 from aira_lib.lra.stepping import State, Stepper, compiled_in
@@ -69,11 +71,12 @@ class _Stop(Exception):
 
 def train(
     program: Program,
-    examples: Examples,
+    examples: LraSplit,
     folder: Path,
     settings: TrainingSettings,
-    validation: Examples | None = None,
+    validation: LraSplit | None = None,
     tell: Callable[[str], None] = print,
+    compiled: Path | None = None,
 ) -> Trained:
     """Train in a folder, or go on there. What goes wrong with the submission is a result with a reason.
 
@@ -84,11 +87,13 @@ def train(
         settings: The same for every submission.
         validation: Rows whose accuracy is told as training goes on; no step depends on them.
         tell: Is given each line for people.
+        compiled: Where what XLA compiles is kept, a folder that no other submission can write; None: in `folder`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     run = _Run(program, examples, folder, settings, validation, tell)
     try:
-        run.go()
+        with compiled_in(compiled or folder / COMPILED):
+            run.go()
         return run.ended("done")
     except OutOfMemory as error:
         return run.ended("out of memory", f"{error} ({run.size})")
@@ -104,10 +109,10 @@ class _Run:
     def __init__(
         self,
         program: Program,
-        examples: Examples,
+        examples: LraSplit,
         folder: Path,
         settings: TrainingSettings,
-        validation: Examples | None,
+        validation: LraSplit | None,
         tell: Callable[[str], None],
     ) -> None:
         self.program, self.examples, self.folder = program, examples, folder
@@ -135,17 +140,16 @@ class _Run:
         """All steps that are left, and the weights."""
         if self.warning:
             self.tell(f"warning: {self.warning}")
-        with compiled_in(self.folder / COMPILED):
-            state = self._begun()
-            self.stepper.compile()
-            self.progress.say(self.done, compile_seconds=self.stepper.compile_seconds, parameters=self.parameters)
-            while self.done < self.steps:
-                state = self._advance(state)
-                if self._due(-(-self.steps // self.settings.reports)):
-                    self._report()
-                if self.validation and self._validates():
-                    self._validate(state, self.validation)
-                self._keep(state)
+        state = self._begun()
+        self.stepper.compile()
+        self.progress.say(self.done, compile_seconds=self.stepper.compile_seconds, parameters=self.parameters)
+        while self.done < self.steps:
+            state = self._advance(state)
+            if self._due(-(-self.steps // self.settings.reports)):
+                self._report()
+            if self.validation and self._validates():
+                self._validate(state, self.validation)
+            self._keep(state)
         save_weights(self.folder / WEIGHTS, state.variables)
 
     def _begun(self) -> State:
@@ -187,7 +191,7 @@ class _Run:
         values = {"loss": self.loss.told(), "learning_rate": float(self.rates[self.done - 1])}
         self.progress.say(self.done, **values, steps_per_second=self._speed() or 0.0)
 
-    def _validate(self, state: State, validation: Examples) -> None:
+    def _validate(self, state: State, validation: LraSplit) -> None:
         started = time.monotonic()
         logits = self.answerer(state.variables, validation.inputs)
         accuracy = float((logits.argmax(axis=1) == validation.labels).mean())

@@ -1,16 +1,16 @@
 """`reversals`: texts whose mood only a reading of the whole finds, generated in the place of IMDB.
 
-An odd number of words that praise or blame stand in filler, each as it is or behind "not"; every "conversely" turns
-what all words behind it mean, until the next. The class is 1 where praise prevails. Ceilings, by the definition and
-measured on each test:
+An odd number of words that praise or blame stand in filler, each as it is or behind "NOT"; every "CONVERSELY" turns
+what all words behind it mean, until the next. Capitals have these alone, so that single bytes lead to them. The class
+is 1 where praise prevails. Ceilings, by the definition and measured on each test:
 
-- with an odd number of turns, reading all words and all "not" but no order gets 50 %: the text with its order reversed
+- with an odd number of turns, reading all words and all "NOT" but no order gets 50 %: the text with its order reversed
   holds the same words, and its mood is the opposite. So a bag of words gets 50 % too. (With two turns 62 %.)
 - the first quarter gets about two thirds; all of it 100 %.
 
-Dials: how many words, how many turns, how many "not", how much filler. Where half of the words are negated and the
+Dials: how many words, how many turns, how many "NOT", how much filler. Where half of the words are negated and the
 turns are always odd, as at the size paper, nothing short of the whole is of use, and small models learn nothing within
-minutes. So below it fewer words are negated and some texts have no turn: then a bag of words, reading of "not" and
+minutes. So below it fewer words are negated and most texts have no turn: then a bag of words, reading of "NOT" and
 reading of turns are rungs one above the other, which the measured ceilings show.
 """
 
@@ -23,9 +23,9 @@ from aira_lib.lra.data.filler import filled
 from aira_lib.lra.data.rows import Row, Rows
 from aira_lib.lra.data.sizes import Size
 
-_PRAISE = ("good", "fine", "great", "lovely", "superb", "brilliant", "charming", "moving", "clever", "fresh")
-_BLAME = ("bad", "poor", "awful", "dull", "dreadful", "clumsy", "boring", "hollow", "stale", "weak")
-_NOT, _TURN = "not", "conversely"
+_PRAISE = ("GOOD", "FINE", "GREAT", "LOVELY", "SUPERB", "BRILLIANT", "CHARMING", "MOVING", "CLEVER", "FRESH")
+_BLAME = ("BAD", "POOR", "AWFUL", "DULL", "DREADFUL", "CLUMSY", "BORING", "HOLLOW", "STALE", "WEAK")
+_NOT, _TURN = "NOT", "CONVERSELY"
 _FILLER = (
     "the", "film", "a", "scene", "of", "and", "with", "in", "plot", "actor", "camera", "music", "story", "that", "this",
     "was", "when", "then", "later", "it", "on", "for", "as", "by", "from", "hour", "light", "street", "house", "door",
@@ -41,21 +41,21 @@ class Reversals:
 
     Attributes:
         cues: words that praise or blame, an odd number.
-        turns: how often their meaning is turned at most.
-        fewest_turns: and at least.
-        negated: share of cues behind "not".
+        turns: how often their meaning is turned, in a text where it is.
+        turned: share of texts where it is.
+        negated: share of cues behind "NOT".
     """
 
     cues: int
     turns: int
-    fewest_turns: int
+    turned: float
     negated: float
 
 
 SETTINGS = {
-    "paper": Reversals(15, 3, 3, 0.5),
-    "laptop": Reversals(9, 1, 0, 0.2),
-    "smoke": Reversals(3, 1, 0, 0.2),
+    "paper": Reversals(15, 3, 1.0, 0.5),
+    "laptop": Reversals(9, 1, 1 / 3, 0.2),
+    "smoke": Reversals(3, 1, 1 / 3, 0.2),
 }
 
 
@@ -73,7 +73,7 @@ def generate(size: Size, seed: int, settings: Reversals) -> Rows:
 
 
 def _draw(random: Random, settings: Reversals, longest: int) -> str:
-    items = [_TURN] * random.randint(settings.fewest_turns, settings.turns)
+    items = [_TURN] * (settings.turns if random.random() < settings.turned else 0)
     for _ in range(settings.cues):
         cue = random.choice(random.choice((_PRAISE, _BLAME)))
         items.append(f"{_NOT} {cue}" if random.random() < settings.negated else cue)
@@ -86,7 +86,7 @@ def mood(words: Sequence[str], turning: bool = True) -> int:
 
     Args:
         words: of a text, or of a part of it.
-        turning: whether "conversely" is heeded.
+        turning: whether "CONVERSELY" is heeded.
     """
     total, turned = 0, 1
     for before, word in zip(("", *words), words, strict=False):

@@ -23,9 +23,7 @@ _KEYS = (
     SECRET, "port", "hue", "ward", "crop", "gate", "lane", "mill", "bell", "ship", "ford", "vale", "tree", "tune",
     "coin", "wind", "herb", "rank", "road", "star", "tool", "clan", "bird", "fort",
 )  # fmt: skip
-_VALUES = (
-    "oak", "elm", "ash", "fir", "yew", "bay", "fig", "box", "may", "rue", "tea", "hop", "rye", "oat", "pea", "soy",
-)  # fmt: skip
+_VALUES = tuple("ABCDEFGHIJKLMNOP")  # one byte each, which nothing else has
 _FILLER = (
     "we", "note", "here", "that", "these", "entries", "were", "kept", "with", "care", "and", "read", "again", "by",
     "each", "who", "came", "after", "them",
@@ -53,8 +51,8 @@ class SharedRecord:
 
 SETTINGS = {
     "paper": SharedRecord(24, 16, 8, matched=True),
-    "laptop": SharedRecord(6, 8, 2, matched=False),
-    "smoke": SharedRecord(4, 4, 2, matched=False),
+    "laptop": SharedRecord(4, 16, 2, matched=False),
+    "smoke": SharedRecord(3, 8, 2, matched=False),
 }
 
 

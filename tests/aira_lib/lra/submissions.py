@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from aira_lib.lra.configuration import Configuration
+from aira_lib.lra.data import LraSplit
 from aira_lib.lra.interface import Problem, submission_of
 from aira_lib.lra.program import Program, program_of
-from aira_lib.lra.rows import Examples
 
 TINY = Configuration(
     max_length=16, learning_rate=2e-2, batch_size=8, num_train_steps=12, num_layers=1, num_heads=2, emb_dim=8,
@@ -69,13 +69,13 @@ def submitted(folder: Path, source: str, problem: Problem = SINGLE, configuratio
     return program_of(submission_of(path, problem), configuration)
 
 
-def examples(rows: int = 40, seed: int = 0, *, dual: bool = False) -> Examples:
+def examples(rows: int = 40, seed: int = 0, *, dual: bool = False) -> LraSplit:
     """Rows whose class is told by which of three ids they hold; pairs whether they hold the same."""
     random = np.random.default_rng(seed)
     documents = [_documents(random, rows) for _ in range(2 if dual else 1)]
     kinds = [kind for _, kind in documents]
     labels = (kinds[0] == kinds[1]).astype(np.int32) if dual else kinds[0]
-    return Examples([ids for ids, _ in documents], labels)
+    return LraSplit(tuple(ids for ids, _ in documents), labels)
 
 
 def _documents(random: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,9 +3,11 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from aira_lib.errors import MissingDependency
 from aira_lib.lra.configurable import BOUNDS, VARIABLES, configured
 from aira_lib.lra.configuration import law
 from aira_lib.lra.data.sizes import SIZES, TASKS, size_of
+from aira_lib.lra.needed import require_packages
 from aira_lib.lra.refused import Refused
 
 TEXT = law("text", "paper")
@@ -92,3 +94,10 @@ def test_four_times_the_work_is_allowed():
 def test_the_file_is_never_run(tmp_path):
     configured(f"open({str(tmp_path / 'made')!r}, 'w')\nLR = 1e-3\n", "text", TEXT)
     assert not (tmp_path / "made").exists()
+
+
+def test_without_jax_the_extra_to_install_is_named(monkeypatch):
+    require_packages()
+    monkeypatch.setattr("aira_lib.lra.needed.find_spec", lambda name: None if name == "flax" else name)
+    with pytest.raises(MissingDependency, match=r"training for Long Range Arena needs .*\[jax\]"):
+        require_packages()

@@ -205,11 +205,11 @@ def test_bytes_and_back(text):
 def by_segments(text: str) -> int:
     """Whether praise prevails, by the segments between turns, of which every other counts the other way."""
     total = 0
-    for i, segment in enumerate(text.split("conversely")):
-        words = segment.replace("not ", "not-").split()
-        praise, blame = (sum(word.removeprefix("not-") in kind for word in words) for kind in (PRAISE, BLAME))
+    for i, segment in enumerate(text.split("CONVERSELY")):
+        words = segment.replace("NOT ", "NOT-").split()
+        praise, blame = (sum(word.removeprefix("NOT-") in kind for word in words) for kind in (PRAISE, BLAME))
         turned = sum(
-            (1 if word[4:] in PRAISE else -1) for word in words if word.startswith("not-") and word[4:] in MOODS
+            (1 if word[4:] in PRAISE else -1) for word in words if word.startswith("NOT-") and word[4:] in MOODS
         )
         total += (-1) ** i * (praise - blame - 2 * turned)
     return int(total > 0)
@@ -220,27 +220,27 @@ MOODS = {*PRAISE, *BLAME}
 
 
 def test_labels_of_reversals_are_those_of_another_reading():
-    found = reversals.generate(Size(400, 200, 50, 50), 0, reversals.Reversals(7, 3, 3, 0.5))
+    found = reversals.generate(Size(400, 200, 50, 50), 0, reversals.Reversals(7, 3, 1.0, 0.5))
     rows = [*found.train, *found.validation, *found.test]
     assert len({row.texts for row in rows}) == 300
     assert max(len(row.texts[0]) for row in rows) <= 400
     for row in rows:
         text = row.texts[0].decode()
         assert by_segments(text) == row.label
-        assert text.split().count("conversely") == 3
+        assert text.split().count("CONVERSELY") == 3
         assert sum(word in MOODS for word in text.split()) == 7
 
 
 def test_ceilings_of_reversals():
     size = Size(300, 1500, 0, 1500)
-    found = reversals.generate(size, 0, reversals.Reversals(9, 1, 1, 0.5))
+    found = reversals.generate(size, 0, reversals.Reversals(9, 1, 1.0, 0.5))
     ceilings = {each.name: each for each in found.ceilings}
     bag = bag_of_words(found.train, found.test)
     for blind in (bag, ceilings["all words but no turns"], majority(found.train, found.test)):
         assert abs(blind.accuracy - 0.5) < 4 * blind.standard_error, blind.name
     assert 0.58 < ceilings["first quarter"].accuracy < 0.72
     assert ceilings["whole text"].accuracy == 1
-    two = reversals.generate(size, 0, reversals.Reversals(9, 2, 2, 0.5)).ceilings[0]
+    two = reversals.generate(size, 0, reversals.Reversals(9, 2, 1.0, 0.5)).ceilings[0]
     assert abs(two.accuracy - 0.619) < 4 * two.standard_error + 0.03, "an even number of turns leaks"
 
 
@@ -248,16 +248,16 @@ def test_below_the_papers_size_shallow_readings_are_rungs():
     found = reversals.generate(Size(512, 2000, 0, 1500), 0, reversals.SETTINGS["laptop"])
     rungs = [bag_of_words(found.train, found.test), found.ceilings[0]]
     assert rungs[0].accuracy > 0.5 + 2 * rungs[0].standard_error
-    # Half of the texts have no turn and are read aright; of the others half.
-    assert abs(rungs[1].accuracy - 0.75) < 4 * rungs[1].standard_error
-    assert reversals.SETTINGS["paper"].turns == reversals.SETTINGS["paper"].fewest_turns == 3
+    # Two thirds of the texts have no turn and are read aright; of the others half.
+    assert abs(rungs[1].accuracy - 5 / 6) < 4 * rungs[1].standard_error
+    assert (reversals.SETTINGS["paper"].turned, reversals.SETTINGS["paper"].negated) == (1, 0.5)
 
 
 def test_a_text_in_reverse_has_the_same_words_and_the_other_mood():
     """Why no reading without order gets more than half, with an odd number of turns."""
-    found = reversals.generate(Size(200, 60, 0, 1), 3, reversals.Reversals(5, 3, 3, 0.5))
+    found = reversals.generate(Size(200, 60, 0, 1), 3, reversals.Reversals(5, 3, 1.0, 0.5))
     for row in found.train:
-        backwards = " ".join(reversed(row.texts[0].decode().replace("not ", "not-").split())).replace("not-", "not ")
+        backwards = " ".join(reversed(row.texts[0].decode().replace("NOT ", "NOT-").split())).replace("NOT-", "NOT ")
         assert by_segments(backwards) == 1 - row.label
 
 

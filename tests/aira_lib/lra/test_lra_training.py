@@ -14,7 +14,7 @@ from aira_lib.lra.infer import Answerer, fitted, save_logits
 from aira_lib.lra.program import variables_of
 from aira_lib.lra.progress import PROGRESS
 from aira_lib.lra.refused import Refused
-from aira_lib.lra.rows import rows_of_step
+from aira_lib.lra.rows import joined, rows_of_step
 from aira_lib.lra.settings import TrainingSettings
 from aira_lib.lra.stepping import Stepper
 from aira_lib.lra.train import WEIGHTS, train
@@ -69,17 +69,17 @@ def test_what_can_be_learnt_is_learnt_and_answered_from_the_weights_alone(tmp_pa
 
 def test_an_interrupted_training_ends_in_the_same_bits(tmp_path):
     program = submitted(tmp_path / "s", PAIRS, DUAL)
-    rows = examples(13, dual=True)
-    late = train(program, rows, tmp_path / "twice", replace(SETTINGS, seconds=0.0), tell=quiet)
+    rows, kept = examples(13, dual=True), tmp_path / "compiled"
+    late = train(program, rows, tmp_path / "twice", replace(SETTINGS, seconds=0.0), tell=quiet, compiled=kept)
     assert late.ending == "out of time"
     assert "1 of 12 steps are done" in late.reason
     assert not (tmp_path / "twice" / WEIGHTS).exists()
     shapes = Stepper(program, SETTINGS).shapes()
     assert load_checkpoint(tmp_path / "twice", shapes, fingerprint(program, examples(14, dual=True), SETTINGS)) is None
     told: list[str] = []
-    assert train(program, rows, tmp_path / "twice", SETTINGS, tell=told.append).ending == "done"
+    assert train(program, rows, tmp_path / "twice", SETTINGS, tell=told.append, compiled=kept).ending == "done"
     assert "going on after 1 steps" in told
-    train(program, rows, tmp_path / "once", replace(SETTINGS, reports=3), tell=quiet)
+    train(program, rows, tmp_path / "once", replace(SETTINGS, reports=3), tell=quiet, compiled=kept)
     once, twice = (load_file(tmp_path / run / WEIGHTS) for run in ("once", "twice"))
     assert once.keys() == twice.keys()
     assert all(np.array_equal(once[name], twice[name]) for name in once)
@@ -112,6 +112,13 @@ def test_every_round_of_steps_reads_each_row_once(count, batch):
     rounds = [stream[start : start + count] for start in range(0, len(stream) - count, count)]
     assert all(sorted(each) == [*range(count)] for each in rounds)
     assert len({tuple(each) for each in rounds}) > 1
+
+
+def test_the_final_training_has_the_rows_of_both_splits():
+    train_rows, validation = examples(5, seed=1), examples(3, seed=2)
+    both = joined(train_rows, validation)
+    assert both.labels.tolist() == [*train_rows.labels, *validation.labels]
+    np.testing.assert_array_equal(both.inputs[0][5:], validation.inputs[0])
 
 
 # --- what submissions may not do --------------------------------------------------------------------------------------
