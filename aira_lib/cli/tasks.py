@@ -33,8 +33,9 @@ def list_tasks(
 ) -> None:
     """List the built-in tasks and those in FOLDER; a folder that is wrong is listed with what is wrong."""
     from aira_lib.tasks.airs import TaskFolderError, load_task_folder, task_folders
+    from aira_lib.tasks.airs.folder import built_in_programs
 
-    for path in [*task_folders(), *(task_folders(folder) if folder else [])]:
+    for path in [*task_folders(), *built_in_programs().values(), *(task_folders(folder) if folder else [])]:
         try:
             task = load_task_folder(path)
         except TaskFolderError as error:
@@ -86,10 +87,10 @@ def check(
 ) -> None:
     """Check that a task folder conforms: scripts run, and good submissions score better than bad ones."""
     from aira_lib.tasks.airs import find_task_folder
-    from aira_lib.tasks.airs.folder import BUILT_IN
+    from aira_lib.tasks.airs.folder import BUILT_IN, built_in_programs
     from aira_lib.tasks.folders import check_folder
 
-    built_in = (BUILT_IN / task).is_dir()
+    built_in = (BUILT_IN / task).is_dir() or task in built_in_programs()
     # A folder of one's own may be wrong in ways that the check itself reports, so it is not loaded here.
     path = find_task_folder(task).path if built_in or not Path(task).exists() else Path(task)
     failed = 0

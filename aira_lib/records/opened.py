@@ -30,5 +30,7 @@ def in_words(told: Mapping[str, Any]) -> str:
 
 def facts_of(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The same as name and value, for a page."""
-    said = in_words(told)
-    return [("validation", said.removeprefix("validation is "))] if said else []
+    said, trusted = in_words(told), told.get("test_why_trusted")
+    facts = [("validation", said.removeprefix("validation is "))] if said else []
+    facts += [(f"data: {name}", str(value)) for name, value in told.get("data", {}).items()]
+    return [*facts, ("test", f"as submitted code says it, since {trusted}")] if trusted else facts

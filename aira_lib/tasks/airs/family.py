@@ -98,6 +98,10 @@ def _of_own_scripts(folder: TaskFolder) -> dict[str, Any]:
     """What counts besides where scripts train with this package: all its code, what computes, and the profile."""
     if "aira_lib" not in imported_modules(folder):
         return {}
+    return {"trains": {"code": versions_of(*PIECES), "computes": computes(), "profile": profile_said()}}
+
+
+def profile_said() -> str:
+    """What AIRA_PROFILE says, which scripts can read: a name, or what the file holds that it names."""
     profile = os.environ.get(PROFILE_VARIABLE, "")
-    size = profile if profile in PROFILES or not Path(profile).is_file() else file_digest(Path(profile))
-    return {"trains": {"code": versions_of(*PIECES), "computes": computes(), "profile": size}}
+    return profile if profile in PROFILES or not Path(profile).is_file() else file_digest(Path(profile))

@@ -20,6 +20,8 @@ RUNS_BESIDE_LABELS = (
 )
 _ANY_CODE = "model.py"
 BUILT_IN = Path(__file__).parents[1] / "compose"
+BUILT_IN_PROGRAMS = tuple(Path(__file__).parents[1] / name for name in ("lra", "autoresearch"))
+"""Folders of built-in tasks whose submissions are code; each is searched by its name."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,12 @@ def is_program_folder(path: str | Path) -> bool:
     return (Path(path) / PROGRAM).is_file()
 
 
+def built_in_programs() -> dict[str, Path]:
+    """The built-in task folders whose submissions are code, by name."""
+    found = (path.parent for root in BUILT_IN_PROGRAMS for path in sorted(root.glob(f"*/{PROGRAM}")))
+    return {path.name: path for path in found}
+
+
 def searchable_folder(path: str | Path) -> TaskFolder:
     """The task folder that a study names.
 
@@ -116,7 +124,9 @@ def find_task_folder(name_or_path: str) -> TaskFolder:
     """
     if (BUILT_IN / name_or_path / METADATA).is_file():
         return load_task_folder(BUILT_IN / name_or_path)
+    if built_in := built_in_programs().get(name_or_path):
+        return load_task_folder(built_in)
     if Path(name_or_path).exists():
         return load_task_folder(name_or_path)
-    hint = nearest(name_or_path, [path.name for path in task_folders()])
+    hint = nearest(name_or_path, [*(path.name for path in task_folders()), *built_in_programs()])
     raise TaskFolderError(f"{name_or_path}: neither a folder nor a built-in task{hint}")

@@ -5,7 +5,8 @@ task's folder, the raw data, the prepared data and the submission, all read-only
 network. What they write beside raw data, as caches of data sets, goes into that directory, too. They share one sandbox
 and leave nothing behind but what evaluate.py prints, which is parsed strictly. A submission that is far from the form
 of a perfect one is refused before they start. A task whose evaluate.py runs submitted code (rather than reads a table)
-trusts that code with the labels and the result.
+trusts that code with the labels and the result: it is searched only where agents are trusted, and such tasks belong to
+`aira_lib.tasks.programs`.
 """
 
 import os

@@ -10,7 +10,8 @@ from aira_lib.errors import UserError
 from aira_lib.identity import VERSIONS, computes, package_digest, versions_of
 from aira_lib.study import ProxySection, TaskSection, changed
 from aira_lib.study.agent import AgentSection
-from aira_lib.tasks.airs.folder import is_program_folder
+from aira_lib.tasks.airs.family import profile_said
+from aira_lib.tasks.airs.folder import built_in_programs, is_program_folder
 from aira_lib.tasks.airs.packages import package_versions, versions_of_modules
 from aira_lib.tasks.airs.raw_data import raw_data, raw_digest
 from aira_lib.tasks.family import Opening, TaskFamily
@@ -28,12 +29,14 @@ class ProgramFamily(TaskFamily):
     has_designs = False
 
     def names(self) -> Sequence[str]:
-        """See `TaskFamily`: none, since folders are named by where they lie."""
-        return ()
+        """See `TaskFamily`: those of the built-in folders; others are named by where they lie."""
+        return tuple(built_in_programs())
 
     def claims(self, section: TaskSection) -> bool:
         """See `TaskFamily`."""
-        return section.folder is not None and is_program_folder(section.folder)
+        if section.folder is None:
+            return section.name in built_in_programs()
+        return is_program_folder(section.folder)
 
     def task(self, section: TaskSection) -> SearchTask:
         """See `TaskFamily`."""
@@ -52,6 +55,7 @@ class ProgramFamily(TaskFamily):
             "packages": package_versions(folder.task) | versions_of_modules(_imports(folder)),
             "code": versions_of("search", "programs"),
             **({"library": library} if (library := _library(folder)) else {}),
+            **({"profile": profile} if (profile := profile_said()) else {}),
             **({"computes": computes()} if gpu else {}),
         }
 
@@ -76,7 +80,7 @@ class ProgramFamily(TaskFamily):
 
 
 def _folder(section: TaskSection) -> ProgramFolder:
-    return load_program_folder(section.folder or "")
+    return load_program_folder(section.folder or built_in_programs()[section.name])
 
 
 def _library(folder: ProgramFolder) -> dict[str, int | str]:

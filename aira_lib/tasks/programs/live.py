@@ -66,6 +66,8 @@ class ProgramTask:
         """Where the validation fitness comes from: entries of search.json."""
         splits = self._measure.splits
         told: dict[str, Any] = {"validation": "measured", "validation_rows": splits.steers.rows}
+        if splits.about:
+            told["data"] = dict(splits.about)
         if self.folder.program.train_sees_validation:
             told["validation_why"] = "training sees these rows and their labels, too"
         return told
@@ -92,7 +94,8 @@ class ProgramTask:
         try:
             test = self._measure.test(submitted, seconds_left, lambda note: progress(1, 2, f"final test: {note}"))
         except PartFailure as failure:
-            raise CandidateFailure(f"in the final test: {failure}", Scored(output=validation.output)) from None
+            # Its training has seen the labels of validation: what it says of them, an agent is not to read.
+            raise CandidateFailure(f"in the final test: {failure.kind}", Scored(output=validation.output)) from None
         return Scored(validation=validation.score, test=test.score, output=validation.output)
 
     def _best_so_far(self, score: float, nodes: Sequence[Node]) -> bool:

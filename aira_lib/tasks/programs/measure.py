@@ -20,6 +20,8 @@ from aira_lib.tasks.programs.splits import VALIDATION, Asked, Splits
 SecondsLeft = Callable[[], float]
 Said = Callable[[str], None]
 
+_DEPENDS, _NOT_SCORED = "predictions depend on more than their row", "the predictions cannot be scored"
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -75,7 +77,7 @@ class Measure:
             return Measured(self._score(predictions, asked, seconds_left()), trained.output)
         except PartFailure as failure:
             output = "\n".join(part for part in (trained.output, failure.output) if part)
-            raise PartFailure(str(failure), output) from None
+            raise PartFailure(str(failure), failure.kind, output) from None
 
     def _predictions(
         self, parts: Parts, files: Files, weights: bytes, asked: Asked, request: Request, seconds_left: SecondsLeft,
@@ -86,22 +88,22 @@ class Measure:
         said("predicting")
         first = parts.infer(files, weights, _chosen(asked, request.first), seconds_left())
         if found := learns(request, first, wanted):
-            raise PartFailure(found)
+            raise PartFailure(found, _DEPENDS)
         said("asking rows again")
         second = parts.infer(files, weights, _chosen(asked, request.second), seconds_left())
         if found := depends(request, first, second, wanted):
-            raise PartFailure(found)
+            raise PartFailure(found, _DEPENDS)
         return request.in_order(first)
 
     def _score(self, predictions: NDArray[Any], asked: Asked, seconds: float) -> float:
         try:
             score = score_of(self.folder, predictions, asked.labels, self.scratch, seconds)
         except InvalidSubmission as refusal:
-            raise PartFailure(f"the predictions are refused: {refusal.reason}") from None
+            raise PartFailure(f"the predictions are refused: {refusal.reason}", _NOT_SCORED) from None
         except ScriptFailure as failure:
-            raise PartFailure(f"the predictions could not be scored: {failure}") from None
+            raise PartFailure(f"the predictions could not be scored: {failure}", _NOT_SCORED) from None
         if beyond_optimum(score, self.folder.task.metadata):
-            raise PartFailure("the score does not count: it is better than a perfect one can be")
+            raise PartFailure("the score does not count: it is better than a perfect one can be", _NOT_SCORED)
         return score
 
 

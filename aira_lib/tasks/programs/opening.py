@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from aira_lib.errors import UserError
-from aira_lib.sandbox import closes_files, isolation
+from aira_lib.sandbox import closes_files, discard, isolation
 from aira_lib.settings import trusts_agents
 from aira_lib.tasks.airs.exports import plain
 from aira_lib.tasks.airs.folder import EVALUATE_PREPARE
@@ -55,8 +55,7 @@ def open_programs(
         splits = open_splits(scorer.prepared, with_labels, folder.program.labels, fraction, place / "splits")
     except UserError as error:
         raise UserError(f"{folder.path}: {error}") from None
-    for path in with_labels.iterdir():
-        path.unlink()
+    discard(with_labels)
     return Measure(folder, splits, scorer.scratch)
 
 

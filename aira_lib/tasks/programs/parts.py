@@ -26,6 +26,7 @@ from aira_lib.tensors import TensorsError, tensors_in
 WEIGHTS, PREDICTIONS, TOLD = "weights.safetensors", "predictions.npy", "run.json"
 SUBMISSION, TASK, LIBRARY, INPUTS = "submission", "task", "library", "inputs"
 _MB = 2**20
+_NO_WEIGHTS, _NO_PREDICTIONS = "train left no valid weights", "infer left no valid predictions"
 
 # The folder's scripts come before the submission: a file of it does not stand in for one of theirs.
 _RUNNER = """\
@@ -39,11 +40,16 @@ Files = Mapping[str, bytes]
 
 
 class PartFailure(Exception):
-    """A process that runs submitted code failed; the text is one line, and `output` what it printed."""
+    """What was submitted cannot be scored; the text is one line that may repeat what submitted code said.
 
-    def __init__(self, reason: str, output: str = "") -> None:
+    Attributes:
+        kind: The same in words that are ours alone, for where submitted code has seen what nobody may be told.
+        output: What it printed.
+    """
+
+    def __init__(self, reason: str, kind: str, output: str = "") -> None:
         super().__init__(reason)
-        self.output = output
+        self.kind, self.output = kind, output
 
 
 @dataclass(frozen=True)
@@ -85,9 +91,9 @@ class Parts:
                 weights = collect(work, WEIGHTS, program.limits.weights_mb * _MB)
                 tensors_in(weights)
             except ArtefactError as refused:
-                raise PartFailure(f"train: {refused}", output) from None
+                raise PartFailure(f"train: {refused}", _NO_WEIGHTS, output) from None
             except TensorsError as wrong:
-                raise PartFailure(f"train: {WEIGHTS}: {wrong}", output) from None
+                raise PartFailure(f"train: {WEIGHTS}: {wrong}", _NO_WEIGHTS, output) from None
         return Trained(weights, output, outcome.seconds)
 
     def infer(self, files: Files, weights: bytes, inputs: Arrays, seconds: float) -> NDArray[Any]:
@@ -117,7 +123,7 @@ class Parts:
                 content = collect(work, PREDICTIONS, most_bytes(rows, program.predictions))
                 return read_predictions(content, rows, program.predictions, PREDICTIONS)
             except (ArtefactError, ArrayError) as refused:
-                raise PartFailure(f"infer: {refused}", _printed(outcome)) from None
+                raise PartFailure(f"infer: {refused}", _NO_PREDICTIONS, _printed(outcome)) from None
 
     @contextmanager
     def _place(self, files: Files) -> Iterator[Path]:
@@ -150,8 +156,8 @@ class Parts:
         code = _RUNNER.format(script=f"{TASK}/{script}")
         outcome = run_candidate(code, work, limits, min(seconds, limits.seconds), seen, (wanted,))
         if outcome.status != "ok":
-            part = told["part"]
-            raise PartFailure(f"{part} failed ({outcome.status}): {outcome.reason}", _printed(outcome))
+            kind = f"{told['part']} failed ({outcome.status})"
+            raise PartFailure(f"{kind}: {outcome.reason}", kind, _printed(outcome))
         return work, outcome
 
 

@@ -10,6 +10,7 @@ the rows that are asked again (`probes.rows`): of 128, f = 3.5 % in one case of 
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aira_lib.tasks.programs.section import Predictions, Probes
+
+_ROUNDING = 1e-6  # of fp32, relative to a prediction
+_FLIPS = 0.02  # of rows: whose two best classes lie so close together that rounding decides
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def learns(request: Request, first: NDArray[Any], wanted: Predictions) -> str:
     """
     again = first[request.rows :]
     before = request.in_order(first)[request.first[request.rows :]]
-    count, most = _apart(before, again, wanted)
+    count, most = _apart(before, again, _scale(first), wanted)
     if not count:
         return ""
     return (
@@ -85,7 +89,7 @@ def depends(request: Request, first: NDArray[Any], second: NDArray[Any], wanted:
         second: What the second one said.
         wanted: How far predictions may lie apart.
     """
-    count, most = _apart(request.in_order(first)[request.second], second, wanted)
+    count, most = _apart(request.in_order(first)[request.second], second, _scale(first), wanted)
     if not count:
         return ""
     return (
@@ -94,11 +98,27 @@ def depends(request: Request, first: NDArray[Any], second: NDArray[Any], wanted:
     )
 
 
-def _apart(one: NDArray[Any], other: NDArray[Any], wanted: Predictions) -> tuple[int, float]:
-    """How many rows differ, and the largest difference of any of them."""
+def _apart(one: NDArray[Any], other: NDArray[Any], scale: Any, wanted: Predictions) -> tuple[int, float]:
+    """How many rows differ, and the largest difference of any of them; nothing where they are as good as equal."""
     gap = np.abs(one.astype(np.float64) - other).reshape(len(one), -1)
     if wanted.kind == "int":
-        allowed = np.zeros_like(gap)
-    else:
-        allowed = wanted.tolerance * (1 + np.maximum(np.abs(one), np.abs(other))).reshape(gap.shape)
-    return int(np.count_nonzero((gap > allowed).any(axis=1))), float(gap.max(initial=0.0))
+        return int(np.count_nonzero(gap.any(axis=1))), float(gap.max(initial=0.0))
+    size = np.maximum(np.abs(one), np.abs(other)).reshape(gap.shape)
+    apart = (gap > wanted.tolerance * scale + _ROUNDING * size).any(axis=1)
+    if len(wanted.shape) == 1 and wanted.shape[0] > 1:
+        flipped = one.argmax(axis=1) != other.argmax(axis=1)
+        if np.count_nonzero(flipped) > math.ceil(_FLIPS * len(one)):
+            apart |= flipped
+    return int(np.count_nonzero(apart)), float(gap.max(initial=0.0))
+
+
+def _scale(predictions: NDArray[Any]) -> Any:
+    """What is a large difference: of scores of classes how far those of a row mostly lie apart, else how far rows do.
+
+    Were it a fixed number, or the size of the predictions, then small scores, or large ones with small differences,
+    could depend on anything and never be told. Rows whose scores are close to each other are few, or else their best
+    classes tell.
+    """
+    if predictions.ndim == 2 and predictions.shape[1] > 1:
+        return np.median(np.ptp(predictions, axis=1))
+    return predictions.std(axis=0).reshape(-1)

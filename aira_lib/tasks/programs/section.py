@@ -43,8 +43,10 @@ class PartLimits(Section):
 class Predictions(Section):
     """What predictions.npy holds: for each row an array of `shape`, of finite numbers or of whole ones.
 
-    `tolerance` is how far two predictions of the same row may lie apart, absolutely and relative to the larger one:
-    sums in another order round otherwise. Whole numbers must be equal; scores of classes are the better thing to ask.
+    `tolerance` is how far two predictions of the same row may lie apart, since sums in another order round otherwise:
+    of scores of classes (`shape: [k]`) relative to the median distance between a row's largest and smallest score, and
+    the best class may be another one in 2 % of rows; of other numbers relative to the standard deviation over rows.
+    Whole numbers must be equal; scores of classes are the better thing to ask for.
     """
 
     shape: tuple[Annotated[int, Field(ge=1, le=2**20)], ...] = Field((), max_length=4)

@@ -6,6 +6,7 @@ rows; train and validation have the labels, too. evaluate_prepare.py writes thos
 """
 
 import hashlib
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from aira_lib.tasks.airs.metadata import TaskFolderError
 from aira_lib.tasks.programs.arrays import Arrays, read_split, rows_in, write_split
 
 VALIDATION = "validation"
+ABOUT = "about.json"
+_MOST_ABOUT = 65_536  # bytes
 _SEEN, _KEPT = "seen", "kept"
 _SEED = 0  # one split for all agents and seeds, so that their fitness can be compared
 
@@ -42,7 +45,8 @@ class Splits:
     """Where train and validation lie, with their labels; what is asked of validation and test.
 
     Beside `train` lies nothing, so that its folder can be shown as a whole. `held_out` says that validation was drawn
-    from train here; `secret` is known to nobody who has not seen the labels of the test split.
+    from train here; `secret` is known to nobody who has not seen the labels of the test split; `about` is what
+    prepare.py says of the data, such as what stands in for them.
     """
 
     train: Path
@@ -51,6 +55,7 @@ class Splits:
     final: Asked
     held_out: bool
     secret: bytes
+    about: Mapping[str, Any]
 
     @property
     def labelled(self) -> Mapping[str, Path]:
@@ -90,7 +95,20 @@ def open_splits(prepared: Path, with_labels: Path, labels: str, fraction: float,
     for name, other in ((VALIDATION, steers), (TEST, final)):
         _require_like(train, other, name)
     secret = hashlib.sha256(final.labels.tobytes()).digest()
-    return Splits(places[TRAIN], places[VALIDATION], steers, final, held_out, secret)
+    return Splits(places[TRAIN], places[VALIDATION], steers, final, held_out, secret, _about(prepared / ABOUT))
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What a task says of its data: names with texts, numbers, yes or no; nothing where it says nothing."""
+    if not path.is_file():
+        return {}
+    try:
+        told = json.loads(path.read_bytes()[:_MOST_ABOUT])
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict) or not all(isinstance(value, bool | int | float | str) for value in told.values()):
+        raise TaskFolderError(f"{ABOUT}: must be a JSON object of texts, numbers, true and false, of 64 KB at most")
+    return told
 
 
 def _draw(train: Arrays, fraction: float, places: Mapping[str, Path]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aira_lib.records.opened import facts_of
 from aira_lib.tasks.airs.metadata import TaskFolderError
 from aira_lib.tasks.programs.arrays import ArrayError, most_bytes, read_predictions, read_split, write_split
 from aira_lib.tasks.programs.metrics import accuracy, mean_squared_error
@@ -109,6 +110,36 @@ def test_rounding_passes_the_probes_and_a_dependence_does_not(seed: int, noise: 
     assert "20 were answered otherwise" in depends(request, first, second + 0.1, SCORES)
 
 
+@pytest.mark.parametrize(("scale", "offset"), [(1e-6, 0.0), (1.0, 1e6), (1e-3, 1e4)])
+def test_scores_that_are_small_or_far_from_zero_hide_no_dependence(scale: float, offset: float) -> None:
+    """What decides between two classes is their difference, however small beside the scores themselves."""
+    rng = np.random.default_rng(7)
+    request = request_for(200, Probes(rows=100, repeats=16), b"s", b"w")
+    honest = rng.normal(size=(200, 2))
+    first = offset + scale * honest[request.first]
+    assert depends(request, first, offset + scale * honest[request.second], SCORES) == ""
+    turned = offset + scale * honest[request.second][:, ::-1]
+    assert "100 were answered otherwise" in depends(request, first, turned, SCORES)
+
+
+def test_a_third_score_that_is_far_below_hides_none_either() -> None:
+    rng = np.random.default_rng(7)
+    request = request_for(200, Probes(rows=100, repeats=16), b"s", b"w")
+    honest = np.column_stack([rng.normal(size=(200, 2)), np.full(200, -1e9)])
+    first, wanted = honest[request.first], Predictions(shape=(3,))
+    assert depends(request, first, honest[request.second], wanted) == ""
+    assert "100 were answered otherwise" in depends(request, first, honest[request.second][:, [1, 0, 2]], wanted)
+
+
+def test_of_other_numbers_the_distance_between_rows_counts() -> None:
+    rng = np.random.default_rng(7)
+    request = request_for(200, Probes(rows=100, repeats=16), b"s", b"w")
+    honest = 1e-6 * rng.normal(size=200)
+    wanted = Predictions()
+    assert depends(request, honest[request.first], honest[request.second], wanted) == ""
+    assert depends(request, honest[request.first], honest[request.second][::-1], wanted)
+
+
 def test_of_whole_numbers_each_must_be_equal() -> None:
     request = request_for(30, Probes(rows=10, repeats=4), b"s", b"w")
     first = np.arange(30)[request.first]
@@ -153,6 +184,20 @@ def test_a_validation_split_of_its_own_is_kept(tmp_path: Path) -> None:
     splits = open_splits(*prepared(tmp_path, validation=4), "labels.npy", 0.25, tmp_path / "open")
     assert (splits.held_out, splits.steers.rows) == (False, 4)
     assert splits.labelled.keys() == {"train", "validation"}
+
+
+def test_what_a_task_says_of_its_data_is_kept(tmp_path: Path) -> None:
+    for number, (text, told) in enumerate({'{"seed": 7, "stand_in": "made"}': 2, "": None, '{"a": [1]}': None}.items()):
+        folder, labels = prepared(tmp_path / str(number))
+        (folder / "about.json").write_text(text)
+        if told:
+            about = open_splits(folder, labels, "labels.npy", 0.25, tmp_path / str(number) / "open").about
+            assert about == {"seed": 7, "stand_in": "made"}
+            facts = facts_of({"validation": "measured", "validation_rows": 5, "data": about})
+            assert ("data: stand_in", "made") in facts
+        else:
+            with pytest.raises(TaskFolderError, match=r"about\.json: must be a JSON object"):
+                open_splits(folder, labels, "labels.npy", 0.25, tmp_path / str(number) / "open")
 
 
 def test_splits_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -14,12 +14,13 @@ from aira_lib.errors import UserError
 from aira_lib.identity import VERSIONS
 from aira_lib.records import Node, read_rows
 from aira_lib.records.opened import in_words
-from aira_lib.sandbox import closes_files, isolation
+from aira_lib.sandbox import ArtefactError, closes_files, isolation
 from aira_lib.search.stage import search
 from aira_lib.study import AgentSection, ProxySection, TaskSection
-from aira_lib.tasks.airs import check_task_folder, new_task_folder, packages
+from aira_lib.tasks.airs import check_task_folder, find_task_folder, new_task_folder, packages
+from aira_lib.tasks.airs import folder as folders_of_airs
 from aira_lib.tasks.airs.scripts import InvalidSubmission
-from aira_lib.tasks.family import FAMILIES
+from aira_lib.tasks.family import FAMILIES, Opening
 from aira_lib.tasks.folders import check_folder
 from aira_lib.tasks.programs import opening
 from aira_lib.tasks.programs.check import submission_in
@@ -91,6 +92,39 @@ def test_each_folder_is_of_one_family(tmp_path: Path) -> None:
         assert family_of(task(folder)) is FAMILIES.named(name)
 
 
+def test_a_built_in_one_is_searched_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = rings(tmp_path)
+    monkeypatch.setattr(folders_of_airs, "BUILT_IN_PROGRAMS", (tmp_path / "none", tmp_path))
+    named = TaskSection(name=NAME)
+    family = family_of(named)
+    assert family is FAMILIES.named("programs")
+    assert family.task(named).name == NAME
+    assert json.dumps(family.identity(named, ProxySection()), sort_keys=True) == key(folder)
+    assert find_task_folder(NAME).path == folder
+    with pytest.raises(UserError, match=f"did you mean '{NAME}'"):
+        family_of(TaskSection(name="RingsMdeAccuracy"))
+
+
+@SHOWN
+def test_a_reply_can_be_a_program_that_writes_what_is_submitted(tmp_path: Path) -> None:
+    folder = rings(tmp_path, reply="program", train_sees_validation=True)
+    change_metadata(folder, {"file_export_globs": ["model.py", "layers.py"]})
+    (tmp_path / "scratch").mkdir()
+    opened: Any = family_of(task(folder)).open(task(folder), ProxySection(), Opening(tmp_path / "scratch"))
+    assert (opened.artefact, opened.also, opened.is_artefact) == ("model.py", ("layers.py",), False)
+    assert not hasattr(opened, "limits")
+    assert "is run first, and writes `model.py`, `layers.py`" in opened.description
+    assert sorted(path.name for path in opened.data.rglob("*")) == ["inputs.npy", "labels.npy", "train"]
+    assert "mind: training sees these rows" in in_words(opened.told())
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "model.py").write_text("import layers")
+    with pytest.raises(ArtefactError, match=r"layers\.py was not written"):
+        opened.collect(work)
+    (work / "layers.py").write_text("")
+    assert opened.collect(work) == {"model.py": b"import layers", "layers.py": b""}
+
+
 def test_a_study_may_not_have_such_a_folder_report_itself_or_show_others(tmp_path: Path) -> None:
     folder = rings(tmp_path)
     for section, why in (
@@ -105,6 +139,7 @@ def test_the_key_knows_files_packages_and_the_code_that_scripts_import(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = rings(tmp_path)
+    monkeypatch.delenv("AIRA_PROFILE", raising=False)
     said = json.loads(key(folder))
     assert said["packages"]["numpy"] == version("numpy")
     assert said["library"].keys() == {"tensors"}
@@ -113,6 +148,8 @@ def test_the_key_knows_files_packages_and_the_code_that_scripts_import(
     monkeypatch.setattr(packages, "version", lambda name: "0.1" if name == "numpy" else version(name))
     found.append(key(folder))
     monkeypatch.setitem(VERSIONS, "programs", VERSIONS["programs"] + 1)
+    found.append(key(folder))
+    monkeypatch.setenv("AIRA_PROFILE", "paper")  # which prepare.py can read
     found.append(key(folder))
     assert len(set(found)) == len(found)
 
@@ -193,19 +230,25 @@ def test_tables_are_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @SHOWN
 def test_a_search_whose_replies_are_the_file_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test of a program that is not the best so far is not run, nor that of one that fails."""
+    """The test of a program that is not the best so far is not run, nor that of one that fails.
+
+    What a program says in its final test, where it has seen the labels of validation, is not told.
+    """
     folder = rings(tmp_path, probes={"rows": 20, "repeats": 2})
     gold, poor = (
         submission_in(load_program_folder(folder), folder / name)["model.py"].decode()
         for name in ("gold_submission", "gold_submission_random_1")
     )
     broken = gold.replace("axis=1)", "axis=1)[1:]")
-    agent = AgentSection(name="greedy-scripted", model="scripted", steps=3, n_drafts=3)
-    model = Scripted(gold, poor, broken)
+    tells = "import os\nif os.path.exists('data/validation'):\n    print('secret')\n    raise ValueError('secret')\n"
+    agent = AgentSection(name="greedy-scripted", model="scripted", steps=4, n_drafts=4)
+    model = Scripted(tells + gold, gold, poor, broken)
     monkeypatch.setattr(stage, "model_named", lambda *_: model)
     work = work_in(tmp_path / "work")
     search(task(folder), ProxySection(), agent, 0, work)
-    best, worse, failed = read_rows(work.path / "journal.jsonl", Node)
+    told, best, worse, failed = read_rows(work.path / "journal.jsonl", Node)
+    assert (told.status, told.reason) == ("failed", "in the final test: train failed (error)")
+    assert "secret" not in told.output
     assert (best.status, best.validation, best.test, best.code) == ("ok", 1.0, 1.0, gold.rstrip() + "\n")
     assert best.output.startswith("step 0: loss 0.6931")
     assert (worse.status, worse.test) == ("ok", None)
@@ -214,7 +257,7 @@ def test_a_search_whose_replies_are_the_file_itself(tmp_path: Path, monkeypatch:
     assert (failed.status, failed.validation, failed.self_reported) == ("failed", None, False)
     assert failed.reason == "train failed (error): exit code 1: model.py: features must be [300, k], not [299, 3]"
     summary = json.loads((work.path / "search.json").read_text())
-    assert (summary["validation"], summary["validation_rows"], summary["best"]["step"]) == ("measured", 100, 0)
+    assert (summary["validation"], summary["validation_rows"], summary["best"]["step"]) == ("measured", 100, 1)
     assert "measured on 100 rows" in in_words(summary)
     assert (work.path / "submission" / "model.py").read_text() == best.code
     prompt = model.prompts[0]
