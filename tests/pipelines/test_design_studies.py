@@ -1,0 +1,39 @@
+"""The studies of Long Range Arena: what they search, and that the recording holds the baselines as they are now."""
+
+from pathlib import Path
+
+from aira_lib.agents.replay import ReplayModel
+from aira_lib.agents.reply import parse_reply
+from aira_lib.lra.baselines import BASELINES, baseline_path
+from aira_lib.study.reading import load_study
+from aira_lib.tasks.programs.folder import load_program_folder
+
+ROOT = Path(__file__).parents[2]
+DESIGN = ROOT / "pipelines/design"
+
+
+def test_the_recording_holds_the_baselines_and_an_edit_of_one() -> None:
+    (agent,) = load_study(DESIGN / "lra-laptop.yaml").agents
+    replies = ReplayModel(ROOT / agent.model.removeprefix("replay:")).replies
+    assert len(replies) == len({reply.seed for reply in replies}) == agent.steps
+    programs = {parse_reply(reply.text, "model.py").code.strip() for reply in replies}
+    baselines = {baseline_path(name).read_text().strip() for name in BASELINES}
+    assert baselines < programs
+    (edited,) = programs - baselines
+    changed = set(edited.splitlines()) - set(baseline_path("linear").read_text().splitlines())
+    assert 0 < len(changed) < 5
+
+
+def test_the_paper_study_is_a_sixth_of_its_searches() -> None:
+    study = load_study(DESIGN / "lra-paper.yaml")
+    searches = {kind: [len(a.seeds) for a in study.agents if a.scaffold == kind] for kind in ("greedy", "one-shot")}
+    assert searches == {"greedy": [10] * 12, "one-shot": [20] * 8}
+    assert 6 * sum(map(sum, searches.values())) == 1680
+    assert {agent.hours for agent in study.agents} == {24}
+
+
+def test_studies_name_folders_that_are_there() -> None:
+    for name in ("lra-laptop", "lra-paper"):
+        folder = load_study(DESIGN / f"{name}.yaml").task.folder
+        assert folder
+        assert load_program_folder(ROOT / folder).program.settings["task"] == "listops"
