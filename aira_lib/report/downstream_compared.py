@@ -167,18 +167,23 @@ class Scoreboard:
             label: with_seeds(each, spread, (len(by_seed[label]), len(by_seed[own]))) if spread else each
             for label, each in over_items.items()
         }
-        labels = list(means)
-        degrees = min(each.degrees for each in whole.values())
-        margins = simultaneous_margins(_covariance(means, by_seed, spread, labels), labels.index(own), degrees)
-        together = dict(zip(labels, margins.tolist(), strict=True))
+        together: dict[str, float] = {}
+        if all(each.stderr is not None for each in whole.values()):  # else no interval holds for all
+            labels, degrees = list(means), min(each.degrees for each in whole.values())
+            margins = simultaneous_margins(_covariance(means, by_seed, spread, labels), labels.index(own), degrees)
+            together = dict(zip(labels, margins.tolist(), strict=True))
         adjusted = holm({label: each.p for label, each in whole.items()})
-        return {label: Against(over_items[label], whole[label], adjusted[label], together[label]) for label in whole}
+        return {
+            label: Against(over_items[label], whole[label], adjusted[label], together.get(label)) for label in whole
+        }
 
     def _luck(
         self, means: Mapping[str, Sequence[Floats]], by_seed: Mapping[str, Sequence[float]], spread: Spread | None
     ) -> Luck | None:
         finds = [design.label for design in self.designs if not design.baseline]
-        return luck_of_the_best(_covariance(means, by_seed, spread, finds)) if len(finds) > 1 else None
+        if len(finds) < 2 or any(len(scores) < 2 for tasks in means.values() for scores in tasks):
+            return None  # a single item does not tell how much items vary
+        return luck_of_the_best(_covariance(means, by_seed, spread, finds))
 
 
 def _by_seed(tasks: Sequence[Floats]) -> tuple[float, ...]:

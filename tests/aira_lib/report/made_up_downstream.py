@@ -76,7 +76,7 @@ def answered(
         for i in range(items)
     ]  # fmt: skip
     metrics = {
-        name: Measured(value=float(v.mean()), stderr=float(v.std(ddof=1) / np.sqrt(items)))
+        name: Measured(value=float(v.mean()), stderr=float(v.std(ddof=1) / np.sqrt(items)) if items > 1 else None)
         for name, v in scores.items()
     }
     return rows, metrics, constant

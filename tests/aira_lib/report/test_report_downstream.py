@@ -218,6 +218,23 @@ def test_a_centred_mean_by_hand(folder: Path, tables: dict[str, Table]) -> None:
         assert row[f"centred_v{version[-1]}"] == pytest.approx(statistics.fmean(values))
 
 
+@pytest.mark.parametrize("items", [1, 2])
+def test_items_too_few_for_an_error_are_a_report_without_one(folder: Path, items: int) -> None:
+    """As a first try with `limit: 1` makes them; of two items, both may differ alike."""
+    runs = made_up_downstream(folder / f"few-{items}", dict.fromkeys(SIX | CORE, items))
+    for run in runs:  # the baseline has all wrong, one design all right
+        right = {"Llama 3.2": 0.0, "Nemotron-H": 1.0}.get(run.record.point.design.name.split("@")[0])
+        if right is not None:
+            for each in run.items.values():
+                for metric, scores in each.scores.items():
+                    each.scores[metric][:] = np.full_like(scores, right)
+    sections = sections_of(runs)
+    row = row_of(tables_in(sections)["downstream_compared"], design="Nemotron-H", measure="accuracy, six tasks")
+    assert (row["difference"], row["margin"], row["verdict"]) == (1.0, None, "error unknown")
+    assert row["simultaneous"] is None
+    assert "nan" not in words_of(sections)
+
+
 def test_a_task_that_failed_once_is_in_no_mean_and_named(folder: Path) -> None:
     failed = FailedTask(task="piqa", shots=0, reason="no <b>memory</b>")
     runs = made_up_downstream(folder / "one", SIX, seeds=1, names=["Llama 3.2", "AIRAformer-D/stretched"])
