@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import optax
 
-from aira_lib.lra.data import LraSplit
+from aira_lib.lra.data.examples import LraSplit
 from aira_lib.lra.interface import OFFERED
 from aira_lib.lra.program import Program
 from aira_lib.lra.settings import TrainingSettings

@@ -10,6 +10,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from aira_lib.lra.data import LraData, LraSize, LraTask, lra_data
 from aira_lib.section import Section, Seed
 from aira_lib.study.reading import load_section
 
-SETTINGS, ABOUT = "lra.yaml", "about.txt"
+SETTINGS, ABOUT, ABOUT_FOR_PEOPLE = "lra.yaml", "about.txt", "about.json"
 _NEEDED = ("jax", "flax", "optax", "safetensors")
 _LABELS, _LABELS_FILE = "test_with_labels", "labels.npy"
 
@@ -42,6 +43,7 @@ def prepare_command(task: LraTask) -> None:
     for split in ("train", "validation", "test"):
         shutil.copytree(data.folder / split, given.agent_data_mount_dir / split)
     (given.agent_data_mount_dir / "test" / _LABELS_FILE).unlink()
+    (given.agent_data_mount_dir / ABOUT_FOR_PEOPLE).write_text(json.dumps(facts_of(data)), encoding="utf-8")
     (given.agent_data_mount_dir / "train" / ABOUT).write_text(f"{told_of(data)}\n", encoding="utf-8")
 
 
@@ -76,6 +78,16 @@ def told_of(data: LraData) -> str:
     source = f"{about.stand_in.what} in the place of {about.stand_in.instead_of}" if about.stand_in else about.source
     ceilings = ", ".join(map(str, about.ceilings))
     return f"{about.task} of {about.max_len} {unit}: {source}; on the test: {ceilings}"
+
+
+def facts_of(data: LraData) -> dict[str, Any]:
+    """What data are, for the record of a search: names with texts and numbers."""
+    about = data.about
+    instead = f"{about.stand_in.what}, in the place of {about.stand_in.instead_of}" if about.stand_in else "none"
+    return {
+        "source": about.source, "size": about.size, "length": about.max_len, "seed": about.seed, "stand-in": instead,
+        "ceilings": ", ".join(map(str, about.ceilings)),
+    }  # fmt: skip
 
 
 def _given(task: LraTask) -> tuple[argparse.Namespace, LraData]:

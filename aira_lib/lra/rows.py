@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from aira_lib.lra.data import LraSplit
+from aira_lib.lra.data.examples import LraSplit
 
 
 def joined(first: LraSplit, second: LraSplit) -> LraSplit:

@@ -16,6 +16,7 @@ import numpy as np
 
 from aira_lib.lra.configurable import configured
 from aira_lib.lra.configuration import Configuration, law
+from aira_lib.lra.data.examples import LraSplit
 from aira_lib.lra.data.sizes import SIZES, LraTask, size_of
 from aira_lib.lra.data.tokens import BYTE_VOCABULARY, LISTOPS_VOCABULARY, Ids
 from aira_lib.lra.exponents import at_lengths, exponents_of
@@ -23,7 +24,7 @@ from aira_lib.lra.infer import Answerer, save_logits
 from aira_lib.lra.interface import Problem, submission_of
 from aira_lib.lra.program import Program, program_of
 from aira_lib.lra.refused import Refused
-from aira_lib.lra.rows import Examples
+from aira_lib.lra.rows import joined
 from aira_lib.lra.settings import TrainingSettings
 from aira_lib.lra.train import WEIGHTS, train
 from aira_lib.lra.weights import load_weights
@@ -126,16 +127,16 @@ def _say_costs(program: Program, most: float) -> None:
     growth.check(most or None)
 
 
-def _labelled(names: Sequence[str]) -> Examples:
+def _labelled(names: Sequence[str]) -> LraSplit:
     """The rows of all splits to train on."""
     folders = [Path("data", name) for name in names]
-    first, *others = [Examples(_inputs(each), np.load(each / "labels.npy", allow_pickle=False)) for each in folders]
+    first, *others = [LraSplit(_inputs(each), np.load(each / "labels.npy", allow_pickle=False)) for each in folders]
     for other in others:
-        first = first.joined(other)
+        first = joined(first, other)
     return first
 
 
-def _inputs(folder: Path) -> list[Ids]:
+def _inputs(folder: Path) -> tuple[Ids, ...]:
     """Texts of rows: one array, or two of pairs."""
     paths = sorted(folder.glob("inputs*.npy"))
-    return [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
+    return tuple(np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aira_lib.lra.checkpoint import load_checkpoint, save_checkpoint
-from aira_lib.lra.data import LraSplit
+from aira_lib.lra.data.examples import LraSplit
 from aira_lib.lra.fingerprint import fingerprint
 from aira_lib.lra.infer import Answerer, fitted
 from aira_lib.lra.parameters import count_parameters

@@ -7,7 +7,8 @@ from the original (google-research/long-range-arena), whose defects are named th
 
 from aira_lib.lra.data.about import About
 from aira_lib.lra.data.ceilings import Ceiling
-from aira_lib.lra.data.load import ABOUT, LraData, LraSplit, lra_data, read_data
+from aira_lib.lra.data.examples import LraSplit
+from aira_lib.lra.data.load import ABOUT, LraData, lra_data, read_data
 from aira_lib.lra.data.sizes import SIZES, TASKS, LraSize, LraTask, Size, size_of
 
 __all__ = [

@@ -14,6 +14,7 @@ from aira_lib.identity import package_digest
 from aira_lib.lra.data.about import SPLITS, About, about_of
 from aira_lib.lra.data.cached import cached_folder
 from aira_lib.lra.data.ceilings import Ceiling
+from aira_lib.lra.data.examples import LraSplit
 from aira_lib.lra.data.rows import Row, Rows
 from aira_lib.lra.data.sizes import LraSize, LraTask, Size, size_of
 from aira_lib.lra.data.sources import source_named
@@ -23,17 +24,6 @@ from aira_lib.records.row import read_row
 
 ABOUT = "about.json"
 _ROWS_AT_ONCE = 4096
-
-
-@dataclass(frozen=True)
-class LraSplit:
-    """Examples: `inputs`, one int32 array [n, max_len] or two (Retrieval), and `labels`, int32 [n]."""
-
-    inputs: tuple[Ids, ...]
-    labels: Ids
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 @dataclass(frozen=True)

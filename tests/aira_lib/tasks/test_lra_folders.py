@@ -127,6 +127,10 @@ def test_test_labels_are_kept_back_and_no_seed_is_told(opened: Path) -> None:
     assert "listops of 64 tokens" in said
     assert "majority" in said
     assert "seed" not in said
+    told = json.loads((opened / "about.json").read_text())  # for people, who are told the seed
+    assert told["seed"] == 3
+    assert told["ceilings"].startswith("majority")
+    assert told["stand-in"].startswith("ListOps")
 
 
 def test_a_submission_is_trained_and_answers(

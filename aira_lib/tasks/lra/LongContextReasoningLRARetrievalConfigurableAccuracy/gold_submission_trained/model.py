@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-KEY, LETTERS, BITS = b"seal = ", 3, 5
+KEY, BITS = b"seal = ", 5
 
 
 class CustomDualEncoder(nn.Module):
@@ -26,22 +26,19 @@ class CustomDualEncoder(nn.Module):
         self.head = nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros)
 
     def encode(self, inputs: jax.Array, *, train: bool) -> jax.Array:
-        """From ids int32 [B, L] to the letters of the value, as bits, and the mean of vectors, [B, 15 + emb_dim]."""
-        padded, length = jnp.pad(inputs, ((0, 0), (0, len(KEY) + LETTERS))), inputs.shape[1]
+        """From ids int32 [B, L] to the value, a capital, as bits, and the mean of vectors, [B, 5 + emb_dim]."""
+        padded, length = jnp.pad(inputs, ((0, 0), (0, len(KEY) + 1))), inputs.shape[1]
         here = jnp.stack([padded[:, i : i + length] == byte + 1 for i, byte in enumerate(KEY)]).all(axis=0)
-        read = []
-        for i in range(LETTERS):
-            letter = padded[:, len(KEY) + i :][:, :length] - ord("a") - 1
-            bits = 2 * (letter[..., None] >> jnp.arange(BITS) & 1) - 1
-            read.append((bits * here[..., None]).sum(axis=1))
+        letter = padded[:, len(KEY) :][:, :length] - ord("A") - 1
+        value = ((2 * (letter[..., None] >> jnp.arange(BITS) & 1) - 1) * here[..., None]).sum(axis=1)
         mask = (inputs > 0)[..., None]
         mean = (self.embed(inputs) * mask).sum(axis=1) / jnp.maximum(mask.sum(axis=1), 1)
-        return jnp.concatenate([*read, mean], axis=-1)
+        return jnp.concatenate([value, mean], axis=-1)
 
     def classify(self, encoded1: jax.Array, encoded2: jax.Array, *, train: bool) -> jax.Array:
         """From the encodings of both documents to logits [B, num_classes]."""
         apart, together = jnp.abs(encoded1 - encoded2), encoded1 * encoded2
-        agree = together[:, : LETTERS * BITS].sum(axis=-1, keepdims=True) >= LETTERS * BITS
+        agree = together[:, :BITS].sum(axis=-1, keepdims=True) >= BITS
         hidden = nn.relu(self.hidden(jnp.concatenate([apart, together], axis=-1)))
         return self.head(jnp.concatenate([hidden, 10.0 * agree - 5], axis=-1))
 

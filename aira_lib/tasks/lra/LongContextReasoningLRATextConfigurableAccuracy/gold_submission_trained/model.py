@@ -1,4 +1,4 @@
-"""Reads words that praise or blame, the "not" before them, and every "conversely", which turns what follows.
+"""Reads words that praise or blame, the "NOT" before them, and every "CONVERSELY", which turns what follows.
 
 Words are found by their bytes, and the sum of what they mean is exact; beside it stands a bag of bytes and pairs of
 bytes, so that texts of other words are learned from, too. A perceptron learns the rest.
@@ -8,8 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-PRAISE = ("good", "fine", "great", "lovely", "superb", "brilliant", "charming", "moving", "clever", "fresh")
-BLAME = ("bad", "poor", "awful", "dull", "dreadful", "clumsy", "boring", "hollow", "stale", "weak")
+PRAISE = ("GOOD", "FINE", "GREAT", "LOVELY", "SUPERB", "BRILLIANT", "CHARMING", "MOVING", "CLEVER", "FRESH")
+BLAME = ("BAD", "POOR", "AWFUL", "DULL", "DREADFUL", "CLUMSY", "BORING", "HOLLOW", "STALE", "WEAK")
 
 
 def found(inputs: jax.Array, word: str) -> jax.Array:
@@ -22,8 +22,8 @@ def found(inputs: jax.Array, word: str) -> jax.Array:
 def mood(inputs: jax.Array) -> jax.Array:
     """The sum of what the words mean, [B]."""
     praise, blame = (jnp.stack([found(inputs, word) for word in words]).sum(axis=0) for words in (PRAISE, BLAME))
-    negated = jnp.pad(found(inputs, "not "), ((0, 0), (4, 0)))[:, : inputs.shape[1]]
-    turned = jnp.cumsum(found(inputs, "conversely"), axis=1) % 2
+    negated = jnp.pad(found(inputs, "NOT "), ((0, 0), (4, 0)))[:, : inputs.shape[1]]
+    turned = jnp.cumsum(found(inputs, "CONVERSELY"), axis=1) % 2
     return ((praise - blame) * (1 - 2 * negated) * (1 - 2 * turned)).sum(axis=1)
 
 
