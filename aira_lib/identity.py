@@ -58,7 +58,7 @@ VERSIONS: dict[Piece, int] = {
     "extrapolate": 2,
     "training": 3,
     "evaluate": 4,
-    "downstream": 1,
+    "downstream": 2,
     "latency": 1,
 }
 PIECES: tuple[Piece, ...] = get_args(Piece)
