@@ -59,7 +59,7 @@ VERSIONS: dict[Piece, int] = {
     "extrapolate": 2,
     "training": 3,
     "evaluate": 4,
-    "downstream": 1,
+    "downstream": 2,
     "latency": 1,
     "programs": 1,
 }

@@ -25,21 +25,27 @@ def study_beside(record: TrainedRecord) -> Study | None:
 
 
 def scores_beside(record: TrainedRecord) -> tuple[Score | None, Downstream | None]:
-    """The newest scores of a training's model on held-out text and on downstream tasks, each None where there is none.
+    """Scores of a training's model on held-out text and on downstream tasks, each None where there is none.
+
+    Of several the newest; of those on tasks that of most items: a look at one task afterwards does not replace it.
 
     Raises:
         StoreError: the store refuses, or a manifest is damaged.
     """
-    return _newest(record, "evaluate", "score.json", Score), _newest(
-        record, "downstream", "downstream.json", Downstream
-    )
+    scores = _made_from(record, "evaluate", "score.json", Score)
+    answers = _made_from(record, "downstream", "downstream.json", Downstream)
+    return next(reversed(scores), None), max(reversed(answers), key=_items, default=None)
 
 
-def _newest(record: TrainedRecord, stage: str, file: str, kind: type[RowT]) -> RowT | None:
-    """A file of the newest record of a stage that was made from this one."""
+def _items(found: Downstream) -> int:
+    return sum(task.items for task in found.tasks)
+
+
+def _made_from(record: TrainedRecord, stage: str, file: str, kind: type[RowT]) -> list[RowT]:
+    """A file of each record of a stage that was made from this one, the oldest first."""
     store, study = _place_of_study(record)
     if store is None or record.manifest is None:
-        return None
+        return []
     found: list[tuple[Manifest, RecordFolder]] = []
     for name in store.list(f"{study}/{stage}"):
         folder, _, last = name.rpartition("/")
@@ -47,10 +53,8 @@ def _newest(record: TrainedRecord, stage: str, file: str, kind: type[RowT]) -> R
             made = RecordFolder(store, folder)
             if (manifest := made.manifest()) and record.manifest.key in manifest.inputs:
                 found.append((manifest, made))
-    if not found:
-        return None
-    manifest, made = max(found, key=lambda each: each[0].created)
-    return kind.model_validate_json(store.read(f"{made.files()}/{file}"))
+    found.sort(key=lambda each: each[0].created)
+    return [kind.model_validate_json(store.read(f"{made.files()}/{file}")) for _, made in found]
 
 
 def _place_of_study(record: TrainedRecord) -> tuple[Store | None, str]:

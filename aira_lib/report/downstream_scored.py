@@ -82,13 +82,16 @@ def _other_split(task: TaskScore) -> list[str]:
 
 
 def note_sentences(runs: Sequence[DownstreamRun]) -> list[str]:
-    """What must be said beside scores, tasks with the same words together."""
+    """What must be said beside scores, tasks with the same words together, and words of the same tasks."""
     said: dict[str, dict[str, None]] = {}
     for run in runs:
         for task in run.record.tasks:
             for note in filter(None, task.note.split("; ")):
                 said.setdefault(note, {})[f"{NAMES.get(task.task, task.task)} ({task.shots} shots)"] = None
-    return [f"{', '.join(names)}: {note}." for note, names in said.items()]
+    together: dict[str, list[str]] = {}
+    for note, names in said.items():
+        together.setdefault(", ".join(names), []).append(note)
+    return [f"{names}: {'; '.join(notes)}." for names, notes in together.items()]
 
 
 def failed_table(runs: Sequence[DownstreamRun]) -> Table:

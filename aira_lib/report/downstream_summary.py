@@ -13,7 +13,7 @@ def downstream_sentences(board: Scoreboard | None) -> list[str]:
     best = best_find(board, found)
     if best is None:
         return []
-    over = f", over {len(found.among)} of its {len(found.measure.parts)} tasks" if found.missing else ""
+    over = f", over {len(found.among)} of its {len(found.measure.parts)} tasks," if found.missing else ""
     opening = (
         f"Downstream, the highest mean of the finds in {found.measure.title}{over} is that of {best}, "
         f"{100 * found.values[best].value:.1f} %"

@@ -12,8 +12,10 @@ NEAR = 2.0
 
 
 def commonest_share(chosen: Sequence[int]) -> float:
-    """The largest share of items that get one and the same choice, by its number; 0 of no item."""
-    return max((chosen.count(each) for each in set(chosen)), default=0) / max(len(chosen), 1)
+    """The largest share of items that get one and the same choice, by its number; 0 of fewer than two items."""
+    if len(chosen) < 2:
+        return 0.0
+    return max(chosen.count(each) for each in set(chosen)) / len(chosen)
 
 
 def flags_of(

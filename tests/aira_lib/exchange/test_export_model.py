@@ -19,10 +19,12 @@ from aira_lib.architecture.scales import Scale
 from aira_lib.datasets.shards.tokenizer import tokenizer_of
 from aira_lib.errors import UserError
 from aira_lib.exchange import proof
+from aira_lib.exchange.beside import scores_beside
 from aira_lib.exchange.export_model import export_model
 from aira_lib.exchange.formats import SHIPPED, WIDE
+from aira_lib.exchange.trained_record import trained_record
 from aira_lib.models.language_model import LanguageModel
-from aira_lib.records import Manifest, Score, StandIn, TrainingRun, read_row
+from aira_lib.records import Downstream, Manifest, Measured, Score, StandIn, TaskScore, TrainingRun, read_row
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store
 from aira_lib.training.checkpoint import Checkpoints
@@ -315,6 +317,26 @@ def test_what_lies_beside_the_record_in_its_store_goes_along(tmp_path: Path) -> 
         card = (tmp_path / "exported/README.md").read_text()
         assert all(said in card for said in ("1.2345", "trust_remote_code=True", STAND_IN.what, "of the training"))
         assert "9.8765" not in card
+
+
+def test_scores_on_most_items_are_the_cards_whatever_was_scored_afterwards(tmp_path: Path) -> None:
+    write_record(tmp_path / "files", "A-M")
+    commit(tmp_path / "runs/s/pretrain/p-1", tmp_path / "files", key="of the training")
+    run = read_row(tmp_path / "files/run.json", TrainingRun)
+    for when, items in (("2026-01-01", 5), ("2026-01-02", 1_000), ("2026-01-03", 20)):
+        score = TaskScore(
+            task="copa", shots=0, split="validation", paper_split="validation", primary="acc", items=items,
+            metrics={"acc": Measured(value=0.5, stderr=0.1)}, chance=0.5, available=1_000, cut=0, constant=False,
+            data={"source": "made up", "sha256": "0"},
+        )  # fmt: skip
+        (tmp_path / when).mkdir()
+        found = Downstream(point=run.point, status="ok", tasks=(score,))
+        (tmp_path / when / "downstream.json").write_text(found.json_line())
+        made = {"key": when, "stage": "downstream", "inputs": ("of the training",), "created": when}
+        commit(tmp_path / f"runs/s/downstream/p-{when}", tmp_path / when, **made)
+    _, downstream = scores_beside(trained_record(str(tmp_path / "runs/s/pretrain/p-1"), Settings()))
+    assert downstream
+    assert [task.items for task in downstream.tasks] == [1_000]
 
 
 def test_shards_are_asked_for_where_they_are_needed_and_only_there(tmp_path: Path) -> None:

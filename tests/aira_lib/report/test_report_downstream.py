@@ -296,6 +296,9 @@ def test_notes_stand_once_with_their_tasks(folder: Path) -> None:
     tasks = tuple(task.model_copy(update={"note": notes.get(task.task, "")}) for task in run.record.tasks)
     noted = run._replace(record=run.record.model_copy(update={"tasks": tasks}))
     assert note_sentences([noted, noted]) == ["PIQA (0 shots): one.", "PIQA (0 shots), SciQ (0 shots): two."]
+    both = tuple(task.model_copy(update={"note": "one; two" * (task.task in notes)}) for task in run.record.tasks)
+    alike = run._replace(record=run.record.model_copy(update={"tasks": both}))
+    assert note_sentences([alike]) == ["PIQA (0 shots), SciQ (0 shots): one; two."]
 
 
 def test_the_best_of_several_is_named_as_picked(runs: list[DownstreamRun], sections: list[Section]) -> None:

@@ -50,6 +50,7 @@ def test_flags_by_hand() -> None:
     assert flags_of(0.5, None, 0.5, 0.3, constant=True) == ("constant answer",)
     assert commonest_share([1, 1, 1, 0]) == 0.75
     assert commonest_share([]) == 0
+    assert commonest_share([3]) == 0  # one answer is the same as no other
 
 
 def test_centred_by_hand() -> None:
