@@ -7,9 +7,10 @@ import numpy as np
 
 from aira_lib.errors import UserError, writing
 from aira_lib.lra.data.about import SPLITS
+from aira_lib.lra.data.examples import LraSplit
 from aira_lib.lra.data.listops import Expression
 from aira_lib.lra.data.listops_rows import FILES, write_tsv
-from aira_lib.lra.data.load import ABOUT, LraData, LraSplit
+from aira_lib.lra.data.load import ABOUT, LraData
 from aira_lib.lra.data.tokens import PAD, Ids, operator_names, text_of
 
 
