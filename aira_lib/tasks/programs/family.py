@@ -49,7 +49,7 @@ class ProgramFamily(TaskFamily):
         limits = folder.program.limits
         gpu = limits.train.gpu or limits.infer.gpu
         return {
-            "task": {"programs": section.name, **changed(section, include={"validation_fraction"})},
+            "task": {"name": section.name, **changed(section, include={"validation_fraction"})},
             "files": folder_digest(folder.path),
             "data": raw_digest(),
             "packages": package_versions(folder.task) | versions_of_modules(_imports(folder)),

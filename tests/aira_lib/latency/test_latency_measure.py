@@ -237,8 +237,14 @@ def test_graphs_are_of_all_cases_or_of_none(monkeypatch: pytest.MonkeyPatch) -> 
     assert module._as_graphs(cases, training, module._Samples()) is cases
 
 
+@pytest.fixture
+def cuda() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+
+
 @pytest.mark.gpu
-def test_on_a_gpu_a_graph_gives_what_plain_calls_give() -> None:
+def test_on_a_gpu_a_graph_gives_what_plain_calls_give(cuda: None) -> None:
     work = Workload(scale_named("nano", 3), 2, 64, "decode", "bf16", torch.device("cuda"))
     from aira_lib.latency.graph import graphed
 
@@ -249,7 +255,7 @@ def test_on_a_gpu_a_graph_gives_what_plain_calls_give() -> None:
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_all_modes_are_measured_with_their_peak() -> None:
+def test_on_a_gpu_all_modes_are_measured_with_their_peak(cuda: None) -> None:
     for mode in ("prefill", "decode", "train"):
         work = Workload(scale_named("nano", 3), 2, 64, mode, "bf16", torch.device("cuda"))  # type: ignore[arg-type]
         found = measure(work, {"d": ("A", "Mb", "M", "W")}, Bounds(3, 1.0), lambda share: None)
