@@ -22,7 +22,8 @@ _LIBRARY = Path(__file__).parents[1]
 
 START = (
     "import io, sys, tarfile; sources, size = sys.argv[1], int(sys.stdin.buffer.readline()); "
-    "tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read(size))).extractall(sources, filter='data'); "
+    "filters = {'filter': 'data'} if hasattr(tarfile, 'data_filter') else {}; "  # Python 3.11.4 brought them
+    "tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read(size))).extractall(sources, **filters); "
     "sys.path.insert(0, sources); from aira_lib.sandbox import within; within.main()"
 )
 """The program of the exec; its argument is a folder for the sources. They come first on its input: their size on a

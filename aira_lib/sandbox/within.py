@@ -64,6 +64,7 @@ MARK = "aira-candidate"
 
 PR_SET_DUMPABLE = 4
 _MAIN = 1  # the container's first process, which waits (see manifest.py)
+_FILTERS: dict[str, Any] = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}  # Python 3.11.4 brought them
 
 
 def main() -> NoReturn:
@@ -218,7 +219,7 @@ def _take_in(tar: tarfile.TarFile, workdir: Path, inputs: Path) -> None:
     for member in tar:
         top, _, member.name = member.name.partition("/")
         if member.name:
-            tar.extract(member, places[top], filter="tar")
+            tar.extract(member, places[top], **_FILTERS)
 
 
 def _protect(workdir: Path, names: list[str]) -> None:

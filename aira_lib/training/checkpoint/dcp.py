@@ -8,6 +8,7 @@ import pickle
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import EnumMeta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -122,9 +123,18 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _ALLOWED:
             return super().find_class(module, name)
+        if (module, name) == ("builtins", "getattr"):
+            return _member
         if module == "torch" and isinstance(found := getattr(torch, name, None), torch.dtype):
             return found
         raise pickle.UnpicklingError(f"{METADATA} names {module}.{name}, which no checkpoint needs")
+
+
+def _member(of: Any, name: Any) -> Any:
+    """A member of an Enum, which Python before 3.11.4 pickles as an attribute of its class."""
+    if isinstance(of, EnumMeta) and name in of.__members__:
+        return of[name]
+    raise pickle.UnpicklingError(f"{METADATA} wants {name!r} of {of!r}, which no checkpoint needs")
 
 
 class _Planner(DefaultLoadPlanner):

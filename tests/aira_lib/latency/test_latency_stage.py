@@ -187,6 +187,7 @@ def test_times_of_a_pattern_are_a_table() -> None:
         "decode,prefill",
         "--repeats",
         "3",
+        COLUMNS="200",
     )
     assert ended.code == 0, ended.err
     for text in ("prefill", "decode", "embedding", "A-M-W", "sum / whole", "1 × 8 tokens at scale nano"):

@@ -1,6 +1,7 @@
 """A damaged checkpoint is named and not loaded, whichever byte it is; and nothing of one runs."""
 
 import hashlib
+import io
 import itertools
 import json
 import os
@@ -256,3 +257,24 @@ def test_scoring_fetches_no_optimizer_whoever_wrote_it(tmp_path: Path) -> None:
         fetched = {name for name in names if not any(fnmatchcase(name, pattern) for pattern in unread)}
         assert {name for name in names if "optimizer" not in name} == fetched
         assert len(fetched) < len(names)
+
+
+def test_a_member_of_an_enum_may_be_named_as_an_attribute_and_nothing_else_may() -> None:
+    """Python before 3.11.4 pickles members so; what else has attributes is refused."""
+
+    class Named:
+        def __init__(self, *of: Any) -> None:
+            self.of = of
+
+        def __reduce__(self) -> Any:
+            return getattr, self.of
+
+    from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING as KINDS
+
+    def read(*of: Any) -> Any:
+        return dcp._Unpickler(io.BytesIO(pickle.dumps(Named(*of)))).load()
+
+    assert read(KINDS, "TORCH_CHANNELS_LAST") is KINDS.TORCH_CHANNELS_LAST
+    for of in ((KINDS, "__class__"), (KINDS, "mro"), (torch.Size, "count"), ("text", "format")):
+        with pytest.raises(pickle.UnpicklingError, match="which no checkpoint needs"):
+            read(*of)
