@@ -55,7 +55,7 @@ def test_replicates_are_further_seeds_of_their_cells_alone() -> None:
     without = tiny_study(pretrain={"isoflop": {**isoflop, "replicates": []}})
     kept = {point.id: point for point in pretraining_points(without.pretrain, designs)}
     assert kept.items() <= {point.id: point for point in pretraining_points(study.pretrain, designs)}.items()
-    cells = [(scale.name, runs) for scale, runs, *_ in estimates._trainings(study)]
+    cells = [(scale.name, runs) for _, scale, runs, *_ in estimates._trainings(study)]
     trained = len(study.aggregate) + len(study.extrapolate.baselines)
     assert cells == [("nano", 2 * trained), ("micro", 2 * trained), ("nano", 2 * trained), ("micro", 2 * trained)]
 
