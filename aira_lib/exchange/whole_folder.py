@@ -52,9 +52,20 @@ def whole_folder(to: Path, force: bool) -> Iterator[Path]:
             for file in sorted(half.iterdir()):
                 sync_file(file)
         with writing(to):
-            if to.exists():
-                os.rename(to, old)
-            os.rename(half, to)
+            _put_in_place(half, to, old)
     finally:
-        for leftover in (half, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+        shutil.rmtree(half, ignore_errors=True)
+
+
+def _put_in_place(half: Path, to: Path, old: Path) -> None:
+    """Move a folder to its place; what was there goes once the new one stands, and comes back if it cannot."""
+    if not to.exists():
+        os.rename(half, to)
+        return
+    os.rename(to, old)
+    try:
+        os.rename(half, to)
+    except BaseException:
+        os.rename(old, to)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
