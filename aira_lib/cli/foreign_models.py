@@ -1,22 +1,15 @@
 """`aira import-model` and `aira export-model`: models of others as records, and records as models for others."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from aira_lib.cli.options import a_folder_here, settings_of
+from aira_lib.device import Precision
 from aira_lib.foreign import harmless
 
 app = typer.Typer()
-
-
-class Precision(StrEnum):
-    """Of matrix products."""
-
-    FP32 = "fp32"
-    BF16 = "bf16"
 
 
 @app.command(name="import-model")
@@ -33,8 +26,9 @@ def import_model(
         Path | None, typer.Option(help="A tokenizer.json, where DIR has none or has the wrong one.")
     ] = None,
     precision: Annotated[
-        Precision, typer.Option(help="Of matrix products when it is scored; weights keep the type that they came in.")
-    ] = Precision.FP32,
+        Precision | None,
+        typer.Option(help="Of matrix products when it is scored; default: that of its training, fp32 if not known."),
+    ] = None,
 ) -> None:
     """Make a record of a model that is a folder: of one that others trained, or that `aira export-model` wrote.
 
@@ -44,8 +38,7 @@ def import_model(
     """
     from aira_lib.exchange.import_model import import_model as make
 
-    scored_in: Literal["bf16"] | None = "bf16" if precision is Precision.BF16 else None
-    for line in make(folder, to, settings_of(None), name=name, tokenizer=tokenizer, precision=scored_in):
+    for line in make(folder, to, settings_of(None), name=name, tokenizer=tokenizer, precision=precision):
         print(harmless(line))
 
 
@@ -60,9 +53,7 @@ def export_model(
             metavar="DIR", callback=a_folder_here, help="The folder to make; it appears whole, or not at all."
         ),
     ],
-    dtype: Annotated[
-        Precision, typer.Option(help="Of the weights; what decays come from stays in fp32.")
-    ] = Precision.FP32,
+    dtype: Annotated[Precision, typer.Option(help="Of the weights; what decays come from stays in fp32.")] = "fp32",
     shards: Annotated[
         str, typer.Option(help="The token shards that it was trained on, if so: their tokenizer goes with the model.")
     ] = "",
@@ -78,7 +69,5 @@ def export_model(
     """
     from aira_lib.exchange.export_model import export_model as write
 
-    for line in write(
-        record, to, settings_of(None), dtype=dtype.value, shards=shards, tokenizer=tokenizer, force=force
-    ):
+    for line in write(record, to, settings_of(None), dtype=dtype, shards=shards, tokenizer=tokenizer, force=force):
         print(harmless(line))

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -21,6 +21,7 @@ from aira_lib import __version__
 from aira_lib.datasets.shards.stored import StoredShards
 from aira_lib.datasets.shards.tokenizer import TrainedTokenizer, tokenizer_of
 from aira_lib.datasets.text_bytes import tokenizer_behind
+from aira_lib.device import Precision
 from aira_lib.downstream.tokens import PromptTokenizer, prompt_tokenizer
 from aira_lib.errors import MissingDependency, UserError
 from aira_lib.exchange import tokenizer_files
@@ -38,12 +39,11 @@ from aira_lib.study import DataSection
 from aira_lib.training.trained import trained_model
 
 GENERATION_CONFIG = "generation_config.json"
-Dtype = Literal["fp32", "bf16"]
-TYPES: dict[Dtype, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+TYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def export_model(
-    place: str, to: Path, settings: Settings, *, dtype: Dtype = "fp32", shards: str = "", tokenizer: str = "",
+    place: str, to: Path, settings: Settings, *, dtype: Precision = "fp32", shards: str = "", tokenizer: str = "",
     force: bool = False, most_bytes: int = MOST_BYTES,
 ) -> Iterator[str]:  # fmt: skip
     """Write the model of a training, and say in lines what was written and how well it agrees with ours.
@@ -129,7 +129,7 @@ def _told(record: TrainedRecord) -> dict[str, str]:
     return {**told, **({"record": record.manifest.key} if record.manifest else {})}
 
 
-def _write_configs(folder: Path, written: Format, prompts: PromptTokenizer, dtype: Dtype) -> None:
+def _write_configs(folder: Path, written: Format, prompts: PromptTokenizer, dtype: Precision) -> None:
     marks = {"bos_token_id": prompts.prefix, "eos_token_id": prompts.entry.end}
     _write_json(folder / CONFIG, {**written.config, **marks, "dtype": str(TYPES[dtype]).removeprefix("torch.")})
     _write_json(folder / GENERATION_CONFIG, {**marks, "pad_token_id": prompts.entry.end})
@@ -139,7 +139,7 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _checked(folder: Path, model: LanguageModel, prompts: PromptTokenizer, dtype: Dtype, length: int) -> str:
+def _checked(folder: Path, model: LanguageModel, prompts: PromptTokenizer, dtype: Precision, length: int) -> str:
     """Compare what transformers makes of the folder with ours, and say how much they differ.
 
     Raises:

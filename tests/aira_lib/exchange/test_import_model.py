@@ -1,6 +1,7 @@
 """Checkpoints that transformers itself wrote, read as records: its own model is the reference."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,18 +16,20 @@ from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralFo
 from aira_lib.architecture.pattern import parse
 from aira_lib.architecture.scales import Scale
 from aira_lib.cli.aira import main
+from aira_lib.downstream.scorer import Scorer
 from aira_lib.downstream.tokens import prompt_tokenizer
 from aira_lib.errors import UserError
 from aira_lib.exchange.export_model import export_model
 from aira_lib.exchange.foreign_model import foreign_model
 from aira_lib.exchange.import_model import import_model
 from aira_lib.exchange.llama_weights import halves, neighbours
+from aira_lib.exchange.trained_record import trained_record
 from aira_lib.extrapolate.stage import describe
 from aira_lib.models.language_model import LanguageModel
 from aira_lib.records import TrainingRun, read_row
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store
-from aira_lib.study import DataSection
+from aira_lib.study import DataSection, DownstreamSection
 from aira_lib.training.checkpoint import Checkpoints
 from aira_lib.training.trained import trained_model
 from tests.aira_lib.training import tiny
@@ -237,6 +240,25 @@ def test_prompts_of_an_import_have_the_tokens_of_the_training(
         assert after.encode(text) == before.encode(text)
         assert after.decode(after.encode(text)) == text
     assert (after.prefix, after.before, after.entry.end) == (before.prefix, before.before, before.entry.end)
+
+
+@pytest.mark.parametrize("exported", ["a Llama"], indirect=True)
+def test_the_precision_is_that_of_the_training_unless_the_command_names_another(
+    exported: tuple[TrainingRun, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _, folder = exported
+    theirs = shutil.copytree(folder, tmp_path / "theirs")
+    (theirs / "run.json").write_text(run.model_copy(update={"precision": "bf16"}).json_line())
+    monkeypatch.setenv("AIRA_SCRATCH", str(tmp_path / "scratch"))
+    for name, asked, scored in (("default", [], "bf16"), ("fp32", ["--precision", "fp32"], "fp32")):
+        to = str(tmp_path / name)
+        monkeypatch.setattr("sys.argv", ["aira", "import-model", str(theirs), "--to", to, *asked])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        record = trained_record(to, Settings(scratch=tmp_path / "scratch"))
+        scorer = Scorer(DownstreamSection(), DataSection(), record.run, record.folder)
+        assert scorer.describe()["precision"] == scored
 
 
 def test_a_run_of_another_model_is_not_believed(exported: tuple[TrainingRun, Path, Path], tmp_path: Path) -> None:
