@@ -4,24 +4,21 @@ It finds the record if it was made before, else makes it in a workplace that sur
 with the manifest last.
 """
 
-import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from pathlib import Path
 
 from aira_lib.errors import UserError, from_os_error
+from aira_lib.flow.making import Making
 from aira_lib.flow.stage import STAGES, Input, Unit
-from aira_lib.flow.units import run_of, unit_before
-from aira_lib.flow.versions import code_version, versions
-from aira_lib.records import PAGE, Manifest, StandIn
+from aira_lib.flow.units import unit_before
+from aira_lib.records import Manifest
 from aira_lib.settings import Settings
-from aira_lib.store import Attempt, Holder, LostClaim, RecordFolder, open_store
+from aira_lib.store import Attempt, Holder, RecordFolder, open_store
 from aira_lib.study import Study, digest, flat
-from aira_lib.track.follow import RUN_NAME_TAG, RUN_TAG, followed, tell_study
-from aira_lib.track.log import TrackLog
-from aira_lib.track.mlflow_runs import DIGEST_TAG
+from aira_lib.track.follow import followed, tell_study
 from aira_lib.track.progress import ProgressFile
-from aira_lib.work import Work
 
 _LAST = "report"
 """The stage with which a study ends."""
@@ -105,15 +102,19 @@ def _claim(
             heard.add(holder)
             say(f"{unit.stage} {unit.name}: {line}")
 
-    while True:
-        try:
-            with folder.claim(settings.scratch, (PAGE,), waiting) as attempt:
-                if attempt:
-                    records = [fetch(uri, settings, _unread(unit)) for uri in inputs]
-                    _make(study, unit, settings, attempt, progress, records)
-                return attempt is not None
-        except LostClaim:
-            say(f"{unit.stage} {unit.name}: another process has taken over, perhaps since this one had stood still")
+    def lost() -> None:
+        say(f"{unit.stage} {unit.name}: another process has taken over, perhaps since this one had stood still")
+
+    def make(attempt: Attempt) -> None:
+        records = [fetch(uri, settings, _unread(unit)) for uri in inputs]
+        stand_ins = [entry for record in records for entry in record.manifest.stand_ins]
+        making.fill(attempt, lambda work: STAGES.named(unit.stage).make(study, unit, records, work), stand_ins, follow)
+
+    def follow(log: Path) -> AbstractContextManager[None]:
+        return followed(settings.tracking, study.name, digest(study), log, unit.stage == _LAST, flat(study))
+
+    making = Making(unit, study.name, digest(study), settings, progress.update)
+    return making.claimed(folder, make, waiting, lost)
 
 
 def _unread(unit: Unit) -> list[str]:
@@ -172,51 +173,3 @@ def _finished(uri: str, settings: Settings) -> tuple[RecordFolder, Manifest]:
     if manifest is None:
         raise UserError(f"{uri} is not a finished record; run the stage before this one first")
     return folder, manifest
-
-
-def _make(
-    study: Study, unit: Unit, settings: Settings, attempt: Attempt, progress: ProgressFile, inputs: list[Input]
-) -> None:
-    started = time.monotonic()
-    path = attempt.path
-    log = TrackLog(path / "track.jsonl")
-    work = Work(
-        path, log, attempt.push, progress.update, settings.threads, evaluations=settings.shared_evaluations,
-        shared=attempt.shared, adopt=attempt.adopt, study=study.name,
-    )  # fmt: skip
-    for entry in (entry for record in inputs for entry in record.manifest.stand_ins):
-        work.stand_in(**entry.model_dump())
-    log.tags(_tags(study, unit))
-    log.status("running")
-    with followed(settings.tracking, study.name, digest(study), log.path, unit.stage == _LAST, flat(study)):
-        STAGES.named(unit.stage).make(study, unit, inputs, work)
-        log.status("finished")
-    attempt.commit(_manifest(study, unit, work.stand_ins, time.monotonic() - started))
-
-
-def _tags(study: Study, unit: Unit) -> dict[str, str]:
-    run = run_of(unit)
-    return {
-        RUN_TAG: run.key or "",
-        RUN_NAME_TAG: run.name,
-        "aira.study": study.name,
-        "aira.stage": run.key.partition(":")[0] if run.key else "study",
-        DIGEST_TAG: digest(study),
-        "aira.code": code_version(),
-    }
-
-
-def _manifest(study: Study, unit: Unit, stand_ins: list[StandIn], seconds: float) -> Manifest:
-    return Manifest(
-        stage=unit.stage,
-        unit=unit.name,
-        key=unit.key,
-        study=study.name,
-        spec_digest=digest(study),
-        section=unit.section,
-        inputs=unit.inputs,
-        stand_ins=tuple(stand_ins),
-        versions=versions(),
-        seconds=seconds,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )

@@ -7,7 +7,6 @@ finds it, and the same command computes nothing.
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,16 @@ from rich.console import Console
 from aira_lib.contents import folder_digest
 from aira_lib.downstream.asked import check_asked, scores_identity
 from aira_lib.errors import UserError, writing
+from aira_lib.exchange.beside import study_beside
 from aira_lib.exchange.trained_record import TrainedRecord, trained_record
+from aira_lib.flow.making import Making
 from aira_lib.flow.stage import Unit
-from aira_lib.flow.versions import versions
 from aira_lib.local.checkpoint_table import show_plan, show_scores, write_table
-from aira_lib.records import ITEMS, Downstream, Manifest, read_row
+from aira_lib.records import ITEMS, Downstream, read_row
 from aira_lib.settings import Settings
-from aira_lib.store import LostClaim, RecordFolder, open_store, place_of
+from aira_lib.store import Attempt, RecordFolder, open_store, place_of
 from aira_lib.store.base import safe_name
 from aira_lib.study import DataSection, DownstreamSection, Study
-from aira_lib.track.log import TrackLog
-from aira_lib.work import Work
 
 STAGE, RESULT = "downstream", "downstream.json"
 NO_STUDY = "checkpoints"
@@ -58,7 +56,7 @@ def evaluate_checkpoint(
     """
     check_asked(section)
     trained = trained_record(place, settings)
-    data = _data_of(trained, study, settings)
+    data = _data_of(trained, study)
     if dry_run:
         from aira_lib.downstream.plan import planned
 
@@ -67,10 +65,11 @@ def evaluate_checkpoint(
     if to is not None:
         with writing(f"--to {to}"):
             to.mkdir(parents=True, exist_ok=True)
-    record = _record_of(trained, section, settings)
+    unit = unit_of(trained, section)
+    record = _record_of(trained, unit, settings)
     there = record.manifest() is not None
     if not there:
-        _make(record, trained, section, data, settings, told)
+        _make(record, trained, unit, section, data, settings, told)
     folder = record.fetch(settings.scratch)
     found = read_row(folder / RESULT, Downstream)
     show_scores(console, found)
@@ -90,57 +89,42 @@ def unit_of(trained: TrainedRecord, section: DownstreamSection) -> Unit:
     return replace(unit, section=scores_identity(section))
 
 
-def _record_of(trained: TrainedRecord, section: DownstreamSection, settings: Settings) -> RecordFolder:
-    unit = unit_of(trained, section)
+def _record_of(trained: TrainedRecord, unit: Unit, settings: Settings) -> RecordFolder:
     study = trained.manifest.study if trained.manifest else ""
     name = safe_name(study or NO_STUDY, STAGE, f"{unit.name}-{unit.key[:12]}")
     return RecordFolder(open_store(settings.store), name)
 
 
 def _make(
-    record: RecordFolder, trained: TrainedRecord, section: DownstreamSection, data: DataSection, settings: Settings,
-    told: Told,
+    record: RecordFolder, trained: TrainedRecord, unit: Unit, section: DownstreamSection, data: DataSection,
+    settings: Settings, told: Told,
 ) -> None:  # fmt: skip
     """Make the record, or wait for whoever does."""
     from aira_lib.downstream.stage import downstream
 
     open_store(settings.store).check()
-    while record.manifest() is None:
-        try:
-            with record.claim(settings.scratch, (), lambda holder: told(0, 0, f"waiting for {holder}")) as attempt:
-                if attempt:
-                    log = TrackLog(attempt.path / "track.jsonl")
-                    work = Work(attempt.path, log, attempt.push, told, settings.threads)
-                    downstream(section, data, trained.folder, work)
-                    attempt.commit(_manifest(trained, section))
-        except LostClaim:
-            continue
+    study, spec = (trained.manifest.study, trained.manifest.spec_digest) if trained.manifest else ("", "")
+    stand_ins = trained.manifest.stand_ins if trained.manifest else ()
+    making = Making(unit, study, spec, settings, told)
+
+    def make(attempt: Attempt) -> None:
+        making.fill(attempt, lambda work: downstream(section, data, trained.folder, work), stand_ins)
+
+    making.claimed(record, make, lambda holder: told(0, 0, f"waiting for {holder}"))
 
 
-def _manifest(trained: TrainedRecord, section: DownstreamSection) -> Manifest:
-    unit, of = unit_of(trained, section), trained.manifest
-    study, spec = (of.study, of.spec_digest) if of else ("", "")
-    return Manifest(
-        stage=STAGE, unit=unit.name, key=unit.key, study=study, spec_digest=spec,
-        section=unit.section, inputs=unit.inputs, stand_ins=of.stand_ins if of else (), versions=versions(),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )  # fmt: skip
-
-
-def _data_of(trained: TrainedRecord, study: Study | None, settings: Settings) -> DataSection:
+def _data_of(trained: TrainedRecord, study: Study | None) -> DataSection:
     """The text of the record's study, which says where the tokenizer of token shards is."""
     if study:
         return study.pretrain.data
     if trained.run.data.get("corpus") != "shards":
         return DataSection()
-    of = trained.manifest.study if trained.manifest else ""
-    store, name = open_store(settings.store), f"{of}/study.json"
-    if not of or not store.exists(name):
+    if (beside := study_beside(trained)) is None:
         raise UserError(
             f"{trained.run.point.id} was trained on token shards, whose tokenizer is not at hand; name its study with "
-            "--study, or its store with --store"
+            "--study"
         )
-    return Study.model_validate_json(store.read(name)).pretrain.data
+    return beside.pretrain.data
 
 
 def _copy(folder: Path, found: Downstream, to: Path) -> None:

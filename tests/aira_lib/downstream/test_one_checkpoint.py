@@ -1,6 +1,7 @@
 """`aira evaluate CHECKPOINT --tasks`: real tasks, slices of their items, a model of some thousand parameters."""
 
 import csv
+import json
 import math
 import shutil
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from aira_lib.records import Downstream, Manifest, PretrainPoint, TrainingRun, r
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store
 from aira_lib.study import DownstreamSection, Study
+from aira_lib.track.follow import LOG_NAME, run_of_log
 from tests.aira_lib.cli.in_process import Ended, aira
 from tests.aira_lib.downstream.made_up import SLICES
 from tests.builders import TINY_STUDY, small_text, tiny_study
@@ -185,6 +187,40 @@ def test_files_of_a_training_outside_of_a_store_are_known_by_what_they_hold(trai
     run = read_row(tmp_path / "one" / "run.json", TrainingRun)
     (tmp_path / "one" / "run.json").write_text(run.model_copy(update={"status": "diverged"}).json_line())
     assert "this training diverged" in trained.evaluate(*given, record=tmp_path / "one").err
+
+
+def test_the_record_says_what_it_took_and_belongs_to_the_run_of_its_training(trained: Trained) -> None:
+    trained.asked()
+    (unit,) = units_of("downstream", trained.study, [trained.point])
+    record = RecordFolder(open_store(trained.settings.store), unit.folder(trained.study))
+    manifest, of = record.manifest(), RecordFolder(open_store(str(trained.record.parent)), trained.record.name)
+    training = of.manifest()
+    assert manifest
+    assert training
+    assert manifest.seconds > 0
+    assert (manifest.spec_digest, manifest.stand_ins) == (training.spec_digest, training.stand_ins)
+    mine, its = (run_of_log(each.fetch(trained.settings.scratch) / LOG_NAME) for each in (record, of))
+    assert mine == its == (f"pretrain:{training.key}", f"pretrain/{trained.point.id}")
+
+
+def test_where_token_shards_lie_is_told_by_the_study_beside_the_record(trained: Trained, tmp_path: Path) -> None:
+    """Whichever store scores are kept in."""
+    (run,) = trained.record.rglob("run.json")
+    data = {"corpus": "shards", "tokenizer": "llama.json", "tokenizer_sha256": "0"}
+    record = RecordFolder(open_store(str(tmp_path / "runs")), "tiny/pretrain/p-1")
+    with record.claim(tmp_path / "scratch") as attempt:
+        assert attempt
+        changed = read_row(run, TrainingRun).model_copy(update={"data": data})
+        (attempt.path / "run.json").write_text(changed.json_line())
+        said = {"stage": "pretrain", "unit": "p", "key": "k", "study": "tiny", "spec_digest": "", "section": {}}
+        attempt.commit(Manifest.model_validate(said))
+    given, place = ("--tasks", "copa", "--data", str(SLICES), "--dry-run"), tmp_path / "runs/tiny/pretrain/p-1"
+    assert "whose tokenizer is not at hand" in trained.evaluate(*given, record=place).err
+    section = trained.study.model_dump(mode="json")
+    section["pretrain"]["data"] = {"name": "shards", "shards": str(tmp_path / "of-the-study")}
+    (tmp_path / "runs/tiny/study.json").write_text(json.dumps(section))
+    ended = trained.evaluate(*given, record=place)
+    assert (ended.code, "of-the-study" in ended.err) == (2, True), ended
 
 
 def test_the_command_of_the_stage_finds_what_was_scored_before(trained: Trained, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from aira_lib.cluster.section import Cluster
 from aira_lib.errors import UserError
 from aira_lib.flow import run
+from aira_lib.flow.making import Making
 from aira_lib.flow.texts import read_study, write_study
 from aira_lib.flow.units import units_of
 from aira_lib.remote import entry
@@ -51,7 +52,7 @@ def test_a_study_whose_report_is_there_ends_as_finished(server: FakeMLflow, tmp_
     (unit,) = units_of("report", study, keys=[])
     with RecordFolder(open_store(settings.store), unit.folder(study)).claim(settings.scratch) as attempt:
         assert attempt
-        attempt.commit(run._manifest(study, unit, [], 0.0))
+        Making(unit, study.name, digest(study), settings, lambda *told: None).fill(attempt, lambda work: None)
     tell_study(server.url, study.name, digest(study), "running")
     assert run.run_stage(study, unit, settings).reused
     (made,) = server.by_key().values()
