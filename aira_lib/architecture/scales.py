@@ -16,6 +16,8 @@ from aira_lib.section import Section
 
 SCALE_NAMES = ("350M", "1B", "3B", "nano", "micro", "mini", "small")
 PAPER_SCALES = ("350M", "1B", "3B")
+NORM_EPS = 1e-5
+"""What norms of layers add to the mean of squares, unless a scale says otherwise."""
 
 
 class RopeScaling(Section):
@@ -59,7 +61,7 @@ class Scale(Section):
     tokens_per_step: int = Field(ge=1)
     rope_theta: float = Field(500_000.0, gt=0)
     rope_scaling: RopeScaling | None = None
-    norm_eps: float = Field(1e-5, gt=0)
+    norm_eps: float = Field(NORM_EPS, gt=0)
     window: int | None = Field(None, ge=1)
     """Positions that window attention sees, itself included; None: `attention_window`. The paper has no such layer.
     Mistral 7B and Gemma 2 take half of the context they were made for (4,096 of 8,192). At our lengths of some dozen

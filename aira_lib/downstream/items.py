@@ -4,7 +4,6 @@ The harness computes its metrics from its own reading of an item; the rows have 
 file says, so that counting them again is a check of both.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from aira_lib.downstream.harness import HarnessTask
 from aira_lib.records.downstream import Measured
+from aira_lib.significance.estimate import mean_of_items
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -66,7 +66,7 @@ def recount(rows: Sequence[Mapping[str, Any]]) -> dict[str, Measured]:
     found: dict[str, Measured] = {}
     for metric in METRICS:
         if all(row[metric] is not None for row in rows):
-            found[metric] = _measured([_counted(row, metric) for row in rows])
+            found[metric] = measured([_counted(row, metric) for row in rows])
     return found
 
 
@@ -78,7 +78,7 @@ def _counted(row: Mapping[str, Any], metric: str) -> float:
     return float(values.argmax() == row["gold"])
 
 
-def _measured(values: Sequence[float]) -> Measured:
-    """The mean, and its standard error by the spread of the values."""
-    error = float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
-    return Measured(value=float(np.mean(values)), stderr=error)
+def measured(values: Sequence[float]) -> Measured:
+    """Their mean, and its standard error from their sample variance: of a share p of n, sqrt(p (1 - p) / (n - 1))."""
+    found = mean_of_items(values)
+    return Measured(value=found.value, stderr=found.stderr)

@@ -9,7 +9,7 @@ from typing import Any
 from aira_lib.device import device_kind, ready_device
 from aira_lib.downstream.adapter import HarnessModel
 from aira_lib.downstream.harness import HarnessTask, answered, harness_task
-from aira_lib.downstream.items import items_of, recount
+from aira_lib.downstream.items import items_of, measured, recount
 from aira_lib.downstream.placed import data_here
 from aira_lib.downstream.tables import TaskShots
 from aira_lib.downstream.tokens import prompt_tokenizer
@@ -90,7 +90,7 @@ def score_of(asked: HarnessTask, rows: Sequence[dict[str, Any]], seconds: float)
     if not all(math.isfinite(each) for row in rows for each in row["loglikelihoods"] or ()):
         raise Diverged
     task, data = asked.task, asked.data
-    metrics = {name: mean_of([row[name] for row in rows]) for name in task.metrics}
+    metrics = {name: measured([row[name] for row in rows]) for name in task.metrics}
     _require_same(metrics, recount(rows))
     chosen = {row["chosen"] for row in rows}
     return TaskScore(
@@ -100,15 +100,6 @@ def score_of(asked: HarnessTask, rows: Sequence[dict[str, Any]], seconds: float)
         constant=len(rows) > 1 and len(chosen) == 1 and None not in chosen, data=data.source, note=asked.note,
         seconds=seconds,
     )  # fmt: skip
-
-
-def mean_of(values: Sequence[float]) -> Measured:
-    """Their mean, and its standard error from their sample variance: of a share p of n, sqrt(p (1 - p) / (n - 1))."""
-    n, mean = len(values), math.fsum(values) / len(values)
-    if n == 1:
-        return Measured(value=mean, stderr=None)
-    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
-    return Measured(value=mean, stderr=math.sqrt(variance / n))
 
 
 def _require_same(metrics: Mapping[Any, Measured], counted: Mapping[str, Measured]) -> None:

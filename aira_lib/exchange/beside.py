@@ -3,6 +3,7 @@
 from typing import TypeVar
 
 from aira_lib.exchange.trained_record import TrainedRecord
+from aira_lib.flow.stage import STUDY_FILE
 from aira_lib.records import Downstream, Manifest, Row, Score
 from aira_lib.store import RecordFolder, Store, open_store
 from aira_lib.store.base import MANIFEST
@@ -18,7 +19,7 @@ def study_beside(record: TrainedRecord) -> Study | None:
         StoreError: the store refuses.
     """
     store, study = _place_of_study(record)
-    name = f"{study}/study.json"
+    name = f"{study}/{STUDY_FILE}"
     if store is None or not study or not store.exists(name):
         return None
     return Study.model_validate_json(store.read(name))

@@ -12,7 +12,7 @@ import yaml
 from aira_lib import __version__
 from aira_lib.architecture.cost import exact_params
 from aira_lib.architecture.pattern import parse
-from aira_lib.exchange.card_scores import results_of, score_lines
+from aira_lib.exchange.card_scores import cell, results_of, score_lines
 from aira_lib.foreign import in_a_line
 from aira_lib.records import Downstream, Manifest, Score, TrainingRun
 
@@ -184,9 +184,5 @@ def _flat(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, objec
 
 
 def _table(rows: Iterator[tuple[str, object]] | Sequence[tuple[str, object]]) -> list[str]:
-    cells = [f"| {_cell(name)} | {_cell(value)} |" for name, value in rows]
+    cells = [f"| {cell(name)} | {cell(value)} |" for name, value in rows]
     return ["| | |", "| --- | --- |", *cells]
-
-
-def _cell(value: object) -> str:
-    return in_a_line(str(value)).replace("|", "\\|")

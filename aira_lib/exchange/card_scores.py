@@ -63,7 +63,7 @@ def _tasks(downstream: Downstream) -> Iterator[str]:
         for metric, measured in each.metrics.items():
             yield _row(each, metric, measured)
     for failed in downstream.failed:
-        yield f"| {failed.task} | {failed.shots} | | | failed | | | {_cell(failed.reason)} |"
+        yield f"| {failed.task} | {failed.shots} | | | failed | | | {cell(failed.reason)} |"
 
 
 def _row(task: TaskScore, metric: str, measured: Measured) -> str:
@@ -72,7 +72,7 @@ def _row(task: TaskScore, metric: str, measured: Measured) -> str:
     value = f"{100 * measured.value:.1f}{error}"
     shown = f"**{value}**" if metric == task.primary else value
     remarks = "; ".join(_remarks(task)) if metric == task.primary else ""
-    cells = (task.task, task.shots, task.split, _NAMES.get(metric, metric), shown, chance, _items(task), _cell(remarks))
+    cells = (task.task, task.shots, task.split, _NAMES.get(metric, metric), shown, chance, _items(task), cell(remarks))
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
@@ -91,5 +91,6 @@ def _remarks(task: TaskScore) -> Iterator[str]:
         yield task.note
 
 
-def _cell(text: str) -> str:
-    return in_a_line(text).replace("|", "\\|")
+def cell(value: object) -> str:
+    """What stands in a cell of a Markdown table."""
+    return in_a_line(str(value)).replace("|", "\\|")

@@ -27,11 +27,12 @@ from aira_lib.errors import MissingDependency, UserError
 from aira_lib.exchange import tokenizer_files
 from aira_lib.exchange.beside import scores_beside, study_beside
 from aira_lib.exchange.card import CARD, model_card
+from aira_lib.exchange.file_names import CONFIG, RUN
 from aira_lib.exchange.formats import Format, check_layers, format_of
 from aira_lib.exchange.proof import MOST, proven
-from aira_lib.exchange.trained_record import RUN, TrainedRecord, trained_record
+from aira_lib.exchange.trained_record import TrainedRecord, trained_record
 from aira_lib.exchange.weight_files import MOST_BYTES, write_weights
-from aira_lib.exchange.whole_folder import CONFIG, check_free, whole_folder
+from aira_lib.exchange.whole_folder import check_free, whole_folder
 from aira_lib.models.language_model import LanguageModel
 from aira_lib.records import TrainingRun
 from aira_lib.settings import Settings

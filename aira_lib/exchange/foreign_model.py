@@ -9,7 +9,8 @@ from aira_lib.architecture.cost import exact_params
 from aira_lib.architecture.pattern import Layers, render
 from aira_lib.architecture.scales import Scale
 from aira_lib.errors import UserError, nearest
-from aira_lib.exchange.llama_config import CONFIG, llama_config, llama_scale, read_config
+from aira_lib.exchange.file_names import CONFIG
+from aira_lib.exchange.llama_config import llama_config, llama_scale, read_config
 from aira_lib.exchange.llama_weights import Sources, from_llama, llama_sources
 from aira_lib.exchange.own_config import OWN, own_design, own_sources
 from aira_lib.exchange.safetensors_folder import SafetensorsFolder

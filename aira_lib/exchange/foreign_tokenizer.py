@@ -9,9 +9,8 @@ from typing import Any
 
 from aira_lib.datasets.shards.tokenizer import TrainedTokenizer
 from aira_lib.errors import UserError
+from aira_lib.exchange.file_names import TOKENIZER
 from aira_lib.store.files import write_file
-
-TOKENIZER = "tokenizer.json"
 
 
 def tokenizer_file(folder: Path, given: Path | None) -> Path:

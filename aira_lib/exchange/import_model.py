@@ -14,10 +14,9 @@ from typing import Any
 from aira_lib.contents import file_digest
 from aira_lib.device import Precision
 from aira_lib.errors import UserError
+from aira_lib.exchange.file_names import CONFIG, RUN
 from aira_lib.exchange.foreign_model import ForeignModel, foreign_model
 from aira_lib.exchange.foreign_tokenizer import keep_tokenizer, tokenizer_file
-from aira_lib.exchange.llama_config import CONFIG
-from aira_lib.exchange.trained_record import RUN
 from aira_lib.extrapolate.stage import describe
 from aira_lib.flow.versions import versions
 from aira_lib.naming import slug

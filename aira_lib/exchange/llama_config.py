@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from aira_lib.architecture.scales import RopeScaling, Scale
 from aira_lib.errors import UserError
 from aira_lib.exchange.config_errors import first_of
+from aira_lib.exchange.file_names import CONFIG
 
-CONFIG = "config.json"
 FAMILIES = ("llama", "mistral")
 """Values of ``model_type`` whose layers are those of Llama: RMSNorm, rotary attention, SwiGLU."""
 

@@ -12,8 +12,9 @@ from aira_lib.datasets.shards.tokenizer import TrainedTokenizer
 from aira_lib.datasets.text.corpus import SEPARATOR
 from aira_lib.downstream.tokens import PromptTokenizer
 from aira_lib.errors import MissingDependency, UserError
+from aira_lib.exchange.file_names import TOKENIZER
 
-TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 END = "<|endoftext|>"
 """The name of a mark that ends documents, where the tokenizer has none."""
 _NUL = chr(SEPARATOR)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from aira_lib.architecture.pattern import Layers, parse
 from aira_lib.architecture.scales import Scale
 from aira_lib.errors import PatternError, UserError
-from aira_lib.exchange.trained_record import RUN
+from aira_lib.exchange.file_names import RUN
 from aira_lib.records import TrainingRun, read_row
 
 _OF_LLAMA = (

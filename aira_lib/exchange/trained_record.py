@@ -5,13 +5,11 @@ from pathlib import Path
 
 from aira_lib.architecture.pattern import Layers, parse
 from aira_lib.errors import StoreError, UserError
+from aira_lib.exchange.file_names import RUN
+from aira_lib.flow.stages import OPTIMIZER
 from aira_lib.records import Manifest, TrainingRun, read_row
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store, place_of
-
-RUN = "run.json"
-UNREAD = ("checkpoints/*/optimizer.*", "checkpoints/*/optimizer/*")
-"""Patterns of files of a record that say nothing of the model."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def _fetched(place: str, settings: Settings) -> TrainedRecord | None:
             raise UserError(
                 f"{place_of(record.uri)}: a record of {manifest.stage}, and no training; name one of pretrain"
             )
-        folder = record.fetch(settings.scratch, unread=UNREAD)
+        folder = record.fetch(settings.scratch, unread=OPTIMIZER)
         return TrainedRecord(read_row(folder / RUN, TrainingRun), folder, manifest, record.uri)
     return None
 

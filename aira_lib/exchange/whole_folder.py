@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aira_lib.errors import UserError, writing
+from aira_lib.exchange.file_names import CONFIG, RUN
 from aira_lib.store.base import TEMPORARY
 from aira_lib.store.files import disk_errors, make_folder, sync_file
 
-CONFIG = "config.json"
-EXPORTED = (CONFIG, "run.json")
+EXPORTED = (CONFIG, RUN)
 """What every exported model has; a folder without these is never replaced."""
 
 

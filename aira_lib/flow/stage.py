@@ -25,6 +25,9 @@ ALL = "*"
 STUDIES, LISTS, OUTCOMES = "studies", "lists", "outcomes"
 """Folders beside those of the stages, in that of a study."""
 
+STUDY_FILE = "study.json"
+"""The study itself, beside its records; written by whatever launches it."""
+
 ALONE = "all"
 """Name of the one unit of a stage that has one."""
 

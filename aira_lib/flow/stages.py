@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from aira_lib.study import Study
     from aira_lib.work import Work
 
-_OPTIMIZER = ("checkpoints/*/optimizer.*", "checkpoints/*/optimizer/*")
+OPTIMIZER = ("checkpoints/*/optimizer.*", "checkpoints/*/optimizer/*")
 """Files of a checkpoint that only a training reads."""
 
 _NAMES_OF_SCALES = {"name", "source", "n_layers", "target_params"}
@@ -318,14 +318,14 @@ add_stage(
     Stage(
         name="evaluate", help="Score the final checkpoints of all points.", per="point", reads=("pretrain",),
         leaves="scores", run="pretrain", section=_of_scores, make=_evaluate, estimate=estimates.of_scoring,
-        component="components.evaluate:evaluate", unread=_OPTIMIZER,
+        component="components.evaluate:evaluate", unread=OPTIMIZER,
     )
 )  # fmt: skip
 add_stage(
     Stage(
         name="downstream", help="Score final checkpoints on downstream tasks, where the study asks for that.",
         per="point", reads=("pretrain",), leaves="answers", run="pretrain", section=_of_downstream, make=_downstream,
-        estimate=estimates.of_downstream, component="components.downstream:downstream", unread=_OPTIMIZER,
+        estimate=estimates.of_downstream, component="components.downstream:downstream", unread=OPTIMIZER,
         wanted=_asks_downstream, of_points=_asks_downstream_of,
     )
 )  # fmt: skip

@@ -25,7 +25,7 @@ from aira_lib.errors import StoreError, UserError, writing
 from aira_lib.flow.finished import known_points
 from aira_lib.flow.outcomes import RunFolder
 from aira_lib.flow.pipelines import pipeline_command
-from aira_lib.flow.stage import POINTS, STAGES, Unit
+from aira_lib.flow.stage import POINTS, STAGES, STUDY_FILE, Unit
 from aira_lib.flow.units import units_by_stage
 from aira_lib.local.display import Display
 from aira_lib.local.outlook import Outlook, most_of, sizes_of
@@ -76,7 +76,7 @@ class LocalRun:
     @property
     def study_file(self) -> Path:
         """Where its processes read the study."""
-        return self.folder / "study.json"
+        return self.folder / STUDY_FILE
 
 
 class PipelineFailed(Exception):
@@ -121,7 +121,7 @@ def check_store(run: LocalRun) -> None:
     """Fail before anything is started where the store cannot be written."""
     store = open_store(run.settings.store)
     store.check()
-    store.write(f"{run.study.name}/study.json", (canonical_json(run.study) + "\n").encode())
+    store.write(f"{run.study.name}/{STUDY_FILE}", (canonical_json(run.study) + "\n").encode())
 
 
 def check_writable(study: Study, settings: Settings) -> None:

@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from aira_lib.architecture.primitives import PRIMITIVES
 from aira_lib.architecture.primitives.primitive import Module
-from aira_lib.architecture.scales import Scale
+from aira_lib.architecture.scales import NORM_EPS, Scale
 from aira_lib.errors import UserError
 from aira_lib.models import fused, loss
 from aira_lib.models.loss import IGNORE, token_loss
@@ -19,8 +19,6 @@ from aira_lib.models.masks import Documents
 from aira_lib.models.scan import Kernel
 
 __all__ = ["IGNORE", "Backbone", "LanguageModel", "RMSNorm", "init_weights", "parameter_groups", "token_loss"]
-
-NORM_EPS = 1e-5
 
 
 class RMSNorm(nn.RMSNorm):

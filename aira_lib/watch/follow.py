@@ -10,6 +10,7 @@ from rich.live import Live
 
 from aira_lib.console import result_console
 from aira_lib.errors import SpecError, UserError
+from aira_lib.flow.stage import STUDY_FILE
 from aira_lib.settings import Settings
 from aira_lib.store import open_store, place_of
 from aira_lib.study import Study, TaskSection
@@ -18,7 +19,6 @@ from aira_lib.tasks.section import family_of, task_of
 from aira_lib.watch.searches import Lookout, Watched
 from aira_lib.watch.table import table
 
-STUDY = "study.json"  # beside a study's records, written by whatever launches it
 _SECONDS_BETWEEN_LOOKS = 2.0
 
 
@@ -54,7 +54,7 @@ def studies_in(settings: Settings) -> list[Study]:
     """The studies that were launched into a store, by name; those of another version of aira are passed over."""
     store, found = open_store(settings.store), []
     for name in store.list():
-        if name.count("/") == 1 and name.endswith(f"/{STUDY}"):
+        if name.count("/") == 1 and name.endswith(f"/{STUDY_FILE}"):
             with suppress(SpecError, ValueError):
                 found.append(parse_study(json.loads(store.read(name)), name))
     return found
