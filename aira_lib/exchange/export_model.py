@@ -40,6 +40,7 @@ from aira_lib.study import DataSection
 from aira_lib.training.trained import trained_model
 
 GENERATION_CONFIG = "generation_config.json"
+_NEEDED = ("transformers", "safetensors", "huggingface_hub", "tokenizers")
 TYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -64,7 +65,7 @@ def export_model(
         MissingDependency: without the packages of the extra eval.
     """
     check_free(to, force)
-    if find_spec("safetensors") is None or find_spec("huggingface_hub") is None or find_spec("tokenizers") is None:
+    if not all(map(find_spec, _NEEDED)):
         raise MissingDependency("aira export-model", "eval")
     record = trained_record(place, settings)
     run, layers, scale = record.run, record.layers, record.run.point.design.scale
@@ -146,8 +147,6 @@ def _checked(folder: Path, model: LanguageModel, prompts: PromptTokenizer, dtype
     Raises:
         UserError: more than rounding does.
     """
-    if find_spec("transformers") is None:
-        return "not compared: transformers is not installed"
     worst = proven(folder, model, TYPES[dtype], length)
     if text := tokenizer_files.difference(folder, prompts):
         raise UserError(f"the tokenizer gives other ids for {text!r} than training; nothing was exported")

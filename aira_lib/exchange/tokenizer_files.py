@@ -11,7 +11,7 @@ from typing import Any
 from aira_lib.datasets.shards.tokenizer import TrainedTokenizer
 from aira_lib.datasets.text.corpus import SEPARATOR
 from aira_lib.downstream.tokens import PromptTokenizer
-from aira_lib.errors import MissingDependency, UserError
+from aira_lib.errors import UserError
 from aira_lib.exchange.file_names import TOKENIZER
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -37,7 +37,6 @@ def write_tokenizer(folder: Path, tokenizer: PromptTokenizer, trained: TrainedTo
 
     Raises:
         UserError: the mark that ends documents has no place in the tokenizer.
-        MissingDependency: without the package tokenizers.
     """
     file = _of_bytes() if trained is None else _of_file(trained)
     prefix, end = (None if id_ is None else _token(file, id_) for id_ in (tokenizer.prefix, tokenizer.entry.end))
@@ -70,10 +69,8 @@ def difference(folder: Path, tokenizer: PromptTokenizer) -> str:
 
 def _of_bytes() -> Any:
     """A tokenizer whose ids are the bytes of a text. The byte 0 is taken out of it, and stands for a document's end."""
-    try:
-        from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
-    except ModuleNotFoundError:
-        raise MissingDependency("a tokenizer's file", "eval") from None
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
     letters = _letters()
     vocabulary = {_NUL if byte == SEPARATOR else letters[byte]: byte for byte in range(256)}
     made = Tokenizer(models.BPE(vocabulary, []))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from aira_lib.errors import MissingDependency
 from aira_lib.exchange.safetensors_folder import INDEX
 
 MOST_BYTES = 5 * 10**9
@@ -21,15 +20,10 @@ def write_weights(folder: Path, tensors: dict[str, Tensor], told: Mapping[str, s
         tensors: by name; no two may share memory.
         told: what the header of each file says besides.
         most: bytes of a file.
-
-    Raises:
-        MissingDependency: without the packages of transformers.
     """
-    try:
-        from huggingface_hub import split_torch_state_dict_into_shards
-        from safetensors.torch import save_file
-    except ModuleNotFoundError:
-        raise MissingDependency("writing safetensors", "eval") from None
+    from huggingface_hub import split_torch_state_dict_into_shards
+    from safetensors.torch import save_file
+
     split = split_torch_state_dict_into_shards(
         tensors, filename_pattern="model{suffix}.safetensors", max_shard_size=most
     )

@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from aira_lib.architecture.pattern import parse
 from aira_lib.architecture.primitives import PRIMITIVES, Primitive, add_primitive
 from aira_lib.architecture.scales import Scale
 from aira_lib.datasets.shards.tokenizer import tokenizer_of
-from aira_lib.errors import UserError
+from aira_lib.errors import MissingDependency, UserError
+from aira_lib.exchange import export_model as module
 from aira_lib.exchange import proof
 from aira_lib.exchange.beside import scores_beside
 from aira_lib.exchange.export_model import export_model
@@ -398,6 +400,17 @@ def test_what_cannot_be_exported_is_refused_in_a_line(tmp_path: Path, monkeypatc
     write_record(tmp_path / "own", "A-Own")
     with pytest.raises(UserError, match="primitive 'Own' is of your own"):
         export(tmp_path / "own", tmp_path / "exported")
+
+
+@pytest.mark.parametrize("lacking", ["transformers", "safetensors", "huggingface_hub", "tokenizers"])
+def test_nothing_is_exported_where_it_cannot_be_compared(
+    lacking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_record(tmp_path / "record", "A-M")
+    monkeypatch.setattr(module, "find_spec", lambda name: None if name == lacking else find_spec(name))
+    with pytest.raises(MissingDependency, match=r"aira export-model .*eval"):
+        export(tmp_path / "record", tmp_path / "exported")
+    assert [path.name for path in tmp_path.iterdir()] == ["record"]
 
 
 # --- lm-evaluation-harness --------------------------------------------------------------------------------------------
