@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -42,7 +43,10 @@ class _Samples:
     wholes: dict[Layers, list[float]] = field(default_factory=dict)
     ratios: dict[Layers, list[float]] = field(default_factory=dict)
     peaks: dict[Layers, int] = field(default_factory=dict)
-    graph: bool = True
+
+
+class _Refused(Exception):
+    """A call cannot be captured as a graph."""
 
 
 class Plan(NamedTuple):
@@ -110,20 +114,20 @@ def measure(
         UserError: the blocks do not fit into memory, or a layer cannot be built, or cannot decode.
     """
     distinct = list(dict.fromkeys(designs.values()))
-    planned, samples = plan(work, distinct, free(work.device)), _Samples()
+    planned = plan(work, distinct, free(work.device))
     clock = clock or (CudaClock() if work.device.type == "cuda" else WallClock())
-    for number, group in enumerate(planned.groups):
-
-        def tell_part(done: float, total: float, before: int = number) -> None:
-            tell((before + done / max(total, 1e-9)) / len(planned.groups))
-
-        with refusal_in_words(work):
-            _measure_group(work, kinds_of(distinct), group, bounds, clock, tell_part, samples)
+    samples, graph = None, _can_be_graphs(work)
+    if graph:
+        with suppress(_Refused):
+            samples = _measure_groups(work, planned, kinds_of(distinct), bounds, clock, tell, graph)
+    if samples is None:  # sums of what is launched one by one would not compare with wholes that are one graph
+        graph = False
+        samples = _measure_groups(work, planned, kinds_of(distinct), bounds, clock, tell, graph)
     blocks = {name: spread(values) for name, values in samples.blocks.items()}
     return Found(
         tuple(_block_time(name, work, found) for name, found in blocks.items()),
         tuple(_design_time(name, layers, work, blocks, samples, planned) for name, layers in designs.items()),
-        samples.graph and _can_be_graphs(work),
+        graph,
     )
 
 
@@ -133,9 +137,30 @@ def sum_of_blocks(layers: Layers, blocks: Mapping[str, float]) -> float:
     return math.fsum([*(number * blocks[kind] for kind, number in counts.items()), *(blocks[end] for end in ENDS)])
 
 
+def _measure_groups(
+    work: Workload, planned: Plan, kinds: Sequence[str], bounds: Bounds, clock: Clock, tell: Callable[[float], None],
+    graph: bool,
+) -> _Samples:  # fmt: skip
+    """Measure all groups, with calls as graphs or as they are.
+
+    Raises:
+        _Refused: one cannot be a graph.
+        UserError: they do not fit into memory.
+    """
+    samples = _Samples()
+    for number, group in enumerate(planned.groups):
+
+        def tell_part(done: float, total: float, before: int = number) -> None:
+            tell((before + done / max(total, 1e-9)) / len(planned.groups))
+
+        with refusal_in_words(work):
+            _measure_group(work, kinds, group, bounds, clock, tell_part, graph, samples)
+    return samples
+
+
 def _measure_group(
     work: Workload, kinds: Sequence[str], group: Sequence[Layers], bounds: Bounds, clock: Clock,
-    tell: Callable[[float, float], None], samples: _Samples,
+    tell: Callable[[float, float], None], graph: bool, samples: _Samples,
 ) -> None:  # fmt: skip
     """Measure all blocks and a group of designs in the same rounds."""
     cases = {**{kind: work.blocks(kind, STACK) for kind in kinds}, **{end: work.end(end) for end in ENDS}}
@@ -144,7 +169,7 @@ def _measure_group(
         cases[case] = work.model(layers)
         if work.device.type == "cuda":
             samples.peaks[layers] = _peak(cases[case], work) + sum(held(layers, work))
-    found = interleaved(_as_graphs(cases, work, samples), clock, bounds.repeats, bounds.seconds, tell)
+    found = interleaved(_as_graphs(cases) if graph else cases, clock, bounds.repeats, bounds.seconds, tell)
     rounds = {
         name: {at: seconds / (STACK if name in kinds else 1) for at, seconds in found[name].items()}
         for name in (*kinds, *ENDS)
@@ -170,17 +195,13 @@ def _can_be_graphs(work: Workload) -> bool:
     return work.device.type == "cuda" and work.mode != "train"
 
 
-def _as_graphs(cases: dict[str, Call], work: Workload, samples: _Samples) -> dict[str, Call]:
-    """The cases as CUDA graphs where there are such, all of them or none: else sums and wholes would not compare."""
-    if not _can_be_graphs(work):
-        return cases
+def _as_graphs(cases: dict[str, Call]) -> dict[str, Call]:
     try:
         return graphed(cases)
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError:
-        samples.graph = False
-        return cases
+    except RuntimeError as error:
+        raise _Refused from error
 
 
 def _peak(call: Call, work: Workload) -> int:

@@ -177,8 +177,8 @@ def test_pytorchs_refusal_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
 class NoCuda:
     """As much of torch.cuda as captures need, on no device."""
 
-    def __init__(self, fails: bool = False) -> None:
-        self.capturing, self.fails = False, fails
+    def __init__(self) -> None:
+        self.capturing = False
 
     def Stream(self) -> Any:
         return self
@@ -207,8 +207,6 @@ class NoCuda:
 
     def __exit__(self, *error: object) -> None:
         self.capturing = False
-        if self.fails:
-            raise RuntimeError("operation not permitted when stream is capturing")
 
 
 def test_a_call_is_captured_after_it_was_warmed_up_and_then_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,18 +221,47 @@ def test_a_call_is_captured_after_it_was_warmed_up_and_then_replayed(monkeypatch
     assert len(called) == graph.PLAIN_CALLS + 1
 
 
-def test_graphs_are_of_all_cases_or_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("refused", [None, 0, 1])
+def test_graphs_are_of_all_groups_or_of_none(refused: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sum of blocks that are launched one by one says nothing of a whole that is one graph."""
-    cases: dict[str, Any] = {"a": Call(1.0), "b": Call(2.0)}
-    on_gpu = MadeUp(scale_named("nano", 3), 2, 64, "decode", "bf16", torch.device("cuda"))
-    for fails in (False, True):
-        cuda, samples = NoCuda(fails), module._Samples()
-        for name in ("Stream", "current_stream", "CUDAGraph", "stream", "graph"):
-            monkeypatch.setattr(torch.cuda, name, getattr(cuda, name))
-        chosen = module._as_graphs(cases, on_gpu, samples)
-        assert (chosen is cases) is fails is (not samples.graph)
-    training = MadeUp(scale_named("nano", 3), 2, 64, "train", "bf16", torch.device("cuda"))
-    assert module._as_graphs(cases, training, module._Samples()) is cases
+    work = MadeUp(scale_named("nano", 3), 2, 64, "decode", "bf16", torch.device("cuda"))
+    one, other = ("A",) * 30, ("A",) * 31
+    room = int((needed_of_blocks(("A",), work) + needed(other, work)) / module.USABLE) + 1
+    assert plan(work, [one, other], room).groups == ((one,), (other,))
+    captured = list[int]()
+
+    def graphed(calls: dict[str, Call]) -> dict[str, Call]:
+        captured.append(len(calls))
+        if len(captured) - 1 == refused:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        return {name: Call(call.seconds / 10) for name, call in calls.items()}
+
+    for name, instead in (("free", lambda device: room), ("_peak", lambda call, work: 1), ("graphed", graphed)):
+        monkeypatch.setattr(module, name, instead)
+    found = measure(work, {"one": one, "other": other}, Bounds(4, 1e9), lambda share: None, Steady())
+    scale = 0.1 if refused is None else 1.0
+    assert found.graph is (refused is None)
+    for block in found.blocks:
+        assert (block.low, block.high) == pytest.approx((scale * SECONDS[block.block],) * 2)
+        assert block.repeats == 2 * 4
+    for design, layers in zip(found.designs, (one, other), strict=True):
+        assert design.whole_seconds == pytest.approx(scale * (len(layers) * SECONDS["A"] + 4.75))
+        assert design.ratio == pytest.approx(1.0)
+
+
+def test_a_refusal_to_capture_is_no_want_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def graphed(calls: object) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(module, "graphed", graphed)
+    with pytest.raises(torch.OutOfMemoryError):
+        module._as_graphs({})
+
+
+def test_trainings_are_no_graphs() -> None:
+    for mode, device, can in (("train", "cuda", False), ("decode", "cuda", True), ("decode", "cpu", False)):
+        work = MadeUp(scale_named("nano", 3), 2, 64, mode, "bf16", torch.device(device))  # type: ignore[arg-type]
+        assert module._can_be_graphs(work) is can
 
 
 @pytest.fixture
