@@ -58,7 +58,7 @@ VERSIONS: dict[Piece, int] = {
     "aggregate": 4,
     "extrapolate": 2,
     "training": 3,
-    "evaluate": 4,
+    "evaluate": 5,
     "downstream": 2,
     "latency": 1,
     "programs": 1,

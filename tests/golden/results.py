@@ -292,7 +292,8 @@ def _evaluate() -> Any:
     evaluate(study.evaluate, study.pretrain.data, Path(folder.name) / "run", work)
     score = read_row(work.path / "score.json", Score)
     return score.model_dump(
-        mode="json", include={"status", "loss", "loss_stderr", "bits_per_byte", "samples", "document_tokens"}
+        mode="json",
+        include={"status", "loss", "loss_stderr", "bits_per_byte", "samples", "document_tokens", "by_position"},
     )
 
 
