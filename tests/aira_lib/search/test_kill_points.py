@@ -108,9 +108,10 @@ def kill(pid: int, group: bool) -> None:
         return
 
 
-def check(nursery: Nursery, agent: AgentSection, folder: Path, kills: int) -> None:
+def check(nursery: Nursery, agent: AgentSection, folder: Path, kills: int, apart: float) -> None:
+    """Kill a search so often, on average so many nodes' time after each start, of which what was begun is lost."""
     whole = folder / "whole"
-    mean = finish(nursery, agent, whole) / max(len(nodes(whole)), 1) * 0.5
+    mean = finish(nursery, agent, whole) / max(len(nodes(whole)), 1) * apart
     expected, rounds = nodes(whole), 0
     assert expected
     while kills > 0:
@@ -127,10 +128,11 @@ def check(nursery: Nursery, agent: AgentSection, folder: Path, kills: int) -> No
 
 @pytest.mark.parametrize("scaffold", AGENTS)
 def test_killed_at_random_points_it_ends_as_if_it_had_not_been(scaffold: str, nursery: Nursery, tmp_path: Path) -> None:
-    check(nursery, AGENTS[scaffold], tmp_path, kills=20)
+    check(nursery, AGENTS[scaffold], tmp_path, kills=20, apart=0.5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scaffold", ["greedy", "tree", "evolutionary"])
 def test_a_long_search_killed_over_and_over(scaffold: str, nursery: Nursery, tmp_path: Path) -> None:
-    check(nursery, AGENTS[scaffold].model_copy(update={"steps": 24, "edit": "patch"}), tmp_path, kills=24)
+    """As many kills as steps, so far apart that they reach its end."""
+    check(nursery, AGENTS[scaffold].model_copy(update={"steps": 24, "edit": "patch"}), tmp_path, kills=24, apart=1.5)
