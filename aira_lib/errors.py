@@ -14,6 +14,9 @@ from pathlib import Path
 
 from aira_lib.foreign import harmless
 
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C has ended."""
+
 
 class UserError(Exception):
     """A mistake of the user or of the machine around us; its text is the one line to show."""

@@ -23,7 +23,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from io import FileIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
@@ -171,9 +171,15 @@ def words_of(command: list[str]) -> list[str]:
         return command[1:]
     if command[:2] != ["sh", "-ec"] or not command[2].startswith("program_path=") or _EXECUTOR not in command[2]:
         return []
-    program = Path(tempfile.mkdtemp(), "ephemeral_component.py")
+    program = Path(tempfile.mkdtemp(dir=components().name), "ephemeral_component.py")
     program.write_text(command[3])
     return ["-m", _EXECUTOR, "--component_module_path", str(program), *command[4:]]
+
+
+@cache
+def components() -> tempfile.TemporaryDirectory[str]:
+    """Where components are written; it goes with the process that starts them, which waits for them."""
+    return tempfile.TemporaryDirectory()
 
 
 def importing() -> bool:

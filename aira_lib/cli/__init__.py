@@ -2,7 +2,7 @@
 
 import sys
 
-from aira_lib.errors import UserError
+from aira_lib.errors import INTERRUPTED, UserError
 
 try:
     from aira_lib.cli.aira import app, main
@@ -11,6 +11,6 @@ except UserError as error:  # stages of somebody's own have commands: the module
     sys.exit(error.exit_code)
 except KeyboardInterrupt:
     print("Interrupted before anything began.", file=sys.stderr)
-    sys.exit(130)
+    sys.exit(INTERRUPTED)
 
 __all__ = ["app", "main"]

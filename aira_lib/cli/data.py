@@ -2,8 +2,6 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +15,7 @@ from rich.text import Text
 from aira_lib.cli import data_lra
 from aira_lib.cli.evaluation_data import evaluation
 from aira_lib.cli.options import MOST_AT_ONCE
-from aira_lib.cli.progress_line import ProgressLine, note
+from aira_lib.cli.progress_line import ProgressLine, interruptible, note
 from aira_lib.console import duration, result_console, size
 from aira_lib.errors import writing
 from aira_lib.foreign import harmless
@@ -35,7 +33,6 @@ app.add_typer(data_lra.app, name="lra")
 
 app.command()(evaluation)
 
-_INTERRUPTED = 130
 _SHOWN_DOCUMENTS, _SHOWN_CHARACTERS = 2, 160
 
 
@@ -86,7 +83,7 @@ def prepare(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how much it would be.")] = False,
 ) -> None:
     """Turn text into token shards; run it again after an interruption, and it does what is missing."""
-    with _interruptible("the same command goes on from what is finished"):
+    with interruptible("the same command goes on from what is finished"):
         from aira_lib.datasets.shards.plan import Preparation
         from aira_lib.datasets.shards.prepare import prepare as prepare_shards
         from aira_lib.device import cores
@@ -152,7 +149,7 @@ def overlap(
     processes: Processes = None,
 ) -> None:
     """Say how much of evaluation data occurs in the training text, by runs of words that both have."""
-    with _interruptible("the same command begins anew"):
+    with interruptible("the same command begins anew"):
         from aira_lib.datasets.shards.overlap import overlap as compare
         from aira_lib.device import cores
         from aira_lib.store import open_store
@@ -207,16 +204,6 @@ def adopt(
         lambda name: note(f"{name}: reading"),
     )  # fmt: skip
     _print_manifest(manifest)
-
-
-@contextmanager
-def _interruptible(then: str) -> Iterator[None]:
-    """One line for Ctrl-C inside the block, which says what comes of it, also while modules are imported."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        note(f"Interrupted; {then}.")
-        raise typer.Exit(_INTERRUPTED) from None
 
 
 def _say_estimate(asked: "Preparation", output: str, processes: int, engine: Engine) -> None:

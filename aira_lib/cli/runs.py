@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aira_lib.cli.options import AsJson, ClusterFile
-from aira_lib.errors import UserError, writing
+from aira_lib.errors import INTERRUPTED, UserError, writing
 from aira_lib.foreign import harmless
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _followed(runs: "RunsApi", run_id: str) -> int:
             return 0 if follow(runs, run_id, _say).succeeded else 1
         except KeyboardInterrupt:
             _say(f"Left; the run goes on: aira runs watch {run_id}")
-            return 130
+            return INTERRUPTED
 
 
 def _page(cluster: "Cluster", run_id: str) -> str:

@@ -64,9 +64,9 @@ def run_text(stage: str, study: str, store: str, unit: str = "", inputs: Sequenc
 
 def _is_wanted(row: Stage, study: Study, name: str, settings: Settings) -> bool:
     """Whether a study asks for a unit; a pipeline has tasks for whatever a study may ask for."""
-    if not row.is_wanted(study) or row.of_points is None:
-        return row.is_wanted(study)
-    return row.is_wanted(study, _point(study, name, settings))
+    if not row.is_wanted(study):
+        return False
+    return row.of_points is None or row.of_points(study, _point(study, name, settings))
 
 
 def _run_within(folder: RunFolder, stage: str, study: Study, name: str, inputs: list[str], settings: Settings) -> str:

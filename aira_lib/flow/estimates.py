@@ -65,7 +65,7 @@ def of_downstream(study: "Study") -> Estimate:
         if protocol in section.protocols:
             lengths = [min((shots + 1) * CHARACTERS_OF_EXAMPLE * characters, scale.seq_len) for _, shots, _ in asked]
             tokens = sum(
-                items * requests_of(task) * length for (task, _, items), length in zip(asked, lengths, strict=True)
+                items * _requests_of(task) * length for (task, _, items), length in zip(asked, lengths, strict=True)
             )
             runs, flops = runs + count, flops + count * tokens * _typical_flops(scale) / 3
     seconds = flops / CPU_FLOPS_PER_SECOND + runs * SECONDS_TO_START_HARNESS
@@ -77,7 +77,7 @@ def _items(task: "DownstreamTask", limit: int | None) -> int:
     return min(task.package_items or task.harness_items, limit or task.harness_items)
 
 
-def requests_of(task: "DownstreamTask") -> int:
+def _requests_of(task: "DownstreamTask") -> int:
     """How often a model is asked for one item of a downstream task: for each choice, of which chance is one."""
     return round(1 / task.chance) if task.chance else 1
 

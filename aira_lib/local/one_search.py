@@ -6,13 +6,11 @@
 import signal
 import sys
 
-from aira_lib.errors import UserError
+from aira_lib.errors import INTERRUPTED, UserError
 from aira_lib.flow.run import run_stage
 from aira_lib.flow.units import search_unit_named
 from aira_lib.settings import Settings, hold_lifeline
 from aira_lib.study.reading import load_study
-
-INTERRUPTED = 130
 
 
 def main(study_file: str, unit: str, store: str) -> int:

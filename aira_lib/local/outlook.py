@@ -36,7 +36,7 @@ class Outlook:
         workers: How many units run at once.
         rates: What units of before took beside such an estimate.
         most: What single searches may take at most, in seconds, by name.
-        points: How many units each stage per pretraining point really has; None: as many as are planned.
+        known_units: How many units each stage per pretraining point really has; None: as many as are planned.
     """
 
     plan: Sequence[StageEstimate]
@@ -44,14 +44,14 @@ class Outlook:
     workers: int = 1
     rates: Rates = field(default_factory=Rates)
     most: Mapping[str, float] = field(default_factory=dict)
-    points: Mapping[str, int] | None = None
+    known_units: Mapping[str, int] | None = None
     _begun: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     _learnt: set[tuple[str, str]] = field(default_factory=set)
     _seen: tuple[float, float] = (0.0, 0.0)  # estimated and real seconds of all units that are done
 
     def units(self, stage: StageEstimate) -> int:
         """How many units a stage has."""
-        return stage.units if self.points is None else self.points.get(stage.stage, stage.units)
+        return stage.units if self.known_units is None else self.known_units.get(stage.stage, stage.units)
 
     def fraction(self, units: Sequence[Progress], stage: StageEstimate) -> float:
         """Share of a stage that is done, 0 to 1; what was there already is done."""

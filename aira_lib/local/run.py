@@ -197,9 +197,9 @@ def _outlook(run: LocalRun, plan: Sequence[StageEstimate]) -> Outlook:
 
 def _count_points(run: LocalRun, outlook: Outlook, units: Sequence[Progress]) -> None:
     """Once designs are extrapolated, it is known how many there are: equal ones are trained once."""
-    if outlook.points is None and any(u.stage == POINTS and u.status in ("done", "reused") for u in units):
+    if outlook.known_units is None and any(u.stage == POINTS and u.status in ("done", "reused") for u in units):
         with suppress(UserError):  # a guess serves as well
-            outlook.points = units_by_stage(run.study, known_points(run.study, run.settings))
+            outlook.known_units = units_by_stage(run.study, known_points(run.study, run.settings))
 
 
 def follow_logs(run: LocalRun) -> Follower | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aira_lib.console import Console, duration, result_console
 from aira_lib.device import cores
-from aira_lib.errors import UserError
+from aira_lib.errors import INTERRUPTED, UserError
 from aira_lib.flow.checks import check_here, check_resources, check_study, check_text
 from aira_lib.flow.units import search_unit_named
 from aira_lib.local.run import LocalRun, check_writable
@@ -15,7 +15,7 @@ from aira_lib.local.search_outlook import show_outlook
 from aira_lib.local.search_run import SearchesRun, log_file, run_searches
 from aira_lib.local.search_study import SearchOptions, study_for
 from aira_lib.local.search_summary import show_summary
-from aira_lib.local.session import INTERRUPTED, run_one_stage, say_runs, tracking_uri
+from aira_lib.local.session import run_one_stage, say_runs, tracking_uri
 from aira_lib.local.trust import check_pending
 from aira_lib.settings import Settings
 from aira_lib.study import Study

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from aira_lib.console import Console, duration
 from aira_lib.device import cores
-from aira_lib.errors import MissingDependency, StoreError, UserError
+from aira_lib.errors import INTERRUPTED, MissingDependency, StoreError, UserError
 from aira_lib.flow.checks import check_downstream, check_here, check_resources, check_text
 from aira_lib.flow.finished import finished_units, units_to_make, whole_study
 from aira_lib.flow.run import record_at, run_stage
@@ -34,7 +34,6 @@ from aira_lib.track.address import check_address, how_to_look, is_database, sqli
 from aira_lib.track.follow import experiment_of
 from aira_lib.track.progress import Progress
 
-INTERRUPTED = 130
 WORTH_A_GPU = 1e17
 
 

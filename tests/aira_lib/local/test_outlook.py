@@ -53,7 +53,7 @@ def test_what_was_there_already_is_done() -> None:
 
 
 def test_fewer_points_than_planned_are_a_whole_stage() -> None:
-    known = outlook(points={"pretrain": 2})
+    known = outlook(known_units={"pretrain": 2})
     pretrain = next(stage for stage in known.plan if stage.stage == "pretrain")
     done = [Progress("pretrain", f"p{n}", 1, 1, status="done") for n in range(2)]
     assert known.units(pretrain) == 2
