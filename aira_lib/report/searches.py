@@ -78,9 +78,9 @@ def dynamics(agent: str, runs: Sequence[SearchRun]) -> Dynamics | None:
     return Dynamics(agent, np.array(steps), sign * best, len(runs))
 
 
-def search_table(searches: Sequence[SearchRun], designs: bool = True) -> Table:
-    """One row an agent; of candidates that are no designs without the columns of such."""
-    unit = measure(any(search.lower_is_better for search in searches))
+def search_table(searches: Sequence[SearchRun], metric: str = "") -> Table:
+    """One row an agent; of candidates that are no designs, whose `metric` has a name, without the columns of such."""
+    unit = metric or measure(any(search.lower_is_better for search in searches))
     columns = [
         Column("agent", "Agent", style="name"),
         Column("seeds", "Seeds", spec="d"),
@@ -99,7 +99,7 @@ def search_table(searches: Sequence[SearchRun], designs: bool = True) -> Table:
         "agent. ± is the standard deviation over seeds."
     )
     caption += stopped_early(searches)
-    if not designs:
+    if metric:
         columns = [column for column in columns if "design" not in column.key]
     return Table("searches", caption, columns, rows, "No search has left a journal.")
 
