@@ -95,8 +95,9 @@ def best_table(task: SearchTask, searches: Sequence[SearchRun]) -> Table:
     ]
     rows = [_best_row(search) for search in searches]
     used = {key for row in rows for key, value in row.items() if value is not None}
-    optional = {"gain", "within_noise", "growth", "parameters", "of_base"} - used
-    caption = "The best program of each seed, chosen by validation; its test score was never shown to the agent."
+    optional = {"test", "gain", "within_noise", "growth", "parameters", "of_base"} - used
+    caption = "The best program of each seed, chosen by validation."
+    caption += " Its test score was never shown to the agent." * ("test" in used)
     caption += _BY_WORD * ("growth" in used)
     shown = [column for column in columns if column.key not in optional]
     return Table("best_programs", caption, shown, rows, group="agent")

@@ -37,3 +37,13 @@ def test_studies_name_folders_that_are_there() -> None:
         folder = load_study(DESIGN / f"{name}.yaml").task.folder
         assert folder
         assert load_program_folder(ROOT / folder).program.settings["task"] == "listops"
+
+
+def test_the_paper_studies_of_autoresearch_are_its_hundred_searches() -> None:
+    alone, with_literature = (load_study(DESIGN / f"autoresearch-{name}.yaml") for name in ("paper", "literature"))
+    for study, agents in ((alone, 7), (with_literature, 3)):
+        assert [len(agent.seeds) for agent in study.agents] == [10] * agents
+        assert {(agent.scaffold, agent.steps, agent.hours) for agent in study.agents} == {("greedy", 500, 24)}
+        assert study.resources["search"].gpus_per_node == 1
+    assert {agent.model for agent in with_literature.agents} < {agent.model for agent in alone.agents}
+    assert alone.task.folder != with_literature.task.folder
