@@ -52,6 +52,14 @@ def program_sections(task: SearchTask, searches: Sequence[SearchRun]) -> list[Se
     return [Section("programs", "Best programs", blocks)]
 
 
+def program_headline(searches: Sequence[SearchRun]) -> dict[str, object]:
+    """The best program of all, for programs that read the summary; nothing where none is valid."""
+    search = best_search(searches)
+    keys = ("agent", "seed", "step", "id", "validation", "test", "gain", "within_noise")
+    row = _best_row(search) if search else {}
+    return {"best_program": {key: row.get(key) for key in keys}} if search else {}
+
+
 def improvements_of_all(task: SearchTask, searches: Sequence[SearchRun]) -> Table:
     """Improvements of all searches, for a file."""
     return improvements_table(searches, task.metric, "improvements_of_all")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aira_lib.records import Node
+from aira_lib.report.compared import compared
 from aira_lib.report.improvements import best_seeds, improvements
 from aira_lib.report.inputs import ReportInputs, SearchRun
 from aira_lib.report.noise import common_floor, noise_floor
@@ -115,6 +116,13 @@ def test_tables_have_the_best_of_each_seed_and_how_it_came_about(written: Path) 
     assert best["opus", 0]["valid"] == "5 of 6"
     assert [(row["agent"], row["seed"], row["step"]) for row in summary["improvements"]] == [("opus", 1, 1)]
     assert {"what": "data: source", "is": "the standard library's text"} in summary["measured_on"]
+
+
+def test_runs_of_studies_are_compared_by_the_best_program(written: Path) -> None:
+    found = compared(json.loads((written / "summary.json").read_text()))
+    assert found["best_program_validation"] == 0.995
+    assert found["best_program_gain"] == pytest.approx(0.017)
+    assert "best_program_test" not in found
 
 
 def test_improvements_of_all_seeds_are_a_file(written: Path) -> None:
