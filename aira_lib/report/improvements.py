@@ -11,6 +11,8 @@ from aira_lib.report.noise import noise_floor
 from aira_lib.report.searches import by_agent
 
 CHANGE = 140  # characters
+_BASELINE: str = "baseline"
+"""The operator of a step that no agent made."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,8 @@ class Improvement:
     """A step whose validation score beat the baseline, where one ran, and all steps before.
 
     `gain` is positive for the better, whichever way the metric points, over the best before; None of the first valid
-    step of a search without a baseline. `within_noise` is None where the noise is not known.
+    step of a search without a baseline. `within_noise` is None where the noise is not known. `kept` says that the
+    search took it for its best; with a noise floor it takes none within the noise.
     """
 
     number: int
@@ -26,20 +29,26 @@ class Improvement:
     score: float
     gain: float | None
     within_noise: bool | None
+    kept: bool = True
+
+
+def tried(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes that an agent made: all but the task's own baseline, where a search began with that."""
+    return [node for node in nodes if node.operator != _BASELINE]
 
 
 def improvements(search: SearchRun) -> list[Improvement]:
     """Those of one search, in order."""
     floor, sign = noise_floor(search.told), -1.0 if search.lower_is_better else 1.0
     best, found = floor.mean if floor else None, list[Improvement]()
-    for node in search.nodes:
-        if not node.ranks or node.validation is None:
+    for node in tried(search.nodes):
+        if node.validation is None or not node.good:
             continue
         gain = None if best is None else sign * (node.validation - best)
         if gain is None or gain > 0:
-            best = node.validation
             noise = floor.covers(gain) if floor and gain is not None else None
-            found.append(Improvement(len(found) + 1, node, node.validation, gain, noise))
+            found.append(Improvement(len(found) + 1, node, node.validation, gain, noise, kept=node.ranks))
+            best = node.validation if node.ranks else best
     return found
 
 
@@ -79,8 +88,8 @@ def improvements_table(searches: Mapping[str, SearchRun] | Sequence[SearchRun], 
     ]
     caption = (
         "Each step that beat the baseline, where one ran, and all steps before it; a gain is positive for the better. "
-        "It is within the noise if it is at most twice the standard deviation of the baseline over seeds. What changed "
-        "is the agent's own word."
+        "A search with a noise floor keeps none as its best that is within the noise of the baseline's seeds. What "
+        "changed is the agent's own word."
     )
     rows = [_row(search, each) for search in chosen for each in improvements(search)]
     return Table(name, caption, columns, rows, "No step beat what was there before it.", group="agent")

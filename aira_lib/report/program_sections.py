@@ -8,9 +8,10 @@ from aira_lib.records import Node
 from aira_lib.records.opened import facts_of
 from aira_lib.report.blocks import Block, CodeBlock, FigureBlock, Section, TableBlock
 from aira_lib.report.columns import Column, Row, Table, format_number
-from aira_lib.report.improvements import best_search, best_seeds, changed, improvements, improvements_table
+from aira_lib.report.improvements import best_search, best_seeds, changed, improvements, improvements_table, tried
 from aira_lib.report.inputs import SearchRun
-from aira_lib.report.noise import NoiseFloor, common_floor
+from aira_lib.report.noise import NoiseFloor, common_floor, noise_floor, winner_on_seeds
+from aira_lib.report.searches import by_agent
 from aira_lib.report.trajectories import seeds_figure, trajectories_figure
 from aira_lib.tasks.task import SearchTask
 
@@ -41,7 +42,7 @@ def program_sections(task: SearchTask, searches: Sequence[SearchRun]) -> list[Se
         ),
         TableBlock(best_table(task, searches)),
         FigureBlock(
-            trajectories_figure(best, label, floor, known),
+            trajectories_figure(best, list(by_agent(searches)), label, floor, known),
             "The best validation score so far by step, of each agent's best seed. Dots are improvements, hollow ones "
             "within the noise.",
             none,
@@ -92,6 +93,7 @@ def best_table(task: SearchTask, searches: Sequence[SearchRun]) -> Table:
         Column("id", "Node", style="code"),
         Column("validation", task.metric, "validation", spec=".4f"),
         Column("test", task.metric, "test", spec=".4f"),
+        Column("again", task.metric, "on other seeds", spec=".4f", spread="again_sd"),
         Column("gain", "Gain", "over the baseline", spec=".4f"),
         Column("within_noise", "Within noise", style="name"),
         Column("improvements", "Improvements", spec="d"),
@@ -103,7 +105,7 @@ def best_table(task: SearchTask, searches: Sequence[SearchRun]) -> Table:
     ]
     rows = [_best_row(search) for search in searches]
     used = {key for row in rows for key, value in row.items() if value is not None}
-    optional = {"test", "gain", "within_noise", "growth", "parameters", "of_base"} - used
+    optional = {"test", "again", "gain", "within_noise", "growth", "parameters", "of_base"} - used
     caption = "The best program of each seed, chosen by validation."
     caption += " Its test score was never shown to the agent." * ("test" in used)
     caption += _BY_WORD * ("growth" in used)
@@ -113,16 +115,17 @@ def best_table(task: SearchTask, searches: Sequence[SearchRun]) -> Table:
 
 def _best_row(search: SearchRun) -> Row:
     best = best_node(search.nodes, search.lower_is_better)
-    valid = sum(node.good for node in search.nodes)
+    made, (mean, sigma) = tried(search.nodes), winner_on_seeds(search.told)
     row: Row = {
-        "agent": search.agent, "seed": search.seed, "valid": f"{valid} of {len(search.nodes)}",
+        "agent": search.agent, "seed": search.seed, "valid": f"{sum(node.good for node in made)} of {len(made)}",
+        "again": mean, "again_sd": sigma,
         "improvements": len(improvements(search)),
     }  # fmt: skip
     if best is None or best.validation is None:
         return row
     row |= {"step": best.step, "id": best.id, "validation": best.validation, "test": best.test}
     row |= {"change": changed(best), **_growth(best)}
-    floor = common_floor([search])
+    floor = noise_floor(search.told)
     if floor:
         gain = (floor.mean - best.validation) if search.lower_is_better else best.validation - floor.mean
         row |= {"gain": gain, "within_noise": floor.covers(gain)}

@@ -19,12 +19,17 @@ _SPREAD = 0.3  # of a row's height, over which seeds are spread
 
 
 def trajectories_figure(
-    searches: Mapping[str, SearchRun], label: str, floor: NoiseFloor | None, references: Mapping[str, float]
+    searches: Mapping[str, SearchRun],
+    agents: Sequence[str],
+    label: str,
+    floor: NoiseFloor | None,
+    references: Mapping[str, float],
 ) -> Figure | None:
     """The best so far by step of one search an agent, dots at improvements; None where nothing was valid.
 
     Args:
         searches: By agent.
+        agents: All of the study, each of which has a colour.
         label: Of the vertical axis.
         floor: The baseline, drawn as a dashed line with its band.
         references: Further scores by name, as dotted lines.
@@ -35,8 +40,8 @@ def trajectories_figure(
     def draw(canvas: Canvas) -> None:
         axes = canvas.subplots()
         _reference(axes.axhline, axes.axhspan, floor, references)
-        for place, (agent, search) in enumerate(searches.items()):
-            _trajectory(axes, search, safe_label(f"{agent} (seed {search.seed})"), place)
+        for agent, search in searches.items():
+            _trajectory(axes, search, safe_label(f"{agent} (seed {search.seed})"), agents.index(agent))
         axes.set_xlabel("step")
         axes.set_ylabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -53,9 +58,11 @@ def _trajectory(axes: Axes, search: SearchRun, label: str, place: int) -> None:
         "color": PALETTE[place % len(PALETTE)],
         "linestyle": DASHES[place // len(PALETTE) % len(DASHES)],
     }
-    steps, scores = [each.node.step for each in found], [each.score for each in found]
+    kept = [each for each in found if each.kept]
+    steps, scores = [each.node.step for each in kept], [each.score for each in kept]
     last = max(node.step for node in search.nodes) + 1  # a best holds after its step, the last one too
-    axes.step([*steps, last], [*scores, scores[-1]], where="post", label=label, **style)
+    if kept:
+        axes.step([*steps, last], [*scores, scores[-1]], where="post", label=label, **style)
     sure = [each for each in found if not each.within_noise]
     doubtful = [each for each in found if each.within_noise]
     for group, face in ((sure, style["color"]), (doubtful, "white")):
@@ -116,6 +123,6 @@ def _reference(
     if floor:
         line(floor.mean, color=INK_COLOUR, linestyle="--", linewidth=1.1, label=f"baseline ({len(floor.scores)} seeds)")
         if floor.band:
-            span(*floor.band, color=INK_COLOUR, alpha=0.08, linewidth=0, label="two standard deviations around it")
+            span(*floor.band, color=INK_COLOUR, alpha=0.08, linewidth=0, label="within its noise")
     for place, (name, score) in enumerate(references.items()):
         line(score, color=PALETTE[-1 - place % len(PALETTE)], linestyle=":", linewidth=1.0, label=safe_label(name))

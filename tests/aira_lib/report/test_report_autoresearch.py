@@ -19,7 +19,7 @@ from tests.aira_lib.standings.finished_searches import task_folder
 from tests.builders import node, work_in
 
 # Mean 1.012, sample standard deviation 0.002: a gain of 0.004 and less is within the noise.
-BASELINE = {"scores": [1.010, 1.012, 1.014]}
+NOISE: dict[str, Any] = {"sigmas": 2.0, "baseline": {"scores": {"0": 1.010, "1": 1.012, "2": 1.014}}}
 
 
 def step(number: int, bpb: float | None, plan: str = "", **other: Any) -> Node:
@@ -29,7 +29,7 @@ def step(number: int, bpb: float | None, plan: str = "", **other: Any) -> Node:
 
 def search(agent: str, seed: int, bpb: list[float | None], told: dict[str, Any] | None = None) -> SearchRun:
     nodes = [step(n, each, f"edit {n} of seed {seed}\nand why", code=f"LR = {n}\n<b>") for n, each in enumerate(bpb)]
-    return SearchRun(agent, seed, nodes, 6, True, told={"baseline": BASELINE} if told is None else told)
+    return SearchRun(agent, seed, nodes, 6, True, told={"noise": NOISE} if told is None else told)
 
 
 def searches() -> list[SearchRun]:
@@ -57,7 +57,9 @@ def test_without_a_baseline_the_first_valid_step_is_one_whose_gain_nobody_knows(
 
 
 def test_where_more_is_better_gains_are_still_positive() -> None:
-    up = search("a", 0, [0.5, 0.4, 0.7], told={"baseline": {"scores": [0.45]}})._replace(lower_is_better=False)
+    up = search("a", 0, [0.5, 0.4, 0.7], told={"noise": {"baseline": {"scores": {"0": 0.45}}}})._replace(
+        lower_is_better=False
+    )
     assert [(each.node.step, each.gain) for each in improvements(up)] == [
         (0, pytest.approx(0.05)), (2, pytest.approx(0.2))
     ]  # fmt: skip
@@ -74,11 +76,12 @@ def test_the_best_seed_is_that_of_the_fewest_bits() -> None:
 
 
 def test_runs_of_the_baseline_that_searches_share_count_once() -> None:
-    other = {"baseline": {"scores": [1.0, 1.01]}}
+    other = {"noise": {"sigmas": 3.0, "baseline": {"scores": {"0": 1.010, "1": 1.0}}}}
     floor = common_floor([*searches(), search("x", 0, [1.0], told=other)])
     assert floor
-    assert sorted(floor.scores) == [1.0, 1.010, 1.01, 1.012, 1.014]
-    assert noise_floor({"baseline": {"scores": [float("nan")]}}) is None
+    assert sorted(score for _, score in floor.scores) == [1.0, 1.010, 1.012, 1.014]
+    assert floor.sigmas == 3.0
+    assert noise_floor({}) is None
 
 
 def test_what_simple_readings_reach_is_read_from_the_record() -> None:
@@ -98,7 +101,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made[1] = made[1]._replace(
         nodes=[each.model_copy(update={"output": growth * (each.step == 1)}) for each in made[1].nodes]
     )
-    made[0] = made[0]._replace(told={"baseline": BASELINE, "data": {"source": "the standard library's text"}})
+    winner = {"mean": 0.9982, "sigma": 0.001}
+    made[1] = made[1]._replace(told={"noise": {**NOISE, "winner": winner}})
+    made[0] = made[0]._replace(told={"noise": NOISE, "data": {"source": "the standard library's text"}})
     work = work_in(root / "report")
     report(study, ReportInputs(searches=made), work)
     return work.path
@@ -111,6 +116,7 @@ def test_tables_have_the_best_of_each_seed_and_how_it_came_about(written: Path) 
     assert best["opus", 1]["within_noise"] is False
     assert best["opus", 1]["growth"] == 1.72
     assert best["opus", 1]["parameters"] == 3354
+    assert (best["opus", 1]["again"], best["opus", 1]["again_sd"]) == (0.9982, 0.001)
     assert best["gpt", 0]["gain"] == pytest.approx(-0.008)
     assert best["gpt", 1]["validation"] is None
     assert best["opus", 0]["valid"] == "5 of 6"
@@ -136,7 +142,7 @@ def test_improvements_of_all_seeds_are_a_file(written: Path) -> None:
 
 def test_the_page_shows_figures_the_baseline_and_the_best_program_as_text(written: Path) -> None:
     page = (written / "report.html").read_text()
-    for words in ('id="figure-trajectories"', 'id="figure-best_by_seed"', "two standard deviations around it",
+    for words in ('id="figure-trajectories"', 'id="figure-best_by_seed"', "within its noise",
                   "1.0120 ± 0.0020", "LR = 1\n&lt;b&gt;", "lower is better"):  # fmt: skip
         assert words in page, words
     assert "validation loss" not in page
