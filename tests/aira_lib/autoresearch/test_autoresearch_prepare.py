@@ -16,27 +16,8 @@ from aira_lib.autoresearch.prepare.text import documents, texts_in
 from aira_lib.autoresearch.prepare.vocabulary import Vocabulary, learned
 from aira_lib.errors import UserError
 
-WORDS = [
-    "naïve",
-    "the",
-    "cat",
-    "sat",
-    "on",
-    "a",
-    "mat",
-    "while",
-    "漢字",
-    "and",
-    "emoji",
-    "👩\u200d👩\u200d👧",
-    "went",
-    "12345",
-    "miles;",
-    "def",
-    "f(x):",
-    "return",
-    "x**2\n",
-]
+TEXT = "naïve the cat sat on a mat while 漢字 and emoji 👩‍👩‍👧 went 12345 miles; def f(x): return x**2"
+WORDS = [*TEXT.split(), "\n"]
 SMALL = dataclasses.replace(
     profile_of("cpu"), vocabulary=300, length=16, train_bytes=20_000, hidden_bytes=2_000, vocabulary_bytes=20_000
 )
