@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aira_lib.asking import Ask, Measurement, NotValid
 from aira_lib.tasks.airs.bounds import beyond_optimum
 from aira_lib.tasks.airs.held_out import TRAIN
 from aira_lib.tasks.airs.scripts import InvalidSubmission, ScriptFailure
-from aira_lib.tasks.programs.arrays import Arrays
-from aira_lib.tasks.programs.asking import Ask, Measurement, NotValid, most_rows
+from aira_lib.tasks.programs.arrays import Arrays, most_rows
 from aira_lib.tasks.programs.folder import ProgramFolder
 from aira_lib.tasks.programs.parts import Files, PartFailure, Parts, Trained
 from aira_lib.tasks.programs.probes import Request, depends, learns, request_for
@@ -104,7 +104,7 @@ class Measure:
         secret = self.splits.secret + hashlib.sha256(trained.weights).digest()
         rng = np.random.default_rng(np.frombuffer(hashlib.sha256(secret).digest(), np.uint32))
         try:
-            measured: Measurement = function_of(name)(ask, asked, rng, program.settings)
+            measured: Measurement = function_of(name)(ask, asked.inputs, asked.labels, rng, program.settings)
         except NotValid as refusal:
             raise PartFailure(str(refusal), refusal.kind) from None
         return measured

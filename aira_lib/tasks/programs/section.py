@@ -69,7 +69,7 @@ class ProgramSection(Section):
     folder that is called as evaluate.py is, or a function of an installed package as `package.module:function`.
     `reply` says what an agent's reply is: the one exported `file`, or a `program` that writes the exported files.
     `measure`, a function of an installed package, is in the place of `score` where predictions are too large for one
-    file or are asked for in a way of their own: it is handed the way to ask (see `aira_lib.tasks.programs.asking`).
+    file or are asked for in a way of their own: it is handed the way to ask (see `aira_lib.asking`).
     `baseline` is a script of the folder that agents start from: the exported file as it stands.
     `labels` is the file of a split that infer does not see. With `train_sees_validation` a training whose validation is
     measured sees validation rows with their labels, for stopping early and the like: validation then flatters.

@@ -1,24 +1,19 @@
 """How a function of ours that measures a program asks it: each call is a fresh sandbox, of so many rows at most.
 
-Such a function, `measure` of a program.yaml, is called as `measure(ask, asked, rng, settings)` with an `Ask`, the rows
-of a split (`aira_lib.tasks.programs.splits.Asked`), a generator that nobody can foretell who has not seen the labels of
-the test split, and the settings of program.yaml; it returns a `Measurement`, or raises `NotValid`. It never runs what
-was submitted.
+Such a function, `measure` of a program.yaml, is called as `measure(ask, inputs, labels, rng, settings)` with an `Ask`,
+the rows of a split and their labels, a generator that nobody can foretell who has not seen the labels of the test
+split, and the settings of program.yaml; it returns a `Measurement`, or raises `NotValid`. It never runs what was
+submitted. See `aira_lib.tasks.programs.measure`.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
-from aira_lib.study import CandidateLimits
-from aira_lib.tasks.programs.arrays import Arrays, rows_in
-from aira_lib.tasks.programs.section import Predictions
-
-_MOST_BYTES = 256 * 2**20
-"""Of a file of predictions, float32: it is read into memory as float64."""
+Arrays = Mapping[str, NDArray[Any]]
+"""By the names of their files; the first axis are rows."""
 
 
 class NotValid(Exception):
@@ -57,11 +52,5 @@ class Ask:
 
     def __call__(self, inputs: Arrays) -> NDArray[Any]:
         """Predictions of rows, in their order, by a process that sees nothing but these rows and the weights."""
-        assert rows_in(inputs) <= self.most_rows
+        assert all(len(array) <= self.most_rows for array in inputs.values())
         return self.infer(inputs)
-
-
-def most_rows(predictions: Predictions, limits: CandidateLimits) -> int:
-    """Rows whose predictions fit a file that may be written and read."""
-    room = min(_MOST_BYTES, limits.disk_mb * 2**20 * 9 // 10)
-    return max(1, room // (4 * math.prod(predictions.shape)))
