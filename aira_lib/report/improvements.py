@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aira_lib.agents import best_node
+from aira_lib.agents.step import tried
 from aira_lib.records import Node
 from aira_lib.report.columns import Column, Row, Table
 from aira_lib.report.inputs import SearchRun
@@ -11,8 +12,6 @@ from aira_lib.report.noise import noise_floor
 from aira_lib.report.searches import by_agent
 
 CHANGE = 140  # characters
-_BASELINE: str = "baseline"
-"""The operator of a step that no agent made."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,6 @@ class Improvement:
     gain: float | None
     within_noise: bool | None
     kept: bool = True
-
-
-def tried(nodes: Sequence[Node]) -> list[Node]:
-    """The nodes that an agent made: all but the task's own baseline, where a search began with that."""
-    return [node for node in nodes if node.operator != _BASELINE]
 
 
 def improvements(search: SearchRun) -> list[Improvement]:

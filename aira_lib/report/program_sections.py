@@ -4,11 +4,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 from aira_lib.agents import best_node
+from aira_lib.agents.step import tried
 from aira_lib.records import Node
 from aira_lib.records.opened import facts_of
 from aira_lib.report.blocks import Block, CodeBlock, FigureBlock, Section, TableBlock
 from aira_lib.report.columns import Column, Row, Table, format_number
-from aira_lib.report.improvements import best_search, best_seeds, changed, improvements, improvements_table, tried
+from aira_lib.report.improvements import best_search, best_seeds, changed, improvements, improvements_table
 from aira_lib.report.inputs import SearchRun
 from aira_lib.report.noise import NoiseFloor, common_floor, noise_floor, winner_on_seeds
 from aira_lib.report.searches import by_agent
@@ -18,6 +19,9 @@ from aira_lib.tasks.task import SearchTask
 _RUNG = re.compile(r"([^,]+?) ([\d.]+)%(?:, |$)")
 _GROWTH = re.compile(r"^work grows with length to the power ([\d.]+); ([\d,]+) parameters, ([\d.]+) of", re.MULTILINE)
 """What a training of Long Range Arena prints first (`aira_lib.lra`)."""
+
+_MEASURED = {"validation_stderr": "bpb_stderr", "cpu_seconds": "train_cpu_seconds"}
+"""Cells of a row, and what the harness measured of a program by which name."""
 
 _BY_WORD = (
     " Growth of work with length and parameters are as the training printed them, in whose process the submitted code "
@@ -91,13 +95,14 @@ def best_table(task: SearchTask, searches: Sequence[SearchRun]) -> Table:
         Column("seed", "Seed", spec="d"),
         Column("step", "Step", spec="d"),
         Column("id", "Node", style="code"),
-        Column("validation", task.metric, "validation", spec=".4f"),
+        Column("validation", task.metric, "validation", spec=".4f", spread="validation_stderr"),
         Column("test", task.metric, "test", spec=".4f"),
         Column("again", task.metric, "on other seeds", spec=".4f", spread="again_sd"),
         Column("gain", "Gain", "over the baseline", spec=".4f"),
         Column("within_noise", "Within noise", style="name"),
         Column("improvements", "Improvements", spec="d"),
         Column("valid", "Valid", "of nodes", style="name"),
+        Column("cpu_seconds", "Training", "CPU seconds", spec=".1f"),
         Column("growth", "Work grows", "power of length", spec=".2f"),
         Column("parameters", "Parameters", spec=",d"),
         Column("of_base", "Of the base", "Transformer's", spec=".2f"),
@@ -105,8 +110,9 @@ def best_table(task: SearchTask, searches: Sequence[SearchRun]) -> Table:
     ]
     rows = [_best_row(search) for search in searches]
     used = {key for row in rows for key, value in row.items() if value is not None}
-    optional = {"test", "again", "gain", "within_noise", "growth", "parameters", "of_base"} - used
+    optional = {"test", "again", "cpu_seconds", "gain", "within_noise", "growth", "parameters", "of_base"} - used
     caption = "The best program of each seed, chosen by validation."
+    caption += " ± is the standard error over rows of text." * ("validation_stderr" in used)
     caption += " Its test score was never shown to the agent." * ("test" in used)
     caption += _BY_WORD * ("growth" in used)
     shown = [column for column in columns if column.key not in optional]
@@ -124,6 +130,7 @@ def _best_row(search: SearchRun) -> Row:
     if best is None or best.validation is None:
         return row
     row |= {"step": best.step, "id": best.id, "validation": best.validation, "test": best.test}
+    row |= {key: best.measures.get(name) for key, name in _MEASURED.items()}
     row |= {"change": changed(best), **_growth(best)}
     floor = noise_floor(search.told)
     if floor:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aira_lib.agents import best_node
+from aira_lib.agents.step import tried
 from aira_lib.records import Node
 from aira_lib.report.columns import Column, Row, Table
 from aira_lib.report.entries import deviation, mean
@@ -105,7 +106,7 @@ def search_table(searches: Sequence[SearchRun], metric: str = "") -> Table:
 
 
 def _agent_row(agent: str, runs: Sequence[SearchRun]) -> Row:
-    nodes = [node for run in runs for node in run.nodes]
+    nodes = [node for run in runs for node in tried(run.nodes)]
     valid = [node for node in nodes if is_valid(node)]
     nodes_of_runs = [best_node(run.nodes, run.lower_is_better) for run in runs]
     bests = [best.validation for best in nodes_of_runs if best and best.validation is not None]

@@ -49,6 +49,18 @@ def test_improvements_begin_at_the_baseline_and_are_weighed_by_its_noise() -> No
     assert improvements(searches()[2]) == []
 
 
+def test_with_a_noise_floor_what_is_within_the_noise_is_told_and_not_kept() -> None:
+    nodes = [
+        step(0, 1.012, operator="baseline"), step(1, 1.009, within_noise=True), step(2, 1.010, within_noise=True),
+        step(3, 1.005), step(4, 1.006),
+    ]  # fmt: skip
+    found = improvements(SearchRun("a", 0, nodes, 4, True, told={"noise": NOISE}))
+    assert [(each.node.step, each.within_noise, each.kept) for each in found] == [
+        (1, True, False), (2, True, False), (3, False, True)
+    ]  # fmt: skip
+    assert [each.gain for each in found] == pytest.approx([0.003, 0.002, 0.007])
+
+
 def test_without_a_baseline_the_first_valid_step_is_one_whose_gain_nobody_knows() -> None:
     found = improvements(search("a", 0, [None, 1.5, 1.6, 1.4], told={}))
     assert [(each.node.step, each.within_noise) for each in found] == [(1, None), (3, None)]
@@ -99,7 +111,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     growth = "first\nwork grows with length to the power 1.72; 3,354 parameters, 1.05 of the base Transformer's\nlast"
     made = searches()
     made[1] = made[1]._replace(
-        nodes=[each.model_copy(update={"output": growth * (each.step == 1)}) for each in made[1].nodes]
+        nodes=[
+            each.model_copy(update={"output": growth, "measures": {"bpb_stderr": 0.003}} if each.step == 1 else {})
+            for each in made[1].nodes
+        ]
     )
     winner = {"mean": 0.9982, "sigma": 0.001}
     made[1] = made[1]._replace(told={"noise": {**NOISE, "winner": winner}})
@@ -116,6 +131,7 @@ def test_tables_have_the_best_of_each_seed_and_how_it_came_about(written: Path) 
     assert best["opus", 1]["within_noise"] is False
     assert best["opus", 1]["growth"] == 1.72
     assert best["opus", 1]["parameters"] == 3354
+    assert best["opus", 1]["validation_stderr"] == 0.003
     assert (best["opus", 1]["again"], best["opus", 1]["again_sd"]) == (0.9982, 0.001)
     assert best["gpt", 0]["gain"] == pytest.approx(-0.008)
     assert best["gpt", 1]["validation"] is None
