@@ -18,6 +18,7 @@ from aira_lib.remote.begin import OWN
 from aira_lib.remote.shipped import PRESETS, shipped_study
 from aira_lib.study import Study, canonical_json
 from aira_lib.study.reading import parse_study
+from aira_lib.tasks.section import family_of
 from components.fan_out import fan_out
 from components.task import fitted
 from pipelines.flow import PLAN, REPORT, Flow
@@ -79,7 +80,8 @@ class PodFlow(Flow):
     """
 
     def __init__(self, study: Study | None, cluster: Cluster, given: dict[str, Any], at_once: int) -> None:
-        super().__init__(given, dsl.PIPELINE_JOB_ID_PLACEHOLDER, at_once, at_once)
+        of = study if study and not family_of(study.task).has_designs else None
+        super().__init__(given, dsl.PIPELINE_JOB_ID_PLACEHOLDER, at_once, at_once, of)
         self._study, self._cluster = study, cluster
         self._sizes = study or parse_study(shipped_study(PRESETS[0]), PRESETS[0])
 

@@ -114,10 +114,13 @@ class Flow:
         takes = component_of(stage).component_spec.inputs
         known: dict[str, Any] = {}
         further = list[Stage]()
-        for other in (each for each in stages_read(stage) if each.name in self.left):
+        for other in stages_read(stage):
             named = [name for name in (other.leaves, LISTS.get(other.per, "")) if name in takes]
-            known |= dict.fromkeys(named, self.left[other.name])
-            if not named:
+            if other.name in self.left:
+                known |= dict.fromkeys(named, self.left[other.name])
+            else:  # nobody asked for it
+                known |= {name: "" for name in named if not takes[name].optional and name not in known}
+            if not named and other.name in self.left:
                 further.append(other)
         if FURTHER in takes:
             known[FURTHER] = self._collected(further) if further else ""

@@ -102,6 +102,8 @@ def _good(node: Node) -> dict[str, Any]:
     entry = {"design": node.design, "validation": node.validation, "step": node.step, "plan": node.plan[:_SUMMARY]}
     if node.change and node.gain is not None:
         entry |= {"change": node.change, "gain": node.gain}
+    if node.within_noise:
+        entry["within_noise"] = True
     return {**entry, **_analysed(node)}
 
 

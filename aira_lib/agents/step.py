@@ -10,6 +10,7 @@ from aira_lib.records import Node
 from aira_lib.study.agent import AgentSection
 
 Operator = Literal["draft", "improve", "debug", "crossover"]
+BASELINE: Literal["baseline"] = "baseline"
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,16 @@ def best_node(nodes: Sequence[Node], lower_is_better: bool = False) -> Node | No
     return min(ranked, key=lambda node: (-fitness(node, lower_is_better), node.step), default=None)
 
 
+def baseline_of(nodes: Sequence[Node]) -> Node | None:
+    """The step of a search that scored the task's baseline; None where none did."""
+    return nodes[0] if nodes and nodes[0].operator == BASELINE else None
+
+
+def tried(nodes: Sequence[Node]) -> Sequence[Node]:
+    """The nodes that an agent made."""
+    return nodes[1:] if baseline_of(nodes) else nodes
+
+
 def debuggable(nodes: Sequence[Node], max_debug_depth: int) -> list[Node]:
     """Failed nodes without children that are not too deep in a chain of repairs."""
     have_children = {parent for node in nodes for parent in node.parents}
@@ -88,7 +99,7 @@ def attempts(nodes: Sequence[Node]) -> list[Attempt]:
     """Group nodes into attempts, in the order in which these began."""
     found: list[Attempt] = []
     of_node: dict[str, Attempt] = {}
-    for node in nodes:
+    for node in tried(nodes):
         attempt = of_node[node.parents[0]] if node.operator == "debug" else Attempt([])
         if not attempt.nodes:
             found.append(attempt)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aira_lib.agents.step import Attempt, Step, attempts, fitness, is_good, repair_of_last
+from aira_lib.agents.step import Attempt, Step, attempts, fitness, is_good, repair_of_last, tried
 from aira_lib.records import Node
 from aira_lib.study.agent import AgentSection
 
@@ -53,10 +53,10 @@ def grow(nodes: Sequence[Node], lower_is_better: bool) -> tuple[Vertex, Vertex |
     """Build the tree with its statistics from the nodes. Returns the root and the vertex that was begun last."""
     root, last = Vertex(), None
     of_node: dict[str, Vertex] = {}
-    good = [fitness(node, lower_is_better) for node in nodes if is_good(node)]
+    good = [fitness(node, lower_is_better) for node in tried(nodes) if is_good(node)]
     low, high = (min(good), max(good)) if good else (0.0, 0.0)
     for attempt in attempts(nodes):
-        parent = of_node[attempt.first.parents[0]] if attempt.first.parents else root
+        parent = root if attempt.first.operator == "draft" else of_node[attempt.first.parents[0]]
         last = Vertex(attempt, parent)
         parent.children.append(last)
         of_node |= {node.id: last for node in attempt.nodes}

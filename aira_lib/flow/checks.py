@@ -58,7 +58,7 @@ def check_sections(study: Study) -> None:
 
 
 def need_designs(study: Study) -> None:
-    """Refuse what comes after the searches where these find no designs.
+    """Refuse what is made of designs where the searches find none.
 
     Raises:
         UserError: the study's task has no designs.
@@ -67,7 +67,7 @@ def need_designs(study: Study) -> None:
     if not family.has_designs:
         raise UserError(
             f"study {study.name} searches {family.what}, whose candidates are programs and no designs: there is "
-            "nothing to archive, aggregate or pretrain; run its searches alone with `aira search`"
+            "nothing to archive, aggregate or pretrain; `aira run` makes its searches and their report"
         )
 
 

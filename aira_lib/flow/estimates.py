@@ -27,7 +27,7 @@ def once(what: str, seconds: float = 0.0) -> Estimate:
 
 
 def of_searches(study: "Study") -> Estimate:
-    """Candidates, each scored by the task; of tasks whose scoring nobody can foretell, their number alone."""
+    """Candidates, each scored by the task; of tasks whose scoring nobody can foretell, their number and hours."""
     from aira_lib.tasks.section import family_of
 
     searches = sum(len(agent.seeds) for agent in study.agents)
@@ -35,7 +35,8 @@ def of_searches(study: "Study") -> Estimate:
     cost = family_of(study.task).cost(study.task, study.proxy)
     flops, seconds = (cost.flops, cost.seconds) if cost else (0.0, 0.0)
     spent = candidates * seconds + searches * SECONDS_TO_START_SEARCH
-    return Estimate(searches, candidates, f"{candidates} candidates at most", candidates * flops, spent)
+    at_most = 0.0 if cost else sum(len(agent.seeds) * agent.hours * 3600 for agent in study.agents)
+    return Estimate(searches, candidates, f"{candidates} candidates at most", candidates * flops, spent, at_most)
 
 
 def of_training(study: "Study") -> Estimate:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from aira_lib.errors import UserError
+from aira_lib.flow.checks import need_designs
 from aira_lib.flow.run import fetch
-from aira_lib.flow.stage import POINTS, STAGES, Unit, stages_of, stages_read
+from aira_lib.flow.stage import POINTS, STAGES, Unit, is_of_designs, stages_of, stages_read
 from aira_lib.flow.units import inputs_of, points_in, unit_named, units_of
 from aira_lib.records import PretrainPoint
 from aira_lib.settings import Settings
@@ -35,13 +36,13 @@ def uris_of(study: Study, settings: Settings, units: Sequence[Unit]) -> list[str
 
 
 def known_points(study: Study, settings: Settings) -> list[PretrainPoint]:
-    """The pretraining points of the finished extrapolation.
+    """The pretraining points of the finished extrapolation; none of a study that extrapolates nothing.
 
     Raises:
         UserError: it is not finished.
     """
-    (designs,) = uris_of(study, settings, units_of(POINTS, study))
-    return points_in(study, [fetch(designs, settings)])
+    designs = uris_of(study, settings, units_of(POINTS, study))
+    return points_in(study, [fetch(uri, settings) for uri in designs])
 
 
 def units_to_make(stage: str, study: Study, name: str | None, settings: Settings) -> list[tuple[Unit, list[str]]]:
@@ -51,6 +52,8 @@ def units_to_make(stage: str, study: Study, name: str | None, settings: Settings
         UserError: the study does not ask for the stage, one before it has not been run, or there is no such unit.
     """
     row = STAGES.named(stage)
+    if is_of_designs(row):
+        need_designs(study)
     if not row.is_wanted(study):
         raise UserError(f"study {study.name} does not ask for stage {stage}; give it a section {stage!r}")
     pointwise = any(each.per == "point" for each in (row, *stages_read(row)))
@@ -64,7 +67,8 @@ def units_to_make(stage: str, study: Study, name: str | None, settings: Settings
 
 def whole_study(study: Study, settings: Settings) -> list[Unit]:
     """All units of the study if the records of all of them exist, else none."""
-    if not finished_units(study, settings, units_of(POINTS, study)):
+    designs = units_of(POINTS, study)
+    if len(finished_units(study, settings, designs)) < len(designs):
         return []
     points = known_points(study, settings)
     units = [unit for stage in stages_of(study) for unit in units_of(stage.name, study, points)]

@@ -31,6 +31,9 @@ STUDY_FILE = "study.json"
 ALONE = "all"
 """Name of the one unit of a stage that has one."""
 
+ARCHIVE = "archive"
+"""The stage that gathers designs: it and what is made of its record are of no use where searches find none."""
+
 POINTS = "extrapolate"
 """The stage whose record says which pretraining points there are."""
 
@@ -83,7 +86,8 @@ class Input:
 class Estimate:
     """What a stage will take. `flops` and `seconds` are sums over units; seconds are those of one core.
 
-    `size` is the stage's work in the measure of its progress: candidates of a search, else units.
+    `size` is the stage's work in the measure of its progress: candidates of a search, else units. `at_most` are seconds
+    that all units may take by their own limits, where nobody can foretell more; 0: `seconds` holds.
     """
 
     units: int
@@ -91,6 +95,7 @@ class Estimate:
     what: str
     flops: float = 0.0
     seconds: float = 0.0
+    at_most: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -139,8 +144,16 @@ class Stage:
     of_points: "Callable[[Study, PretrainPoint], bool] | None" = None
 
     def is_wanted(self, study: "Study", point: "PretrainPoint | None" = None) -> bool:
-        """Whether a study asks for the stage at all, and for its unit of a point where one is given."""
+        """Whether a study asks for the stage at all, and for its unit of a point where one is given.
+
+        Raises:
+            UserError: the study's task is unknown.
+        """
+        from aira_lib.tasks.section import family_of
+
         if self.wanted and not self.wanted(study):
+            return False
+        if is_of_designs(self) and not family_of(study.task).has_designs:
             return False
         return point is None or self.of_points is None or self.of_points(study, point)
 
@@ -183,6 +196,12 @@ def stages_read(stage: Stage) -> list[Stage]:
     if ALL in stage.reads:
         return [other for other in stages_in_order() if ALL not in other.reads]
     return [STAGES.named(name) for name in stage.reads]
+
+
+def is_of_designs(stage: Stage) -> bool:
+    """Whether a stage is made of designs: of the archive, of pretraining points, or of what is made of these."""
+    read = [] if ALL in stage.reads else stages_read(stage)
+    return stage.name == ARCHIVE or stage.per == "point" or any(map(is_of_designs, read))
 
 
 def _needs(stage: Stage) -> set[str]:

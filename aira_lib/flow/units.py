@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from aira_lib.errors import UserError, nearest
-from aira_lib.flow.checks import check_sections, need_designs
+from aira_lib.flow.checks import check_sections
 from aira_lib.flow.stage import ALONE, POINTS, STAGES, Input, Stage, Unit, stages_of, stages_read
 from aira_lib.records import Failure, PretrainPoint, ScaledDesign, read_rows
 from aira_lib.study import Study
@@ -41,14 +41,12 @@ def units_of(
         failures: of the units whose records it would read as well, had these not failed.
 
     Raises:
-        UserError: see `aira_lib.flow.checks`: of `check_sections` and `need_designs`.
+        UserError: see `aira_lib.flow.checks`: of `check_sections`.
     """
     row = STAGES.named(stage)
     check_sections(study)
     if not row.is_wanted(study):
         return []
-    if row.per != "search":
-        need_designs(study)
     match row.per:
         case "search":
             bare = [Unit(stage, f"{a.name}.s{seed}", agent=a, seed=seed) for a in study.agents for seed in a.seeds]
@@ -129,9 +127,14 @@ def search_unit_named(study: Study, name: str) -> Unit:
 
 
 def points_in(study: Study, records: Sequence[Input]) -> list[PretrainPoint]:
-    """The pretraining points that a study wants of the designs in the extrapolation that is among some records."""
+    """The pretraining points that a study wants of the designs in the extrapolation that is among some records.
+
+    None of a study whose searches find no designs.
+    """
     from aira_lib.pretrain.points import pretraining_points
 
+    if not STAGES.named(POINTS).is_wanted(study):
+        return []
     path = next(record.path for record in records if record.manifest.stage == POINTS)
     return pretraining_points(study.pretrain, read_rows(path / "designs.jsonl", ScaledDesign))
 

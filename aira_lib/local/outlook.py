@@ -68,7 +68,7 @@ class Outlook:
             if unit.status == "done" and key not in self._learnt:
                 self._learnt.add(key)
                 estimated, took = self._measured(unit)
-                if estimated and took:
+                if estimated and took and not self._unforetold(unit.stage):
                     self.rates.learn(unit.stage, took / estimated)
                     self._seen = (self._seen[0] + estimated, self._seen[1] + took)
 
@@ -89,6 +89,8 @@ class Outlook:
     def in_words(self, units: Sequence[Progress]) -> str:
         """The time left, and that it is only estimated where nothing of the most of it was ever measured."""
         lefts = {stage.stage: self._left(units, stage) for stage in self.plan}
+        if any(stage.at_most and not self._shown(units, stage) for stage in self.plan):
+            return f"at most {duration(sum(lefts.values()))} left"
         known = sum(left for stage, left in lefts.items() if self.rates.of(stage) is not None)
         sure = known >= sum(lefts.values()) / 2
         return f"about {duration(sum(lefts.values()))} left{'' if sure else ', estimated'}"
@@ -100,6 +102,8 @@ class Outlook:
         left = seconds * (1.0 - self.fraction(units, stage))
         longest = max((self._left_of(u, stage) for u in mine), default=0.0)
         at_once = min(self.workers, max(1, count - sum(u.status in ENDED for u in mine)))
+        if stage.at_most and not self._shown(mine, stage):
+            return self._at_most(mine, at_once)
         estimated = max(left / at_once, longest) * self._rate(mine, stage)
         return min(estimated, self._at_most(mine, at_once)) if stage.stage == _SEARCH and self.most else estimated
 
@@ -123,7 +127,7 @@ class Outlook:
 
     def _rate(self, mine: Sequence[Progress], stage: StageEstimate) -> float:
         """Real seconds for an estimated one: what was known before, and what this run shows."""
-        before = self.rates.of(stage.stage)
+        before = None if stage.at_most else self.rates.of(stage.stage)
         weight = _ASSUMED if before is None else _MEASURED
         if before is None:
             before = self._seen[1] / self._seen[0] if self._seen[0] else 1.0
@@ -146,6 +150,15 @@ class Outlook:
         estimated = seen * self._size(stage, unit) / self._whole(stage) * self._seconds(stage)
         start = SECONDS_TO_START if not share and unit.status == "done" else 0.0
         return estimated, max(0.0, unit.updated - since) + start
+
+    def _unforetold(self, name: str) -> bool:
+        return any(stage.at_most for stage in self.plan if stage.stage == name)
+
+    def _shown(self, units: Sequence[Progress], stage: StageEstimate) -> bool:
+        """Whether this run says how long a stage's units take: some part of one was seen, or none is left."""
+        mine = [unit for unit in units if unit.stage == stage.stage]
+        ended = sum(unit.status in ENDED for unit in mine)
+        return ended >= self.units(stage) or any(took for _, took in map(self._measured, mine))
 
     def _seconds(self, stage: StageEstimate) -> float:
         """Estimated seconds of all units that a stage really has."""

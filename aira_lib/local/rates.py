@@ -18,7 +18,6 @@ from aira_lib.planning.estimate import estimate
 from aira_lib.settings import Settings
 from aira_lib.store.files import write_file
 from aira_lib.study import Study
-from aira_lib.tasks.section import family_of
 
 KEPT = 20
 """Of each kind the last ones: a machine changes, and so does what else runs on it."""
@@ -83,6 +82,6 @@ def rates_here(study: Study, settings: Settings, workers: int) -> Rates:
     kind = device_kind()
     at_once = f"{workers} at once of {os.cpu_count()}, {settings.threads} threads"
     setting = f"{kind} {kernels(kind)} {at_once} {' '.join(models)}"
-    rows = estimate(study) if family_of(study.task).has_designs else []
+    rows = estimate(study)
     sizes = {row.stage: row.seconds / max(row.size, 1) for row in rows}
     return Rates(settings.scratch / "rates.json", setting, sizes)

@@ -108,7 +108,8 @@ def show_plan(console: Console, study: Study, settings: Settings, workers: int) 
         table.add_column(column, justify="left" if column in ("stage", "what") else "right")
     for row in rows:
         flops = f"{row.flops:.1e}" if row.flops else ""
-        table.add_row(row.stage, str(row.units), row.what, flops, duration(row.seconds))
+        time_of = f"at most {duration(row.at_most)}" if row.at_most else duration(row.seconds)
+        table.add_row(row.stage, str(row.units), row.what, flops, time_of)
     console.print(table)
     for line in resource_lines(study):
         console.print(f"A unit of {line}", highlight=False, soft_wrap=True)
@@ -117,11 +118,14 @@ def show_plan(console: Console, study: Study, settings: Settings, workers: int) 
     wall = outlook.seconds_left([Progress(unit.stage, unit.name, status="reused") for unit in finished])
     measured = sum(row.seconds for row in rows if outlook.rates.of(row.stage)) >= sum(row.seconds for row in rows) / 2
     how = "by what this machine took before" if measured else "estimated, not measured"
+    about = f"about {duration(wall)} ({how})"
+    if len(finished) < rows[0].units and any(row.at_most for row in rows):
+        about = f"at most {duration(wall)} (by the searches' hours; nobody can foretell what a candidate takes)"
     what = "The rest, as far as it is not there yet," if finished else "All of it"
     console.print(
         f"{len(finished)} of {rows[0].units} searches are finished in {place_of(open_store(settings.store).uri)}. "
         f"{what} on {workers} worker{'s' * (workers > 1)}: "
-        f"about {duration(wall)} ({how}).",
+        f"{about}.",
         highlight=False,
         soft_wrap=True,
     )

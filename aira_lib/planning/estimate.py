@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from aira_lib.flow.checks import need_designs
 from aira_lib.flow.stage import STAGES, Estimate, stages_of
 from aira_lib.study import Study
 from aira_lib.tasks.section import family_of
@@ -22,9 +21,8 @@ def estimate(study: Study) -> list[StageEstimate]:
     """Estimate every stage that a study asks for.
 
     Raises:
-        UserError: the study's task has no designs, so there is nothing after its searches.
+        UserError: there is no such task.
     """
-    need_designs(study)
     return [StageEstimate(stage=stage.name, **vars(stage.estimate(study))) for stage in stages_of(study)]
 
 

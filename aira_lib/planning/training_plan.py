@@ -22,6 +22,7 @@ from aira_lib.architecture.reference import design
 from aira_lib.architecture.scales import scale_named
 from aira_lib.architecture.tables import read_table
 from aira_lib.errors import UserError, writing
+from aira_lib.flow.checks import need_designs
 from aira_lib.flow.finished import finished_units, known_points
 from aira_lib.flow.scales import baseline_points
 from aira_lib.flow.stage import POINTS
@@ -123,7 +124,12 @@ def _run(
 
 
 def study_plan(study: Study, settings: Settings, mfu: float) -> tuple[list[PlannedRun], str]:
-    """The runs of a study, and what is still unknown: before its search, only the baselines are."""
+    """The runs of a study, and what is still unknown: before its search, only the baselines are.
+
+    Raises:
+        UserError: the study's task has no designs.
+    """
+    need_designs(study)
     if finished_units(study, settings, units_of(POINTS, study)):
         return [_of_point(point, mfu) for point in known_points(study, settings)], ""
     finds = len(study.aggregate) * len(study.pretrain.methods)

@@ -34,6 +34,7 @@ from aira_lib.records.row import (
     read_rows,
     write_rows,
 )
+from aira_lib.records.seed_run import SEED_RUNS, SeedRun
 from aira_lib.records.training import (
     BytesBy,
     DesignKind,
@@ -47,6 +48,7 @@ from aira_lib.records.training import (
 __all__ = [
     "ITEMS",
     "PAGE",
+    "SEED_RUNS",
     "Accuracies",
     "ArchiveRow",
     "BasePattern",
@@ -75,6 +77,7 @@ __all__ = [
     "Rung",
     "ScaledDesign",
     "Score",
+    "SeedRun",
     "StandIn",
     "TaskScore",
     "TrainingRun",

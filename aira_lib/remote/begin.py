@@ -8,7 +8,7 @@ from typing import Any
 from aira_lib.cluster.reading import check_store
 from aira_lib.cluster.section import Cluster
 from aira_lib.errors import UserError
-from aira_lib.flow.checks import check_study, need_designs
+from aira_lib.flow.checks import check_study
 from aira_lib.flow.texts import read_study, write_study
 from aira_lib.remote.checks import check_cluster
 from aira_lib.remote.cost import CONFIRM_GPU_HOURS, cost_lines, costs, require_confirmed
@@ -49,7 +49,6 @@ def begin(
         if _URI.match(study.strip()):
             check_store(study.strip().partition("#")[0].rpartition("/")[0], "study")
     meant = parse_study(overridden(_named(preset.strip(), study.strip()), overrides), _source(preset, overrides))
-    need_designs(meant)
     check_study(meant)
     if cluster is not None:
         check_cluster(meant, cluster)

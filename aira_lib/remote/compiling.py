@@ -63,7 +63,8 @@ def compile_study(
 def _check(study: Study, cluster: Cluster, pipeline: str) -> None:
     if pipeline == SMOKE:
         raise UserError(f"--pipeline {SMOKE} has a study of its own; leave out {study.name}")
-    need_designs(study)
+    if pipeline != COMPOSE:
+        need_designs(study)
     check_study(study)
     check_cluster(study, cluster)
     if (size := len(canonical_json(study).encode())) > MOST_BYTES:

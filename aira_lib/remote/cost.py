@@ -31,13 +31,13 @@ class StageCost:
 
     @property
     def gpu_hours(self) -> float:
-        """Hours of an H100 at about 40 % of its peak."""
-        return self.estimate.flops / GPU_FLOPS_PER_SECOND / 3600 if self.gpus else 0.0
+        """Hours of an H100 at about 40 % of its peak; of work that nobody can foretell, as many as it may take."""
+        return (self.estimate.flops / GPU_FLOPS_PER_SECOND + self.estimate.at_most) / 3600 if self.gpus else 0.0
 
     @property
     def core_hours(self) -> float:
         """Hours of a core, where pods have no GPU."""
-        return 0.0 if self.gpus else self.estimate.seconds / 3600
+        return 0.0 if self.gpus else max(self.estimate.seconds, self.estimate.at_most) / 3600
 
 
 def costs(study: Study, cluster: Cluster | None) -> list[StageCost]:
@@ -55,7 +55,7 @@ def costs(study: Study, cluster: Cluster | None) -> list[StageCost]:
 
 def _has_gpus(row: StageEstimate, study: Study, cluster: Cluster | None) -> bool:
     if cluster is None:
-        return row.flops > 0
+        return row.flops > 0 or bool(row.at_most and study.resources_of(row.stage).gpus_per_node)
     return any(pod.gpus for pod in pods_of(STAGES.named(row.stage), study, cluster).values())
 
 

@@ -82,6 +82,8 @@ def loop_of(name: str, study: Study, designs: str, settings: Settings) -> Loop:
     stages = tuple(stage for stage in stages_of(study) if stage.per == _PER[name])
     if name == "searches":
         return Loop(name, study, stages, tuple(Item(unit.name, unit.name) for unit in search_units(study)))
+    if not stages:  # of a study whose searches find no designs
+        return Loop(name, study, (), ())
     if not designs:
         raise UserError("the loop over points needs the designs that are trained; give the URI of their record")
     points = points_in(study, [fetch(designs, settings)])

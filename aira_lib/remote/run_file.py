@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from aira_lib.cluster.reading import check_store
 from aira_lib.cluster.section import Cluster
-from aira_lib.flow.checks import check_study, need_designs
+from aira_lib.flow.checks import check_study
 from aira_lib.remote.begin import OWN
 from aira_lib.remote.checks import check_cluster
 from aira_lib.remote.cost import costs, require_confirmed
@@ -152,7 +152,6 @@ def _meant(file: RunFile, study: Study | None, cluster: Cluster, path: Path) -> 
     else:
         return None
     meant = parse_study(overridden(plain, file.overrides), f"{path}: the study with its overrides")
-    need_designs(meant)
     check_study(meant)
     check_cluster(meant, cluster)
     if file.state == "running":

@@ -57,7 +57,16 @@ class LinksBlock:
     kind: str = "links"
 
 
-Block = TableBlock | FigureBlock | TextBlock | LinksBlock
+@dataclass(frozen=True)
+class CodeBlock:
+    """A program as it stands, closed until the reader opens it; only HTML shows it."""
+
+    title: str
+    code: str
+    kind: str = "code"
+
+
+Block = TableBlock | FigureBlock | TextBlock | LinksBlock | CodeBlock
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from aira_lib.report.inputs import ReportInputs
 from aira_lib.report.isoflop import began_alike, frontiers
 from aira_lib.report.latency_section import latency_sections
 from aira_lib.report.pretraining_sections import isoflop_section, isotoken_section
+from aira_lib.report.program_sections import data_table, improvements_of_all, program_headline, program_sections
 from aira_lib.report.rates import rate_sections
 from aira_lib.report.scored_sections import scored_key_numbers, scored_sections, scored_sentences
 from aira_lib.report.sizes import sizes_table
@@ -40,6 +41,7 @@ def _of_programs(study: Study, inputs: ReportInputs) -> Content:
     task = task_of(study.task)
     stand_ins: list[Block] = [
         TableBlock(tables.stand_ins_table(inputs.stand_ins)),
+        TableBlock(data_table(inputs.searches)),
         TableBlock(tables.versions_table(inputs.versions), folded=True),
     ]
     return Content(
@@ -50,11 +52,13 @@ def _of_programs(study: Study, inputs: ReportInputs) -> Content:
             *_failed_sections(inputs),
             Section("stand-ins", "What stood in for what", stand_ins, boxed=True),
             *scored_sections(task, inputs.searches),
-            _search_section(inputs, designs=False),
+            *program_sections(task, inputs.searches),
+            _search_section(inputs, task.metric),
             *_further_sections(inputs),
             _cost_section(inputs),
         ],
-        data_tables=[searches.steps_table(inputs.searches)],
+        data_tables=[searches.steps_table(inputs.searches), improvements_of_all(task, inputs.searches)],
+        headline=program_headline(inputs.searches),
         key_numbers=scored_key_numbers(task, inputs.searches),
     )
 
@@ -142,14 +146,14 @@ def _stand_in_section(study: Study, inputs: ReportInputs) -> Section:
     return Section("stand-ins", "What stood in for what", blocks, boxed=True)
 
 
-def _search_section(inputs: ReportInputs, designs: bool = True) -> Section:
+def _search_section(inputs: ReportInputs, metric: str = "") -> Section:
     figure = FigureBlock(
-        figures.search_figure(inputs.searches),
+        figures.search_figure(inputs.searches, metric),
         "Best validation fitness so far by step: the mean over an agent's seeds, from the step on at which each has a "
         "valid node; the band is their range. Dots are valid nodes, crosses failed ones.",
         "No search has left a journal, so there are no dynamics to draw.",
     )
-    blocks: list[Block] = [figure, TableBlock(searches.search_table(inputs.searches, designs))]
+    blocks: list[Block] = [figure, TableBlock(searches.search_table(inputs.searches, metric))]
     failures = searches.failure_table(inputs.searches)
     if inputs.searches:
         blocks.append(TableBlock(failures, folded=bool(failures.rows)))

@@ -20,8 +20,13 @@ MAX_VECTOR_DOTS = 2000
 # --- search dynamics --------------------------------------------------------------------------------------------------
 
 
-def search_figure(searches: Sequence[SearchRun]) -> Figure | None:
-    """Best validation fitness so far by step: mean and range over seeds, nodes as dots, failed nodes as crosses."""
+def search_figure(searches: Sequence[SearchRun], metric: str = "") -> Figure | None:
+    """Best validation fitness so far by step: mean and range over seeds, nodes as dots, failed nodes as crosses.
+
+    Args:
+        searches: All.
+        metric: What the fitness is called; by default as in searches of designs.
+    """
     agents = by_agent(searches)
     if not any(run.nodes for run in searches):
         return None
@@ -41,7 +46,7 @@ def search_figure(searches: Sequence[SearchRun]) -> Figure | None:
         if sum(len(run.nodes) for run in searches) > MAX_VECTOR_DOTS:
             for line in (line for panel in panels for line in panel.lines):
                 line.set_rasterized(line.get_linestyle() == "None")
-        axes.set_ylabel(f"validation {measure(any(run.lower_is_better for run in searches))}")
+        axes.set_ylabel(f"validation {metric or measure(any(run.lower_is_better for run in searches))}")
         if (labels := axes.get_legend_handles_labels())[0]:
             canvas.legend(*labels, loc="outside upper center", ncols=3)
         if some_failed:

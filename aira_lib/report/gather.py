@@ -1,5 +1,6 @@
 """Read the records of all stages into what the report is made of."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -92,4 +93,6 @@ def _search(study: Study, manifest: Manifest, path: Path) -> SearchRun:
     agent = next(agent for agent in study.agents if agent.name == name)
     nodes = read_rows(path / "journal.jsonl", Node)
     page = f"{_STUDY}/{quote(f'{manifest.stage}/{manifest.unit}-{manifest.key[:12]}/{PAGE}')}"
-    return SearchRun(name, int(seed), nodes, agent.steps, task_of(study.task).lower_is_better, page)
+    found = path / "search.json"
+    told = json.loads(found.read_bytes()) if found.exists() else {}
+    return SearchRun(name, int(seed), nodes, agent.steps, task_of(study.task).lower_is_better, page, told)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +28,8 @@ Asked = tuple[str, int]
 class SearchRun(NamedTuple):
     """One search: the journal of one agent and seed, the number of steps it was allowed, its fitness's direction.
 
-    `page` is where its page lies, as a link from the report beside the records; empty where that is not known.
+    `page` is where its page lies, as a link from the report beside the records; empty where that is not known. `told`
+    is its search.json.
     """
 
     agent: str
@@ -36,6 +38,7 @@ class SearchRun(NamedTuple):
     budget_steps: int
     lower_is_better: bool = False
     page: str = ""
+    told: Mapping[str, Any] = MappingProxyType({})
 
 
 class LossCurve(NamedTuple):

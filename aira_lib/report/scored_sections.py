@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from aira_lib.agents.step import tried
 from aira_lib.report.blocks import Block, FigureBlock, KeyNumber, Section, TableBlock, TextBlock
 from aira_lib.report.columns import format_number
 from aira_lib.report.inputs import SearchRun
@@ -58,7 +59,7 @@ def scored_sentences(task: SearchTask, searches: Sequence[SearchRun]) -> list[st
     runs = [scored_run(task.name, search) for search in searches]
     if not runs:
         return ["No search has run."]
-    nodes = sum(len(search.nodes) for search in searches)
+    nodes = sum(len(tried(search.nodes)) for search in searches)
     valid = sum(run.valid for run in runs)
     agents = len(agents_in(runs))
     return [

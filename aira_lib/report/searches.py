@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aira_lib.agents import best_node
+from aira_lib.agents.step import tried
 from aira_lib.records import Node
 from aira_lib.report.columns import Column, Row, Table
 from aira_lib.report.entries import deviation, mean
@@ -78,9 +79,9 @@ def dynamics(agent: str, runs: Sequence[SearchRun]) -> Dynamics | None:
     return Dynamics(agent, np.array(steps), sign * best, len(runs))
 
 
-def search_table(searches: Sequence[SearchRun], designs: bool = True) -> Table:
-    """One row an agent; of candidates that are no designs without the columns of such."""
-    unit = measure(any(search.lower_is_better for search in searches))
+def search_table(searches: Sequence[SearchRun], metric: str = "") -> Table:
+    """One row an agent; of candidates that are no designs, whose `metric` has a name, without the columns of such."""
+    unit = metric or measure(any(search.lower_is_better for search in searches))
     columns = [
         Column("agent", "Agent", style="name"),
         Column("seeds", "Seeds", spec="d"),
@@ -99,13 +100,13 @@ def search_table(searches: Sequence[SearchRun], designs: bool = True) -> Table:
         "agent. ± is the standard deviation over seeds."
     )
     caption += stopped_early(searches)
-    if not designs:
+    if metric:
         columns = [column for column in columns if "design" not in column.key]
     return Table("searches", caption, columns, rows, "No search has left a journal.")
 
 
 def _agent_row(agent: str, runs: Sequence[SearchRun]) -> Row:
-    nodes = [node for run in runs for node in run.nodes]
+    nodes = [node for run in runs for node in tried(run.nodes)]
     valid = [node for node in nodes if is_valid(node)]
     nodes_of_runs = [best_node(run.nodes, run.lower_is_better) for run in runs]
     bests = [best.validation for best in nodes_of_runs if best and best.validation is not None]

@@ -95,7 +95,10 @@ def _summary(content: "Content", inputs: ReportInputs) -> str:
         "searches", "agents", "patterns", "isotoken", "isoflop_fits", "frontier", "frontier_laws", "stand_ins",
         "failed_units",
     )  # fmt: skip
-    of_some = ("downstream_compared", "downstream_tasks", "core_14", "scores_by_task", "ratings")
+    of_some = (
+        "downstream_compared", "downstream_tasks", "core_14", "scores_by_task", "ratings",
+        "best_programs", "improvements", "measured_on",
+    )  # fmt: skip
     further = [name for name in of_some if name in tables]
     summary = {
         "study": content.study.name,

@@ -14,12 +14,13 @@ from aira_lib.agents import Model, Reply, ReplyError, Situation, next_step, pars
 from aira_lib.agents.analysis import analysed, wants_analysis
 from aira_lib.agents.bounds import MAX_PLAN
 from aira_lib.agents.ledger import used_up
+from aira_lib.agents.noise import floor_of, noise_of_gain
 from aira_lib.agents.patch import change_of, parse_edit
 from aira_lib.agents.prompt import Prompt, patch_wanted, shortened
 from aira_lib.agents.replay import NotRecorded
 from aira_lib.agents.reply import ended
 from aira_lib.agents.spoken import cleaned
-from aira_lib.agents.step import Step, gain_of, step_rng
+from aira_lib.agents.step import Operator, Step, gain_of, step_rng
 from aira_lib.agents.templates import OwnTemplate
 from aira_lib.agents.usage import added
 from aira_lib.records import Node
@@ -87,19 +88,23 @@ class Candidates:
         step = next_step(nodes, self.agent, rng, self.task.facts.lower_is_better)
         parents = [node for name in step.parents for node in nodes if node.id == name]
         parent, other = [*parents, None, None][:2]
-        situation = self._situation(step.operator, steps_left, seconds_left())
-        model = self.model_for(step.operator)
+        # A draft from the baseline is asked for as any other edit of a program.
+        asked: Operator = "improve" if step.operator == "draft" and parent else step.operator
+        situation = self._situation(asked, nodes, steps_left, seconds_left())
+        model = self.model_for(asked)
         progress(0, 1, f"{step.operator}: asking {model.name}")
-        prompt = render_prompt(step.operator, situation, nodes, parent, other)
-        patched = parent if patch_wanted(step.operator, self.agent.edit, parent) else None
+        prompt = render_prompt(asked, situation, nodes, parent, other)
+        patched = parent if patch_wanted(asked, self.agent.edit, parent) else None
         written, why_not, usage = self._written(model, prompt, int(rng.integers(2**31)), patched, nodes, seconds_left)
         tried = _Tried(why_not=why_not) if why_not else self._try(written.code, nodes, seconds_left, progress)
         self.submitted, failed = tried.submitted, tried.why_not is not None
         output = "\n".join(part for part in (tried.output, tried.scored.output) if part)
         scored = vars(tried.scored) | {"output": output} | ({"reason": tried.why_not} if failed else {})
+        if tried.scored.validation is not None and not failed:
+            scored |= self._within_noise(tried.scored, tried.scored.validation, nodes)
         node = Node(
             step=len(nodes),
-            id=self._id(len(nodes)),
+            id=id_of_step(self.task.facts.name, self.agent, self.seed, len(nodes)),
             parents=step.parents,
             operator=step.operator,
             debug_depth=_debug_depth(step, parent),
@@ -117,11 +122,21 @@ class Candidates:
             node = analysed(node, model, situation, int(rng.integers(2**31)), seconds_left())
         return node.model_copy(update={"seconds": time.monotonic() - started})
 
-    def _situation(self, operator: OperatorName, steps_left: int, seconds_left: float) -> Situation:
+    def _within_noise(self, scored: Scored, validation: float, nodes: Sequence[Node]) -> dict[str, object]:
+        """Fields of a node whose gain is one of seeds."""
+        noise = noise_of_gain(validation, nodes, self.agent, self.task.facts.lower_is_better)
+        return {"within_noise": True, "reason": "; ".join(filter(None, (scored.reason, noise)))} if noise else {}
+
+    def _situation(
+        self, operator: OperatorName, nodes: Sequence[Node], steps_left: int, seconds_left: float
+    ) -> Situation:
         task, agent = self.task, self.agent
+        floor = floor_of(nodes, agent.noise.sigmas)
+        noise = [floor.in_words(task.facts.lower_is_better)] if floor else []
         limits = getattr(task, "limits", agent.limits)
         return Situation(
-            task.description, task.facts.primitives, task.layers, task.data_overview, limits, self.cores,
+            "\n\n".join([task.description, *noise]), task.facts.primitives, task.layers, task.data_overview,
+            limits, self.cores,
             seconds_left, steps_left, task.facts.lower_is_better, edit=agent.edit, one_change=agent.one_change,
             memory=agent.memory_for(operator), memory_tokens=agent.memory_tokens, artefact=task.artefact,
             complexity_cues=agent.complexity_cues, prompts=task.prompts, gpu=gpu_in_words(limits),
@@ -199,9 +214,10 @@ class Candidates:
             return _Tried(output, Scored(output=scored.output), "a score is not a finite number")
         return _Tried(output, scored, submitted=submitted)
 
-    def _id(self, step: int) -> str:
-        name = f"{self.task.facts.name} {self.agent.name} {self.seed} {step}"
-        return hashlib.sha256(name.encode()).hexdigest()[:12]
+
+def id_of_step(task: str, agent: AgentSection, seed: int, step: int) -> str:
+    """The id of a step's node, which is the same whenever the search is run."""
+    return hashlib.sha256(f"{task} {agent.name} {seed} {step}".encode()).hexdigest()[:12]
 
 
 @at_most(_MOST_SECONDS)

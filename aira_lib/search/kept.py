@@ -53,6 +53,17 @@ class Kept:
                 told.get("validation_why", ""),
             )
 
+    def submitted_by(self, node: Node) -> dict[str, bytes]:
+        """What a node's program submitted, by file name; empty where that of another is kept."""
+        folder = self._work.path / SUBMISSION
+        if not (folder / SUBMITTED_BY).is_file():
+            return {}
+        by = json.loads((folder / SUBMITTED_BY).read_text(encoding="utf-8"))
+        if by["code_sha256"] != hashlib.sha256(node.code.encode()).hexdigest():
+            return {}
+        files = [path for path in folder.rglob("*") if path.is_file() and path.name != SUBMITTED_BY]
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
     def submission(self, node: Node, earlier: Sequence[Node], submitted: Mapping[str, bytes]) -> None:
         """Keep what a program submitted, if it is the best so far, in the place of what was kept before."""
         if not submitted or node.design is not None:

@@ -14,14 +14,15 @@ from aira_lib.agents.transcript import TRANSCRIPT
 from aira_lib.records import PAGE, Node
 from aira_lib.sandbox import cores_of_candidate
 from aira_lib.search.asked import Asked, kept_files
-from aira_lib.search.candidate import Candidates
+from aira_lib.search.candidate import Candidates, id_of_step
 from aira_lib.search.kept import Kept
+from aira_lib.search.noise import SeedRuns
 from aira_lib.search.page import LivePage, agent_settings
 from aira_lib.search.summary import so_far
 from aira_lib.study import AgentSection
 from aira_lib.study.agent import OperatorName
 from aira_lib.tasks import SearchTask
-from aira_lib.tasks.live import Task
+from aira_lib.tasks.live import Reseeded, Task, reseeded
 from aira_lib.work import Work
 
 JOURNAL = "journal.jsonl"
@@ -35,7 +36,7 @@ class Sitting:
         self._kept = Kept(work, searched.lower_is_better)
         self._searched, self._agent, self._seed, self._work = searched, agent, seed, work
         self._journal = Journal(work.path / JOURNAL)
-        self._steps = total_steps(agent)
+        self._seeds = SeedRuns(work, agent.noise, searched.lower_is_better)
         self._clock = _Clock(agent.hours * 3600, self.nodes)
         self._asked = Asked(agent, work)
         title = f"{searched.name}: {agent.name}, seed {seed}"
@@ -53,9 +54,17 @@ class Sitting:
         """What calls used for the next step before an interruption."""
         return self._asked.begin(len(self.nodes))
 
+    @property
+    def _steps(self) -> int:
+        return total_steps(self._agent, self.nodes)
+
     def told(self) -> dict[str, Any]:
-        """What its family told of how the task was opened."""
-        return self._kept.told()
+        """What its family told of how the task was opened, and what came of further seeds."""
+        return self._kept.told() | self._seeds.summary(self.nodes)
+
+    def done(self) -> bool:
+        """Whether it is over, and its winner was run on all seeds."""
+        return self.over() and self._seeds.pending(self.nodes) is None
 
     def over(self) -> bool:
         """Whether steps, time or a budget are used up."""
@@ -91,8 +100,16 @@ class Sitting:
             task=opened, agent=self._agent, seed=self._seed, model_for=self._asked.model_for, scratch=scratch,
             cores=cores_of_candidate(), begin=self._asked.begin, templates=templates, packages=packages,
         )  # fmt: skip
+        again = reseeded(opened)
+        if again is not None and not self.nodes and self._agent.noise.baseline_seeds:
+            self._baseline(again)
         while not self.over():
             self._step(candidates)
+        if again is not None and (winner := self._seeds.pending(self.nodes)) is not None:
+            # A search that was killed between the two may have kept what a lost step submitted.
+            itself = {opened.artefact: winner.code.encode()} if getattr(opened, "is_artefact", False) else {}
+            submitted = self._kept.submitted_by(winner) or itself
+            self._seeds.winner(again, winner, submitted, self._within(len(self.nodes)))
         self._asked.say_left_out()
 
     def end(self) -> None:
@@ -101,6 +118,14 @@ class Sitting:
         self._page.facts = self._kept.facts()
         self._page.finish(self.nodes)
 
+    def _baseline(self, task: Reseeded) -> None:
+        """Make step 0."""
+        self._clock.start()
+        name = self._searched.name
+        node_id = id_of_step(name, self._agent, self._seed, 0)
+        node = self._seeds.baseline(task, name, node_id, lambda before: self._clock.left() - before, self._within(0))
+        self._append(node)
+
     def _step(self, candidates: Candidates) -> None:
         done = len(self.nodes)
         self._clock.start()
@@ -108,12 +133,15 @@ class Sitting:
         with hearing(partial(within, 0.0, 1.0)):
             node = candidates.make(self.nodes, self._steps - done, self._clock.left, within)
         self._kept.submission(node, self.nodes, candidates.submitted)
+        self._append(node)
+
+    def _append(self, node: Node) -> None:
         self._journal.append(node)
         self._clock.stop(node)
         for name in (JOURNAL, *kept_files(self._agent)):
             self._work.push(name)
         _log_node(self.nodes, self._searched, self._work)
-        self._work.progress(done + 1, self._steps, so_far(self.nodes, self._searched))
+        self._work.progress(len(self.nodes), self._steps, so_far(self.nodes, self._searched))
         self._page.refresh(self.nodes)
 
     def _within(self, done: int) -> Callable[[float, float, str], None]:

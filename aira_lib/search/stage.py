@@ -32,7 +32,8 @@ def search(
 ) -> None:
     """Search until the steps, the hours or a budget are used up; goes on where an interrupted search stopped.
 
-    Leaves `journal.jsonl` (a `Node` a line), `search.json` (the best design and counts), of a model over a network
+    Leaves `journal.jsonl` (a `Node` a line), `search.json` (the best design, counts and, of a task with a
+    baseline, what came of its seeds, which are in `seeds.jsonl`), of a model over a network
     `calls.jsonl` (what each call used), with `record_replies` `replies.jsonl` and with `keep_prompts`
     `transcript.jsonl`; beside these, no part of the record, `page.html`, which is kept up to date while the search
     runs.
@@ -61,7 +62,7 @@ def search(
     sitting = Sitting(searched, agent, seed, work)
     _log_choices(searched, family.params(task), agent, seed, work)
     family.say_stand_ins(task, proxy, work)
-    if not sitting.over():
+    if not sitting.done():
         check_prices(agent)
         check_trust([agent])
         with scratch_folder() as scratch:

@@ -79,6 +79,26 @@ class EvolutionSettings(Section):
     tournament_size: int = Field(3, ge=1)
 
 
+class NoiseSettings(Section):
+    """The noise floor of a task that has a baseline (see `aira_lib.agents.noise`); 0 `baseline_seeds`: none.
+
+    The baseline is scored on `baseline_seeds` seeds before the first step. A node is better than the best if it is so
+    by more than `sigmas` of their standard deviations. At the end the winner is scored on `winner_seeds` further ones.
+    The paper has no floor.
+    """
+
+    baseline_seeds: int = Field(3, ge=0)
+    sigmas: float = Field(2.0, ge=0)
+    winner_seeds: int = Field(2, ge=0)
+
+    @field_validator("baseline_seeds")
+    @classmethod
+    def _tell_a_deviation(cls, value: int) -> int:
+        if 0 < value < 3:
+            raise ValueError(f"{value} scores tell no deviation; 3 at least, or 0 for a search without a floor")
+        return value
+
+
 def _reads_no_prose(model: str) -> bool:
     """Whether a model takes from a prompt what is listed there, whatever else it says."""
     return model == "offline" or bool(traits_of(model).scaffolds)
@@ -137,6 +157,7 @@ class AgentSection(Section):
     `memory` says of which earlier steps a prompt tells, in at most `memory_tokens` (see `aira_lib.agents.memory`;
     the default holds all that a memory ever holds, for smollm2 1,500); `complexity_cues` ask for simple designs
     first and for elaborate ones later. `keep_prompts` keeps what was asked and answered, word for word but for keys.
+    `noise` is the floor below which a gain is one of seeds; it is on where the task has a baseline, and only there.
     `reasoning_effort` "none" leaves it to the provider. Defaults: AIRA-dojo's
     greedy (5 drafts, debug probability 1.0, depth 20), its memory of all good nodes and its cues, which are off;
     the paper's 500 steps and 24 h. The paper states neither memory nor cues.
@@ -164,6 +185,7 @@ class AgentSection(Section):
     memory: MemoryOf = "all"
     memory_tokens: int = Field(40_000, ge=1)
     complexity_cues: bool = False
+    noise: NoiseSettings = NoiseSettings()
     reasoning_effort: ReasoningEffort = "none"
     record_replies: bool = False
     keep_prompts: bool = False

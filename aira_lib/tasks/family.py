@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from aira_lib.errors import UserError
 from aira_lib.records import Node
 from aira_lib.registry import Registry
-from aira_lib.study import ProxySection, TaskSection
+from aira_lib.study import ProxySection, TaskSection, changed
 from aira_lib.study.agent import AgentSection
 from aira_lib.tasks.live import Evaluate, Task
 from aira_lib.tasks.task import SearchTask
@@ -125,6 +125,12 @@ class TaskFamily(Protocol):
                     f"agent {agent.name!r}: model {agent.model} writes designs only; {self.task(section).name} needs a "
                     "language model"
                 )
+            if "noise" in changed(agent) and not self.has_baseline(section):
+                raise UserError(f"agent {agent.name!r}: noise: {self.task(section).name} has no baseline; leave it out")
+
+    def has_baseline(self, section: TaskSection) -> bool:
+        """Whether the task has a program that agents start from, and thus a noise floor."""
+        return False
 
     def sized(self, section: TaskSection, profile: str | None) -> Sized:
         """The sections of a task that is named on the command line, at a profile's sizes if the family has any.

@@ -133,11 +133,12 @@ class Lookout:
 
     def _look_at(self, unit: Unit, agent: AgentSection, seed: int) -> Watched:
         # The manifest first: a search that ends in between is then shown as running once more, never cut short.
-        folder, steps = unit.folder(self._study), total_steps(agent)
+        folder = unit.folder(self._study)
         record = RecordFolder(self._store, folder)
         finished = record.manifest() is not None
         growing = self._growing.setdefault(unit.name, _Growing(record))
         nodes = growing.read()
+        steps = total_steps(agent, nodes)
         at_hand = ""
         if not finished and len(nodes) < steps:
             at_hand = next_step(nodes, agent, step_rng(seed, len(nodes)), self._lower_is_better).operator

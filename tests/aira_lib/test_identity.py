@@ -23,6 +23,7 @@ from aira_lib.identity import PIECES, VERSIONS
 from aira_lib.pretrain.points import pretraining_points
 from aira_lib.records import PretrainPoint
 from aira_lib.study import DownstreamSection, LatencySection, ResourcesAtScale, Study
+from aira_lib.study.agent import NoiseSettings
 from aira_lib.study.reading import parse_study
 from aira_lib.tasks import further
 from aira_lib.tasks.airs.packages import installed
@@ -167,6 +168,7 @@ LIKE_OTHERS = {
       for name in ("model", "temperature", "reasoning_effort", "memory", "prompt")),
     *(f"agents.limits.{name}" for name in (
         "memory_mb", "output_kb", "disk_mb", "processes", "gpu", "gpu_memory_fraction")),
+    *(f"agents.noise.{name}" for name in NoiseSettings.model_fields),  # refused here, where no task has a baseline
     *(f"proxy.language.{name}" for name in (
         "paths", "test_paths", "text_field", "tokenizer", "vocab_size", "seq_len", "train_examples", "test_examples")),
     *(f"scales.{name}" for name in Scale.model_fields),

@@ -63,7 +63,11 @@ def best_so_far(nodes: Sequence[Node], lower_is_better: bool) -> list[int | None
     found = []
     for index, node in enumerate(nodes):
         value = fitness(node)
-        if value is not None and (held is None or (value < held if lower_is_better else value > held)):
+        if (
+            value is not None
+            and not node.within_noise
+            and (held is None or (value < held if lower_is_better else value > held))
+        ):
             best, held = index, value
         found.append(best)
     return found

@@ -6,20 +6,19 @@ no memory is taken by what a header says.
 
 import io
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aira_lib.asking import Arrays as Arrays
+from aira_lib.study import CandidateLimits
 from aira_lib.tasks.airs.metadata import TaskFolderError
 from aira_lib.tasks.programs.section import Predictions
 
-Arrays = Mapping[str, NDArray[Any]]
-"""By the names of their files; the first axis are rows."""
-
 MOST_HEADER = 4_096
+_MOST_ASKED = 256 * 2**20  # bytes of float32 predictions of one process: they are read into memory as float64
 _KINDS = {"float": "f", "int": "iu"}
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -62,6 +61,12 @@ def read_predictions(content: bytes, rows: int, wanted: Predictions, name: str) 
 def most_bytes(rows: int, wanted: Predictions) -> int:
     """Of such a file."""
     return MOST_HEADER + 128 + 8 * rows * math.prod(wanted.shape)
+
+
+def most_rows(wanted: Predictions, limits: CandidateLimits) -> int:
+    """Rows whose predictions fit a file that one process may write."""
+    room = min(_MOST_ASKED, limits.disk_mb * 2**20 * 9 // 10)
+    return max(1, room // (4 * math.prod(wanted.shape)))
 
 
 def _header(content: bytes, name: str) -> tuple[tuple[int, ...], np.dtype[Any], bool, int]:

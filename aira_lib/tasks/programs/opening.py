@@ -7,6 +7,7 @@ anything: then nothing is opened, unless agents are trusted.
 
 import shlex
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from aira_lib.errors import UserError
@@ -44,8 +45,8 @@ def open_programs(
     """
     require_closed_files()
     _require_packages(folder)
-    if folder.score_script is None and not function_exists(folder.program.score):
-        raise UserError(f"{folder.path}/program.yaml: score: no module of {folder.program.score} is installed")
+    if folder.score_script is None and not function_exists(folder.program.scored_by):
+        raise UserError(f"{folder.path}/program.yaml: no module of {folder.program.scored_by} is installed")
     scorer = prepared(folder.task, place, shared, seconds)
     if (scorer.prepared / LABELS).exists():
         raise UserError(f"{folder.path}: prepare.py wrote {LABELS}, which belongs to evaluate_prepare.py")
@@ -56,7 +57,7 @@ def open_programs(
     except UserError as error:
         raise UserError(f"{folder.path}: {error}") from None
     discard(with_labels)
-    return Measure(folder, splits, scorer.scratch)
+    return Measure(replace(folder, program=folder.program.with_data(splits.about)), splits, scorer.scratch)
 
 
 def _write_labels(scorer: Scorer, target: Path, seconds: float) -> None:

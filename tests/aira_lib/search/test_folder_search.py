@@ -8,7 +8,8 @@ from rich.console import Console
 
 from aira_lib.errors import UserError
 from aira_lib.flow import run as stages
-from aira_lib.flow.units import search_units, units_of
+from aira_lib.flow.finished import units_to_make
+from aira_lib.flow.units import search_units
 from aira_lib.local.run import LocalRun
 from aira_lib.local.search_run import _Show
 from aira_lib.records import PAGE, Node, read_rows
@@ -134,7 +135,7 @@ def test_the_search_stage_makes_a_record_and_later_stages_say_why_not(
     (watched,) = Lookout(study, settings).look()
     assert watched.validation == "validation is measured on 10 held-out rows"
     with pytest.raises(UserError, match="searches a task folder"):
-        units_of("archive", study)
+        units_to_make("archive", study, None, settings)
 
 
 def test_a_key_depends_on_what_is_in_the_folder_and_not_on_where_it_lies(recorded: Searched, tmp_path: Path) -> None:
