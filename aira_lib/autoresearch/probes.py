@@ -38,7 +38,7 @@ class Altered:
 
 
 def altered_rows(tokens: Tokens, count: int, rng: np.random.Generator) -> Altered:
-    """Rows with another end: three of four go on as text does elsewhere, the rest with one token over and over.
+    """Rows with another end: every other one goes on as text does elsewhere, the rest with one token over and over.
 
     The first kind goes on as some row does behind the same token, with another one than the row itself: the seam is a
     pair of tokens that the text has, so that a program which looks ahead cannot leave off where a seam looks odd. Of
@@ -56,7 +56,7 @@ def altered_rows(tokens: Tokens, count: int, rng: np.random.Generator) -> Altere
     altered = tokens[like].copy()
     for number, (row, cut) in enumerate(zip(like, cuts, strict=True)):
         before = tokens[row, cut - 1]
-        if number % 4 == 3:
+        if number % 2:
             altered[number, cut:] = before
             continue
         places = 1 + np.flatnonzero((flat[:-1] == before) & (flat[1:] != tokens[row, cut]))

@@ -1,76 +1,167 @@
-"""Bits per byte of logits against arithmetic one token at a time, and what logits cannot gain by being odd."""
+"""Bits per byte against a slow plain computation, and what a measure makes of models that cheat."""
 
 import math
 
 import numpy as np
 import pytest
 
+from aira_lib.asking import Ask, NotValid
 from aira_lib.autoresearch.bpb import bits_per_byte, log_softmax, nats_of
+from aira_lib.autoresearch.measuring import measure
+from aira_lib.autoresearch.probes import altered_rows
 
+ROWS, LENGTH, VOCABULARY = 40, 12, 7
 RNG = np.random.default_rng(3)
-LOGITS = RNG.normal(0, 4, (5, 7, 11)).astype(np.float32)
-TOKENS = RNG.integers(0, 11, (5, 7))
-SIZES = RNG.integers(0, 4, (5, 7))
+PACKED = RNG.integers(0, VOCABULARY, (ROWS, LENGTH + 1))
+TOKENS, FOLLOWING = PACKED[:, :-1].astype(np.uint16), PACKED[:, 1:]
+SIZES = np.asarray([0, 1, 1, 2, 3, 1, 4])[FOLLOWING]
+LABELS = np.stack([FOLLOWING, SIZES], axis=-1).astype(np.int32)
+TABLE = RNG.normal(size=(VOCABULARY, VOCABULARY)) * 2
+SETTINGS = {"probe_rows": 32, "budget_seconds": 10.0, "clock": "cpu"}
 
 
-def slow() -> tuple[float, list[float], list[int]]:
-    """Bits per byte by Python's own floats; bits and bytes of each row."""
-    bits, sizes = [], []
-    for row, tokens, counts in zip(LOGITS.tolist(), TOKENS.tolist(), SIZES.tolist(), strict=True):
-        cost = 0.0
-        for scores, token, count in zip(row, tokens, counts, strict=True):
-            if count:
-                total = math.fsum(math.exp(score) for score in scores)
-                cost -= math.log2(math.exp(scores[token]) / total)
-        bits.append(cost)
-        sizes.append(sum(counts))
-    return math.fsum(bits) / sum(sizes), bits, sizes
+def slow_score(logits: np.ndarray) -> float:
+    """By definition, a token at a time."""
+    bits, size = 0.0, 0
+    for row in range(ROWS):
+        for place in range(LENGTH):
+            if SIZES[row, place]:
+                weights = [math.exp(float(each)) for each in logits[row, place]]
+                bits -= math.log2(weights[FOLLOWING[row, place]] / sum(weights))
+                size += int(SIZES[row, place])
+    return bits / size
 
 
-def test_it_is_what_arithmetic_says() -> None:
-    value, bits, sizes = slow()
-    found = bits_per_byte(nats_of(LOGITS, TOKENS), SIZES)
-    assert found.value == pytest.approx(value, rel=1e-12)
-    assert (found.tokens, found.bytes) == (np.count_nonzero(SIZES), sum(sizes))
-    residuals = [bit - value * size for bit, size in zip(bits, sizes, strict=True)]
-    assert found.standard_error == pytest.approx(math.sqrt(5 / 4 * math.fsum(r * r for r in residuals)) / sum(sizes))
+def bigram(tokens: np.ndarray) -> np.ndarray:
+    """An honest model: what follows depends on the last token."""
+    return TABLE[tokens]
 
 
-def test_rows_in_portions_cost_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = nats_of(LOGITS, TOKENS)
-    monkeypatch.setattr("aira_lib.autoresearch.bpb._MOST_WIDENED", 2 * 7 * 11)
-    np.testing.assert_array_equal(nats_of(LOGITS, TOKENS), whole)
+def scored(model, settings=SETTINGS, most_rows=1_000, **clocks):
+    clocks = {"train_seconds": 12.0, "train_cpu_seconds": 9.0} | clocks
+    ask = Ask(lambda inputs: model(np.asarray(inputs["tokens.npy"]).astype(int)), most_rows, clocks)
+    return measure(ask, {"tokens.npy": TOKENS}, LABELS, np.random.default_rng(5), settings)
 
 
-def test_the_standard_error_is_the_spread_of_scores_of_other_draws() -> None:
-    """Each draw has other rows; the error that one draw tells is about how far scores of many lie apart."""
-    rng = np.random.default_rng(5)
-
-    def draw() -> tuple[float, float]:
-        sizes = rng.integers(0, 5, (60, 20))
-        found = bits_per_byte(rng.gamma(2.0, 1.0, (60, 1)) * rng.random((60, 20)), sizes)
-        return found.value, found.standard_error
-
-    values, errors = np.array([draw() for _ in range(400)]).T
-    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.15)
+def test_a_score_is_that_of_a_slow_computation():
+    found = scored(bigram)
+    assert found.score == pytest.approx(slow_score(bigram(TOKENS)), rel=1e-12)
+    assert found.measures["bytes"] == SIZES.sum()
+    assert found.measures["tokens"] == np.count_nonzero(SIZES)
 
 
-@pytest.mark.parametrize("raised", [0.0, 5.0, 1e4, 3e38])
-def test_logits_gain_nothing_by_being_large(raised: float) -> None:
-    """Were they taken for logarithms of probabilities, each token would cost less than nothing."""
-    logits = np.full((2, 3, 8), raised, np.float32)
-    np.testing.assert_allclose(nats_of(logits, np.zeros((2, 3), int)), math.log(8))
-    np.testing.assert_allclose(np.exp(log_softmax(LOGITS + np.float32(min(raised, 100.0)))).sum(axis=-1), 1.0)
+def test_chunks_of_any_size_give_the_same_score():
+    assert scored(bigram, most_rows=17).score == pytest.approx(scored(bigram).score, rel=1e-12)
 
 
-def test_a_token_without_text_does_not_count_however_dear() -> None:
-    sizes = np.where(np.arange(7) % 2, SIZES, 0)
-    dear = nats_of(LOGITS, TOKENS)
-    dear[:, ::2] = 1e9
-    assert bits_per_byte(dear, sizes).value == bits_per_byte(nats_of(LOGITS, TOKENS), sizes).value
+def test_the_standard_error_is_that_of_rows_drawn_again():
+    nats = nats_of(bigram(TOKENS), FOLLOWING)
+    draws = np.random.default_rng(0).integers(0, ROWS, (4_000, ROWS))
+    again = [bits_per_byte(nats[rows], SIZES[rows]).value for rows in draws]
+    assert bits_per_byte(nats, SIZES).standard_error == pytest.approx(np.std(again), rel=0.08)
 
 
-def test_one_row_has_no_standard_error_and_no_text_no_score() -> None:
-    assert bits_per_byte(np.ones((1, 4)), np.ones((1, 4), int)).standard_error == math.inf
-    with pytest.raises(ValueError, match="no token"):
-        bits_per_byte(np.ones((1, 4)), np.zeros((1, 4), int))
+@pytest.mark.parametrize("shift", [0.0, 50.0, 1e6])
+def test_no_constant_in_logits_changes_anything(shift):
+    assert log_softmax(bigram(TOKENS) + shift) == pytest.approx(log_softmax(bigram(TOKENS)), abs=1e-8)
+
+
+def test_logits_that_would_be_probabilities_of_more_than_one_gain_nothing():
+    """Log-probabilities whose distributions sum to 277: those of a good model, plus a constant."""
+    honest = log_softmax(bigram(TOKENS))
+    assert scored(lambda tokens: log_softmax(bigram(tokens)) + math.log(277)).score == pytest.approx(
+        scored(bigram).score, rel=1e-9
+    )
+    assert np.exp(log_softmax(honest + math.log(277))).sum(axis=-1) == pytest.approx(1)
+
+
+def sees_next(tokens):
+    """Row x[t + 1] is the target of t: all places but the last are known."""
+    logits = np.zeros((*tokens.shape, VOCABULARY))
+    rows, places = np.indices(tokens[:, :-1].shape)
+    logits[rows, places, tokens[:, 1:]] = 20.0
+    return logits
+
+
+def sees_it_in_few_rows(tokens):
+    logits = bigram(tokens).copy()
+    few = tokens.sum(axis=1) % 4 == 0
+    logits[few] = sees_next(tokens[few])
+    return logits
+
+
+def sees_the_end(tokens):
+    return bigram(tokens) + 0.01 * (tokens[:, -1:, None] == np.arange(VOCABULARY))
+
+
+def sees_other_rows(tokens):
+    return bigram(tokens) + 0.05 * np.bincount(tokens.ravel(), minlength=VOCABULARY) / len(tokens)
+
+
+def neighbours(tokens):
+    return np.roll(bigram(tokens), 1, axis=0)
+
+
+def learner():
+    """What it was asked before adds up."""
+    counts = np.zeros(VOCABULARY)
+
+    def model(tokens):
+        said = []
+        for row in tokens:
+            said.append(TABLE[row] + 0.01 * counts)
+            counts[:] = counts + np.bincount(row, minlength=VOCABULARY)
+        return np.stack(said)
+
+    return model
+
+
+def gambler():
+    rng = np.random.default_rng()
+    return lambda tokens: bigram(tokens) + rng.normal(size=(*tokens.shape, VOCABULARY)) * 0.1
+
+
+@pytest.mark.parametrize("model", [sees_next, sees_it_in_few_rows, sees_the_end])
+def test_a_model_that_looks_ahead_is_not_valid(model):
+    with pytest.raises(NotValid, match="not causal: what comes later changed"):
+        scored(model)
+
+
+@pytest.mark.parametrize("model", [sees_other_rows, neighbours])
+def test_a_model_that_looks_at_other_rows_is_not_valid(model):
+    with pytest.raises(NotValid, match=r"answered otherwise|not causal"):
+        scored(model)
+
+
+@pytest.mark.parametrize("model", [learner, gambler])
+def test_a_model_that_learns_or_draws_is_not_valid(model):
+    with pytest.raises(NotValid, match="answered otherwise when they were asked again"):
+        scored(model())
+
+
+def test_without_probes_a_model_that_looks_ahead_would_have_a_record():
+    """What the probes are there for."""
+    assert slow_score(sees_next(TOKENS)) < 0.3 * slow_score(bigram(TOKENS))
+
+
+def test_a_training_that_took_too_long_is_not_valid():
+    with pytest.raises(NotValid, match=r"took 11\.5 s of processor time.* and 10 s are allowed \(seconds 12\.0, cpu"):
+        scored(bigram, train_cpu_seconds=11.5)
+    with pytest.raises(NotValid, match=r"took 12\.0 s of wall time"):
+        scored(bigram, SETTINGS | {"clock": "wall"})
+
+
+def test_what_compilation_may_take_besides_is_said_once():
+    scored(bigram, SETTINGS | {"compile_allowance_seconds": 2.0}, train_cpu_seconds=11.5)
+
+
+def test_the_original_way_to_count_leaves_time_to_the_script():
+    scored(bigram, SETTINGS | {"count": "paper"}, train_cpu_seconds=1_000.0)
+
+
+def test_rows_with_another_end_are_the_same_before_it():
+    probes = altered_rows(TOKENS, 64, np.random.default_rng(1))
+    for row, cut, tokens in zip(probes.rows, probes.cuts, probes.tokens, strict=True):
+        assert (tokens[:cut] == TOKENS[row, :cut]).all()
+    ends = [tokens[cut:] for cut, tokens in zip(probes.cuts, probes.tokens, strict=True)]
+    assert all(len(set(end)) == 1 for end in ends[1::2])
