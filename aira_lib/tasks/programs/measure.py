@@ -98,7 +98,7 @@ class Measure:
 
         def infer(inputs: Arrays) -> NDArray[Any]:
             said("predicting")
-            return parts.infer(files, trained.weights, inputs, seconds_left())
+            return parts.infer(files, trained.weights, inputs, seconds_left(), widen=False)
 
         ask = Ask(infer, most_rows(program.predictions, program.limits.infer), trained.measures)
         secret = self.splits.secret + hashlib.sha256(trained.weights).digest()

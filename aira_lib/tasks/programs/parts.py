@@ -111,7 +111,9 @@ class Parts:
                 raise PartFailure(f"train: {WEIGHTS}: {wrong}", _NO_WEIGHTS, output) from None
         return Trained(weights, output, outcome.seconds, used)
 
-    def infer(self, files: Files, weights: bytes, inputs: Arrays, seconds: float) -> NDArray[Any]:
+    def infer(
+        self, files: Files, weights: bytes, inputs: Arrays, seconds: float, widen: bool = True
+    ) -> NDArray[Any]:  # fmt: skip
         """Ask for predictions.
 
         Args:
@@ -119,6 +121,7 @@ class Parts:
             weights: What a training of it left.
             inputs: The rows, in the order in which they are asked.
             seconds: Wall time, if it is less than what the folder allows.
+            widen: See `read_predictions`.
 
         Returns:
             Predictions of these rows; see `read_predictions`.
@@ -136,7 +139,7 @@ class Parts:
             work, outcome = self._run(place, program.infer, told, seen, limits, seconds, PREDICTIONS)
             try:
                 content = collect(work, PREDICTIONS, most_bytes(rows, program.predictions))
-                return read_predictions(content, rows, program.predictions, PREDICTIONS)
+                return read_predictions(content, rows, program.predictions, PREDICTIONS, widen)
             except (ArtefactError, ArrayError) as refused:
                 raise PartFailure(f"infer: {refused}", _NO_PREDICTIONS, _printed(outcome)) from None
 
