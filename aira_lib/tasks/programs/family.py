@@ -74,10 +74,6 @@ class ProgramFamily(TaskFamily):
         if proxy != ProxySection():
             raise UserError(f"proxy: it scores designs, and task folder {section.name} has a scorer; leave it out")
 
-    def has_baseline(self, section: TaskSection) -> bool:
-        """See `TaskFamily`."""
-        return getattr(_folder(section).program, "baseline", None) is not None
-
     def open(self, section: TaskSection, proxy: ProxySection, opening: Opening) -> Task:
         """See `TaskFamily`; prepare.py runs. What is told is where validation comes from."""
         from aira_lib.tasks.programs.live import ProgramTask
