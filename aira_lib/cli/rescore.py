@@ -21,10 +21,6 @@ def rescore(
         "rescored"
     ),
     limit: Annotated[int | None, typer.Option(min=1, help="So many scripts at most; default: all.")] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", envvar="AIRA_TASK_DATA", help="Folder of raw data sets; default: an empty one."),
-    ] = None,
 ) -> None:
     """Print what scripts of the original Autoresearch's interface claim, beside their honest bits per byte.
 
@@ -32,11 +28,12 @@ def rescore(
     It runs as it is; then its model is asked for logits where there are no targets. What was done is not done again.
     """
     from aira_lib.rescoring.command import in_words, rescore_all
-    from aira_lib.rescoring.prepared import text_of_task
+    from aira_lib.rescoring.prepared import STAND_IN, stand_in_text
 
     line = ProgressLine()
     with line:
-        rows = rescore_all(source, text_of_task(data), seconds, output, limit, line.show_text)
+        rows = rescore_all(source, stand_in_text(), seconds, output, limit, line.show_text)
+    print(STAND_IN)
     for row in rows:
         print(harmless("\n".join(in_words(row))))
     print(harmless(f"{output / 'rescored.tsv'}: {len(rows)} scripts"))

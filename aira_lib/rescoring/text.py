@@ -15,6 +15,8 @@ from aira_lib.errors import UserError
 
 Mode = Literal["claim", "answer"]
 Tokens = NDArray[np.uint16]
+_LIBRARY = resources.files("aira_lib")
+_MODULES = {"prepare.py": _LIBRARY / "autoresearch/rescore/prepare.py", "aira_lib/tensors.py": _LIBRARY / "tensors.py"}
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ class Text:
             seconds: What the script is told that it may train.
         """
         place.mkdir(parents=True)
-        source = resources.files("aira_lib.autoresearch.rescore").joinpath("prepare.py")
-        (place / "prepare.py").write_bytes(source.read_bytes())
+        for name, source in _MODULES.items():
+            (place / name).parent.mkdir(exist_ok=True)
+            (place / name).write_bytes(source.read_bytes())
+        (place / "aira_lib" / "__init__.py").touch()  # so that no other package of this name is found before it
         np.save(place / "train.npy", self.train, allow_pickle=False)
         if mode == "claim":
             np.save(place / "validation.npy", self.validation, allow_pickle=False)

@@ -9,7 +9,8 @@ of tokens, the bytes of each token, and about.json, which says in which of two w
   it: where the script hands it to `evaluate_bpb` the saved weights are put in, and its logits of the rows in
   `asked.npy` are the answer. No file here holds what comes after them.
 
-It imports nothing of this library. Where the original drops the rows that fill no batch, they are a smaller batch here.
+Of this library it imports the one module that lies beside it. Where the original drops the rows that fill no batch, they
+are a smaller batch here.
 """
 
 import json
@@ -21,6 +22,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from aira_lib.tensors import read_tensors, write_tensors
 
 _HERE, _WORK = Path(__file__).resolve().parent, Path.cwd()
 _ABOUT: dict[str, Any] = json.loads((_HERE / "about.json").read_text(encoding="utf-8"))
@@ -117,9 +120,8 @@ def evaluate_bpb(model: Any, tokenizer: Any, batch_size: int) -> float:
 
 def _answer(model: torch.nn.Module, batch_size: int) -> None:
     """Leave the logits of the rows that are asked for, float32 [rows, T, vocabulary], and end the script."""
-    from safetensors.torch import load_file
-
-    model.load_state_dict(load_file(_WORK / _WEIGHTS))
+    saved = read_tensors((_WORK / _WEIGHTS).read_bytes())
+    model.load_state_dict({name: torch.from_numpy(values) for name, values in saved.items()})
     asked = np.load(_WORK / "asked.npy", allow_pickle=False).astype(np.int64)
     wanted = (*asked.shape, VOCAB_SIZE)
     logits = np.lib.format.open_memmap(_WORK / _LOGITS, mode="w+", dtype=np.float32, shape=wanted)
@@ -135,11 +137,10 @@ def _answer(model: torch.nn.Module, batch_size: int) -> None:
 
 
 def _save(model: torch.nn.Module) -> None:
-    """Weights that share their memory are written twice, since the format knows no other way."""
-    from safetensors.torch import save_file
-
-    state = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
-    save_file(state, _WORK / _WEIGHTS)
+    """Shared weights are written twice, and bfloat16 as float32, which loses nothing."""
+    state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    wide = {name: value.float() if value.dtype == torch.bfloat16 else value for name, value in state.items()}
+    (_WORK / _WEIGHTS).write_bytes(write_tensors({name: value.numpy() for name, value in wide.items()}))
 
 
 def _rows(split: str, length: int) -> NDArray[np.uint16]:

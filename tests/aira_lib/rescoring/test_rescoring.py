@@ -9,12 +9,14 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aira_lib.errors import UserError
 from aira_lib.records import Node
 from aira_lib.records.row import write_rows
 from aira_lib.rescoring.command import TABLE, in_words, rescore_all
+from aira_lib.rescoring.prepared import LENGTH, packed
 from aira_lib.rescoring.rescore import Rescored, rescore
 from aira_lib.rescoring.running import Runs
 from aira_lib.rescoring.scripts import Script, read_scripts, why_not
@@ -73,6 +75,14 @@ def test_a_plain_script_claims_its_honest_number(runs: Runs) -> None:
     assert row.parameters == 24 * 16
     assert row.steps is not None
     assert row.steps > 10
+
+
+def test_in_the_sandbox_it_is_the_same(tmp_path: Path) -> None:
+    runs = Runs(small_text(), tmp_path, 0.2)
+    row = scored(runs, script(PLAIN))
+    assert row.claimed == pytest.approx(row.honest, rel=1e-6)
+    assert row.probes == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("loss", "sign"), [(SMOOTHED, 1), (FOCAL, -1)])
@@ -146,6 +156,13 @@ def test_a_script_that_cannot_run_here_is_told_in_a_line(code: str, reason: str)
 )
 def test_a_script_that_asks_for_a_gpu_first_is_run(code: str) -> None:
     assert why_not(code) == ""
+
+
+def test_rows_of_the_stand_in_hold_its_text() -> None:
+    text = np.frombuffer(b"ab\0" + 300 * b"c" + b"\0", np.uint8)
+    rows = packed(text)
+    assert rows.shape == (1, LENGTH + 1)
+    assert rows[0, :5].tolist() == [256, 97, 98, 256, 99]
 
 
 def test_no_script_is_a_users_mistake(tmp_path: Path) -> None:
