@@ -13,6 +13,7 @@ from aira_lib.cli import (
     evaluate,
     foreign_models,
     jobs,
+    literature,
     models,
     proxy,
     rescore,
@@ -49,6 +50,7 @@ for part in (
 ):
     app.add_typer(part)
 app.add_typer(tasks.app, name="tasks")
+app.add_typer(literature.app, name="literature")
 app.add_typer(models.models_app, name="models")
 app.add_typer(proxy.app, name="proxy")
 app.add_typer(store.app, name="store")

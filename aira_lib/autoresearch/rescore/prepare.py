@@ -9,7 +9,7 @@ of tokens, the bytes of each token, and about.json, which says in which of two w
   it: where the script hands it to `evaluate_bpb` the saved weights are put in, and its logits of the rows in
   `asked.npy` are the answer. No file here holds what comes after them.
 
-Of this library it imports the one module that lies beside it. Where the original drops the rows that fill no batch, they
+Of this library it imports the one module that lies beside it. Where the original drops rows that fill no batch, they
 are a smaller batch here.
 """
 
