@@ -1,10 +1,15 @@
 """What a search leaves."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from aira_lib.records.evaluation import Evaluation
 from aira_lib.records.row import HarmlessText, Row
+
+# Fields that came later stand in a record only where they say something: records without them keep their bytes.
+_LATER = frozenset({"consulted"})
 
 
 class Node(Row):
@@ -13,7 +18,8 @@ class Node(Row):
     `validation` steers the search; `test` is kept for the record and never shown to the agent. `self_reported` says
     that `validation` is the candidate's own measurement. `island` is set by evolution, `change` (one line) by patches;
     `gain` is the validation less that of the good node it was made from. `analysis` is what the model said of it in
-    hindsight, if it was asked; `usage` then counts both calls.
+    hindsight, if it was asked; `usage` then counts both calls. `consulted` is the literature that its prompt showed
+    because the step before had asked for it, by key or key/file.
     """
 
     step: int
@@ -37,6 +43,12 @@ class Node(Row):
     analysis: HarmlessText = ""
     usage: dict[str, float] = {}
     seconds: float = 0.0
+    consulted: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _what_says_something(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = plain(self)
+        return {name: value for name, value in fields.items() if value or name not in _LATER}
 
     @property
     def good(self) -> bool:

@@ -1,7 +1,7 @@
 """From submitted files to a score that no submitted code can have a hand in: train, infer twice, compare, score."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Measure:
-    """Scores submissions of one task on its open splits."""
+    """Scores submissions of one task on its open splits; submitted code sees the folders `shown`, by name, as well."""
 
     folder: ProgramFolder
     splits: Splits
     scratch: Path
+    shown: Mapping[str, Path] = field(default_factory=dict)
 
     def validation(self, files: Files, seconds_left: SecondsLeft, said: Said) -> Measured:
         """The fitness that steers: trained on train, asked for validation.
@@ -68,7 +69,7 @@ class Measure:
         self, files: Files, data: Mapping[str, Path], train_on: Sequence[str], asked: Asked,
         seconds_left: SecondsLeft, said: Said,
     ) -> Measured:  # fmt: skip
-        parts, program = Parts(self.folder, self.scratch), self.folder.program
+        parts, program = Parts(self.folder, self.scratch, self.shown), self.folder.program
         said("training")
         trained = parts.train(files, data, train_on, seconds_left())
         request = request_for(asked.rows, program.probes, self.splits.secret, trained.weights)
