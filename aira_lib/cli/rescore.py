@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from aira_lib.cli.progress_line import ProgressLine
+from aira_lib.cli.progress_line import ProgressLine, note
 from aira_lib.foreign import harmless
 
 app = typer.Typer()
@@ -21,6 +21,9 @@ def rescore(
         "rescored"
     ),
     limit: Annotated[int | None, typer.Option(min=1, help="So many scripts at most; default: all.")] = None,
+    shards: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Parquet shards of text; default: the standard library's.")
+    ] = None,
 ) -> None:
     """Print what scripts of the original Autoresearch's interface claim, beside their honest bits per byte.
 
@@ -28,12 +31,13 @@ def rescore(
     It runs as it is; then its model is asked for logits where there are no targets. What was done is not done again.
     """
     from aira_lib.rescoring.command import in_words, rescore_all
-    from aira_lib.rescoring.prepared import STAND_IN, stand_in_text
+    from aira_lib.rescoring.prepared import prepared_text
 
     line = ProgressLine()
+    text, of = prepared_text(shards, note)
     with line:
-        rows = rescore_all(source, stand_in_text(), seconds, output, limit, line.show_text)
-    print(STAND_IN)
+        rows = rescore_all(source, text, seconds, output, limit, line.show_text)
+    print(harmless(of))
     for row in rows:
         print(harmless("\n".join(in_words(row))))
     print(harmless(f"{output / 'rescored.tsv'}: {len(rows)} scripts"))

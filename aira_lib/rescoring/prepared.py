@@ -1,37 +1,37 @@
-"""The text of the CPU's profile: the standard library's, by bytes, in the place of the original's shards."""
+"""The rows of the CPU's profile: of parquet shards, or of the standard library in their place."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from aira_lib.datasets.text.corpus import SEPARATOR
-from aira_lib.datasets.text.stdlib import python_stdlib_corpus
-from aira_lib.errors import UserError
+from aira_lib.autoresearch.prepare.load import LABELS, SPLITS, TOKENS, AutoresearchData, autoresearch_data
+from aira_lib.autoresearch.prepare.profiles import profile_of
+from aira_lib.autoresearch.prepare.text import texts_in
 from aira_lib.rescoring.text import Text, Tokens
 
-LENGTH = 256
-STAND_IN = "text: the Python standard library's source by bytes, a stand-in for the original's shards"
-_RESERVED = 4
-_BOS = 256
-_TRAIN_BYTES, _ROWS = 8_000_000, 64
 
+def prepared_text(shards: Path | None, say: Callable[[str], None]) -> tuple[Text, str]:
+    """What scripts are trained and scored on, and in words what it is of.
 
-def stand_in_text() -> Text:
-    """Rows of 256 tokens: 8 MB to train on, 64 rows that scripts score themselves by, and 64 that none is given.
+    Args:
+        shards: A folder with parquet shards; None: the stand-in.
+        say: Is told when the data have to be made.
 
     Raises:
-        UserError: this Python has no source of its library.
+        UserError: a shard cannot be read, or there is too little text.
     """
-    corpus = python_stdlib_corpus(_TRAIN_BYTES, 4 * _ROWS * (LENGTH + 1))
-    held_out = packed(np.asarray(corpus.validation))
-    if len(held_out) < 2 * _ROWS:
-        raise UserError(f"the standard library has {len(held_out)} rows to hold out, and {2 * _ROWS} are needed")
-    pieces = [*(bytes([byte]) for byte in range(256)), *(b"" for _ in range(_RESERVED))]
-    return Text(packed(np.asarray(corpus.train)), held_out[:_ROWS], held_out[_ROWS : 2 * _ROWS], pieces, _BOS)
+    profile = profile_of("cpu")
+    data = autoresearch_data(profile, texts_in(shards), say)
+    train, validation, unseen = (_rows(data, split) for split in SPLITS)
+    tokenizer = json.dumps(data.vocabulary.file, ensure_ascii=False)
+    text = Text(train, validation, unseen, data.vocabulary.raw, profile.bos, tokenizer)
+    return text, f"text: {data.about.stand_in or data.about.source}"
 
 
-def packed(corpus: NDArray[np.uint8]) -> Tokens:
-    """Rows [n, LENGTH + 1] of a corpus; each begins as a document does, and what fills no row at the end is dropped."""
-    tokens = corpus.astype(np.uint16)
-    tokens[corpus == SEPARATOR] = _BOS
-    rows = tokens[: len(tokens) // LENGTH * LENGTH].reshape(-1, LENGTH)
-    return np.concatenate([np.full((len(rows), 1), _BOS, np.uint16), rows], axis=1)
+def _rows(data: AutoresearchData, split: str) -> Tokens:
+    """Packed rows [n, T + 1]: what a model is given, and the token after its last one."""
+    tokens, labels = (np.load(data.folder / split / name, allow_pickle=False) for name in (TOKENS, LABELS))
+    last = labels[:, -1:] if labels.ndim == 2 else labels[:, -1:, 0]
+    return np.concatenate([tokens, last.astype(np.uint16)], axis=1)

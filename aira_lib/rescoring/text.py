@@ -29,6 +29,7 @@ class Text:
         unseen: Rows that no script is given.
         pieces: What each token stands for; nothing for reserved ones.
         bos: The token that begins a document.
+        tokenizer: A tokenizer.json of these tokens, for scripts that encode texts of their own; empty: none can.
     """
 
     train: Tokens
@@ -36,6 +37,7 @@ class Text:
     unseen: Tokens
     pieces: Sequence[bytes]
     bos: int
+    tokenizer: str = ""
 
     @property
     def length(self) -> int:
@@ -65,6 +67,8 @@ class Text:
             np.save(place / "validation.npy", self.validation, allow_pickle=False)
         np.save(place / "token_bytes.npy", self.token_bytes, allow_pickle=False)
         (place / "pieces.json").write_text(json.dumps([piece.hex() for piece in self.pieces]), encoding="utf-8")
+        if self.tokenizer:
+            (place / "tokenizer.json").write_text(self.tokenizer, encoding="utf-8")
         about = {
             "mode": mode, "length": self.length, "seconds": seconds, "bos": self.bos, "vocabulary": len(self.pieces),
             "validation_tokens": len(self.validation) * self.length,

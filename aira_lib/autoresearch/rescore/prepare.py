@@ -44,7 +44,7 @@ class Tokenizer:
 
     def __init__(self) -> None:
         self._pieces = [bytes.fromhex(piece) for piece in json.loads((_HERE / "pieces.json").read_text())]
-        self._ids = {piece: number for number, piece in enumerate(self._pieces) if piece}
+        self._fast: Any = None
 
     @classmethod
     def from_directory(cls, tokenizer_dir: str | None = None) -> "Tokenizer":
@@ -60,16 +60,14 @@ class Tokenizer:
         return int(_ABOUT["bos"])
 
     def encode(self, text: Any, prepend: int | None = None, num_threads: int = 1) -> Any:
-        """Tokens of a text, or of each of a list: at each place the longest one that fits."""
+        """Tokens of a text, or of each of a list, behind the one that is to stand before them."""
         if isinstance(text, list):
             return [self.encode(each, prepend) for each in text]
-        rest, ids = text.encode(), [] if prepend is None else [prepend]
-        longest = max(map(len, self._pieces))
-        while rest:
-            size = next(size for size in range(min(longest, len(rest)), 0, -1) if rest[:size] in self._ids)
-            ids.append(self._ids[rest[:size]])
-            rest = rest[size:]
-        return ids
+        from tokenizers import Tokenizer as Fast
+
+        self._fast = self._fast or Fast.from_file(str(_HERE / "tokenizer.json"))
+        ids: list[int] = self._fast.encode(text).ids
+        return ids if prepend is None else [prepend, *ids]
 
     def decode(self, ids: list[int]) -> str:
         """The text of tokens; what is no UTF-8 is replaced."""

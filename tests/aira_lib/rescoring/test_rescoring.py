@@ -9,14 +9,12 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from aira_lib.errors import UserError
 from aira_lib.records import Node
 from aira_lib.records.row import write_rows
 from aira_lib.rescoring.command import TABLE, in_words, rescore_all
-from aira_lib.rescoring.prepared import LENGTH, packed
 from aira_lib.rescoring.rescore import Rescored, rescore
 from aira_lib.rescoring.running import Runs
 from aira_lib.rescoring.scripts import Script, read_scripts, why_not
@@ -156,13 +154,6 @@ def test_a_script_that_cannot_run_here_is_told_in_a_line(code: str, reason: str)
 )
 def test_a_script_that_asks_for_a_gpu_first_is_run(code: str) -> None:
     assert why_not(code) == ""
-
-
-def test_rows_of_the_stand_in_hold_its_text() -> None:
-    text = np.frombuffer(b"ab\0" + 300 * b"c" + b"\0", np.uint8)
-    rows = packed(text)
-    assert rows.shape == (1, LENGTH + 1)
-    assert rows[0, :5].tolist() == [256, 97, 98, 256, 99]
 
 
 def test_no_script_is_a_users_mistake(tmp_path: Path) -> None:
