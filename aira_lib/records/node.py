@@ -9,7 +9,7 @@ from aira_lib.records.evaluation import Evaluation
 from aira_lib.records.row import HarmlessText, Row
 
 # Fields that came later stand in a record only where they say something: records without them keep their bytes.
-_LATER = frozenset({"consulted"})
+_LATER = frozenset({"within_noise", "measures", "consulted"})
 
 
 class Node(Row):
@@ -18,14 +18,17 @@ class Node(Row):
     `validation` steers the search; `test` is kept for the record and never shown to the agent. `self_reported` says
     that `validation` is the candidate's own measurement. `island` is set by evolution, `change` (one line) by patches;
     `gain` is the validation less that of the good node it was made from. `analysis` is what the model said of it in
-    hindsight, if it was asked; `usage` then counts both calls. `consulted` is the literature that its prompt showed
-    because the step before had asked for it, by key or key/file.
+    hindsight, if it was asked; `usage` then counts both calls. `measures` are what the harness measured beside the
+    score. `within_noise` says that `validation` was better than the best before it by no more than the search's noise
+    floor. The operator "baseline" marks a step that no agent made: the task's own program, scored on several seeds,
+    with their mean as `validation`.
+    `consulted` is the literature that its prompt showed because the step before had asked for it, by key or key/file.
     """
 
     step: int
     id: str
     parents: tuple[str, ...] = ()
-    operator: Literal["draft", "improve", "debug", "crossover"]
+    operator: Literal["draft", "improve", "debug", "crossover", "baseline"]
     debug_depth: int = 0
     island: int | None = None
     plan: HarmlessText = ""
@@ -43,6 +46,8 @@ class Node(Row):
     analysis: HarmlessText = ""
     usage: dict[str, float] = {}
     seconds: float = 0.0
+    measures: dict[str, float] = {}
+    within_noise: bool = False
     consulted: tuple[str, ...] = ()
 
     @model_serializer(mode="wrap")
@@ -57,5 +62,5 @@ class Node(Row):
 
     @property
     def ranks(self) -> bool:
-        """Whether it competes for the best: a good node, and not of a training that was stopped early."""
-        return self.good and (self.evaluation is None or self.evaluation.stopped_at is None)
+        """Whether it competes for the best: a good node, beyond noise, and not of a training that was stopped early."""
+        return self.good and not self.within_noise and (self.evaluation is None or self.evaluation.stopped_at is None)

@@ -1,20 +1,24 @@
 """From submitted files to a score that no submitted code can have a hand in: train, infer twice, compare, score."""
 
+import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from aira_lib.asking import Ask, Measurement, NotValid
 from aira_lib.tasks.airs.bounds import beyond_optimum
 from aira_lib.tasks.airs.held_out import TRAIN
 from aira_lib.tasks.airs.scripts import InvalidSubmission, ScriptFailure
-from aira_lib.tasks.programs.arrays import Arrays
+from aira_lib.tasks.programs.arrays import Arrays, most_rows
 from aira_lib.tasks.programs.folder import ProgramFolder
-from aira_lib.tasks.programs.parts import Files, PartFailure, Parts
+from aira_lib.tasks.programs.parts import Files, PartFailure, Parts, Trained
 from aira_lib.tasks.programs.probes import Request, depends, learns, request_for
-from aira_lib.tasks.programs.scoring import score_of
+from aira_lib.tasks.programs.scoring import function_of, score_of
 from aira_lib.tasks.programs.splits import VALIDATION, Asked, Splits
 
 SecondsLeft = Callable[[], float]
@@ -25,10 +29,11 @@ _DEPENDS, _NOT_SCORED = "predictions depend on more than their row", "the predic
 
 @dataclass(frozen=True)
 class Measured:
-    """A score, and what the training printed."""
+    """A score, what the training printed, and what else was measured."""
 
     score: float
     output: str
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,13 +45,14 @@ class Measure:
     scratch: Path
     shown: Mapping[str, Path] = field(default_factory=dict)
 
-    def validation(self, files: Files, seconds_left: SecondsLeft, said: Said) -> Measured:
+    def validation(self, files: Files, seconds_left: SecondsLeft, said: Said, seed: int | None = None) -> Measured:
         """The fitness that steers: trained on train, asked for validation.
 
         Args:
             files: What was submitted.
             seconds_left: Seconds that all of it may take.
             said: Told of each process that starts.
+            seed: Of the training; None: the folder's.
 
         Raises:
             PartFailure: a process failed, a probe found something, or the predictions cannot be scored.
@@ -54,7 +60,7 @@ class Measure:
         seen = self.splits.labelled
         if not self.folder.program.train_sees_validation:
             seen = {TRAIN: seen[TRAIN]}
-        return self._measured(files, seen, (TRAIN,), self.splits.steers, seconds_left, said)
+        return self._measured(files, seen, (TRAIN,), self.splits.steers, seconds_left, said, seed)
 
     def test(self, files: Files, seconds_left: SecondsLeft, said: Said) -> Measured:
         """The hidden score: trained anew on train and validation, asked for test once.
@@ -67,18 +73,42 @@ class Measure:
 
     def _measured(
         self, files: Files, data: Mapping[str, Path], train_on: Sequence[str], asked: Asked,
-        seconds_left: SecondsLeft, said: Said,
+        seconds_left: SecondsLeft, said: Said, seed: int | None = None,
     ) -> Measured:  # fmt: skip
-        parts, program = Parts(self.folder, self.scratch, self.shown), self.folder.program
+        parts, program = Parts(self.folder, self.scratch, seed, self.shown), self.folder.program
         said("training")
         trained = parts.train(files, data, train_on, seconds_left())
-        request = request_for(asked.rows, program.probes, self.splits.secret, trained.weights)
         try:
+            if program.measure:
+                found = self._by_itself(program.measure, parts, files, trained, asked, seconds_left, said)
+                self._require_possible(found.score)
+                return Measured(found.score, trained.output, {**trained.measures, **found.measures})
+            request = request_for(asked.rows, program.probes, self.splits.secret, trained.weights)
             predictions = self._predictions(parts, files, trained.weights, asked, request, seconds_left, said)
-            return Measured(self._score(predictions, asked, seconds_left()), trained.output)
+            return Measured(self._score(predictions, asked, seconds_left()), trained.output, trained.measures)
         except PartFailure as failure:
             output = "\n".join(part for part in (trained.output, failure.output) if part)
             raise PartFailure(str(failure), failure.kind, output) from None
+
+    def _by_itself(
+        self, name: str, parts: Parts, files: Files, trained: Trained, asked: Asked, seconds_left: SecondsLeft,
+        said: Said,
+    ) -> Measurement:  # fmt: skip
+        """What a function finds that asks in its own way."""
+        program = self.folder.program
+
+        def infer(inputs: Arrays) -> NDArray[Any]:
+            said("predicting")
+            return parts.infer(files, trained.weights, inputs, seconds_left(), widen=False)
+
+        ask = Ask(infer, most_rows(program.predictions, program.limits.infer), trained.measures)
+        secret = self.splits.secret + hashlib.sha256(trained.weights).digest()
+        rng = np.random.default_rng(np.frombuffer(hashlib.sha256(secret).digest(), np.uint32))
+        try:
+            measured: Measurement = function_of(name)(ask, asked.inputs, asked.labels, rng, program.settings)
+        except NotValid as refusal:
+            raise PartFailure(str(refusal), refusal.kind) from None
+        return measured
 
     def _predictions(
         self, parts: Parts, files: Files, weights: bytes, asked: Asked, request: Request, seconds_left: SecondsLeft,
@@ -103,9 +133,12 @@ class Measure:
             raise PartFailure(f"the predictions are refused: {refusal.reason}", _NOT_SCORED) from None
         except ScriptFailure as failure:
             raise PartFailure(f"the predictions could not be scored: {failure}", _NOT_SCORED) from None
-        if beyond_optimum(score, self.folder.task.metadata):
-            raise PartFailure("the score does not count: it is better than a perfect one can be", _NOT_SCORED)
+        self._require_possible(score)
         return score
+
+    def _require_possible(self, score: float) -> None:
+        if not math.isfinite(score) or beyond_optimum(score, self.folder.task.metadata):
+            raise PartFailure("the score does not count: no number, or better than a perfect one can be", _NOT_SCORED)
 
 
 def _chosen(asked: Asked, rows: NDArray[Any]) -> Arrays:

@@ -52,7 +52,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     monkeypatch.setattr("aira_lib.rescoring.running.run_candidate", run_in_process)
     monkeypatch.setattr(sys, "argv", list(sys.argv))
     (tmp_path / "scratch").mkdir()
-    return Runs(small_text(), tmp_path / "scratch", 0.2)
+    return Runs(small_text(), tmp_path / "scratch", 1.5)
 
 
 def scored(runs: Runs, code: str) -> Rescored:
@@ -71,12 +71,11 @@ def test_a_plain_script_claims_its_honest_number(runs: Runs) -> None:
     assert 0 < row.standard_error < row.honest
     assert row.unseen == pytest.approx(row.honest, abs=6 * row.standard_error)
     assert row.parameters == 24 * 16
-    assert row.steps is not None
-    assert row.steps > 10
+    assert row.steps == 150
 
 
 def test_in_the_sandbox_it_is_the_same(tmp_path: Path) -> None:
-    runs = Runs(small_text(), tmp_path, 0.2)
+    runs = Runs(small_text(), tmp_path, 1.5)
     row = scored(runs, script(PLAIN))
     assert row.claimed == pytest.approx(row.honest, rel=1e-6)
     assert row.probes == ""
@@ -100,13 +99,13 @@ def test_a_script_that_claims_nothing_is_scored_by_its_model(runs: Runs) -> None
 
 def test_a_model_that_looks_ahead_is_told(runs: Runs) -> None:
     row = scored(runs, script(PLAIN, mixing="torch.ones(T, T)"))
-    assert row.probes.startswith("not causal")
+    assert row.probes.startswith("the model is not causal")
     assert "not causal" in "\n".join(in_words(row))
 
 
 def test_a_model_that_draws_at_random_is_told(runs: Runs) -> None:
     row = scored(runs, script(PLAIN).replace("3 * torch.tanh", "torch.rand(1) * torch.tanh"))
-    assert "answers otherwise" in row.probes or "not causal" in row.probes
+    assert "answered otherwise" in row.probes or "not causal" in row.probes
 
 
 def test_what_was_done_is_not_done_again(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
