@@ -88,6 +88,11 @@ class Candidates:
         parents = [node for name in step.parents for node in nodes if node.id == name]
         parent, other = [*parents, None, None][:2]
         situation = self._situation(step.operator, steps_left, seconds_left())
+        consulted: tuple[str, ...] = ()
+        if consult := getattr(self.task, "consulted", None):
+            shown = consult(nodes)
+            situation = replace(situation, description="\n\n".join(filter(None, (situation.description, shown.text))))
+            consulted = shown.names
         model = self.model_for(step.operator)
         progress(0, 1, f"{step.operator}: asking {model.name}")
         prompt = render_prompt(step.operator, situation, nodes, parent, other)
@@ -107,6 +112,7 @@ class Candidates:
             status="failed" if failed else "ok",
             gain=gain_of(tried.scored.validation, step.parents, nodes),
             usage=usage,
+            consulted=consulted,
             **asdict(written),
             **scored,
         )

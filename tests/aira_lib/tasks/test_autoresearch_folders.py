@@ -47,6 +47,7 @@ def test_folders_differ_in_what_they_must(folder: Path) -> None:
         assert path.read_text() == (folder / path.relative_to(PLAIN)).read_text()
     told = [yaml.safe_load((each / "program.yaml").read_text()) for each in (PLAIN, folder)]
     assert told[0] == {key: value for key, value in told[1].items() if key != "literature"}
+    assert told[1].get("literature", False) == ("WithLiterature" in folder.name)
     description = (PLAIN / "project_description.md").read_text()
     assert (folder / "project_description.md").read_text().startswith(description)
 
