@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 Logits = NDArray[np.floating]
 Floats = NDArray[np.float64]
+_MOST_WIDENED = 2**22
+"""Logits that are float64 at a time."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,18 @@ def log_softmax(logits: Logits) -> Floats:
 
 
 def nats_of(logits: Logits, tokens: NDArray[np.integer]) -> Floats:
-    """What each token that followed costs, in nats.
+    """What each token that followed costs, in nats; a few rows at a time are widened to float64.
 
     Args:
         logits: [rows, T, vocabulary].
         tokens: [rows, T].
     """
-    found: Floats = -np.take_along_axis(log_softmax(logits), tokens[..., None].astype(np.int64), axis=-1)[..., 0]
+    found = np.empty(tokens.shape)
+    step = max(1, _MOST_WIDENED // max(1, logits[:1].size))
+    for start in range(0, len(tokens), step):
+        here = slice(start, start + step)
+        said = tokens[here, :, None].astype(np.int64)
+        found[here] = -np.take_along_axis(log_softmax(logits[here]), said, axis=-1)[..., 0]
     return found
 
 

@@ -9,12 +9,14 @@ import json
 import runpy
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 SCRIPT, WEIGHTS, TOKENS, PREDICTIONS = "train.py", "weights.safetensors", "tokens.npy", "predictions.npy"
 _MOST_TOKENS = 16_384
@@ -28,6 +30,8 @@ def train_submitted() -> None:
 
 def infer_submitted() -> None:
     """The infer part: logits of all rows, float32 [rows, T, vocabulary]."""
+    import torch  # which a training that does without it need not wait for
+
     told: dict[str, Any] = json.loads(Path("run.json").read_text(encoding="utf-8"))
     settings = told["settings"]
     torch.set_num_threads(1 if settings.get("clock") == "cpu" else torch.get_num_threads())
@@ -37,7 +41,9 @@ def infer_submitted() -> None:
     _answer(model, tokens, int(settings["vocabulary"]), device)
 
 
-def _model_of(path: Path) -> nn.Module:
+def _model_of(path: Path) -> "nn.Module":
+    from torch import nn
+
     spec = importlib.util.spec_from_file_location("submitted_train", path)
     assert spec is not None
     assert spec.loader is not None
@@ -53,7 +59,7 @@ def _model_of(path: Path) -> nn.Module:
     return model
 
 
-def _loaded(model: nn.Module, weights: Path) -> nn.Module:
+def _loaded(model: "nn.Module", weights: Path) -> "nn.Module":
     """The model with the weights, each of which has to fit."""
     from safetensors.torch import load_file
 
@@ -66,7 +72,9 @@ def _loaded(model: nn.Module, weights: Path) -> nn.Module:
     return model
 
 
-def _answer(model: nn.Module, tokens: NDArray[Any], vocabulary: int, device: torch.device) -> None:
+def _answer(model: "nn.Module", tokens: NDArray[Any], vocabulary: int, device: "torch.device") -> None:
+    import torch
+
     rows, length = tokens.shape
     batch = max(1, _MOST_TOKENS // length)
     found = np.lib.format.open_memmap(PREDICTIONS, "w+", np.float32, (rows, length, vocabulary))

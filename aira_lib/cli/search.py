@@ -50,6 +50,9 @@ def search(
     ] = None,
     max_dollars: Annotated[float | None, typer.Option(help="Budget of each seed.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Budget of each seed.")] = None,
+    literature: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="One's own summaries and code, for a task with literature.")
+    ] = None,
     workers: Workers = None,
     unit: Annotated[
         str | None, typer.Option(help="Of a study's file only this search, such as greedy-offline.s0.")
@@ -75,7 +78,7 @@ def search(
     if watch_only:
         return watch_searches(what, settings_of(store))
     say_trust(trust_agents)
-    options = SearchOptions(agent, model, seeds, steps, hours, profile, max_dollars, max_tokens)
+    options = SearchOptions(agent, model, seeds, steps, hours, profile, max_dollars, max_tokens, literature)
     raise typer.Exit(search_command(what, options, unit, settings_of(store), workers, tracking, dry_run))
 
 

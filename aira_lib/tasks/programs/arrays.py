@@ -27,7 +27,7 @@ class ArrayError(Exception):
     """Submitted code wrote something else than the array that was asked for; the text is feedback to the agent."""
 
 
-def read_predictions(content: bytes, rows: int, wanted: Predictions, name: str) -> NDArray[Any]:
+def read_predictions(content: bytes, rows: int, wanted: Predictions, name: str, widen: bool = True) -> NDArray[Any]:
     """The predictions that an .npy file holds.
 
     Args:
@@ -35,9 +35,10 @@ def read_predictions(content: bytes, rows: int, wanted: Predictions, name: str) 
         rows: How many were asked for.
         wanted: What a row's prediction is.
         name: Of the file, for the error.
+        widen: Whether float32 becomes float64; large ones better stay as they are.
 
     Returns:
-        float64 or int64 [rows, *wanted.shape], finite.
+        float64 (or float32, as said) or int64 [rows, *wanted.shape], finite.
 
     Raises:
         ArrayError: it is no .npy file, or holds another shape or kind, or numbers that are not finite; one line.
@@ -51,7 +52,8 @@ def read_predictions(content: bytes, rows: int, wanted: Predictions, name: str) 
     if len(content) - start != math.prod(shape) * dtype.itemsize:
         raise ArrayError(f"{name} has {len(content) - start:,} bytes of numbers, which do not fit its shape")
     read = np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
-    values = np.ascontiguousarray(read, np.float64 if wanted.kind == "float" else np.int64)
+    kept = wanted.kind == "float" and not widen and dtype == np.float32
+    values = np.ascontiguousarray(read, np.float32 if kept else np.float64 if wanted.kind == "float" else np.int64)
     if wanted.kind == "float" and not np.isfinite(values).all():
         bad = int(np.count_nonzero(~np.isfinite(values.reshape(rows, -1)).all(axis=1)))
         raise ArrayError(f"{name} holds NaN or infinity in {bad:,} of {rows:,} rows")
