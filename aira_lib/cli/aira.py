@@ -13,8 +13,10 @@ from aira_lib.cli import (
     evaluate,
     foreign_models,
     jobs,
+    literature,
     models,
     proxy,
+    rescore,
     run,
     runs,
     scores,
@@ -35,9 +37,20 @@ app = typer.Typer(
     "A study is one YAML file; its records lie in runs/ and nothing in them is ever computed twice.",
 )
 
-for part in (run.app, runs.app, search.app, scores.app, stages.app, evaluate.app, foreign_models.app, designs.app):
+for part in (
+    run.app,
+    runs.app,
+    search.app,
+    scores.app,
+    stages.app,
+    evaluate.app,
+    foreign_models.app,
+    designs.app,
+    rescore.app,
+):
     app.add_typer(part)
 app.add_typer(tasks.app, name="tasks")
+app.add_typer(literature.app, name="literature")
 app.add_typer(models.models_app, name="models")
 app.add_typer(proxy.app, name="proxy")
 app.add_typer(store.app, name="store")

@@ -11,10 +11,11 @@ from aira_lib.cli.options import Store, StudyFile, Tracking, TrustAgents, Worker
 app = typer.Typer()
 EXPORT = "export"
 PROMPT = "prompt"
+RESULTS = "results"
 
 
 class _Search(TyperGroup):
-    """`aira search export ...` and `prompt ...` are commands of their own; everything else is `aira search` itself."""
+    """`aira search export ...`, `prompt ...` and `results ...` are commands; all else is `aira search` itself."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -27,7 +28,7 @@ class _Search(TyperGroup):
 
 
 search_app = typer.Typer(cls=_Search)
-app.add_typer(search_app, name="search", help="Let agents search a task, or a study's agents; `export`, `prompt`.")
+app.add_typer(search_app, name="search", help="Let agents search a task, or a study; `export`, `prompt`, `results`.")
 
 
 @search_app.command()
@@ -49,6 +50,9 @@ def search(
     ] = None,
     max_dollars: Annotated[float | None, typer.Option(help="Budget of each seed.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Budget of each seed.")] = None,
+    literature: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="One's own summaries and code, for a task with literature.")
+    ] = None,
     workers: Workers = None,
     unit: Annotated[
         str | None, typer.Option(help="Of a study's file only this search, such as greedy-offline.s0.")
@@ -74,7 +78,7 @@ def search(
     if watch_only:
         return watch_searches(what, settings_of(store))
     say_trust(trust_agents)
-    options = SearchOptions(agent, model, seeds, steps, hours, profile, max_dollars, max_tokens)
+    options = SearchOptions(agent, model, seeds, steps, hours, profile, max_dollars, max_tokens, literature)
     raise typer.Exit(search_command(what, options, unit, settings_of(store), workers, tracking, dry_run))
 
 
@@ -93,6 +97,22 @@ def export(
     from aira_lib.local.search_export import export_best
 
     for line in export_best(what, unit, output, settings_of(store)):
+        typer.echo(line)
+
+
+@search_app.command(name=RESULTS)
+def results(
+    what: Annotated[
+        str, typer.Argument(metavar="STUDY|RECORD", help="A study's file, or the folder or page of a search's record.")
+    ],
+    to: Annotated[Path, typer.Option(help="The folder to write into; each search has one of its name there.")],
+    unit: Annotated[str | None, typer.Option(help="Of a study, the search; default: all that are finished.")] = None,
+    store: Store = None,
+) -> None:
+    """Write results.tsv, the best step's printed block and each step's changes as diffs."""
+    from aira_lib.local.search_results import write_results
+
+    for line in write_results(what, unit, to, settings_of(store)):
         typer.echo(line)
 
 

@@ -25,12 +25,13 @@ PROGRAM, ABOUT = "program.py", "about.json"
 
 
 @dataclass(frozen=True)
-class _Finished:
-    """A finished search: a local copy of its record, its search.json, and its best node."""
+class FinishedSearch:
+    """A finished search: a local copy of its record, its search.json, its nodes, and the best of them."""
 
     unit: str
     path: Path
     summary: dict[str, Any]
+    nodes: Sequence[Node]
     best: Node | None
 
 
@@ -46,8 +47,8 @@ def export_best(what: str, unit: str | None, output: Path | None, settings: Sett
     Raises:
         UserError: there is no such record, it is not finished, nothing in it succeeded, or the folder is there already.
     """
-    records, lower_is_better = _records(what, unit, settings)
-    chosen = _best([_read(record, settings) for record in records], lower_is_better)
+    records, lower_is_better = records_meant(what, unit, settings)
+    chosen = _best([read_finished(record, settings) for record in records], lower_is_better)
     if chosen is None or chosen.best is None:
         raise UserError(f"{what}: no program of its searches succeeded, so there is nothing to export")
     folder = output or Path(f"{chosen.unit}-best")
@@ -59,8 +60,17 @@ def export_best(what: str, unit: str | None, output: Path | None, settings: Sett
         yield "Its program is there without what it submitted, which this record does not hold: run the program anew."
 
 
-def _records(what: str, unit: str | None, settings: Settings) -> tuple[list[RecordFolder], bool]:
-    """The records that are meant, and in which direction they compare."""
+def records_meant(what: str, unit: str | None, settings: Settings) -> tuple[list[RecordFolder], bool]:
+    """The records that are meant, and in which direction they compare.
+
+    Args:
+        what: A study's file, or the folder or page of one search's record.
+        unit: Of a study, the search; None: all that are finished.
+        settings: Where the records of a study are.
+
+    Raises:
+        UserError: there is no such record, or none that is finished.
+    """
     if not what.endswith((".yaml", ".yml", ".json")):
         return [_of_place(what)], False  # one alone is not compared
     study, store = load_study(what), open_store(settings.store)
@@ -79,7 +89,12 @@ def _of_place(what: str) -> RecordFolder:
     return RecordFolder(open_store(str(place.parents[2])), place.relative_to(place.parents[2]).as_posix())
 
 
-def _read(record: RecordFolder, settings: Settings) -> _Finished:
+def read_finished(record: RecordFolder, settings: Settings) -> FinishedSearch:
+    """Read a record.
+
+    Raises:
+        UserError: it is not that of a finished search.
+    """
     manifest = record.manifest()
     if manifest is None or manifest.stage != "search":
         raise UserError(f"{record.uri}: not the record of a finished search")
@@ -87,15 +102,17 @@ def _read(record: RecordFolder, settings: Settings) -> _Finished:
     summary = json.loads((path / "search.json").read_text(encoding="utf-8"))
     nodes = read_rows(path / JOURNAL, Node)
     step = (summary.get("best") or {}).get("step")
-    return _Finished(manifest.unit, path, summary, next((node for node in nodes if node.step == step), None))
+    return FinishedSearch(
+        manifest.unit, path, summary, nodes, next((node for node in nodes if node.step == step), None)
+    )
 
 
-def _best(found: Sequence[_Finished], lower_is_better: bool) -> _Finished | None:
+def _best(found: Sequence[FinishedSearch], lower_is_better: bool) -> FinishedSearch | None:
     best = best_node([each.best for each in found if each.best], lower_is_better)
     return next((each for each in found if best is not None and each.best is best), None)
 
 
-def _write(search: _Finished, best: Node, folder: Path) -> bool:
+def _write(search: FinishedSearch, best: Node, folder: Path) -> bool:
     """Write the folder; whether the submission itself is in it."""
     folder.mkdir(parents=True)
     (folder / PROGRAM).write_text(best.code, encoding="utf-8")

@@ -29,6 +29,7 @@ class SearchOptions:
     """What `aira search TASK` was told. Defaults: the paper's greedy agent, 10 seeds of 500 steps or 24 hours.
 
     `profile` is "paper", "laptop" or a study's YAML file; None: what fits this machine. Budgets are of each seed.
+    `literature` is a folder of one's own, for a task that has literature.
     """
 
     agent: str = "greedy"
@@ -39,6 +40,7 @@ class SearchOptions:
     profile: str | None = None
     max_dollars: float | None = None
     max_tokens: int | None = None
+    literature: Path | None = None
 
 
 def study_for(task: str, options: SearchOptions) -> tuple[Study, str]:
@@ -50,6 +52,8 @@ def study_for(task: str, options: SearchOptions) -> tuple[Study, str]:
         UserError: an unknown task, agent, model or profile, or a number that makes no sense; one line.
     """
     section = _section(task)
+    if options.literature:
+        section = section.model_copy(update={"literature": str(options.literature)})
     family = family_of(section)
     searched = family.task(section)
     agent = _agent(options)

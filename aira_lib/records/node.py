@@ -9,7 +9,7 @@ from aira_lib.records.evaluation import Evaluation
 from aira_lib.records.row import HarmlessText, Row
 
 # Fields that came later stand in a record only where they say something: records without them keep their bytes.
-_LATER = frozenset({"within_noise", "measures"})
+_LATER = frozenset({"within_noise", "measures", "consulted"})
 
 
 class Node(Row):
@@ -22,6 +22,7 @@ class Node(Row):
     score. `within_noise` says that `validation` was better than the best before it by no more than the search's noise
     floor. The operator "baseline" marks a step that no agent made: the task's own program, scored on several seeds,
     with their mean as `validation`.
+    `consulted` is the literature that its prompt showed because the step before had asked for it, by key or key/file.
     """
 
     step: int
@@ -47,6 +48,7 @@ class Node(Row):
     seconds: float = 0.0
     measures: dict[str, float] = {}
     within_noise: bool = False
+    consulted: tuple[str, ...] = ()
 
     @model_serializer(mode="wrap")
     def _what_says_something(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:

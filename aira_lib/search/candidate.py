@@ -91,6 +91,11 @@ class Candidates:
         # A draft from the baseline is asked for as any other edit of a program.
         asked: Operator = "improve" if step.operator == "draft" and parent else step.operator
         situation = self._situation(asked, nodes, steps_left, seconds_left())
+        consulted: tuple[str, ...] = ()
+        if consult := getattr(self.task, "consulted", None):
+            shown = consult(nodes)
+            situation = replace(situation, description="\n\n".join(filter(None, (situation.description, shown.text))))
+            consulted = shown.names
         model = self.model_for(asked)
         progress(0, 1, f"{step.operator}: asking {model.name}")
         prompt = render_prompt(asked, situation, nodes, parent, other)
@@ -112,6 +117,7 @@ class Candidates:
             status="failed" if failed else "ok",
             gain=gain_of(tried.scored.validation, step.parents, nodes),
             usage=usage,
+            consulted=consulted,
             **asdict(written),
             **scored,
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from aira_lib.agents import Journal, Model, best_node, total_steps
 from aira_lib.agents.ledger import used_up
+from aira_lib.agents.step import baseline_of
 from aira_lib.agents.telling import hearing
 from aira_lib.agents.templates import OwnTemplate
 from aira_lib.agents.transcript import TRANSCRIPT
@@ -18,6 +19,7 @@ from aira_lib.search.candidate import Candidates, id_of_step
 from aira_lib.search.kept import Kept
 from aira_lib.search.noise import SeedRuns
 from aira_lib.search.page import LivePage, agent_settings
+from aira_lib.search.results import result_files
 from aira_lib.search.summary import so_far
 from aira_lib.study import AgentSection
 from aira_lib.study.agent import OperatorName
@@ -113,10 +115,15 @@ class Sitting:
         self._asked.say_left_out()
 
     def end(self) -> None:
-        """Bring page and stand-ins to their last state."""
+        """Bring page and stand-ins to their last state; of a task with a baseline also write the results."""
         self._kept.say_stand_in(self.nodes)
         self._page.facts = self._kept.facts()
         self._page.finish(self.nodes)
+        if baseline_of(self.nodes):
+            files = result_files(self.nodes, self._searched.lower_is_better, self._searched.metric)
+            for name, content in files.items():
+                (self._work.path / name).write_text(content, encoding="utf-8")
+                self._work.push(name)
 
     def _baseline(self, task: Reseeded) -> None:
         """Make step 0."""

@@ -25,6 +25,8 @@ class TaskSection(Section):
     further ones that its candidates see, read-only, by the names under which they find them, such as pretrained models
     and packages: `{pretrained: /models/small}` is `./pretrained`. `packages` are further ones of AIRA's environment
     that prompts tell candidates of, by the names under which they are installed, such as [einops, scikit-image].
+    `literature` is a folder of one's own summaries and reference code, for tasks that have literature
+    (docs/autoresearch.md).
     """
 
     name: str = DEFAULT_TASK
@@ -34,6 +36,7 @@ class TaskSection(Section):
     validation_fraction: float = Field(0.2, gt=0, lt=1)
     folders: dict[str, str] = Field({})
     packages: tuple[str, ...] = ()
+    literature: str | None = Field(None, min_length=1)
     primitives: tuple[str, ...] | None = Field(None)
     """The kinds of layer that a design may use, at least two, such as [A, W, M, Mb]; None: the task's own."""
 

@@ -113,12 +113,18 @@ class TaskFamily(Protocol):
         """Whether a section names a task of this family: by default, whether it names one of `names`, and no folder."""
         return not section.folder and section.name in self.names()
 
+    def has_literature(self, section: TaskSection) -> bool:
+        """Whether a task's agents may consult literature."""
+        return False
+
     def check(self, section: TaskSection, agents: Sequence[AgentSection], proxy: ProxySection) -> None:
         """Refuse what could not be searched; called wherever a study is planned, so nothing slow.
 
         Raises:
             UserError: one line.
         """
+        if section.literature and not self.has_literature(section):
+            raise UserError(f"task.literature: {self.task(section).name} has no literature to add to; leave it out")
         for agent in agents:
             if not self.has_designs and writes_designs_only(agent.model):
                 raise UserError(

@@ -4,7 +4,6 @@ What agents and programs wrote never becomes markup: it lies in the page as JSON
 the page's script shows it as text only. The same nodes give the same bytes.
 """
 
-import difflib
 import json
 from collections.abc import Sequence
 from functools import cache
@@ -13,14 +12,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from aira_lib.agents.step import baseline_of
 from aira_lib.records import Node
+from aira_lib.search.changes import since_best, since_parent
 from aira_lib.search.page.drawing import CURVE_HEIGHT, CURVE_WIDTH, best_so_far, colour, draw_curve, draw_tree, fitness
 from aira_lib.search.page.exchanges import Exchanges
 from aira_lib.search.page.layout import parents_of
 from aira_lib.study import AgentSection, flat
-
-_MOST_DIFFED_LINES = 2_000
-
 
 Settings = Sequence[tuple[str, str]]
 """Names and values, in words; the first value says who searched."""
@@ -56,7 +54,7 @@ def render_run(
         A whole HTML document, without references to anything outside it.
     """
     bests = best_so_far(nodes, lower_is_better)
-    details = [_details(nodes, index, parents) for index, parents in enumerate(parents_of(nodes))]
+    details = [_details(nodes, index, parents, lower_is_better) for index, parents in enumerate(parents_of(nodes))]
     if asked is not None:
         most = asked.most()
         details = [found | {"asked": asked.of_step(found["step"], most)} for found in details]
@@ -116,27 +114,21 @@ def _facts(nodes: Sequence[Node], best: int | None) -> list[tuple[str, str]]:
     return facts + [(name.replace("_", " "), f"{value:,.6g}") for name, value in sorted(usage.items())]
 
 
-def _details(nodes: Sequence[Node], index: int, parents: Sequence[int]) -> dict[str, Any]:
+def _details(nodes: Sequence[Node], index: int, parents: Sequence[int], lower_is_better: bool) -> dict[str, Any]:
     """What the page shows of one node when it is chosen."""
     node = nodes[index]
-    found = node.model_dump(mode="json", exclude={"parents", "evaluation", "usage"})
-    parent = nodes[parents[0]] if parents else None
+    found = node.model_dump(mode="json", exclude={"parents", "evaluation", "usage", "measures"})
+    parent = since_parent(nodes, index)
+    best = since_best(nodes, index, lower_is_better) if baseline_of(nodes) else None
     return found | {
         "parents": list(parents),
         "analysis": getattr(node, "analysis", "") or "",  # journals of other versions have no such field
-        "diff": _diff(parent.code, node.code) if parent else None,
+        "diff": parent,
+        "diff_best": None if best == parent else best,  # most are the change of the best itself
         "scores": _scores(node),
         "usage": sorted(node.usage.items()),
+        "measures": sorted(node.measures.items()),
     }
-
-
-def _diff(before: str, after: str) -> str:
-    """A unified diff; nothing between programs so long that comparing them takes seconds."""
-    old, new = before.splitlines(), after.splitlines()
-    if max(len(old), len(new)) > _MOST_DIFFED_LINES:
-        return f"(not shown: more than {_MOST_DIFFED_LINES} lines)"
-    lines = list(difflib.unified_diff(old, new, lineterm="", n=3))
-    return "\n".join(lines[2:]) if lines else "(no change)"  # the first two name files, and there are none
 
 
 def _scores(node: Node) -> list[tuple[str, float | None, float | None]]:

@@ -16,6 +16,7 @@ from aira_lib.tasks.airs.packages import package_versions, versions_of_modules
 from aira_lib.tasks.airs.raw_data import raw_data, raw_digest
 from aira_lib.tasks.family import Opening, TaskFamily
 from aira_lib.tasks.live import Task
+from aira_lib.tasks.programs.consulting import open_literature
 from aira_lib.tasks.programs.folder import ProgramFolder, load_program_folder, module_files
 from aira_lib.tasks.task import SearchTask
 
@@ -54,10 +55,15 @@ class ProgramFamily(TaskFamily):
             "data": raw_digest(),
             "packages": package_versions(folder.task) | versions_of_modules(_imports(folder)),
             "code": versions_of("search", "programs"),
+            **({"literature": open_literature(section).identity()} if folder.program.literature else {}),
             **({"library": library} if (library := _library(folder)) else {}),
             **({"profile": profile} if (profile := profile_said()) else {}),
             **({"computes": computes()} if gpu else {}),
         }
+
+    def has_literature(self, section: TaskSection) -> bool:
+        """See `TaskFamily`: as program.yaml says."""
+        return _folder(section).program.literature
 
     def has_baseline(self, section: TaskSection) -> bool:
         """See `TaskFamily`."""
@@ -66,11 +72,14 @@ class ProgramFamily(TaskFamily):
     def check(self, section: TaskSection, agents: Sequence[AgentSection], proxy: ProxySection) -> None:
         """See `TaskFamily`."""
         super().check(section, agents, proxy)
+        folder = _folder(section)
         raw_data()
         if section.validation == "self-reported":
             raise UserError(f"task.validation: self-reported: {section.name} says how to measure it; leave it out")
         if section.folders:
             raise UserError(f"task.folders: submitted code of {section.name} sees its data alone; leave them out")
+        if folder.program.literature:
+            open_literature(section)
         if proxy != ProxySection():
             raise UserError(f"proxy: it scores designs, and task folder {section.name} has a scorer; leave it out")
 

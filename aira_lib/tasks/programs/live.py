@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from aira_lib.autoresearch.literature.library import PWC, Shown, asked_for
 from aira_lib.records import Node
 from aira_lib.study import TaskSection
 from aira_lib.tasks.airs.exports import collect_exports
@@ -16,6 +17,7 @@ from aira_lib.tasks.airs.held_out import TRAIN
 from aira_lib.tasks.airs.live import named_packages
 from aira_lib.tasks.live import DATA, CandidateFailure, Progress, Scored
 from aira_lib.tasks.programs.arrays import in_words, read_split
+from aira_lib.tasks.programs.consulting import open_literature
 from aira_lib.tasks.programs.folder import ProgramFolder
 from aira_lib.tasks.programs.opening import opened_for_search
 from aira_lib.tasks.programs.parts import INPUTS, PartFailure
@@ -63,6 +65,10 @@ class ProgramTask:
         )  # fmt: skip
         self.baseline, self.seed = folder.baseline, folder.program.seed
         self.description = describe(folder)
+        self.literature = open_literature(section) if folder.program.literature else None
+        if self.literature:
+            self._measure = replace(self._measure, shown={PWC: self.literature.lay(scratch / PWC)})
+            self.description += f"\n\n{self.literature.digest()}"
 
     def told(self) -> dict[str, Any]:
         """Where the validation fitness comes from: entries of search.json."""
@@ -70,9 +76,17 @@ class ProgramTask:
         told: dict[str, Any] = {"validation": "measured", "validation_rows": splits.steers.rows}
         if splits.about:
             told["data"] = dict(splits.about)
+        if self.literature:
+            told |= {"literature": self.literature.identity(), "papers": len(self.literature.entries)}
         if self.folder.program.train_sees_validation:
             told["validation_why"] = "training sees these rows and their labels, too"
         return told
+
+    def consulted(self, nodes: Sequence[Node]) -> Shown:
+        """See `Task`: what the last step asked for."""
+        if not self.literature or not nodes:
+            return Shown()
+        return self.literature.shown(asked_for(nodes[-1].plan))
 
     def collect(self, workdir: Path) -> Mapping[str, bytes]:
         """See `Task`."""

@@ -38,11 +38,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Measure:
-    """Scores submissions of one task on its open splits."""
+    """Scores submissions of one task on its open splits; submitted code sees the folders `shown`, by name, as well."""
 
     folder: ProgramFolder
     splits: Splits
     scratch: Path
+    shown: Mapping[str, Path] = field(default_factory=dict)
 
     def validation(self, files: Files, seconds_left: SecondsLeft, said: Said, seed: int | None = None) -> Measured:
         """The fitness that steers: trained on train, asked for validation.
@@ -74,7 +75,7 @@ class Measure:
         self, files: Files, data: Mapping[str, Path], train_on: Sequence[str], asked: Asked,
         seconds_left: SecondsLeft, said: Said, seed: int | None = None,
     ) -> Measured:  # fmt: skip
-        parts, program = Parts(self.folder, self.scratch, seed), self.folder.program
+        parts, program = Parts(self.folder, self.scratch, seed, self.shown), self.folder.program
         said("training")
         trained = parts.train(files, data, train_on, seconds_left())
         try:

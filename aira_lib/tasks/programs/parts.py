@@ -12,7 +12,7 @@ import resource
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +74,16 @@ class Trained:
 
 @dataclass(frozen=True)
 class Parts:
-    """Runs submitted code; every folder that it needs is made in `scratch`."""
+    """Runs submitted code; every folder that it needs is made in `scratch`.
+
+    `shown` are further folders that it finds, read-only, by name.
+    """
 
     folder: ProgramFolder
     scratch: Path
     seed: int | None = None
     """Told to the scripts; None: the folder's."""
+    shown: Mapping[str, Path] = field(default_factory=dict)
 
     def train(self, files: Files, data: Mapping[str, Path], train_on: Sequence[str], seconds: float) -> Trained:
         """Train.
@@ -173,7 +177,7 @@ class Parts:
         program = self.folder.program
         about = {"version": program.version, **told, "seed": self.told_seed, "settings": dict(program.settings)}
         (place / TOLD).write_text(json.dumps(about, indent=2), encoding="utf-8")
-        seen = {name: place / name for name in (SUBMISSION, TASK, LIBRARY, TOLD)} | dict(data)
+        seen = {name: place / name for name in (SUBMISSION, TASK, LIBRARY, TOLD)} | dict(data) | dict(self.shown)
         work = place / "work"
         work.mkdir()
         code = _RUNNER.format(script=f"{TASK}/{script}")

@@ -78,7 +78,8 @@ class ProgramSection(Section):
     measured sees validation rows with their labels, for stopping early and the like: validation then flatters.
     `test` says when the final test, a new training on train and validation, is run: for each program that is the best
     so far, or for every one. `seed` and `settings` are told to the scripts; a setting that prepare.py names in
-    about.json has the value that stands there.
+    about.json has the value that stands there. With `literature` prompts tell of the papers that come with AIRA and of
+    a study's own, and submitted code sees them as `./pwc`.
     """
 
     version: Literal[1]
@@ -95,6 +96,7 @@ class ProgramSection(Section):
     test: Literal["best", "every"] = "best"
     seed: Seed = 0
     settings: dict[str, Setting] = {}
+    literature: bool = False
     predictions: Predictions = Predictions()
     limits: PartLimits = PartLimits()
     probes: Probes = Probes()

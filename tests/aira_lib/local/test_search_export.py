@@ -13,6 +13,7 @@ from aira_lib.errors import UserError
 from aira_lib.flow.run import run_stage
 from aira_lib.flow.units import search_units
 from aira_lib.local.search_export import export_best
+from aira_lib.local.search_results import write_results
 from aira_lib.records.opened import SUBMISSION, SUBMITTED_BY
 from aira_lib.settings import Settings
 from aira_lib.study.reading import load_study
@@ -94,3 +95,9 @@ def test_a_submission_of_another_program_than_the_best_is_not_passed_off_as_its(
     assert not _submitted_by(folder, best)
     (folder / SUBMITTED_BY).write_text(json.dumps({"step": 3, "code_sha256": "0" * 64}))
     assert not _submitted_by(folder, best)
+
+
+def test_results_are_of_programs_and_not_of_designs(finished: tuple[Path, Settings], tmp_path: Path) -> None:
+    study, settings = finished
+    with pytest.raises(UserError, match="candidates are designs, and results are of programs"):
+        list(write_results(str(study), None, tmp_path, settings))

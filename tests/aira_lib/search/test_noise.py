@@ -299,3 +299,10 @@ def test_the_floor_is_in_no_key_by_default_and_refused_without_a_baseline() -> N
     family.check(default.task, default.agents, default.proxy)
     with pytest.raises(UserError, match="noise: NeuralArchitectureSearchMAD3PrimitivesMbAccuracy has no baseline"):
         family.check(chosen.task, chosen.agents, chosen.proxy)
+
+
+def test_a_search_with_a_baseline_leaves_its_results(tmp_path: Path) -> None:
+    run(tmp_path, AGENT, Numbers(), whole(0.96), "no program", whole(0.9), whole(1.3))
+    lines = (tmp_path / "results.tsv").read_text().splitlines()
+    assert [line.split("\t")[3] for line in lines[1:]] == ["keep", "noise", "crash", "keep", "discard"]
+    assert "val_bpb:          0.900000" in (tmp_path / "results.txt").read_text()

@@ -1,0 +1,1 @@
+"""Scripts that score themselves, scored again: what they claim beside what is measured where they cannot reach it."""

@@ -1,0 +1,160 @@
+"""The two sandboxes of a script: it trains and scores itself in the first; the second gives logits without targets."""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aira_lib.foreign import in_a_line
+from aira_lib.rescoring.text import Mode, Text, Tokens
+from aira_lib.sandbox import ArtefactError, Outcome, collect, discard, run_candidate
+from aira_lib.study import CandidateLimits
+from aira_lib.tasks.programs.arrays import ArrayError, most_bytes, read_predictions
+from aira_lib.tasks.programs.section import Predictions
+from aira_lib.tensors import TensorsError, tensors_in
+
+WEIGHTS, CLAIM, LOGITS, ASKED = "weights.safetensors", "claim.json", "logits.npy", "asked.npy"
+START_SECONDS = 120.0
+"""What a script may take besides its training: to start, to compile, and to be evaluated."""
+_MB = 2**20
+_MOST_WEIGHTS_MB, _MOST_LOGITS_MB = 512, 256
+_RUNNER = """\
+import os, runpy, sys
+sys.path.insert(0, os.path.abspath("prepared"))
+sys.argv[:] = ["train.py"]
+runpy.run_path("script/train.py", run_name="__main__")
+"""
+_PRINTED = r"^{name}:[ \t]*([-+.\w]+)[ \t]*$"
+
+
+class ScriptFailure(Exception):
+    """A script that cannot be scored again; the text is one line that may repeat what it printed."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a script said of itself, and the weights of the model that it was of.
+
+    Attributes:
+        printed: Bits per byte in its output; None: it printed none that is a number.
+        returned: What `evaluate_bpb` returned to it; None: no finite number.
+        own_seconds: Of training, as it counted them; None: it printed none.
+        steps: As it counted them.
+        parameters: Of the model that it handed over.
+        seconds: Wall time of its process.
+    """
+
+    printed: float | None
+    returned: float | None
+    own_seconds: float | None
+    steps: int | None
+    parameters: int
+    seconds: float
+    weights: bytes
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs scripts; every folder that it needs is made in `scratch`.
+
+    `seconds` are those that a script is told it may train.
+    """
+
+    text: Text
+    scratch: Path
+    seconds: float
+
+    @property
+    def limits(self) -> CandidateLimits:
+        """Twice the time, as the original stops a run at ten minutes, and what starting takes."""
+        return CandidateLimits(
+            seconds=2 * self.seconds + START_SECONDS, memory_mb=8_192, disk_mb=_MOST_WEIGHTS_MB + 2 * _MOST_LOGITS_MB
+        )
+
+    def claim(self, code: str) -> Claim:
+        """Run a script as it is.
+
+        Raises:
+            ScriptFailure: it failed, or handed no model to `evaluate_bpb`.
+        """
+        with self._place(code, "claim") as place:
+            outcome = self._run(place, {}, (WEIGHTS, CLAIM))
+            try:
+                told = json.loads(collect(place / "work", CLAIM, 4_096))
+                weights = collect(place / "work", WEIGHTS, _MOST_WEIGHTS_MB * _MB)
+                tensors_in(weights)
+                returned, parameters = told["bpb"], int(told["parameters"])
+            except (ArtefactError, TensorsError, ValueError, KeyError, TypeError) as wrong:
+                raise ScriptFailure(f"left no model that evaluate_bpb was given: {in_a_line(str(wrong))}") from None
+        said = outcome.stdout_tail
+        steps = printed("num_steps", said)
+        return Claim(
+            printed("val_bpb", said), float(returned) if returned is not None else None,
+            printed("training_seconds", said), int(steps) if steps is not None else None, parameters,
+            outcome.seconds, weights,
+        )  # fmt: skip
+
+    def logits(self, code: str, weights: bytes, inputs: Tokens) -> NDArray[np.float64]:
+        """What the model says comes after each place of rows, of which no process here is told what does.
+
+        Args:
+            code: The script.
+            weights: What its training left.
+            inputs: [n, T].
+
+        Returns:
+            Logits [n, T, V].
+
+        Raises:
+            ScriptFailure: it failed, or gave something else.
+        """
+        row = Predictions(shape=(inputs.shape[1], len(self.text.pieces)))
+        most = max(1, _MOST_LOGITS_MB * _MB // most_bytes(1, row))
+        parts = [self._logits(code, weights, inputs[at : at + most], row) for at in range(0, len(inputs), most)]
+        return np.concatenate(parts)
+
+    def _logits(self, code: str, weights: bytes, inputs: Tokens, row: Predictions) -> NDArray[np.float64]:
+        with self._place(code, "answer") as place:
+            np.save(place / ASKED, inputs, allow_pickle=False)
+            (place / WEIGHTS).write_bytes(weights)
+            self._run(place, {name: place / name for name in (ASKED, WEIGHTS)}, (LOGITS,))
+            try:
+                content = collect(place / "work", LOGITS, most_bytes(len(inputs), row))
+                return read_predictions(content, len(inputs), row, LOGITS)
+            except (ArtefactError, ArrayError) as refused:
+                raise ScriptFailure(f"gave no logits where it was built again: {refused}") from None
+
+    @contextmanager
+    def _place(self, code: str, mode: Mode) -> Iterator[Path]:
+        place = Path(tempfile.mkdtemp(dir=self.scratch)).resolve()
+        try:
+            (place / "script").mkdir()
+            (place / "script" / "train.py").write_text(code, encoding="utf-8")
+            self.text.lay(place / "prepared", mode, self.seconds)
+            (place / "work").mkdir()
+            yield place
+        finally:
+            discard(place)
+
+    def _run(self, place: Path, seen: dict[str, Path], wanted: tuple[str, ...]) -> Outcome:
+        shown = {name: place / name for name in ("script", "prepared")} | seen
+        outcome = run_candidate(_RUNNER, place / "work", self.limits, None, shown, wanted)
+        if outcome.status != "ok":
+            raise ScriptFailure(f"failed ({outcome.status}): {outcome.reason}")
+        return outcome
+
+
+def printed(name: str, output: str) -> float | None:
+    """The last number that an output gives a name of the printed block; None: there is none."""
+    found = re.findall(_PRINTED.format(name=re.escape(name)), output, re.MULTILINE)
+    try:
+        number = float(found[-1])
+    except (IndexError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
