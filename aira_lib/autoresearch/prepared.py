@@ -8,12 +8,14 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
+from aira_lib.autoresearch.bpb import bits_per_byte, nats_of
 from aira_lib.autoresearch.prepare.load import LABELS, SPLITS, TOKENIZER, AutoresearchData, autoresearch_data
 from aira_lib.autoresearch.prepare.profiles import Profile, ProfileName, profile_of
 from aira_lib.autoresearch.prepare.text import TRAIN_SHARDS, texts_in
@@ -27,7 +29,7 @@ _SHARDS, _WITH_LABELS, _PREDICTIONS = "autoresearch", "test_with_labels", "predi
 
 
 class DataSection(Section):
-    """autoresearch.yaml: the profile, and where the parquet shards lie.
+    """autoresearch.yaml: the profile, where the parquet shards lie, and another budget than the profile's.
 
     A folder that is no absolute path is one of the folder in which the file lies; `autoresearch`, if it is there, needs
     no naming. Without shards the standard library's text stands in.
@@ -35,7 +37,8 @@ class DataSection(Section):
 
     profile: ProfileName = "cpu"
     shards: str = ""
-    train_shards: int = TRAIN_SHARDS
+    train_shards: int = Field(TRAIN_SHARDS, ge=1)
+    budget_seconds: float | None = Field(None, ge=5)
 
 
 def prepare_command(baseline: Path) -> None:
@@ -62,12 +65,8 @@ def evaluate_prepare_command() -> None:
     shutil.copyfile(data.folder / "test" / LABELS, mount / _WITH_LABELS / LABELS)
 
 
-def evaluate_command(bits_per_byte: Callable[..., Any]) -> None:
-    """evaluate.py: bits per byte of logits in `predictions.npy`, by AIRS-Bench's form.
-
-    Args:
-        bits_per_byte: Of logits [rows, T, V] and labels [rows, T, 2].
-    """
+def evaluate_command() -> None:
+    """evaluate.py: bits per byte of logits in `predictions.npy`, by AIRS-Bench's form."""
     parser = argparse.ArgumentParser(description="Score logits [rows, T, V].")
     parser.add_argument("--submission-file", type=Path, default=Path("data") / _PREDICTIONS)
     file = parser.parse_args().submission_file
@@ -76,10 +75,16 @@ def evaluate_command(bits_per_byte: Callable[..., Any]) -> None:
         logits = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         parser.error(f"{file.name} cannot be read: {error}")
-    if logits.ndim != 3 or logits.shape[:2] != labels.shape[:2] or not np.isfinite(logits).all():
-        parser.error(f"finite logits of {labels.shape[:2]} places are asked for; found the shape {logits.shape}")
+    size = int(labels[..., 0].max()) + 1
+    if logits.ndim != 3 or logits.shape[:2] != labels.shape[:2] or logits.shape[2] < size:
+        parser.error(f"logits of {labels.shape[:2]} places are asked for; found the shape {logits.shape}")
+    if not np.isfinite(logits).all():
+        parser.error("some logits are not finite")
+    nats = np.concatenate(
+        [nats_of(row, told) for row, told in zip(logits[:, None], labels[:, None, :, 0], strict=True)]
+    )
     print("\n--- EVALUATION RESULT ---")
-    print(json.dumps({"BPB": float(bits_per_byte(logits, labels))}))
+    print(json.dumps({"BPB": bits_per_byte(nats, labels[..., 1]).value}))
 
 
 def facts_of(data: AutoresearchData, profile: Profile, baseline: str) -> dict[str, Any]:
@@ -87,7 +92,8 @@ def facts_of(data: AutoresearchData, profile: Profile, baseline: str) -> dict[st
     about = data.about
     return {
         "profile": profile.name, "vocabulary": profile.vocabulary, "length": profile.length,
-        "budget_seconds": profile.budget_seconds, "clock": profile.clock, "source": about.source,
+        "budget_seconds": profile.budget_seconds, "clock": profile.clock,
+        "compile_allowance_seconds": profile.compile_allowance_seconds, "source": about.source,
         "stand-in": str(about.stand_in) if about.stand_in else "none",
         **{f"{split} rows": about.rows[split] for split in SPLITS},
         **{f"{split} bytes": about.bytes[split] for split in SPLITS},
@@ -116,5 +122,7 @@ def _data(raw: Path) -> tuple[Profile, AutoresearchData]:
     section = load_section(path, DataSection, SETTINGS, "docs/autoresearch.md") if path.is_file() else DataSection()
     shards = raw / Path(section.shards or _SHARDS).expanduser()
     profile = profile_of(section.profile)
+    if section.budget_seconds is not None:
+        profile = replace(profile, budget_seconds=section.budget_seconds)
     texts = texts_in(shards if section.shards or shards.is_dir() else None, section.train_shards)
     return profile, autoresearch_data(profile, texts, lambda line: print(line, flush=True))

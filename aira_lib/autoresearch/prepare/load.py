@@ -27,6 +27,7 @@ from aira_lib.records import StandIn
 from aira_lib.records.row import Row, read_row
 
 TOKENS, LABELS, TOKENIZER, ABOUT = "tokens.npy", "labels.npy", "tokenizer.json", "about.json"
+_OF_TRAINING = ("budget_seconds", "clock", "compile_allowance_seconds")
 SPLITS = ("train", "validation", "test")
 
 
@@ -65,7 +66,8 @@ def autoresearch_data(
         UserError: a shard cannot be read, or there is too little text.
         StoreError: the disk refuses.
     """
-    says = {"profile": asdict(profile), "source": texts.source, "contents": texts.contents()}
+    sizes = {name: value for name, value in asdict(profile).items() if name not in _OF_TRAINING}
+    says = {"profile": sizes, "source": texts.source, "contents": texts.contents()}
     says["code"] = package_digest("autoresearch/prepare")
     key = hashlib.sha256(json.dumps(says, sort_keys=True).encode()).hexdigest()
 

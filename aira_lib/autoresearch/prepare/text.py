@@ -6,6 +6,7 @@ nobody is scored on while a search goes on. The standard library's held-out docu
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -90,9 +91,17 @@ def _of_shards(shards: tuple[Path, ...], split: str) -> Iterator[str]:
 
 
 def _of_library(split: str, most_bytes: int) -> Iterator[str]:
-    corpus = python_stdlib_corpus(most_bytes if split == "train" else 1, 2**30)
-    part = (corpus.train if split == "train" else corpus.validation).tobytes()
-    whole = (each.decode() for each in part.split(bytes([SEPARATOR])) if each)
     if split == "train":
-        return whole
-    return (each[:_BEGINNING] for each in islice(whole, 0 if split == "validation" else 1, None, 2))
+        yield from _library(most_bytes)[0]
+    else:
+        held_out = _library(1)[1]
+        yield from (each[:_BEGINNING] for each in islice(held_out, 0 if split == "validation" else 1, None, 2))
+
+
+@lru_cache(2)
+def _library(train_bytes: int) -> tuple[list[str], list[str]]:
+    """The documents that are trained on, and all that are held out."""
+    corpus = python_stdlib_corpus(train_bytes, 2**30)
+    parts = (part.tobytes().split(bytes([SEPARATOR])) for part in (corpus.train, corpus.validation))
+    train, held_out = ([each.decode("utf-8", "ignore") for each in part if each] for part in parts)
+    return train, held_out

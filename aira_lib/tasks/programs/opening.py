@@ -7,6 +7,7 @@ anything: then nothing is opened, unless agents are trusted.
 
 import shlex
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from aira_lib.errors import UserError
@@ -56,7 +57,7 @@ def open_programs(
     except UserError as error:
         raise UserError(f"{folder.path}: {error}") from None
     discard(with_labels)
-    return Measure(folder, splits, scorer.scratch)
+    return Measure(replace(folder, program=folder.program.with_data(splits.about)), splits, scorer.scratch)
 
 
 def _write_labels(scorer: Scorer, target: Path, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """program.yaml: how the code that is submitted to a task folder is trained, asked for predictions and scored."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -46,10 +47,12 @@ class Predictions(Section):
     `tolerance` is how far two predictions of the same row may lie apart, since sums in another order round otherwise:
     of scores of classes (`shape: [k]`) relative to the median distance between a row's largest and smallest score, and
     the best class may be another one in 2 % of rows; of other numbers relative to the standard deviation over rows.
-    Whole numbers must be equal; scores of classes are the better thing to ask for.
+    Whole numbers must be equal; scores of classes are the better thing to ask for. `sizes` names the settings that
+    `shape` is made of, where prepare.py may say other values of them.
     """
 
     shape: tuple[Annotated[int, Field(ge=1, le=2**20)], ...] = Field((), max_length=4)
+    sizes: tuple[str, ...] = ()
     kind: Literal["float", "int"] = "float"
     tolerance: float = Field(1e-3, ge=0)
 
@@ -74,8 +77,9 @@ class ProgramSection(Section):
     `labels` is the file of a split that infer does not see. With `train_sees_validation` a training whose validation is
     measured sees validation rows with their labels, for stopping early and the like: validation then flatters.
     `test` says when the final test, a new training on train and validation, is run: for each program that is the best
-    so far, or for every one. `seed` and `settings` are told to the scripts. With `literature` prompts tell of the
-    papers that come with AIRA and of a study's own, and submitted code sees them as `./pwc`.
+    so far, or for every one. `seed` and `settings` are told to the scripts; a setting that prepare.py names in
+    about.json has the value that stands there. With `literature` prompts tell of the papers that come with AIRA and of
+    a study's own, and submitted code sees them as `./pwc`.
     """
 
     version: Literal[1]
@@ -96,6 +100,22 @@ class ProgramSection(Section):
     predictions: Predictions = Predictions()
     limits: PartLimits = PartLimits()
     probes: Probes = Probes()
+
+    def with_data(self, about: Mapping[str, Setting]) -> "ProgramSection":
+        """The same for the data that are there: settings that about.json names take its values."""
+        settings = {name: about.get(name, value) for name, value in self.settings.items()}
+        sizes = tuple(int(settings[name]) for name in self.predictions.sizes)
+        predictions = self.predictions.model_copy(update={"shape": sizes or self.predictions.shape})
+        return self.model_copy(update={"settings": settings, "predictions": predictions})
+
+    @model_validator(mode="after")
+    def _sizes_are_settings(self) -> "ProgramSection":
+        sizes = self.predictions.sizes
+        if sizes and tuple(map(self.settings.get, sizes)) != self.predictions.shape:
+            raise ValueError(
+                f"predictions.sizes: {', '.join(sizes)}: no settings whose values are {list(self.predictions.shape)}"
+            )
+        return self
 
     @property
     def scored_by(self) -> str:
