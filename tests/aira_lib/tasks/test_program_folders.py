@@ -11,18 +11,20 @@ import yaml
 
 import aira_lib.search.stage as stage
 from aira_lib.errors import UserError
+from aira_lib.flow.units import search_units
 from aira_lib.identity import VERSIONS
 from aira_lib.records import Node, read_rows
 from aira_lib.records.opened import in_words
 from aira_lib.sandbox import ArtefactError, closes_files, isolation
 from aira_lib.search.stage import search
 from aira_lib.study import AgentSection, ProxySection, TaskSection
+from aira_lib.study.reading import parse_study
 from aira_lib.tasks.airs import check_task_folder, find_task_folder, new_task_folder, packages
 from aira_lib.tasks.airs import folder as folders_of_airs
 from aira_lib.tasks.airs.scripts import InvalidSubmission
 from aira_lib.tasks.family import FAMILIES, Opening
 from aira_lib.tasks.folders import check_folder
-from aira_lib.tasks.programs import opening
+from aira_lib.tasks.programs import family, opening
 from aira_lib.tasks.programs.check import submission_in
 from aira_lib.tasks.programs.folder import lay_library, load_program_folder
 from aira_lib.tasks.programs.scoring import score_of
@@ -103,6 +105,30 @@ def test_a_built_in_one_is_searched_by_its_name(tmp_path: Path, monkeypatch: pyt
     assert find_task_folder(NAME).path == folder
     with pytest.raises(UserError, match=f"did you mean '{NAME}'"):
         family_of(TaskSection(name="RingsMdeAccuracy"))
+
+
+def test_published_results_are_those_of_the_metadata(tmp_path: Path) -> None:
+    folder = rings(tmp_path)
+    sota = [
+        {"sota_paper_url": "https://example.org/1", "sota_paper_title": "Rings", "sota_score": 0.9},
+        {"sota_paper_url": "https://example.org/2", "sota_score": 0.8},
+    ]
+    change_metadata(folder, {"logging_info.sota": sota, "logging_info.optimal_score": 1.0})
+    found = family_of(task(folder)).published(task(folder))
+    assert (found.best, found.optimum) == ({"Rings": 0.9, "SOTA 2": 0.8}, 1.0)
+
+
+def test_files_are_read_once_for_all_searches_of_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, asked = rings(tmp_path), list[str]()
+    agents = [{"name": name, "model": "openai/gpt-5", "seeds": 3} for name in ("a", "b")]
+    study = parse_study({"name": "rings", "task": {"folder": str(folder)}, "agents": agents}, "test")
+    digest_of = family.folder_digest
+    monkeypatch.setattr(family, "folder_digest", lambda path: asked.append(path) or digest_of(path))
+    units = search_units(study)
+    assert asked == [folder]
+    own = family_of(study.task).identity(study.task, study.proxy)
+    assert all(own.items() <= unit.section.items() for unit in units)
+    assert len({unit.key for unit in units}) == 6
 
 
 @SHOWN
