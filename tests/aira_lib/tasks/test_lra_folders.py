@@ -22,6 +22,7 @@ from aira_lib.lra.described import description, folder_name
 from aira_lib.lra.interface import submission_of
 from aira_lib.lra.program import program_of
 from aira_lib.lra.refused import Refused
+from aira_lib.records.opened import stand_in_of
 from aira_lib.tasks.programs.arrays import read_split
 from aira_lib.tasks.programs.folder import load_program_folder
 
@@ -130,7 +131,11 @@ def test_test_labels_are_kept_back_and_no_seed_is_told(opened: Path) -> None:
     told = json.loads((opened / "about.json").read_text())  # for people, who are told the seed
     assert told["seed"] == 3
     assert told["ceilings"].startswith("majority")
-    assert told["stand-in"].startswith("ListOps")
+    entry = stand_in_of({"data": told})
+    assert entry
+    assert entry.what.startswith("ListOps, 64 tokens")
+    assert entry.instead_of == told["instead of"]
+    assert "seed 3; ceilings majority" in entry.detail
 
 
 def test_a_submission_is_trained_and_answers(
