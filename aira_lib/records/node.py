@@ -1,7 +1,9 @@
 """What a search leaves."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from aira_lib.records.evaluation import Evaluation
 from aira_lib.records.row import HarmlessText, Row
@@ -13,7 +15,8 @@ class Node(Row):
     `validation` steers the search; `test` is kept for the record and never shown to the agent. `self_reported` says
     that `validation` is the candidate's own measurement. `island` is set by evolution, `change` (one line) by patches;
     `gain` is the validation less that of the good node it was made from. `analysis` is what the model said of it in
-    hindsight, if it was asked; `usage` then counts both calls.
+    hindsight, if it was asked; `usage` then counts both calls. `measures` is what was measured of the candidate beside
+    its score, by name; journals of tasks that measure nothing else do not have it.
     """
 
     step: int
@@ -35,8 +38,16 @@ class Node(Row):
     evaluation: Evaluation | None = None
     self_reported: bool = False
     analysis: HarmlessText = ""
+    measures: dict[str, float] = {}
     usage: dict[str, float] = {}
     seconds: float = 0.0
+
+    @model_serializer(mode="wrap")
+    def _without_empty_measures(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told: dict[str, Any] = whole(self)
+        if not self.measures:
+            told.pop("measures", None)
+        return told
 
     @property
     def good(self) -> bool:

@@ -1,7 +1,7 @@
 """What a search needs of a task, whatever its kind: words for the prompt, data to work on, and a score."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -31,6 +31,7 @@ class Scored:
     self_reported: bool = False
     reason: str = ""
     output: str = ""
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 NOTHING = Scored()

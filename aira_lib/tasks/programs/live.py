@@ -5,6 +5,7 @@ hidden test fitness comes from a training of its own, of which an agent is told 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from aira_lib.tasks.programs.arrays import in_words, read_split
 from aira_lib.tasks.programs.folder import ProgramFolder
 from aira_lib.tasks.programs.opening import opened_for_search
 from aira_lib.tasks.programs.parts import INPUTS, PartFailure
+from aira_lib.tasks.programs.section import ProgramSection
 from aira_lib.tasks.task import SearchTask
 
 _PROGRAM = "candidate.py"
@@ -88,7 +90,7 @@ class ProgramTask:
             validation = self._measure.validation(submitted, seconds_left, lambda note: progress(0, 2, note))
         except PartFailure as failure:
             raise CandidateFailure(str(failure), Scored(output=failure.output)) from None
-        known = Scored(validation=validation.score, output=validation.output)
+        known = Scored(validation=validation.score, output=validation.output, measures=validation.measures)
         if self.folder.program.test == "best" and not self._best_so_far(validation.score, nodes):
             return known
         try:
@@ -96,7 +98,7 @@ class ProgramTask:
         except PartFailure as failure:
             # Its training has seen the labels of validation: what it says of them, an agent is not to read.
             raise CandidateFailure(f"in the final test: {failure.kind}", Scored(output=validation.output)) from None
-        return Scored(validation=validation.score, test=test.score, output=validation.output)
+        return replace(known, test=test.score)
 
     def _best_so_far(self, score: float, nodes: Sequence[Node]) -> bool:
         earlier = [node.validation for node in nodes if node.ranks and node.validation is not None]
@@ -112,12 +114,23 @@ What you submit is trained and scored for you, by processes that you do not cont
 2. *Infer* runs `{infer}` in a fresh sandbox with what you submitted, the weights and inputs without labels, for at
    most {infer_seconds:g} seconds, with {infer_mb:,} MB. Nothing else of the training is left.
 3. Predictions are compared with labels where your code does not run. Nothing that it prints counts.
+{describes}\
 Rows are asked for in an order drawn at random, some of them twice, and some in another process: the prediction of a row
 must depend on that row and the weights alone.
 The fitness is {metric} of the validation rows, {direction}; a hidden test set is scored besides.
 {packages}"""
+_DESCRIBES = """\
+Before all that, the task's `{script}` tells numbers of what you submitted, without data, in at most {seconds:g}
+seconds.
+"""
 _FILE = "Your reply's program is the file `{artefact}` itself: it is not run by itself, but submitted as it stands."
 _PROGRAM_WRITES = "Your reply's program is run first, and writes {exports}: these files are what you submit."
+
+
+def _describes(program: ProgramSection) -> str:
+    if program.describe is None:
+        return ""
+    return _DESCRIBES.format(script=program.describe, seconds=program.limits.describe.seconds)
 
 
 def describe(folder: ProgramFolder) -> str:
@@ -131,6 +144,7 @@ def describe(folder: ProgramFolder) -> str:
         train_seconds=limits.train.seconds, train_mb=limits.train.memory_mb,
         infer_seconds=limits.infer.seconds, infer_mb=limits.infer.memory_mb,
         metric=folder.task.metric, packages=named_packages(folder.task),
+        describes=_describes(program),
         direction="lower is better" if folder.task.metadata.metric_lower_is_better else "higher is better",
     )  # fmt: skip
     return f"{folder.task.description.strip()}\n\n# What is submitted, and how it is scored\n{told}"

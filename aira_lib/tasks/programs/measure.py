@@ -1,7 +1,7 @@
 """From submitted files to a score that no submitted code can have a hand in: train, infer twice, compare, score."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from aira_lib.tasks.airs.held_out import TRAIN
 from aira_lib.tasks.airs.scripts import InvalidSubmission, ScriptFailure
 from aira_lib.tasks.programs.arrays import Arrays
 from aira_lib.tasks.programs.folder import ProgramFolder
-from aira_lib.tasks.programs.parts import Files, PartFailure, Parts
+from aira_lib.tasks.programs.parts import Described, Files, PartFailure, Parts
 from aira_lib.tasks.programs.probes import Request, depends, learns, request_for
 from aira_lib.tasks.programs.scoring import score_of
 from aira_lib.tasks.programs.splits import VALIDATION, Asked, Splits
@@ -25,10 +25,15 @@ _DEPENDS, _NOT_SCORED = "predictions depend on more than their row", "the predic
 
 @dataclass(frozen=True)
 class Measured:
-    """A score, and what the training printed."""
+    """A score, what the processes printed, and what was measured besides.
+
+    Of `measures`, `train_seconds` is the wall time of the training's process; names that begin with `described_` are
+    those of a folder's `describe` script, which runs beside submitted code.
+    """
 
     score: float
     output: str
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,22 @@ class Measure:
         seen = self.splits.labelled
         if not self.folder.program.train_sees_validation:
             seen = {TRAIN: seen[TRAIN]}
-        return self._measured(files, seen, (TRAIN,), self.splits.steers, seconds_left, said)
+        described = self._described(files, seconds_left, said)
+        try:
+            found = self._measured(files, seen, (TRAIN,), self.splits.steers, seconds_left, said)
+        except PartFailure as failure:
+            raise PartFailure(str(failure), failure.kind, _lines(described.output, failure.output)) from None
+        measures = {**described.measures, **found.measures}
+        return Measured(found.score, _lines(described.output, found.output), measures)
+
+    def _described(self, files: Files, seconds_left: SecondsLeft, said: Said) -> Described:
+        """What the folder's script says of a submission; nothing where it has none."""
+        script = self.folder.program.describe
+        if script is None:
+            return Described({}, "")
+        said("describing")
+        row = {name: array.shape[1:] for name, array in self.splits.steers.inputs.items()}
+        return Parts(self.folder, self.scratch).describe(files, script, row, seconds_left())
 
     def test(self, files: Files, seconds_left: SecondsLeft, said: Said) -> Measured:
         """The hidden score: trained anew on train and validation, asked for test once.
@@ -74,10 +94,10 @@ class Measure:
         request = request_for(asked.rows, program.probes, self.splits.secret, trained.weights)
         try:
             predictions = self._predictions(parts, files, trained.weights, asked, request, seconds_left, said)
-            return Measured(self._score(predictions, asked, seconds_left()), trained.output)
+            score = self._score(predictions, asked, seconds_left())
+            return Measured(score, trained.output, {"train_seconds": trained.seconds})
         except PartFailure as failure:
-            output = "\n".join(part for part in (trained.output, failure.output) if part)
-            raise PartFailure(str(failure), failure.kind, output) from None
+            raise PartFailure(str(failure), failure.kind, _lines(trained.output, failure.output)) from None
 
     def _predictions(
         self, parts: Parts, files: Files, weights: bytes, asked: Asked, request: Request, seconds_left: SecondsLeft,
@@ -105,6 +125,10 @@ class Measure:
         if beyond_optimum(score, self.folder.task.metadata):
             raise PartFailure("the score does not count: it is better than a perfect one can be", _NOT_SCORED)
         return score
+
+
+def _lines(*outputs: str) -> str:
+    return "\n".join(each for each in outputs if each)
 
 
 def _chosen(asked: Asked, rows: NDArray[Any]) -> Arrays:

@@ -26,6 +26,7 @@ class PartLimits(Section):
 
     train: CandidateLimits = CandidateLimits(seconds=3_600)
     infer: CandidateLimits = CandidateLimits(seconds=600)
+    describe: CandidateLimits = CandidateLimits(seconds=600)
     score: CandidateLimits = CandidateLimits(seconds=600)
     weights_mb: int = Field(64, ge=1)
 
@@ -67,6 +68,7 @@ class ProgramSection(Section):
     `train` and `infer` are scripts of the folder, `scripts` further ones that these import, and `modules` modules or
     packages of `aira_lib` that they import; nothing else of either is seen in the sandbox. `score` is a script of the
     folder that is called as evaluate.py is, or a function of an installed package as `package.module:function`.
+    `describe` is a script that tells numbers of what was submitted, such as how many parameters it has, without data.
     `reply` says what an agent's reply is: the one exported `file`, or a `program` that writes the exported files.
     `labels` is the file of a split that infer does not see. With `train_sees_validation` a training whose validation is
     measured sees validation rows with their labels, for stopping early and the like: validation then flatters.
@@ -81,6 +83,7 @@ class ProgramSection(Section):
     scripts: Annotated[tuple[str, ...], Distinct] = ()
     modules: Annotated[tuple[str, ...], Distinct] = ()
     reply: Literal["file", "program"] = "file"
+    describe: str | None = None
     labels: str = "labels.npy"
     train_sees_validation: bool = False
     test: Literal["best", "every"] = "best"
@@ -90,10 +93,10 @@ class ProgramSection(Section):
     limits: PartLimits = PartLimits()
     probes: Probes = Probes()
 
-    @field_validator("train", "infer", "scripts")
+    @field_validator("train", "infer", "describe", "scripts")
     @classmethod
-    def _are_scripts(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        for name in (value,) if isinstance(value, str) else value:
+    def _are_scripts(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for name in (value,) if isinstance(value, str) else value or ():
             if not _SCRIPT.fullmatch(name):
                 raise ValueError(f"{name!r:.60} is no name of a Python file of the folder, such as train.py")
         return value

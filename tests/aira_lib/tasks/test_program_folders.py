@@ -61,6 +61,8 @@ def key(folder: Path) -> str:
         ({"version": 2}, "version"),
         ({"trian": "train.py"}, "unknown key 'trian'; did you mean 'train'"),
         ({"train": "../train.py"}, "no name of a Python file of the folder"),
+        ({"describe": "other.py"}, "names other.py, which the folder does not have"),
+        ({"describe": "/bin/x.py"}, "no name of a Python file of the folder"),
         ({"infer": "other.py"}, "names other.py, which the folder does not have"),
         ({"score": "accuracy"}, "neither a Python file of the folder nor a function"),
         ({"modules": ["numpy"]}, "no module of aira_lib"),
@@ -254,6 +256,42 @@ def test_tables_are_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     family_of(section).check(section, (), ProxySection())
 
 
+DESCRIBE = """
+import json, os
+from pathlib import Path
+import model
+told = json.loads(Path("run.json").read_text())
+assert told["part"] == "describe" and told["row"] == {"inputs.npy": [2]}, told
+assert not [name for name in ("data", "weights.safetensors") if os.path.exists(name)]
+print("described", os.listdir())
+Path("described.json").write_text(json.dumps({"parameters": getattr(model, "COUNT", 4)}))
+"""
+
+
+@SHOWN
+def test_numbers_of_a_submission_come_from_a_process_without_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are kept apart from what the harness measures; a program of which none are told fails untrained."""
+    folder = rings(tmp_path, probes={"rows": 20, "repeats": 2}, describe="describe.py")
+    (folder / "describe.py").write_text(DESCRIBE)
+    gold = submission_in(load_program_folder(folder), folder / "gold_submission")["model.py"].decode()
+    agent = AgentSection(name="greedy-scripted", model="scripted", steps=2, n_drafts=2)
+    model = Scripted(gold, f"COUNT = 'many'\n{gold}")
+    monkeypatch.setattr(stage, "model_named", lambda *_: model)
+    work = work_in(tmp_path / "work")
+    search(task(folder), ProxySection(), agent, 0, work)
+    best, failed = read_rows(work.path / "journal.jsonl", Node)
+    assert best.measures.keys() == {"described_parameters", "train_seconds"}
+    assert best.measures["described_parameters"] == 4
+    assert best.measures["train_seconds"] > 0
+    assert best.output.startswith("described")
+    assert "step 0: loss" in best.output
+    assert (failed.reason, failed.measures) == ("describe: described.json: parameters is no number", {})
+    assert "step 0" not in failed.output
+    assert "`describe.py` tells numbers of what you submitted" in model.prompts[0]
+
+
 @SHOWN
 def test_a_search_whose_replies_are_the_file_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test of a program that is not the best so far is not run, nor that of one that fails.
@@ -291,3 +329,4 @@ def test_a_search_whose_replies_are_the_file_itself(tmp_path: Path, monkeypatch:
     assert "- ./data/train/inputs.npy: float32 (300, 2)" in prompt
     assert "into the current directory" not in prompt
     assert "for at most 60 seconds" in prompt
+    assert "tells numbers of what you submitted" not in prompt
