@@ -58,7 +58,7 @@ class Measure:
         seen = self.splits.labelled
         if not self.folder.program.train_sees_validation:
             seen = {TRAIN: seen[TRAIN]}
-        described = self._described(files, seconds_left, said)
+        described = self.described(files, seconds_left, said)
         try:
             found = self._measured(files, seen, (TRAIN,), self.splits.steers, seconds_left, said)
         except PartFailure as failure:
@@ -66,8 +66,12 @@ class Measure:
         measures = {**described.measures, **found.measures}
         return Measured(found.score, _lines(described.output, found.output), measures)
 
-    def _described(self, files: Files, seconds_left: SecondsLeft, said: Said) -> Described:
-        """What the folder's script says of a submission; nothing where it has none."""
+    def described(self, files: Files, seconds_left: SecondsLeft, said: Said) -> Described:
+        """What the folder's script says of a submission; nothing where it has none.
+
+        Raises:
+            PartFailure: the script failed, or refused it.
+        """
         script = self.folder.program.describe
         if script is None:
             return Described({}, "")

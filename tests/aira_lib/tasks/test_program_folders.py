@@ -27,6 +27,7 @@ from aira_lib.tasks.folders import check_folder
 from aira_lib.tasks.programs import family, opening
 from aira_lib.tasks.programs.check import submission_in
 from aira_lib.tasks.programs.folder import lay_library, load_program_folder
+from aira_lib.tasks.programs.score import score_program
 from aira_lib.tasks.programs.scoring import score_of
 from aira_lib.tasks.section import family_of
 from tests.aira_lib.search.folder_searches import Scripted
@@ -290,6 +291,11 @@ def test_numbers_of_a_submission_come_from_a_process_without_data(
     assert (failed.reason, failed.measures) == ("describe: described.json: parameters is no number", {})
     assert "step 0" not in failed.output
     assert "`describe.py` tells numbers of what you submitted" in model.prompts[0]
+    (folder / "describe.py").write_text("raise SystemExit('too large')")
+    findings = {each.what: each for each in check_folder(folder, None, 30, {})}
+    assert "too large" in findings["describe.py tells numbers of gold_submission, without data"].detail
+    with pytest.raises(UserError, match=r"describe failed .*too large"):
+        list(score_program(folder, folder / "gold_submission", None, 30))
 
 
 @SHOWN
