@@ -75,7 +75,7 @@ def _run_by(folder: Path, shape: tuple[int, ...] | None) -> str:
     if not is_program_folder(folder):
         return f", shape {shape}"
     program = load_program(folder)
-    return f", trained by {program.train}, asked for predictions by {program.infer}, scored by {program.score}"
+    return f", trained by {program.train}, asked for predictions by {program.infer}, scored by {program.scored_by}"
 
 
 @app.command()

@@ -8,6 +8,9 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer
 from aira_lib.records.evaluation import Evaluation
 from aira_lib.records.row import HarmlessText, Row
 
+# Fields that came later stand in a record only where they say something: records without them keep their bytes.
+_LATER = frozenset({"within_noise", "measures"})
+
 
 class Node(Row):
     """One step of a search: a candidate program, what it submitted and how that scored.
@@ -15,14 +18,16 @@ class Node(Row):
     `validation` steers the search; `test` is kept for the record and never shown to the agent. `self_reported` says
     that `validation` is the candidate's own measurement. `island` is set by evolution, `change` (one line) by patches;
     `gain` is the validation less that of the good node it was made from. `analysis` is what the model said of it in
-    hindsight, if it was asked; `usage` then counts both calls. `measures` is what was measured of the candidate beside
-    its score, by name; journals of tasks that measure nothing else do not have it.
+    hindsight, if it was asked; `usage` then counts both calls. `measures` are what the harness measured beside the
+    score, and, as `described_...`, what a task's own script told of the program. `within_noise` says that `validation`
+    was better than the best before it by no more than the search's noise floor. The operator "baseline" marks a step
+    that no agent made: the task's own program, scored on several seeds, with their mean as `validation`.
     """
 
     step: int
     id: str
     parents: tuple[str, ...] = ()
-    operator: Literal["draft", "improve", "debug", "crossover"]
+    operator: Literal["draft", "improve", "debug", "crossover", "baseline"]
     debug_depth: int = 0
     island: int | None = None
     plan: HarmlessText = ""
@@ -38,16 +43,15 @@ class Node(Row):
     evaluation: Evaluation | None = None
     self_reported: bool = False
     analysis: HarmlessText = ""
-    measures: dict[str, float] = {}
     usage: dict[str, float] = {}
     seconds: float = 0.0
+    measures: dict[str, float] = {}
+    within_noise: bool = False
 
     @model_serializer(mode="wrap")
-    def _without_empty_measures(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        told: dict[str, Any] = whole(self)
-        if not self.measures:
-            told.pop("measures", None)
-        return told
+    def _what_says_something(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = plain(self)
+        return {name: value for name, value in fields.items() if value or name not in _LATER}
 
     @property
     def good(self) -> bool:
@@ -56,5 +60,5 @@ class Node(Row):
 
     @property
     def ranks(self) -> bool:
-        """Whether it competes for the best: a good node, and not of a training that was stopped early."""
-        return self.good and (self.evaluation is None or self.evaluation.stopped_at is None)
+        """Whether it competes for the best: a good node, beyond noise, and not of a training that was stopped early."""
+        return self.good and not self.within_noise and (self.evaluation is None or self.evaluation.stopped_at is None)

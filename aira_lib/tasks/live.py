@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 from aira_lib.architecture.pattern import Layers
 from aira_lib.records import Evaluation, Node
@@ -21,7 +21,7 @@ class Scored:
     """What is known of a candidate's score: fields of its `Node`, by the same names; the defaults say nothing.
 
     `reason` is a remark on a score that counts, such as from where it was taken over; `output` is what was printed
-    while it was scored.
+    while it was scored; `measures` are what the harness measured beside the score.
     """
 
     design: str | None = None
@@ -110,3 +110,37 @@ class Task(Protocol):
         Raises:
             CandidateFailure: it is not what was asked for, or cannot be scored.
         """
+
+
+class Reseeded(Protocol):
+    """What a task with a baseline has besides: scores with another seed of the training.
+
+    Attributes:
+        baseline: The program that agents start from.
+        seed: Of the trainings that `Task.score` runs.
+    """
+
+    baseline: str
+    seed: int
+
+    def score_baseline(self, seed: int, seconds_left: Callable[[], float], progress: Progress) -> Scored:
+        """Score the baseline by its validation fitness alone.
+
+        Args:
+            seed: Of its training.
+            seconds_left: Seconds that are left of the search.
+            progress: Part, whole and a note.
+
+        Raises:
+            CandidateFailure: it fails.
+        """
+
+    def score_again(
+        self, submitted: Mapping[str, bytes], seed: int, seconds_left: Callable[[], float], progress: Progress
+    ) -> Scored:
+        """The same for what a program submitted."""
+
+
+def reseeded(task: Task) -> Reseeded | None:
+    """A task that has a baseline, as such."""
+    return cast(Reseeded, task) if getattr(task, "baseline", None) is not None else None

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from aira_lib.contents import file_digest
+from aira_lib.datasets.cached import cached_folder
 from aira_lib.identity import package_digest
 from aira_lib.lra.data.about import SPLITS, About, about_of
-from aira_lib.lra.data.cached import cached_folder
 from aira_lib.lra.data.ceilings import Ceiling
 from aira_lib.lra.data.examples import LraSplit
 from aira_lib.lra.data.rows import Row, Rows

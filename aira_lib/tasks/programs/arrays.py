@@ -6,20 +6,19 @@ no memory is taken by what a header says.
 
 import io
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aira_lib.asking import Arrays as Arrays
+from aira_lib.study import CandidateLimits
 from aira_lib.tasks.airs.metadata import TaskFolderError
 from aira_lib.tasks.programs.section import Predictions
 
-Arrays = Mapping[str, NDArray[Any]]
-"""By the names of their files; the first axis are rows."""
-
 MOST_HEADER = 4_096
+_MOST_ASKED = 256 * 2**20  # bytes of float32 predictions of one process: they are read into memory as float64
 _KINDS = {"float": "f", "int": "iu"}
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -28,7 +27,7 @@ class ArrayError(Exception):
     """Submitted code wrote something else than the array that was asked for; the text is feedback to the agent."""
 
 
-def read_predictions(content: bytes, rows: int, wanted: Predictions, name: str) -> NDArray[Any]:
+def read_predictions(content: bytes, rows: int, wanted: Predictions, name: str, widen: bool = True) -> NDArray[Any]:
     """The predictions that an .npy file holds.
 
     Args:
@@ -36,9 +35,10 @@ def read_predictions(content: bytes, rows: int, wanted: Predictions, name: str) 
         rows: How many were asked for.
         wanted: What a row's prediction is.
         name: Of the file, for the error.
+        widen: Whether float32 becomes float64; large ones better stay as they are.
 
     Returns:
-        float64 or int64 [rows, *wanted.shape], finite.
+        float64 (or float32, as said) or int64 [rows, *wanted.shape], finite.
 
     Raises:
         ArrayError: it is no .npy file, or holds another shape or kind, or numbers that are not finite; one line.
@@ -52,7 +52,8 @@ def read_predictions(content: bytes, rows: int, wanted: Predictions, name: str) 
     if len(content) - start != math.prod(shape) * dtype.itemsize:
         raise ArrayError(f"{name} has {len(content) - start:,} bytes of numbers, which do not fit its shape")
     read = np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
-    values = np.ascontiguousarray(read, np.float64 if wanted.kind == "float" else np.int64)
+    kept = wanted.kind == "float" and not widen and dtype == np.float32
+    values = np.ascontiguousarray(read, np.float32 if kept else np.float64 if wanted.kind == "float" else np.int64)
     if wanted.kind == "float" and not np.isfinite(values).all():
         bad = int(np.count_nonzero(~np.isfinite(values.reshape(rows, -1)).all(axis=1)))
         raise ArrayError(f"{name} holds NaN or infinity in {bad:,} of {rows:,} rows")
@@ -62,6 +63,12 @@ def read_predictions(content: bytes, rows: int, wanted: Predictions, name: str) 
 def most_bytes(rows: int, wanted: Predictions) -> int:
     """Of such a file."""
     return MOST_HEADER + 128 + 8 * rows * math.prod(wanted.shape)
+
+
+def most_rows(wanted: Predictions, limits: CandidateLimits) -> int:
+    """Rows whose predictions fit a file that one process may write."""
+    room = min(_MOST_ASKED, limits.disk_mb * 2**20 * 9 // 10)
+    return max(1, room // (4 * math.prod(wanted.shape)))
 
 
 def _header(content: bytes, name: str) -> tuple[tuple[int, ...], np.dtype[Any], bool, int]:

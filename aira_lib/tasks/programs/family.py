@@ -59,6 +59,10 @@ class ProgramFamily(TaskFamily):
             **({"computes": computes()} if gpu else {}),
         }
 
+    def has_baseline(self, section: TaskSection) -> bool:
+        """See `TaskFamily`."""
+        return _folder(section).program.baseline is not None
+
     def check(self, section: TaskSection, agents: Sequence[AgentSection], proxy: ProxySection) -> None:
         """See `TaskFamily`."""
         super().check(section, agents, proxy)
@@ -105,8 +109,8 @@ def _own_imports(folder: ProgramFolder) -> Iterator[str]:
     """Modules of this library that a folder's scripts import, prepare.py among them."""
     for path in sorted(folder.path.glob("*.py")):
         yield from (name for name in _modules(path) if name.startswith("aira_lib."))
-    if folder.score_script is None and folder.program.score.startswith("aira_lib."):
-        yield folder.program.score.partition(":")[0]
+    if folder.score_script is None and folder.program.scored_by.startswith("aira_lib."):
+        yield folder.program.scored_by.partition(":")[0]
 
 
 def _imports(folder: ProgramFolder) -> set[str]:

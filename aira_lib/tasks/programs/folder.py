@@ -41,7 +41,14 @@ class ProgramFolder:
     @property
     def score_script(self) -> str | None:
         """The script that scores; None where a function of an installed package does."""
-        return None if ":" in self.program.score else self.program.score
+        by = self.program.scored_by
+        return None if ":" in by else by
+
+    @property
+    def baseline(self) -> str | None:
+        """The text of the program that agents start from, where the folder has one."""
+        name = self.program.baseline
+        return None if name is None else (self.path / name).read_text(encoding="utf-8")
 
 
 def load_program_folder(path: str | Path) -> ProgramFolder:
@@ -52,7 +59,7 @@ def load_program_folder(path: str | Path) -> ProgramFolder:
     """
     task = load_task_folder(path)
     found = ProgramFolder(task, load_program(task.path))
-    named = (*found.scripts, *([found.score_script] if found.score_script else []))
+    named = [*found.scripts, *filter(None, (found.score_script, found.program.baseline))]
     missing = [name for name in named if not (task.path / name).is_file()]
     if missing:
         raise TaskFolderError(f"{path}/{PROGRAM}: names {missing[0]}, which the folder does not have")

@@ -62,6 +62,7 @@ class ProgramTask:
             ["Labelled rows, in training:", *train, "Rows whose labels are not told, when predictions are asked for:",
              *asked, f"The hidden test set has {splits.final.rows:,} rows of this kind."]
         )  # fmt: skip
+        self.baseline, self.seed = folder.baseline, folder.program.seed
         self.description = describe(folder)
 
     def told(self) -> dict[str, Any]:
@@ -99,6 +100,21 @@ class ProgramTask:
             # Its training has seen the labels of validation: what it says of them, an agent is not to read.
             raise CandidateFailure(f"in the final test: {failure.kind}", Scored(output=validation.output)) from None
         return replace(known, test=test.score)
+
+    def score_baseline(self, seed: int, seconds_left: Callable[[], float], progress: Progress) -> Scored:
+        """See `aira_lib.tasks.live.Reseeded`."""
+        assert self.baseline is not None
+        return self.score_again({self.artefact: self.baseline.encode()}, seed, seconds_left, progress)
+
+    def score_again(
+        self, submitted: Mapping[str, bytes], seed: int, seconds_left: Callable[[], float], progress: Progress
+    ) -> Scored:
+        """See `aira_lib.tasks.live.Reseeded`: validation alone, with another seed."""
+        try:
+            found = self._measure.validation(submitted, seconds_left, lambda note: progress(0, 1, note), seed)
+        except PartFailure as failure:
+            raise CandidateFailure(str(failure), Scored(output=failure.output)) from None
+        return Scored(validation=found.score, output=found.output, measures=found.measures)
 
     def _best_so_far(self, score: float, nodes: Sequence[Node]) -> bool:
         earlier = [node.validation for node in nodes if node.ranks and node.validation is not None]
@@ -147,4 +163,5 @@ def describe(folder: ProgramFolder) -> str:
         describes=_describes(program),
         direction="lower is better" if folder.task.metadata.metric_lower_is_better else "higher is better",
     )  # fmt: skip
-    return f"{folder.task.description.strip()}\n\n# What is submitted, and how it is scored\n{told}"
+    start = f"\n\n# The program to start from\n```python\n{folder.baseline.strip()}\n```" if folder.baseline else ""
+    return f"{folder.task.description.strip()}\n\n# What is submitted, and how it is scored\n{told}{start}"

@@ -1,20 +1,24 @@
 """From submitted files to a score that no submitted code can have a hand in: train, infer twice, compare, score."""
 
+import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from aira_lib.asking import Ask, Measurement, NotValid
 from aira_lib.tasks.airs.bounds import beyond_optimum
 from aira_lib.tasks.airs.held_out import TRAIN
 from aira_lib.tasks.airs.scripts import InvalidSubmission, ScriptFailure
-from aira_lib.tasks.programs.arrays import Arrays
+from aira_lib.tasks.programs.arrays import Arrays, most_rows
 from aira_lib.tasks.programs.folder import ProgramFolder
-from aira_lib.tasks.programs.parts import Described, Files, PartFailure, Parts
+from aira_lib.tasks.programs.parts import Described, Files, PartFailure, Parts, Trained
 from aira_lib.tasks.programs.probes import Request, depends, learns, request_for
-from aira_lib.tasks.programs.scoring import score_of
+from aira_lib.tasks.programs.scoring import function_of, score_of
 from aira_lib.tasks.programs.splits import VALIDATION, Asked, Splits
 
 SecondsLeft = Callable[[], float]
@@ -44,13 +48,14 @@ class Measure:
     splits: Splits
     scratch: Path
 
-    def validation(self, files: Files, seconds_left: SecondsLeft, said: Said) -> Measured:
+    def validation(self, files: Files, seconds_left: SecondsLeft, said: Said, seed: int | None = None) -> Measured:
         """The fitness that steers: trained on train, asked for validation.
 
         Args:
             files: What was submitted.
             seconds_left: Seconds that all of it may take.
             said: Told of each process that starts.
+            seed: Of the training; None: the folder's.
 
         Raises:
             PartFailure: a process failed, a probe found something, or the predictions cannot be scored.
@@ -58,9 +63,9 @@ class Measure:
         seen = self.splits.labelled
         if not self.folder.program.train_sees_validation:
             seen = {TRAIN: seen[TRAIN]}
-        described = self.described(files, seconds_left, said)
+        described = self.described(files, seconds_left, said) if seed is None else Described({}, "")
         try:
-            found = self._measured(files, seen, (TRAIN,), self.splits.steers, seconds_left, said)
+            found = self._measured(files, seen, (TRAIN,), self.splits.steers, seconds_left, said, seed)
         except PartFailure as failure:
             raise PartFailure(str(failure), failure.kind, _lines(described.output, failure.output)) from None
         measures = {**described.measures, **found.measures}
@@ -90,18 +95,41 @@ class Measure:
 
     def _measured(
         self, files: Files, data: Mapping[str, Path], train_on: Sequence[str], asked: Asked,
-        seconds_left: SecondsLeft, said: Said,
+        seconds_left: SecondsLeft, said: Said, seed: int | None = None,
     ) -> Measured:  # fmt: skip
-        parts, program = Parts(self.folder, self.scratch), self.folder.program
+        parts, program = Parts(self.folder, self.scratch, seed), self.folder.program
         said("training")
         trained = parts.train(files, data, train_on, seconds_left())
-        request = request_for(asked.rows, program.probes, self.splits.secret, trained.weights)
         try:
+            if program.measure:
+                found = self._by_itself(program.measure, parts, files, trained, asked, seconds_left, said)
+                self._require_possible(found.score)
+                return Measured(found.score, trained.output, {**trained.measures, **found.measures})
+            request = request_for(asked.rows, program.probes, self.splits.secret, trained.weights)
             predictions = self._predictions(parts, files, trained.weights, asked, request, seconds_left, said)
-            score = self._score(predictions, asked, seconds_left())
-            return Measured(score, trained.output, {"train_seconds": trained.seconds})
+            return Measured(self._score(predictions, asked, seconds_left()), trained.output, trained.measures)
         except PartFailure as failure:
             raise PartFailure(str(failure), failure.kind, _lines(trained.output, failure.output)) from None
+
+    def _by_itself(
+        self, name: str, parts: Parts, files: Files, trained: Trained, asked: Asked, seconds_left: SecondsLeft,
+        said: Said,
+    ) -> Measurement:  # fmt: skip
+        """What a function finds that asks in its own way."""
+        program = self.folder.program
+
+        def infer(inputs: Arrays) -> NDArray[Any]:
+            said("predicting")
+            return parts.infer(files, trained.weights, inputs, seconds_left(), widen=False)
+
+        ask = Ask(infer, most_rows(program.predictions, program.limits.infer), trained.measures)
+        secret = self.splits.secret + hashlib.sha256(trained.weights).digest()
+        rng = np.random.default_rng(np.frombuffer(hashlib.sha256(secret).digest(), np.uint32))
+        try:
+            measured: Measurement = function_of(name)(ask, asked.inputs, asked.labels, rng, program.settings)
+        except NotValid as refusal:
+            raise PartFailure(str(refusal), refusal.kind) from None
+        return measured
 
     def _predictions(
         self, parts: Parts, files: Files, weights: bytes, asked: Asked, request: Request, seconds_left: SecondsLeft,
@@ -126,9 +154,12 @@ class Measure:
             raise PartFailure(f"the predictions are refused: {refusal.reason}", _NOT_SCORED) from None
         except ScriptFailure as failure:
             raise PartFailure(f"the predictions could not be scored: {failure}", _NOT_SCORED) from None
-        if beyond_optimum(score, self.folder.task.metadata):
-            raise PartFailure("the score does not count: it is better than a perfect one can be", _NOT_SCORED)
+        self._require_possible(score)
         return score
+
+    def _require_possible(self, score: float) -> None:
+        if not math.isfinite(score) or beyond_optimum(score, self.folder.task.metadata):
+            raise PartFailure("the score does not count: no number, or better than a perfect one can be", _NOT_SCORED)
 
 
 def _lines(*outputs: str) -> str:

@@ -44,8 +44,8 @@ def open_programs(
     """
     require_closed_files()
     _require_packages(folder)
-    if folder.score_script is None and not function_exists(folder.program.score):
-        raise UserError(f"{folder.path}/program.yaml: score: no module of {folder.program.score} is installed")
+    if folder.score_script is None and not function_exists(folder.program.scored_by):
+        raise UserError(f"{folder.path}/program.yaml: no module of {folder.program.scored_by} is installed")
     scorer = prepared(folder.task, place, shared, seconds)
     if (scorer.prepared / LABELS).exists():
         raise UserError(f"{folder.path}: prepare.py wrote {LABELS}, which belongs to evaluate_prepare.py")

@@ -9,6 +9,7 @@ ended before the next process starts.
 """
 
 import json
+import resource
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from aira_lib.sandbox import ArtefactError, Outcome, collect, discard, run_candidate
+from aira_lib.sandbox import ArtefactError, Outcome, collect, discard, isolation, run_candidate
 from aira_lib.study import CandidateLimits
 from aira_lib.tasks.programs.arrays import ArrayError, Arrays, most_bytes, read_predictions, rows_in, write_split
 from aira_lib.tasks.programs.described import DESCRIBED, MOST_BYTES, DescribedError, read_described
@@ -57,11 +58,21 @@ class PartFailure(Exception):
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left: the weights, checked, what it printed, and how long it took."""
+    """What a training left: the weights, checked, what it printed, and how long it took from its start to its end.
+
+    `cpu_seconds` is the processor time of it and of all that it started and waited for; None where it ran in a pod.
+    """
 
     weights: bytes
     output: str
     seconds: float
+    cpu_seconds: float | None = None
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """The clocks, for a node."""
+        cpu = {} if self.cpu_seconds is None else {"train_cpu_seconds": self.cpu_seconds}
+        return {"train_seconds": self.seconds, **cpu}
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,8 @@ class Parts:
 
     folder: ProgramFolder
     scratch: Path
+    seed: int | None = None
+    """Told to the scripts; None: the folder's."""
 
     def train(self, files: Files, data: Mapping[str, Path], train_on: Sequence[str], seconds: float) -> Trained:
         """Train.
@@ -96,7 +109,9 @@ class Parts:
         with self._place(files) as place:
             seen = {f"data/{name}": path for name, path in data.items()}
             told = {"part": "train", "train_on": list(train_on), "seconds": min(seconds, limits.seconds)}
+            before = _waited_for()
             work, outcome = self._run(place, program.train, told, seen, limits, seconds, WEIGHTS)
+            used = None if isolation() == "pod" else _waited_for() - before
             output = _printed(outcome)
             try:
                 weights = collect(work, WEIGHTS, program.limits.weights_mb * _MB)
@@ -105,9 +120,11 @@ class Parts:
                 raise PartFailure(f"train: {refused}", _NO_WEIGHTS, output) from None
             except TensorsError as wrong:
                 raise PartFailure(f"train: {WEIGHTS}: {wrong}", _NO_WEIGHTS, output) from None
-        return Trained(weights, output, outcome.seconds)
+        return Trained(weights, output, outcome.seconds, used)
 
-    def infer(self, files: Files, weights: bytes, inputs: Arrays, seconds: float) -> NDArray[Any]:
+    def infer(
+        self, files: Files, weights: bytes, inputs: Arrays, seconds: float, widen: bool = True
+    ) -> NDArray[Any]:  # fmt: skip
         """Ask for predictions.
 
         Args:
@@ -115,6 +132,7 @@ class Parts:
             weights: What a training of it left.
             inputs: The rows, in the order in which they are asked.
             seconds: Wall time, if it is less than what the folder allows.
+            widen: See `read_predictions`.
 
         Returns:
             Predictions of these rows; see `read_predictions`.
@@ -132,7 +150,7 @@ class Parts:
             work, outcome = self._run(place, program.infer, told, seen, limits, seconds, PREDICTIONS)
             try:
                 content = collect(work, PREDICTIONS, most_bytes(rows, program.predictions))
-                return read_predictions(content, rows, program.predictions, PREDICTIONS)
+                return read_predictions(content, rows, program.predictions, PREDICTIONS, widen)
             except (ArtefactError, ArrayError) as refused:
                 raise PartFailure(f"infer: {refused}", _NO_PREDICTIONS, _printed(outcome)) from None
 
@@ -158,6 +176,11 @@ class Parts:
             except (ArtefactError, DescribedError) as refused:
                 raise PartFailure(f"describe: {refused}", _NOT_DESCRIBED, output) from None
 
+    @property
+    def told_seed(self) -> int:
+        """The seed of a training."""
+        return self.folder.program.seed if self.seed is None else self.seed
+
     @contextmanager
     def _place(self, files: Files) -> Iterator[Path]:
         """A folder with what is shown to a process, for as long as the block runs."""
@@ -181,7 +204,7 @@ class Parts:
     ) -> tuple[Path, Outcome]:  # fmt: skip
         """Run a script in a new folder of `place`: that folder, and how it ended, which is well."""
         program = self.folder.program
-        about = {"version": program.version, **told, "seed": program.seed, "settings": dict(program.settings)}
+        about = {"version": program.version, **told, "seed": self.told_seed, "settings": dict(program.settings)}
         (place / TOLD).write_text(json.dumps(about, indent=2), encoding="utf-8")
         seen = {name: place / name for name in (SUBMISSION, TASK, LIBRARY, TOLD)} | dict(data)
         work = place / "work"
@@ -192,6 +215,12 @@ class Parts:
             kind = f"{told['part']} failed ({outcome.status})"
             raise PartFailure(f"{kind}: {outcome.reason}", kind, _printed(outcome))
         return work, outcome
+
+
+def _waited_for() -> float:
+    """Processor seconds of all children of this process that have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _printed(outcome: Outcome) -> str:

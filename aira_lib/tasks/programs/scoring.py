@@ -45,16 +45,25 @@ def score_of(
         UserError: there is no such function.
     """
     if folder.score_script is None:
-        return _by_function(folder.program.score, predictions, labels)
+        return _by_function(folder.program.scored_by, predictions, labels)
     return _by_script(folder, folder.score_script, predictions, labels, scratch, seconds)
 
 
-def _by_function(name: str, predictions: NDArray[Any], labels: NDArray[Any]) -> float:
+def function_of(name: str) -> Any:
+    """A function of an installed package, by `package.module:function`.
+
+    Raises:
+        UserError: there is none.
+    """
     module, _, function = name.partition(":")
     try:
-        score = getattr(importlib.import_module(module), function)
+        return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
-        raise UserError(f"program.yaml: score: {name} cannot be imported: {in_a_line(str(error))}") from None
+        raise UserError(f"program.yaml: {name} cannot be imported: {in_a_line(str(error))}") from None
+
+
+def _by_function(name: str, predictions: NDArray[Any], labels: NDArray[Any]) -> float:
+    score = function_of(name)
     try:
         number = float(score(predictions, labels))
     except ValueError as refusal:

@@ -70,6 +70,9 @@ class ProgramSection(Section):
     folder that is called as evaluate.py is, or a function of an installed package as `package.module:function`.
     `describe` is a script that tells numbers of what was submitted, such as how many parameters it has, without data.
     `reply` says what an agent's reply is: the one exported `file`, or a `program` that writes the exported files.
+    `measure`, a function of an installed package, is in the place of `score` where predictions are too large for one
+    file or are asked for in a way of their own: it is handed the way to ask (see `aira_lib.asking`).
+    `baseline` is a script of the folder that agents start from: the exported file as it stands.
     `labels` is the file of a split that infer does not see. With `train_sees_validation` a training whose validation is
     measured sees validation rows with their labels, for stopping early and the like: validation then flatters.
     `test` says when the final test, a new training on train and validation, is run: for each program that is the best
@@ -79,7 +82,9 @@ class ProgramSection(Section):
     version: Literal[1]
     train: str
     infer: str
-    score: str
+    score: str | None = None
+    measure: str | None = None
+    baseline: str | None = None
     scripts: Annotated[tuple[str, ...], Distinct] = ()
     modules: Annotated[tuple[str, ...], Distinct] = ()
     reply: Literal["file", "program"] = "file"
@@ -93,7 +98,20 @@ class ProgramSection(Section):
     limits: PartLimits = PartLimits()
     probes: Probes = Probes()
 
-    @field_validator("train", "infer", "describe", "scripts")
+    @property
+    def scored_by(self) -> str:
+        """What compares predictions with labels: `score` or `measure`, of which there is one."""
+        return self.score or self.measure or ""
+
+    @model_validator(mode="after")
+    def _scores_in_one_way(self) -> "ProgramSection":
+        if (self.score is None) == (self.measure is None):
+            raise ValueError("say either score or measure: what compares predictions with labels")
+        if self.baseline is not None and self.reply != "file":
+            raise ValueError("baseline: a program that agents start from is the one exported file (reply: file)")
+        return self
+
+    @field_validator("train", "infer", "describe", "scripts", "baseline")
     @classmethod
     def _are_scripts(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
         for name in (value,) if isinstance(value, str) else value or ():
@@ -101,10 +119,17 @@ class ProgramSection(Section):
                 raise ValueError(f"{name!r:.60} is no name of a Python file of the folder, such as train.py")
         return value
 
+    @field_validator("measure")
+    @classmethod
+    def _measures(cls, value: str | None) -> str | None:
+        if value is not None and not _FUNCTION.fullmatch(value):
+            raise ValueError(f"{value!r:.60} is no function of an installed package, package.module:f")
+        return value
+
     @field_validator("score")
     @classmethod
-    def _scores(cls, value: str) -> str:
-        if not _SCRIPT.fullmatch(value) and not _FUNCTION.fullmatch(value):
+    def _scores(cls, value: str | None) -> str | None:
+        if value is not None and not _SCRIPT.fullmatch(value) and not _FUNCTION.fullmatch(value):
             raise ValueError(f"{value!r:.60} is neither a Python file of the folder nor a function, package.module:f")
         return value
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aira_lib.datasets.cached import cached_folder
 from aira_lib.errors import UserError
 from aira_lib.lra.data import ABOUT, SIZES, TASKS, lra_data, read_data, size_of
-from aira_lib.lra.data.cached import cached_folder
 from aira_lib.lra.data.sources import SOURCES, source_named
 from aira_lib.lra.data.tokens import text_of
 from tests.aira_lib.cli.in_process import aira

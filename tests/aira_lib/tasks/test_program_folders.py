@@ -283,7 +283,7 @@ def test_numbers_of_a_submission_come_from_a_process_without_data(
     work = work_in(tmp_path / "work")
     search(task(folder), ProxySection(), agent, 0, work)
     best, failed = read_rows(work.path / "journal.jsonl", Node)
-    assert best.measures.keys() == {"described_parameters", "train_seconds"}
+    assert best.measures.keys() == {"described_parameters", "train_seconds", "train_cpu_seconds"}
     assert best.measures["described_parameters"] == 4
     assert best.measures["train_seconds"] > 0
     assert best.output.startswith("described")

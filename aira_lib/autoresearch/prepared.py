@@ -1,0 +1,120 @@
+"""The work behind the trusted scripts of a task folder of Autoresearch: what is written where, and the score.
+
+The profile is a laptop's unless the folder of raw data holds `autoresearch.yaml`, which names the GPU's, or shards of
+the original. Nothing of it is shown to submitted code.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aira_lib.autoresearch.prepare.load import LABELS, SPLITS, TOKENIZER, AutoresearchData, autoresearch_data
+from aira_lib.autoresearch.prepare.profiles import Profile, ProfileName, profile_of
+from aira_lib.autoresearch.prepare.text import TRAIN_SHARDS, texts_in
+from aira_lib.contents import file_digest
+from aira_lib.errors import UserError
+from aira_lib.section import Section
+from aira_lib.study.reading import load_section
+
+SETTINGS, ABOUT, VOCABULARY = "autoresearch.yaml", "about.json", "vocabulary.json"
+_SHARDS, _WITH_LABELS, _PREDICTIONS = "autoresearch", "test_with_labels", "predictions.npy"
+
+
+class DataSection(Section):
+    """autoresearch.yaml: the profile, and where the parquet shards lie.
+
+    A folder that is no absolute path is one of the folder in which the file lies; `autoresearch`, if it is there, needs
+    no naming. Without shards the standard library's text stands in.
+    """
+
+    profile: ProfileName = "cpu"
+    shards: str = ""
+    train_shards: int = TRAIN_SHARDS
+
+
+def prepare_command(baseline: Path) -> None:
+    """prepare.py: write train and validation with labels, the tokenizer beside train, and test without labels.
+
+    Args:
+        baseline: The program that agents start from, whose digest every record has.
+    """
+    mount, profile, data = _given()
+    for split in SPLITS:
+        shutil.copytree(data.folder / split, mount / split)
+    (mount / "test" / LABELS).unlink()
+    shutil.copyfile(data.folder / TOKENIZER, mount / "train" / TOKENIZER)
+    seen = {"bos": profile.bos, "bytes": data.vocabulary.byte_counts.tolist()}
+    (mount / "train" / VOCABULARY).write_text(json.dumps(seen), encoding="utf-8")
+    facts = facts_of(data, profile, file_digest(baseline))
+    (mount / ABOUT).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def evaluate_prepare_command() -> None:
+    """evaluate_prepare.py: write the labels of the second hidden shard where only the scorer finds them."""
+    mount, _, data = _given()
+    (mount / _WITH_LABELS).mkdir()
+    shutil.copyfile(data.folder / "test" / LABELS, mount / _WITH_LABELS / LABELS)
+
+
+def evaluate_command(bits_per_byte: Callable[..., Any]) -> None:
+    """evaluate.py: bits per byte of logits in `predictions.npy`, by AIRS-Bench's form.
+
+    Args:
+        bits_per_byte: Of logits [rows, T, V] and labels [rows, T, 2].
+    """
+    parser = argparse.ArgumentParser(description="Score logits [rows, T, V].")
+    parser.add_argument("--submission-file", type=Path, default=Path("data") / _PREDICTIONS)
+    file = parser.parse_args().submission_file
+    labels = np.load(Path("data", _WITH_LABELS, LABELS), allow_pickle=False)
+    try:
+        logits = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        parser.error(f"{file.name} cannot be read: {error}")
+    if logits.ndim != 3 or logits.shape[:2] != labels.shape[:2] or not np.isfinite(logits).all():
+        parser.error(f"finite logits of {labels.shape[:2]} places are asked for; found the shape {logits.shape}")
+    print("\n--- EVALUATION RESULT ---")
+    print(json.dumps({"BPB": float(bits_per_byte(logits, labels))}))
+
+
+def facts_of(data: AutoresearchData, profile: Profile, baseline: str) -> dict[str, Any]:
+    """What data and baseline are, for the record of a search: names with texts and numbers."""
+    about = data.about
+    return {
+        "profile": profile.name, "vocabulary": profile.vocabulary, "length": profile.length,
+        "budget_seconds": profile.budget_seconds, "clock": profile.clock, "source": about.source,
+        "stand-in": str(about.stand_in) if about.stand_in else "none",
+        **{f"{split} rows": about.rows[split] for split in SPLITS},
+        **{f"{split} bytes": about.bytes[split] for split in SPLITS},
+        "data digest": about.data, "tokenizer digest": about.tokenizer, "baseline digest": baseline,
+    }  # fmt: skip
+
+
+def _given() -> tuple[Path, Profile, AutoresearchData]:
+    """The folder to write into, and the data, by the command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--global-shared-data-dir", type=Path, required=True)
+    parser.add_argument("--agent-data-mount-dir", type=Path, required=True)
+    parser.add_argument("--agent-log-dir", type=Path)
+    given = parser.parse_args()
+    for folder in (given.global_shared_data_dir, given.agent_data_mount_dir, given.agent_log_dir):
+        if folder is not None and not folder.is_dir():
+            sys.exit(f"no such folder: {folder}")
+    try:
+        return given.agent_data_mount_dir, *_data(given.global_shared_data_dir)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+def _data(raw: Path) -> tuple[Profile, AutoresearchData]:
+    path = raw / SETTINGS
+    section = load_section(path, DataSection, SETTINGS, "docs/autoresearch.md") if path.is_file() else DataSection()
+    shards = raw / Path(section.shards or _SHARDS).expanduser()
+    profile = profile_of(section.profile)
+    texts = texts_in(shards if section.shards or shards.is_dir() else None, section.train_shards)
+    return profile, autoresearch_data(profile, texts, lambda line: print(line, flush=True))
