@@ -124,6 +124,8 @@ class Stage:
         wanted: Whether a study asks for the stage, such as by a section of its own; None: every study does. A study
             that does not has no unit of it, and the same keys as if there were no such stage.
         of_points: Of a stage per point: whether a study that asks for it wants a unit of a point; None: of all.
+        shared: What is the same in the sections of all units, and is computed once for all that are planned together;
+            None: nothing.
     """
 
     name: str
@@ -142,6 +144,7 @@ class Stage:
     table: Callable[[Sequence[Input]], list[dict[str, Any]]] | None = None
     wanted: "Callable[[Study], bool] | None" = None
     of_points: "Callable[[Study, PretrainPoint], bool] | None" = None
+    shared: "Callable[[Study], dict[str, Any]] | None" = None
 
     def is_wanted(self, study: "Study", point: "PretrainPoint | None" = None) -> bool:
         """Whether a study asks for the stage at all, and for its unit of a point where one is given.

@@ -26,8 +26,6 @@ def _of_search(study: "Study", unit: Unit) -> dict[str, Any]:
     from aira_lib.agents.templates import template_digests
     from aira_lib.device import device_kind
     from aira_lib.study import changed
-    from aira_lib.tasks.further import further_packages
-    from aira_lib.tasks.section import family_of
 
     assert unit.agent
     agent = {"name": unit.agent.name, **changed(unit.agent, exclude={"seeds"})}
@@ -38,8 +36,16 @@ def _of_search(study: "Study", unit: Unit) -> dict[str, Any]:
         agent["device"] = device_kind()
     for operator, contents in template_digests(unit.agent).items():
         agent["operators"][operator]["prompt"] = contents
+    return {"agent": agent, "seed": unit.seed}
+
+
+def _of_searched(study: "Study") -> dict[str, Any]:
+    """What determines all searches: the task, whose files may be many."""
+    from aira_lib.tasks.further import further_packages
+    from aira_lib.tasks.section import family_of
+
     further = {"further_packages": versions} if (versions := further_packages(study.task)) else {}
-    return {**family_of(study.task).identity(study.task, study.proxy), **further, "agent": agent, "seed": unit.seed}
+    return {**family_of(study.task).identity(study.task, study.proxy), **further}
 
 
 def _search(study: "Study", unit: Unit, inputs: list[Input], work: "Work") -> None:
@@ -280,7 +286,8 @@ def _further(inputs: Sequence[Input]) -> dict[str, list[dict[str, Any]]]:
 add_stage(
     Stage(
         name="search", help="Let agents search a task.", per="search", reads=(), leaves="searches", run="search",
-        section=_of_search, make=_search, estimate=estimates.of_searches, component="components.search:search",
+        section=_of_search, shared=_of_searched, make=_search, estimate=estimates.of_searches,
+        component="components.search:search",
     )
 )  # fmt: skip
 add_stage(

@@ -10,7 +10,7 @@ they are foretold: by what this process computes on.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aira_lib.errors import UserError, nearest
 from aira_lib.flow.checks import check_sections
@@ -54,7 +54,8 @@ def units_of(
             bare = [Unit(stage, ALONE, failures=tuple(failures))]
         case "point":
             bare = [Unit(stage, point.id, point=point) for point in points if row.is_wanted(study, point)]
-    return [_whole(row, study, unit, points, keys) for unit in bare]
+    shared = row.shared(study) if row.shared and bare else {}
+    return [_whole(row, study, unit, points, keys, shared) for unit in bare]
 
 
 def unit_of_point(stage: str, study: Study, point: PretrainPoint, keys: Sequence[str] | None = None) -> Unit:
@@ -69,11 +70,13 @@ def unit_of_point(stage: str, study: Study, point: PretrainPoint, keys: Sequence
     return unit
 
 
-def _whole(row: Stage, study: Study, unit: Unit, points: Points, keys: Sequence[str] | None) -> Unit:
+def _whole(
+    row: Stage, study: Study, unit: Unit, points: Points, keys: Sequence[str] | None, shared: Mapping[str, Any]
+) -> Unit:  # fmt: skip
     if keys is None:
         keys = [each.key for other in stages_read(row) for each in _read_by(unit, other, study, points)]
     # The order in which records are handed over says nothing: a pipeline has another one than the command line.
-    return replace(unit, section=row.section(study, unit), inputs=tuple(sorted(keys)))
+    return replace(unit, section={**shared, **row.section(study, unit)}, inputs=tuple(sorted(keys)))
 
 
 def _read_by(unit: Unit, stage: Stage, study: Study, points: Points) -> list[Unit]:

@@ -83,9 +83,10 @@ def told_of(data: LraData) -> str:
 def facts_of(data: LraData) -> dict[str, Any]:
     """What data are, for the record of a search: names with texts and numbers."""
     about = data.about
-    instead = f"{about.stand_in.what}, in the place of {about.stand_in.instead_of}" if about.stand_in else "none"
+    replaced = about.stand_in
     return {
-        "source": about.source, "size": about.size, "length": about.max_len, "seed": about.seed, "stand-in": instead,
+        "source": about.source, "size": about.size, "length": about.max_len, "seed": about.seed,
+        **({"stand-in": replaced.what, "instead of": replaced.instead_of} if replaced else {}),
         "ceilings": ", ".join(map(str, about.ceilings)),
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The two parts of a task of Long Range Arena that run submitted code, as `aira_lib.tasks.programs` starts them.
+"""The parts of a task of Long Range Arena that train a submission and ask it, as `aira_lib.tasks.programs` starts them.
 
 Each finds `run.json` with what it is told, `submission/model.py`, and its arrays in `data/`. What goes wrong ends the
 process with one line. The size of a task is not told but read off its rows, whose lengths differ from size to size.
@@ -19,7 +19,6 @@ from aira_lib.lra.configuration import Configuration, law
 from aira_lib.lra.data.examples import LraSplit
 from aira_lib.lra.data.sizes import SIZES, LraTask, size_of
 from aira_lib.lra.data.tokens import BYTE_VOCABULARY, LISTOPS_VOCABULARY, Ids
-from aira_lib.lra.exponents import at_lengths, exponents_of
 from aira_lib.lra.infer import Answerer, save_logits
 from aira_lib.lra.interface import Problem, submission_of
 from aira_lib.lra.program import Program, program_of
@@ -41,16 +40,15 @@ _TRAINING = Path("training")
 
 
 def train_submitted() -> None:
-    """The train part: weights of the submitted model, and on stdout what it costs and how it learns."""
-    told = _told()
-    with _told_in_a_line():
+    """The train part: weights of the submitted model, and on stdout how it learns."""
+    told = told_in_run()
+    with refusals_in_a_line():
         if (about := Path("data", told["train_on"][0], ABOUT)).is_file():
             print(about.read_text(encoding="utf-8").strip(), flush=True)
         examples = _labelled(told["train_on"])
-        program = _program(told, examples.inputs[0].shape[1])
-        _say_costs(program, told["settings"].get("most_exponent", 0.0))
+        program = program_at(told, examples.inputs[0].shape[1])
         trained = train(
-            program, examples, _TRAINING, TrainingSettings(seconds=_IN_TIME * told["seconds"]), tell=_said_at_once
+            program, examples, _TRAINING, TrainingSettings(seconds=_IN_TIME * told["seconds"]), tell=said_at_once
         )
         if trained.ending != "done":
             raise Refused(f"{trained.ending}: {trained.reason}")
@@ -59,10 +57,10 @@ def train_submitted() -> None:
 
 def infer_submitted() -> None:
     """The infer part: logits of all rows, float32 [n, classes]."""
-    told = _told()
-    with _told_in_a_line():
+    told = told_in_run()
+    with refusals_in_a_line():
         inputs = _inputs(Path("data/inputs"))
-        program = _program(told, inputs[0].shape[1])
+        program = program_at(told, inputs[0].shape[1])
         variables = load_weights(Path(WEIGHTS), program)
         save_logits(Path(PREDICTIONS), Answerer(program, program.configuration.batch_size)(variables, inputs))
 
@@ -86,24 +84,32 @@ def configuration_at(task: LraTask, length: int, seed: int, source: str | None) 
     return replace(configured(source, task, own, length) if source is not None else own, random_seed=seed)
 
 
-def _told() -> dict[str, Any]:
+def told_in_run() -> dict[str, Any]:
+    """What run.json says."""
     told: dict[str, Any] = json.loads(Path("run.json").read_text(encoding="utf-8"))
     return told
 
 
 @contextmanager
-def _told_in_a_line() -> Iterator[None]:
+def refusals_in_a_line() -> Iterator[None]:
+    """Within, a refusal ends the process with its line."""
     try:
         yield
     except Refused as refused:
         sys.exit(str(refused))
 
 
-def _said_at_once(line: str) -> None:
+def said_at_once(line: str) -> None:
+    """Print a line that whoever reads along sees now."""
     print(line, flush=True)
 
 
-def _program(told: dict[str, Any], length: int) -> Program:
+def program_at(told: dict[str, Any], length: int) -> Program:
+    """The submission on rows of a length, as run.json sets it up.
+
+    Raises:
+        Refused: it breaks the interface, or a constant is out of bounds.
+    """
     path, task = Path("submission", MODEL), told["settings"]["task"]
     try:
         source = path.read_text(encoding="utf-8") if told["settings"]["configurable"] else None
@@ -111,20 +117,6 @@ def _program(told: dict[str, Any], length: int) -> Program:
         raise Refused(f"{MODEL} is not UTF-8 text") from None
     configuration = configuration_at(task, length, told["seed"], source)
     return program_of(submission_of(path, PROBLEMS[task]), configuration)
-
-
-def _say_costs(program: Program, most: float) -> None:
-    """Print how work grows with length, and refuse what grows faster than `most`, if that is not 0."""
-    try:
-        growth = exponents_of(at_lengths(program, program_of), program.configuration.max_length, compiled=False)
-    except Refused as refused:
-        if most:
-            raise
-        _said_at_once(f"how work grows with length cannot be told: {refused}")
-        return
-    work = f"grows with length to the power {growth.flops[1]:.2f}" if growth.flops else f"unknown: {growth.uncountable}"
-    _said_at_once(f"work {work}; {growth.parameters:,} parameters, {growth.base_ratio:.2f} of the base Transformer's")
-    growth.check(most or None)
 
 
 def _labelled(names: Sequence[str]) -> LraSplit:

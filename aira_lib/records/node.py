@@ -19,10 +19,10 @@ class Node(Row):
     that `validation` is the candidate's own measurement. `island` is set by evolution, `change` (one line) by patches;
     `gain` is the validation less that of the good node it was made from. `analysis` is what the model said of it in
     hindsight, if it was asked; `usage` then counts both calls. `measures` are what the harness measured beside the
-    score. `within_noise` says that `validation` was better than the best before it by no more than the search's noise
-    floor. The operator "baseline" marks a step that no agent made: the task's own program, scored on several seeds,
-    with their mean as `validation`.
-    `consulted` is the literature that its prompt showed because the step before had asked for it, by key or key/file.
+    score, and, as `described_...`, what a task's own script told of the program. `within_noise` says that `validation`
+    was better than the best before it by no more than the search's noise floor. The operator "baseline" marks a step
+    that no agent made: the task's own program, scored on several seeds, with their mean as `validation`. `consulted` is
+    the literature that its prompt showed because the step before had asked for it, by key or key/file.
     """
 
     step: int

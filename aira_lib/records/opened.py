@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from aira_lib.records.row import StandIn
+
 OPENED = "task.json"
 """What was told of the task as it was opened; only of tasks whose candidates are programs."""
 
@@ -26,6 +28,14 @@ def in_words(told: Mapping[str, Any]) -> str:
             rows = told.get("validation_rows", 0)
             return f"validation is measured on {rows:,} rows, apart from what runs submitted code{mind}"
     return ""
+
+
+def stand_in_of(told: Mapping[str, Any]) -> StandIn | None:
+    """What stands in for a task's data, as its about.json says it; None where it says nothing of a stand-in."""
+    data = {name: str(value) for name, value in told.get("data", {}).items()}
+    what, instead_of = data.pop("stand-in", ""), data.pop("instead of", "the data that the task is named after")
+    detail = "; ".join(f"{name} {value}" for name, value in data.items())
+    return StandIn(what=what, instead_of=instead_of, detail=detail) if what else None
 
 
 def facts_of(told: Mapping[str, Any]) -> list[tuple[str, str]]:

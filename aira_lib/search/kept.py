@@ -11,7 +11,7 @@ from typing import Any
 
 from aira_lib.agents import best_node
 from aira_lib.records import Node
-from aira_lib.records.opened import OPENED, SUBMISSION, SUBMITTED_BY, facts_of, in_words
+from aira_lib.records.opened import OPENED, SUBMISSION, SUBMITTED_BY, facts_of, in_words, stand_in_of
 from aira_lib.work import Work
 
 
@@ -44,8 +44,10 @@ class Kept:
         return facts_of(self.told())
 
     def say_stand_in(self, nodes: Sequence[Node] = ()) -> None:
-        """Enter a validation fitness that nobody measures, as was told or as nodes say, into the record's stand-ins."""
+        """Enter what stands in for data, and a validation fitness that nobody measures, into the record's stand-ins."""
         told = self.told()
+        if data := stand_in_of(told):
+            self._work.stand_in(**data.model_dump())
         if told.get("validation", any(node.self_reported for node in nodes)) in ("self-reported", True):
             self._work.stand_in(
                 "validation fitness as candidates report it",

@@ -54,9 +54,7 @@ class FolderFamily(TaskFamily):
 
     def published(self, section: TaskSection) -> Published:
         """See `TaskFamily`: as metadata.yaml has it; examples are the rows of a submission."""
-        info = _folder(section).metadata.logging_info
-        best = {each.sota_paper_title or f"SOTA {place}": each.sota_score for place, each in enumerate(info.sota, 1)}
-        return Published(best, info.optimal_score, info.shape[0] if info.shape else None)
+        return published_of(_folder(section))
 
     def check(self, section: TaskSection, agents: Sequence[AgentSection], proxy: ProxySection) -> None:
         """See `TaskFamily`."""
@@ -79,6 +77,13 @@ class FolderFamily(TaskFamily):
 
 def _folder(section: TaskSection) -> TaskFolder:
     return searchable_folder(section.folder or "")
+
+
+def published_of(folder: TaskFolder) -> Published:
+    """The published results that metadata.yaml names; examples are the rows of a submission, where it says them."""
+    info = folder.metadata.logging_info
+    best = {each.sota_paper_title or f"SOTA {place}": each.sota_score for place, each in enumerate(info.sota, 1)}
+    return Published(best, info.optimal_score, info.shape[0] if info.shape else None)
 
 
 def further_folders(section: TaskSection) -> dict[str, Path]:

@@ -57,6 +57,8 @@ def _checks(measure: Measure, seconds: float) -> Iterator[Finding]:
     splits = measure.splits
     origin = "drawn from train" if splits.held_out else "its own"
     yield Finding("prepare.py writes train and test, and keeps the test labels back", True)
+    if measure.folder.program.describe:
+        yield _described(measure, measure.folder.program.describe, seconds)
     scored: dict[str, float] = {}
     for name in (_gold_of(measure.folder), *RANDOM):
         finding = _scored(measure, name, seconds, scored)
@@ -75,6 +77,16 @@ def _checks(measure: Measure, seconds: float) -> Iterator[Finding]:
 
 def _gold_of(folder: ProgramFolder) -> str:
     return next((name for name in _GOLDS if (folder.path / name).is_dir()), GOLD)
+
+
+def _described(measure: Measure, script: str, seconds: float) -> Finding:
+    gold = _gold_of(measure.folder)
+    what = f"{script} tells numbers of {gold}, without data"
+    try:
+        found = measure.described(submission_in(measure.folder, measure.folder.path / gold), _left(seconds), _quiet)
+    except (PartFailure, UserError) as failure:
+        return Finding(what, False, str(failure))
+    return Finding(what, True, ", ".join(f"{name} {value:.4g}" for name, value in found.measures.items()))
 
 
 def _scored(measure: Measure, name: str, seconds: float, scored: dict[str, float]) -> Finding:

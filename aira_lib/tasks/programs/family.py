@@ -10,11 +10,11 @@ from aira_lib.errors import UserError
 from aira_lib.identity import VERSIONS, computes, package_digest, versions_of
 from aira_lib.study import ProxySection, TaskSection, changed
 from aira_lib.study.agent import AgentSection
-from aira_lib.tasks.airs.family import profile_said
+from aira_lib.tasks.airs.family import profile_said, published_of
 from aira_lib.tasks.airs.folder import built_in_programs, is_program_folder
 from aira_lib.tasks.airs.packages import package_versions, versions_of_modules
 from aira_lib.tasks.airs.raw_data import raw_data, raw_digest
-from aira_lib.tasks.family import Opening, TaskFamily
+from aira_lib.tasks.family import Opening, Published, TaskFamily
 from aira_lib.tasks.live import Task
 from aira_lib.tasks.programs.consulting import open_literature
 from aira_lib.tasks.programs.folder import ProgramFolder, load_program_folder, module_files
@@ -82,6 +82,10 @@ class ProgramFamily(TaskFamily):
             open_literature(section)
         if proxy != ProxySection():
             raise UserError(f"proxy: it scores designs, and task folder {section.name} has a scorer; leave it out")
+
+    def published(self, section: TaskSection) -> Published:
+        """See `TaskFamily`: as metadata.yaml has it."""
+        return published_of(_folder(section).task)
 
     def open(self, section: TaskSection, proxy: ProxySection, opening: Opening) -> Task:
         """See `TaskFamily`; prepare.py runs. What is told is where validation comes from."""

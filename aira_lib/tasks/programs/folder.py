@@ -33,8 +33,10 @@ class ProgramFolder:
 
     @property
     def scripts(self) -> tuple[str, ...]:
-        """The files of the folder that train and infer see."""
-        return tuple(dict.fromkeys((self.program.train, self.program.infer, *self.program.scripts)))
+        """The files of the folder that the processes see which run submitted code."""
+        program = self.program
+        own = (program.train, program.infer, *([program.describe] if program.describe else []))
+        return tuple(dict.fromkeys((*own, *program.scripts)))
 
     @property
     def score_script(self) -> str | None:

@@ -16,7 +16,7 @@ from aira_lib.tasks.airs.held_out import TRAIN
 from aira_lib.tasks.airs.scripts import InvalidSubmission, ScriptFailure
 from aira_lib.tasks.programs.arrays import Arrays, most_rows
 from aira_lib.tasks.programs.folder import ProgramFolder
-from aira_lib.tasks.programs.parts import Files, PartFailure, Parts, Trained
+from aira_lib.tasks.programs.parts import Described, Files, PartFailure, Parts, Trained
 from aira_lib.tasks.programs.probes import Request, depends, learns, request_for
 from aira_lib.tasks.programs.scoring import function_of, score_of
 from aira_lib.tasks.programs.splits import VALIDATION, Asked, Splits
@@ -29,7 +29,11 @@ _DEPENDS, _NOT_SCORED = "predictions depend on more than their row", "the predic
 
 @dataclass(frozen=True)
 class Measured:
-    """A score, what the training printed, and what else was measured."""
+    """A score, what the processes printed, and what was measured besides.
+
+    Of `measures`, `train_seconds` is the wall time of the training's process; names that begin with `described_` are
+    those of a folder's `describe` script, which runs beside submitted code.
+    """
 
     score: float
     output: str
@@ -60,7 +64,26 @@ class Measure:
         seen = self.splits.labelled
         if not self.folder.program.train_sees_validation:
             seen = {TRAIN: seen[TRAIN]}
-        return self._measured(files, seen, (TRAIN,), self.splits.steers, seconds_left, said, seed)
+        described = self.described(files, seconds_left, said) if seed is None else Described({}, "")
+        try:
+            found = self._measured(files, seen, (TRAIN,), self.splits.steers, seconds_left, said, seed)
+        except PartFailure as failure:
+            raise PartFailure(str(failure), failure.kind, _lines(described.output, failure.output)) from None
+        measures = {**described.measures, **found.measures}
+        return Measured(found.score, _lines(described.output, found.output), measures)
+
+    def described(self, files: Files, seconds_left: SecondsLeft, said: Said) -> Described:
+        """What the folder's script says of a submission; nothing where it has none.
+
+        Raises:
+            PartFailure: the script failed, or refused it.
+        """
+        script = self.folder.program.describe
+        if script is None:
+            return Described({}, "")
+        said("describing")
+        row = {name: array.shape[1:] for name, array in self.splits.steers.inputs.items()}
+        return Parts(self.folder, self.scratch).describe(files, script, row, seconds_left())
 
     def test(self, files: Files, seconds_left: SecondsLeft, said: Said) -> Measured:
         """The hidden score: trained anew on train and validation, asked for test once.
@@ -87,8 +110,7 @@ class Measure:
             predictions = self._predictions(parts, files, trained.weights, asked, request, seconds_left, said)
             return Measured(self._score(predictions, asked, seconds_left()), trained.output, trained.measures)
         except PartFailure as failure:
-            output = "\n".join(part for part in (trained.output, failure.output) if part)
-            raise PartFailure(str(failure), failure.kind, output) from None
+            raise PartFailure(str(failure), failure.kind, _lines(trained.output, failure.output)) from None
 
     def _by_itself(
         self, name: str, parts: Parts, files: Files, trained: Trained, asked: Asked, seconds_left: SecondsLeft,
@@ -139,6 +161,10 @@ class Measure:
     def _require_possible(self, score: float) -> None:
         if not math.isfinite(score) or beyond_optimum(score, self.folder.task.metadata):
             raise PartFailure("the score does not count: no number, or better than a perfect one can be", _NOT_SCORED)
+
+
+def _lines(*outputs: str) -> str:
+    return "\n".join(each for each in outputs if each)
 
 
 def _chosen(asked: Asked, rows: NDArray[Any]) -> Arrays:

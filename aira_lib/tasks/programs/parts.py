@@ -1,9 +1,10 @@
-"""The two processes that run submitted code, each in a sandbox of its own, and the files that may leave them.
+"""The processes that run submitted code, each in a sandbox of its own, and the files that may leave them.
 
-Both find, read-only: the submitted files in `./submission`, the folder's scripts in `./task`, modules of this library
+All find, read-only: the submitted files in `./submission`, the folder's scripts in `./task`, modules of this library
 in `./library` (all three on the path of modules), and what they are told in `./run.json`. Train finds labelled rows in
 `./data/train` (and `./data/validation`) and must leave `weights.safetensors`; infer finds inputs in `./data/inputs` and
-these weights, and must leave `predictions.npy`. Nothing else that they leave is looked at, and all that they started is
+these weights, and must leave `predictions.npy`. Describe, where a folder has it, finds nothing else and must leave
+`described.json`. Nothing else that they leave is looked at, and all that they started is
 ended before the next process starts.
 """
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from aira_lib.sandbox import ArtefactError, Outcome, collect, discard, isolation, run_candidate
 from aira_lib.study import CandidateLimits
 from aira_lib.tasks.programs.arrays import ArrayError, Arrays, most_bytes, read_predictions, rows_in, write_split
+from aira_lib.tasks.programs.described import DESCRIBED, MOST_BYTES, DescribedError, read_described
 from aira_lib.tasks.programs.folder import ProgramFolder, lay_library
 from aira_lib.tensors import TensorsError, tensors_in
 
@@ -28,6 +30,7 @@ WEIGHTS, PREDICTIONS, TOLD = "weights.safetensors", "predictions.npy", "run.json
 SUBMISSION, TASK, LIBRARY, INPUTS = "submission", "task", "library", "inputs"
 _MB = 2**20
 _NO_WEIGHTS, _NO_PREDICTIONS = "train left no valid weights", "infer left no valid predictions"
+_NOT_DESCRIBED = "describe left no valid numbers"
 
 # The folder's scripts come before the submission: a file of it does not stand in for one of theirs.
 _RUNNER = """\
@@ -70,6 +73,14 @@ class Trained:
         """The clocks, for a node."""
         cpu = {} if self.cpu_seconds is None else {"train_cpu_seconds": self.cpu_seconds}
         return {"train_seconds": self.seconds, **cpu}
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a folder's script says of a submission: numbers by name, and what was printed."""
+
+    measures: Mapping[str, float]
+    output: str
 
 
 @dataclass(frozen=True)
@@ -146,6 +157,28 @@ class Parts:
                 return read_predictions(content, rows, program.predictions, PREDICTIONS, widen)
             except (ArtefactError, ArrayError) as refused:
                 raise PartFailure(f"infer: {refused}", _NO_PREDICTIONS, _printed(outcome)) from None
+
+    def describe(self, files: Files, script: str, row: Mapping[str, Sequence[int]], seconds: float) -> Described:
+        """Ask for numbers of what was submitted, where there are neither data nor weights.
+
+        Args:
+            files: What was submitted.
+            script: Of the folder.
+            row: The shape of a row of each file of inputs, which is all that is told of them.
+            seconds: Wall time, if it is less than what the folder allows.
+
+        Raises:
+            PartFailure: it failed, or left something else.
+        """
+        limits = self.folder.program.limits.describe
+        with self._place(files) as place:
+            told = {"part": "describe", "row": {name: list(shape) for name, shape in row.items()}}
+            work, outcome = self._run(place, script, told, {}, limits, seconds, DESCRIBED)
+            output = _printed(outcome)
+            try:
+                return Described(read_described(collect(work, DESCRIBED, MOST_BYTES)), output)
+            except (ArtefactError, DescribedError) as refused:
+                raise PartFailure(f"describe: {refused}", _NOT_DESCRIBED, output) from None
 
     @property
     def told_seed(self) -> int:

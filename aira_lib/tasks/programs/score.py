@@ -33,12 +33,14 @@ def score_program(path: Path, submission: Path, shared: Path | None, seconds: fl
         try:
             fraction = TaskSection().validation_fraction
             measure = open_programs(folder, fraction, Path(scratch) / "task", shared, seconds)
+            described = measure.described(files, lambda: seconds, lambda note: None)
             measured = measure.test(files, lambda: seconds, lambda note: None)
         except PartFailure as failure:
             raise UserError(f"{submission}: {failure}") from None
         except ScriptFailure as failure:
             raise UserError(f"{path}: {failure}; try it with `aira tasks check`") from None
     yield from score_lines(folder.task, measured.score)
+    yield from (f"{name}: {value:.6g}" for name, value in described.measures.items())
 
 
 def _files(folder: ProgramFolder, submission: Path) -> Files:

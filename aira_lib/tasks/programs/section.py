@@ -27,6 +27,7 @@ class PartLimits(Section):
 
     train: CandidateLimits = CandidateLimits(seconds=3_600)
     infer: CandidateLimits = CandidateLimits(seconds=600)
+    describe: CandidateLimits = CandidateLimits(seconds=600)
     score: CandidateLimits = CandidateLimits(seconds=600)
     weights_mb: int = Field(64, ge=1)
 
@@ -70,6 +71,7 @@ class ProgramSection(Section):
     `train` and `infer` are scripts of the folder, `scripts` further ones that these import, and `modules` modules or
     packages of `aira_lib` that they import; nothing else of either is seen in the sandbox. `score` is a script of the
     folder that is called as evaluate.py is, or a function of an installed package as `package.module:function`.
+    `describe` is a script that tells numbers of what was submitted, such as how many parameters it has, without data.
     `reply` says what an agent's reply is: the one exported `file`, or a `program` that writes the exported files.
     `measure`, a function of an installed package, is in the place of `score` where predictions are too large for one
     file or are asked for in a way of their own: it is handed the way to ask (see `aira_lib.asking`).
@@ -91,6 +93,7 @@ class ProgramSection(Section):
     scripts: Annotated[tuple[str, ...], Distinct] = ()
     modules: Annotated[tuple[str, ...], Distinct] = ()
     reply: Literal["file", "program"] = "file"
+    describe: str | None = None
     labels: str = "labels.npy"
     train_sees_validation: bool = False
     test: Literal["best", "every"] = "best"
@@ -130,7 +133,7 @@ class ProgramSection(Section):
             raise ValueError("baseline: a program that agents start from is the one exported file (reply: file)")
         return self
 
-    @field_validator("train", "infer", "scripts", "baseline")
+    @field_validator("train", "infer", "describe", "scripts", "baseline")
     @classmethod
     def _are_scripts(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
         for name in (value,) if isinstance(value, str) else value or ():

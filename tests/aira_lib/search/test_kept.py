@@ -61,3 +61,15 @@ def test_what_nobody_measures_is_a_stand_in(
     kept.begin(told)
     kept.say_stand_in([scored(0, 0.5).model_copy(update={"self_reported": reported})])
     assert [entry.detail for entry in work.stand_ins] == expected
+
+
+def test_what_stands_in_for_data_is_in_the_record_also_after_an_interruption(tmp_path: Path) -> None:
+    data = {"stand-in": "mails", "instead of": "reviews", "size": "smoke", "seed": 3}
+    Kept(work_in(tmp_path), False).begin({"validation": "measured", "data": data})
+    work = work_in(tmp_path)
+    Kept(work, False).say_stand_in()  # as at the end of a search whose steps were all done before
+    (entry,) = work.stand_ins
+    assert (entry.what, entry.instead_of, entry.detail) == ("mails", "reviews", "size smoke; seed 3")
+    other = work_in(tmp_path / "other")
+    Kept(other, False).begin({"validation": "measured", "data": {"size": "paper"}})
+    assert other.stand_ins == []

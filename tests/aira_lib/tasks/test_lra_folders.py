@@ -15,14 +15,17 @@ pytest.importorskip("flax")
 
 import aira_lib
 from aira_lib.errors import UserError
-from aira_lib.lra import prepared, submitted
+from aira_lib.lra import described_submission, prepared, submitted
+from aira_lib.lra.baselines import baseline_path
 from aira_lib.lra.configuration import law
 from aira_lib.lra.data import LraTask, lra_data
 from aira_lib.lra.described import description, folder_name
 from aira_lib.lra.interface import submission_of
 from aira_lib.lra.program import program_of
 from aira_lib.lra.refused import Refused
+from aira_lib.records.opened import stand_in_of
 from aira_lib.tasks.programs.arrays import read_split
+from aira_lib.tasks.programs.described import read_described
 from aira_lib.tasks.programs.folder import load_program_folder
 
 LIBRARY = Path(aira_lib.__file__).parent
@@ -130,7 +133,11 @@ def test_test_labels_are_kept_back_and_no_seed_is_told(opened: Path) -> None:
     told = json.loads((opened / "about.json").read_text())  # for people, who are told the seed
     assert told["seed"] == 3
     assert told["ceilings"].startswith("majority")
-    assert told["stand-in"].startswith("ListOps")
+    entry = stand_in_of({"data": told})
+    assert entry
+    assert entry.what.startswith("ListOps, 64 tokens")
+    assert entry.instead_of == told["instead of"]
+    assert "seed 3; ceilings majority" in entry.detail
 
 
 def test_a_submission_is_trained_and_answers(
@@ -150,7 +157,6 @@ def test_a_submission_is_trained_and_answers(
     submitted.train_submitted()
     said = capsys.readouterr().out
     assert said.startswith("listops of 64 tokens")
-    assert "work grows with length" in said
     assert "step 2 of 2" in said
     submitted.infer_submitted()
     logits = np.load("predictions.npy")
@@ -160,6 +166,29 @@ def test_a_submission_is_trained_and_answers(
     result = capsys.readouterr().out.partition("--- EVALUATION RESULT ---")[2]
     labels = np.load("data/test_with_labels/labels.npy")
     assert json.loads(result) == {"Accuracy": float(np.mean(logits.argmax(axis=1) == labels))}
+
+
+def test_what_a_submission_costs_is_told_without_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """And what grows faster than a folder allows is refused."""
+    shutil.copytree(FOLDERS / folder_name("listops", False) / SUBMISSIONS[1], tmp_path / "submission")
+    settings = {"task": "listops", "configurable": False, "most_exponent": 1.5}
+    run = {"row": {"inputs.npy": [64]}, "seed": 0, "settings": settings}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    monkeypatch.chdir(tmp_path)
+    described_submission.describe_submitted()
+    told = read_described(Path("described.json").read_bytes())
+    own = law("listops", "smoke")
+    assert told["described_steps"] == own.num_train_steps
+    assert told["described_length"] == 64
+    assert 0 < told["described_base_ratio"] < 1
+    assert told["described_flops_exponent"] <= 1.05
+    assert "memory" in capsys.readouterr().out
+    (tmp_path / "submission/model.py").write_text(baseline_path("softmax").read_text())
+    (tmp_path / "run.json").write_text(json.dumps(run | {"settings": settings | {"most_exponent": 0.5}}))
+    with pytest.raises(SystemExit, match=r"work grows with length to the power .*at most 0\.5 is allowed"):
+        described_submission.describe_submitted()
 
 
 def test_what_is_wrong_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

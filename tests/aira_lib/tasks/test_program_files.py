@@ -1,6 +1,7 @@
 """What crosses between the processes that run submitted code, and the probes: without a sandbox."""
 
 import io
+import json
 import tracemalloc
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from aira_lib.records.opened import facts_of
 from aira_lib.tasks.airs.metadata import TaskFolderError
 from aira_lib.tasks.programs.arrays import ArrayError, most_bytes, read_predictions, read_split, write_split
+from aira_lib.tasks.programs.described import DescribedError, read_described
 from aira_lib.tasks.programs.metrics import accuracy, mean_squared_error
 from aira_lib.tasks.programs.probes import depends, learns, request_for
 from aira_lib.tasks.programs.section import Predictions, Probes
@@ -218,3 +220,36 @@ def test_splits_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     assert "test has other inputs than train" in refused("d", {"test/inputs.npy": np.zeros((7, 2), np.int32)})
     assert "must hold numbers in rows, not <U1" in refused("e", {"train/words.npy": np.array(["a"] * 20)})
     assert "test has 6 rows and 7 labels" in refused("f", {"test/inputs.npy": np.zeros((6, 1), np.int32)})
+
+
+def test_what_is_described_are_numbers_by_name() -> None:
+    assert read_described(b'{"parameters": 4, "flops_exponent": 1.5}') == {
+        "described_parameters": 4.0,
+        "described_flops_exponent": 1.5,
+    }
+    assert read_described(b"{}") == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff", "no JSON object"),
+        (b"", "no JSON object"),
+        (b"[1]", "must be a JSON object of at most 64"),
+        (b"[" * 10_000, "no JSON object"),
+        (b'{"a": NaN}', "no JSON object of finite numbers"),
+        (b'{"a": Infinity}', "no JSON object of finite numbers"),
+        (b'{"a": 1, "a": 2}', "no JSON object"),
+        (b'{"a": 1e999}', "a is not finite"),
+        (b'{"a": ' + b"9" * 400 + b"}", "a is not finite"),
+        (b'{"a": ' + b"9" * 5_000 + b"}", "no JSON object"),
+        (b'{"a": true}', "a is no number"),
+        (b'{"a": {"b": 1}}', "a is no number"),
+        (b'{"Score\\n": 1}', "is no name of lower-case letters"),
+        (json.dumps({f"a{number}": 1 for number in range(65)}).encode(), "at most 64 numbers"),
+    ],
+)
+def test_whatever_else_is_in_its_place_is_one_line(content: bytes, reason: str) -> None:
+    with pytest.raises(DescribedError, match=reason) as error:
+        read_described(content)
+    assert "\n" not in str(error.value)

@@ -11,20 +11,23 @@ import yaml
 
 import aira_lib.search.stage as stage
 from aira_lib.errors import UserError
+from aira_lib.flow.units import search_units
 from aira_lib.identity import VERSIONS
 from aira_lib.records import Node, read_rows
 from aira_lib.records.opened import in_words
 from aira_lib.sandbox import ArtefactError, closes_files, isolation
 from aira_lib.search.stage import search
 from aira_lib.study import AgentSection, ProxySection, TaskSection
+from aira_lib.study.reading import parse_study
 from aira_lib.tasks.airs import check_task_folder, find_task_folder, new_task_folder, packages
 from aira_lib.tasks.airs import folder as folders_of_airs
 from aira_lib.tasks.airs.scripts import InvalidSubmission
 from aira_lib.tasks.family import FAMILIES, Opening
 from aira_lib.tasks.folders import check_folder
-from aira_lib.tasks.programs import opening
+from aira_lib.tasks.programs import family, opening
 from aira_lib.tasks.programs.check import submission_in
 from aira_lib.tasks.programs.folder import lay_library, load_program_folder
+from aira_lib.tasks.programs.score import score_program
 from aira_lib.tasks.programs.scoring import score_of
 from aira_lib.tasks.section import family_of
 from tests.aira_lib.search.folder_searches import Scripted
@@ -59,6 +62,8 @@ def key(folder: Path) -> str:
         ({"version": 2}, "version"),
         ({"trian": "train.py"}, "unknown key 'trian'; did you mean 'train'"),
         ({"train": "../train.py"}, "no name of a Python file of the folder"),
+        ({"describe": "other.py"}, "names other.py, which the folder does not have"),
+        ({"describe": "/bin/x.py"}, "no name of a Python file of the folder"),
         ({"infer": "other.py"}, "names other.py, which the folder does not have"),
         ({"score": "accuracy"}, "neither a Python file of the folder nor a function"),
         ({"modules": ["numpy"]}, "no module of aira_lib"),
@@ -103,6 +108,30 @@ def test_a_built_in_one_is_searched_by_its_name(tmp_path: Path, monkeypatch: pyt
     assert find_task_folder(NAME).path == folder
     with pytest.raises(UserError, match=f"did you mean '{NAME}'"):
         family_of(TaskSection(name="RingsMdeAccuracy"))
+
+
+def test_published_results_are_those_of_the_metadata(tmp_path: Path) -> None:
+    folder = rings(tmp_path)
+    sota = [
+        {"sota_paper_url": "https://example.org/1", "sota_paper_title": "Rings", "sota_score": 0.9},
+        {"sota_paper_url": "https://example.org/2", "sota_score": 0.8},
+    ]
+    change_metadata(folder, {"logging_info.sota": sota, "logging_info.optimal_score": 1.0})
+    found = family_of(task(folder)).published(task(folder))
+    assert (found.best, found.optimum) == ({"Rings": 0.9, "SOTA 2": 0.8}, 1.0)
+
+
+def test_files_are_read_once_for_all_searches_of_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, asked = rings(tmp_path), list[str]()
+    agents = [{"name": name, "model": "openai/gpt-5", "seeds": 3} for name in ("a", "b")]
+    study = parse_study({"name": "rings", "task": {"folder": str(folder)}, "agents": agents}, "test")
+    digest_of = family.folder_digest
+    monkeypatch.setattr(family, "folder_digest", lambda path: asked.append(path) or digest_of(path))
+    units = search_units(study)
+    assert asked == [folder]
+    own = family_of(study.task).identity(study.task, study.proxy)
+    assert all(own.items() <= unit.section.items() for unit in units)
+    assert len({unit.key for unit in units}) == 6
 
 
 @SHOWN
@@ -228,6 +257,47 @@ def test_tables_are_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     family_of(section).check(section, (), ProxySection())
 
 
+DESCRIBE = """
+import json, os
+from pathlib import Path
+import model
+told = json.loads(Path("run.json").read_text())
+assert told["part"] == "describe" and told["row"] == {"inputs.npy": [2]}, told
+assert not [name for name in ("data", "weights.safetensors") if os.path.exists(name)]
+print("described", os.listdir())
+Path("described.json").write_text(json.dumps({"parameters": getattr(model, "COUNT", 4)}))
+"""
+
+
+@SHOWN
+def test_numbers_of_a_submission_come_from_a_process_without_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are kept apart from what the harness measures; a program of which none are told fails untrained."""
+    folder = rings(tmp_path, probes={"rows": 20, "repeats": 2}, describe="describe.py")
+    (folder / "describe.py").write_text(DESCRIBE)
+    gold = submission_in(load_program_folder(folder), folder / "gold_submission")["model.py"].decode()
+    agent = AgentSection(name="greedy-scripted", model="scripted", steps=2, n_drafts=2)
+    model = Scripted(gold, f"COUNT = 'many'\n{gold}")
+    monkeypatch.setattr(stage, "model_named", lambda *_: model)
+    work = work_in(tmp_path / "work")
+    search(task(folder), ProxySection(), agent, 0, work)
+    best, failed = read_rows(work.path / "journal.jsonl", Node)
+    assert best.measures.keys() == {"described_parameters", "train_seconds", "train_cpu_seconds"}
+    assert best.measures["described_parameters"] == 4
+    assert best.measures["train_seconds"] > 0
+    assert best.output.startswith("described")
+    assert "step 0: loss" in best.output
+    assert (failed.reason, failed.measures) == ("describe: described.json: parameters is no number", {})
+    assert "step 0" not in failed.output
+    assert "`describe.py` tells numbers of what you submitted" in model.prompts[0]
+    (folder / "describe.py").write_text("raise SystemExit('too large')")
+    findings = {each.what: each for each in check_folder(folder, None, 30, {})}
+    assert "too large" in findings["describe.py tells numbers of gold_submission, without data"].detail
+    with pytest.raises(UserError, match=r"describe failed .*too large"):
+        list(score_program(folder, folder / "gold_submission", None, 30))
+
+
 @SHOWN
 def test_a_search_whose_replies_are_the_file_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test of a program that is not the best so far is not run, nor that of one that fails.
@@ -265,3 +335,4 @@ def test_a_search_whose_replies_are_the_file_itself(tmp_path: Path, monkeypatch:
     assert "- ./data/train/inputs.npy: float32 (300, 2)" in prompt
     assert "into the current directory" not in prompt
     assert "for at most 60 seconds" in prompt
+    assert "tells numbers of what you submitted" not in prompt

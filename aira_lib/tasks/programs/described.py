@@ -1,0 +1,64 @@
+"""What a folder's `describe` script says of a submission: numbers by name, from a process that ran submitted code.
+
+The file is hostile. It may lie, since submitted code can change whatever runs beside it; it cannot do more than that.
+"""
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+DESCRIBED = "described.json"
+PREFIX = "described_"
+"""Before each name where it is kept: nobody takes it for what the harness measured."""
+
+MOST_BYTES = 16_384
+_MOST_NUMBERS = 64
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+class DescribedError(Exception):
+    """The file is something else than was asked for; the text is feedback to the agent."""
+
+
+def read_described(content: bytes) -> dict[str, float]:
+    """The numbers of a described.json, by `described_` and their name.
+
+    Args:
+        content: The file: a JSON object of at most 64 names, of lower-case letters, digits and _, with finite numbers.
+
+    Raises:
+        DescribedError: it is not; one line.
+    """
+    try:
+        told = json.loads(content.decode("utf-8"), parse_constant=_refused, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        raise DescribedError(f"{DESCRIBED} is no JSON object of finite numbers with a name each") from None
+    if not isinstance(told, dict) or len(told) > _MOST_NUMBERS:
+        raise DescribedError(f"{DESCRIBED} must be a JSON object of at most {_MOST_NUMBERS} numbers")
+    return {f"{PREFIX}{name}": _number(name, value) for name, value in told.items()}
+
+
+def _number(name: str, value: Any) -> float:
+    if not _NAME.fullmatch(name):
+        raise DescribedError(f"{DESCRIBED}: {name!r:.60} is no name of lower-case letters, digits and _, 40 at most")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DescribedError(f"{DESCRIBED}: {name} is no number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise DescribedError(f"{DESCRIBED}: {name} is not finite")
+    return number
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    told = dict(pairs)
+    if len(told) < len(pairs):
+        raise ValueError("a name comes twice")
+    return told
+
+
+def _refused(constant: str) -> NoReturn:
+    raise ValueError(constant)
