@@ -1,0 +1,1 @@
+"""Autoresearch: training scripts for a small language model, scored by bits per byte that a submission cannot reach."""
