@@ -42,6 +42,7 @@ class Folder:
         self._source = source
         self.constants: dict[str, Any] = {}
         self.lines: dict[str, int] = {}
+        self.fields: dict[str, Any] = {}
         self._depth, self._looks = 0, 0
         self._locals: dict[Function, list[tuple[ast.expr, ast.expr, ast.stmt]]] = {}
         self._run(source.tree.body)
@@ -176,7 +177,7 @@ class Folder:
         return self.constants.get(node.id, UNKNOWN)
 
     def _argument(self, function: Function, name: str) -> Any:
-        """What every call passes by name, or the default; UNKNOWN where that differs."""
+        """What every call passes by name, or the default; UNKNOWN where that differs, or nothing calls it by name."""
         defaults = dict(zip([each.arg for each in function.args.args][::-1], function.args.defaults[::-1]))
         defaults |= {a.arg: d for a, d in zip(function.args.kwonlyargs, function.args.kw_defaults) if d is not None}
         calls = self._source.calls(function.name)
@@ -187,8 +188,7 @@ class Folder:
             if given is None and position is not None and len(call.args) > position:
                 return UNKNOWN
             passed.append(self.value(given if given is not None else defaults.get(name)))
-        passed = passed or [self.value(defaults.get(name))]
-        return passed[0] if all(each == passed[0] for each in passed) else UNKNOWN
+        return passed[0] if passed and all(each == passed[0] for each in passed) else UNKNOWN
 
     def _attribute(self, node: ast.Attribute) -> Any:
         if node.attr == "training":

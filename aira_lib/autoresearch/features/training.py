@@ -12,7 +12,7 @@ _AVERAGED = re.compile(r"(^|_)(ema|swa|shadow|polyak)(_|$)", re.IGNORECASE)
 _NO_COPY = re.compile(r"beta|decay|loss|start|every|frac|alpha|rate|step", re.IGNORECASE)
 _INPUT = {"x", "idx", "inputs", "input_ids", "tokens", "ids", "xb", "x_in"}
 _SIZE = re.compile(
-    r"^(cur|curr|current|train|active|eff|effective)?_?(seq_?len\w*|sequence_len\w*|ctx_?len\w*|context_len\w*|length|"
+    r"^(cur|curr|current|train|active|eff|effective)?_?(seq_?len\w*|sequence_len\w*|ctx_?len\w*|context_len\w*|len(gth)?|"
     r"batch_size|device_batch\w*|(grad_)?accum\w*)$",
     re.IGNORECASE,
 )
@@ -90,10 +90,10 @@ def agc(script: Script) -> Found:
     """Adaptive clipping: gradients are scaled by the ratio of the norm of parameters to theirs, one by one."""
     hits: list[Hit] = []
     for scope in _scopes(script):
-        pairs = [each for each in assignments(scope) if each[2] in ast.walk(scope)]
+        pairs = assignments(scope)
         gradients = {last_name(t) for t, v, _ in pairs if _norm_of(v, True)} - {""}
         weights = {last_name(t) for t, v, _ in pairs if _norm_of(v, False)} - {""}
-        if (gradients or weights) and not isinstance(scope, ast.ClassDef):
+        if gradients or weights:
             gradients, weights = tainted(scope, gradients, pairs), tainted(scope, weights, pairs)
         for node in ast.walk(scope):
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
