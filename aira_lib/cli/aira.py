@@ -11,6 +11,7 @@ from aira_lib.cli import (
     data,
     designs,
     evaluate,
+    features,
     foreign_models,
     jobs,
     models,
@@ -35,7 +36,17 @@ app = typer.Typer(
     "A study is one YAML file; its records lie in runs/ and nothing in them is ever computed twice.",
 )
 
-for part in (run.app, runs.app, search.app, scores.app, stages.app, evaluate.app, foreign_models.app, designs.app):
+for part in (
+    run.app,
+    runs.app,
+    search.app,
+    scores.app,
+    features.app,
+    stages.app,
+    evaluate.app,
+    foreign_models.app,
+    designs.app,
+):
     app.add_typer(part)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(models.models_app, name="models")

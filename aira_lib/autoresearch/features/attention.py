@@ -205,9 +205,10 @@ def attn_dropout(script: Script) -> Found:
     """Dropout of attention's weights or of its output, at a rate above zero."""
     hits: list[Hit] = []
     classes = attention_classes(script)
-    for each in script.source.nodes:
-        if isinstance(each, ast.Call) and (rate := keyword(each, "dropout_p", "attn_dropout_p")) is not None:
-            hits.append((each, positive(script, rate)))
+    hits += [
+        (each, positive(script, rate)) for each in script.source.nodes
+        if isinstance(each, ast.Call) and (rate := keyword(each, "dropout_p", "attn_dropout_p")) is not None
+    ]  # fmt: skip
     for each in classes:
         for call in script.source.calls("Dropout", "dropout", inside=each):
             passed = keyword(call, "p") or (call.args[0] if last_name(call.func) == "Dropout" and call.args else None)

@@ -133,7 +133,7 @@ class _Reader:
             if power is UNKNOWN and kind.name:
                 return _Kind(f"{kind.name}^p")
             return _Kind("square" if power == 2 else kind.name, kind.gated)
-        return _Kind(f"{kind.name}2" if power == 2 else f"{kind.name}^{power:g}", kind.gated)  # type: ignore[str-format]
+        return _Kind(f"{kind.name}2" if power == 2 else f"{kind.name}^{power:g}", kind.gated)
 
     def _product(self, node: ast.BinOp) -> _Kind:
         left, right = self._of(node.left), self._of(node.right)

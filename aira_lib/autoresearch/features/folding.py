@@ -178,8 +178,11 @@ class Folder:
 
     def _argument(self, function: Function, name: str) -> Any:
         """What every call passes by name, or the default; UNKNOWN where that differs, or nothing calls it by name."""
-        defaults = dict(zip([each.arg for each in function.args.args][::-1], function.args.defaults[::-1]))
-        defaults |= {a.arg: d for a, d in zip(function.args.kwonlyargs, function.args.kw_defaults) if d is not None}
+        defaults = dict(
+            zip([each.arg for each in function.args.args][::-1], function.args.defaults[::-1], strict=False)
+        )
+        only = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+        defaults |= {argument.arg: default for argument, default in only if default is not None}
         calls = self._source.calls(function.name)
         position = next((i for i, each in enumerate(function.args.args) if each.arg == name), None)
         passed = []

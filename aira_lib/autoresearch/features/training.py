@@ -24,6 +24,11 @@ def _scopes(script: Script) -> list[ast.AST]:
     return [*script.source.functions, script.source.tree]
 
 
+def _functions(script: Script) -> list[ast.AST]:
+    """The functions, or the module where there is none."""
+    return list(script.source.functions) or [script.source.tree]
+
+
 def label_smoothing(script: Script) -> Found:
     """Cross entropy with smoothed targets, at a share above zero."""
     hits: list[Hit] = []
@@ -45,7 +50,7 @@ def _losses(script: Script) -> list[ast.Call]:
 def z_loss(script: Script) -> Found:
     """A penalty on the squared logarithm of the softmax's sum, at a weight above zero."""
     hits: list[Hit] = []
-    for scope in script.source.functions or [script.source.tree]:
+    for scope in _functions(script):
         pairs = assignments(scope)
         sums = {last_name(t) for t, v, _ in pairs if _logsumexp(v, set())} - {""}
         for node in ast.walk(scope):
@@ -173,10 +178,9 @@ def token_corruption(script: Script) -> Found:
                 touches = any(isinstance(each, ast.Name) and each.id in inputs for each in parts)
                 random = any(names_in(each) & (chance - inputs | drawn) for each in node.args)
                 hits += [(node, _rate(script, scope, node.args, drawn))] if touches and random else []
-            elif (
-                isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and last_name(node.value) in inputs
-            ):
-                if names_in(node.slice) & (chance - inputs | drawn):
+            elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+                random = bool(names_in(node.slice) & (chance - inputs | drawn))
+                if last_name(node.value) in inputs and random:
                     hits.append((node, _rate(script, scope, [node.slice], drawn)))
     return toggle(script, hits, script.trains())
 
@@ -211,7 +215,7 @@ def curriculum(script: Script) -> Found:
 def pos_loss_weight(script: Script) -> Found:
     """Losses of tokens that are weighted by position."""
     hits: list[Hit] = []
-    for scope in script.source.functions or [script.source.tree]:
+    for scope in _functions(script):
         pairs = assignments(scope)
         losses = tainted(scope, {last_name(t) for t, v, _ in pairs if _by_token(v)} - {""}, pairs)
         ramps = {last_name(t) for t, v, _ in pairs if names_in(v) & {"arange", "linspace"}} | {"pos_weight", "pos_w"}

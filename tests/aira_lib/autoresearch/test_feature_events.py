@@ -54,7 +54,7 @@ def test_improvements_are_better_than_the_best_before_and_are_compared_with_it(e
         (9, pytest.approx(0.05), {}),
     ]
     assert [e.step for e in attempts(events)] == [2, 3, 4, 5, 6, 7, 9]
-    assert len([e for e in events if e.step == 9][0].unresolved) == 27
+    assert len(next(e for e in events if e.step == 9).unresolved) == 27
 
 
 def test_features(events: list[Event]) -> None:
@@ -91,7 +91,7 @@ def test_categories_transitions_constants_and_single_changes(events: list[Event]
     }  # fmt: skip
     went = {name: (gains.count, tried) for name, gains, tried, _ in transition_counts(events)}
     assert went == {"relu2 to relu": (1, 2), "relu to relu2": (0, 1)}
-    assert [(name, gains.count, tried) for name, gains, tried, _ in constant_counts(events)][0][0] == "WARMUP"
+    assert [(name, gains.count, tried) for name, gains, tried, _ in constant_counts(events)] == [("WARMUP", 1, 2)]
     single = {name: (gains.count, gains.median, tried) for name, gains, tried, _ in one_change_counts(events)}
     assert single == {
         "matrix_lr": (1, 0.25, 1), "WARMUP": (1, 0.125, 1), "weight_tying": (1, 0.125, 1), "mlp_type": (0, None, 1),

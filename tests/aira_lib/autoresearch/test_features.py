@@ -228,7 +228,8 @@ def test_a_weight_that_is_not_known_leaves_a_toggle_unresolved(name, edits):
 
 
 @pytest.mark.parametrize("code", [
-    "(" * 250 + ")" * 250, "-" * 3000 + "1", "a" + ".b" * 3000, "x = " + "[" * 190 + "]" * 190, "def f(:", "\0", "#" * 300_000,
+    "(" * 250 + ")" * 250, "-" * 3000 + "1", "a" + ".b" * 3000, "x = " + "[" * 190 + "]" * 190, "def f(:",
+    "\0", "#" * 300_000,
     "x = " + "lambda: " * 900 + "1", "if 1:\n" + "".join(" " * n + "if 1:\n" for n in range(1, 140)),
 ])  # fmt: skip
 def test_hostile_source_is_refused_in_one_line(code):
