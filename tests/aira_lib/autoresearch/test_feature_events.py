@@ -91,7 +91,9 @@ def test_categories_transitions_constants_and_single_changes(events: list[Event]
     }  # fmt: skip
     went = {name: (gains.count, tried) for name, gains, tried, _ in transition_counts(events)}
     assert went == {"relu2 to relu": (1, 2), "relu to relu2": (0, 1)}
-    assert [(name, gains.count, tried) for name, gains, tried, _ in constant_counts(events)] == [("WARMUP", 1, 2)]
+    assert [(name, gains.count, tried) for name, gains, tried, _ in constant_counts(events)] == [
+        ("WARMUP", 2, 2)
+    ]  # set in 5, gone in 9
     single = {name: (gains.count, gains.median, tried) for name, gains, tried, _ in one_change_counts(events)}
     assert single == {
         "matrix_lr": (1, 0.25, 1), "WARMUP": (1, 0.125, 1), "weight_tying": (1, 0.125, 1), "mlp_type": (0, None, 1),
