@@ -1,0 +1,96 @@
+"""The 27 features: names, categories (the paper's Tables 19 to 21), and the analysis of one script.
+
+The names and categories are those of the paper; its Table 21 leaves the category Other out, which has one feature.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from aira_lib.autoresearch.features import attention, embeddings, training
+from aira_lib.autoresearch.features.feedforward import mlp_type
+from aira_lib.autoresearch.features.finding import UNRESOLVED, Found, Script
+from aira_lib.autoresearch.features.folding import UNKNOWN, Folder
+from aira_lib.autoresearch.features.numbers import constant, n_kv_head, window_pattern
+from aira_lib.autoresearch.features.source import read_source
+
+WIDTH, LAYER, ATTENTION, HEADS = "Depth / width", "MLP / activation", "Attention pattern", "Embeddings / heads"
+REGULAR, BATCH, RATES, OTHER = "Regularization", "Batch / curriculum", "Learning rates", "Other"
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A feature: its category, how it is read off a script, whether it is on or off."""
+
+    category: str
+    read: Callable[[Script], Found]
+    toggle: bool = True
+    constant: str = ""
+
+
+def _constant(category: str, name: str) -> Feature:
+    return Feature(category, constant(name), toggle=False, constant=name)
+
+
+FEATURES: Mapping[str, Feature] = {
+    "depth": _constant(WIDTH, "DEPTH"),
+    "head_dim": _constant(WIDTH, "HEAD_DIM"),
+    "n_kv_head": Feature(WIDTH, n_kv_head, toggle=False),
+    "mlp_type": Feature(LAYER, mlp_type, toggle=False),
+    "window_pattern": Feature(ATTENTION, window_pattern, toggle=False, constant="WINDOW_PATTERN"),
+    "partial_rope": Feature(ATTENTION, attention.partial_rope),
+    "dual_rope_bases": Feature(ATTENTION, attention.dual_rope_bases),
+    "attn_dropout": Feature(ATTENTION, attention.attn_dropout),
+    "attn_temperature": Feature(ATTENTION, attention.attn_temperature),
+    "value_embeds": Feature(HEADS, embeddings.value_embeds),
+    "weight_tying": Feature(HEADS, embeddings.weight_tying),
+    "parallel_residual": Feature(HEADS, attention.parallel_residual),
+    "aux_heads": Feature(HEADS, embeddings.aux_heads),
+    "learned_prefix": Feature(HEADS, embeddings.learned_prefix),
+    "label_smoothing": Feature(REGULAR, training.label_smoothing),
+    "z_loss": Feature(REGULAR, training.z_loss),
+    "grad_clipping": Feature(REGULAR, training.grad_clipping),
+    "agc": Feature(REGULAR, training.agc),
+    "ema": Feature(REGULAR, training.ema),
+    "token_corruption": Feature(REGULAR, training.token_corruption),
+    "batch_size": _constant(BATCH, "TOTAL_BATCH_SIZE"),
+    "curriculum": Feature(BATCH, training.curriculum),
+    "pos_loss_weight": Feature(BATCH, training.pos_loss_weight),
+    "matrix_lr": _constant(RATES, "MATRIX_LR"),
+    "embedding_lr": _constant(RATES, "EMBEDDING_LR"),
+    "weight_decay": _constant(RATES, "WEIGHT_DECAY"),
+    "attn_out_norm": Feature(OTHER, attention.attn_out_norm),
+}
+
+TOGGLES = tuple(name for name, feature in FEATURES.items() if feature.toggle)
+CATEGORIES = (ATTENTION, WIDTH, LAYER, HEADS, REGULAR, BATCH, RATES)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a script does: the 27 features, and its other constants in capitals, as they are written."""
+
+    features: Mapping[str, Found]
+    constants: Mapping[str, str]
+
+    @property
+    def unresolved(self) -> int:
+        """How many features the script does not tell."""
+        return sum(not found.resolved for found in self.features.values())
+
+
+def analyse(code: str) -> Analysis:
+    """Read the features off a script; nothing of it is imported or run.
+
+    Raises:
+        Unreadable: it is too long, nested too deeply, or no Python.
+    """
+    source = read_source(code)
+    folder = Folder(source)
+    script = Script(source, folder)
+    own = {feature.constant for feature in FEATURES.values()}
+    constants = {
+        name: UNRESOLVED if value is UNKNOWN else repr(value)[:200]
+        for name, value in folder.constants.items()
+        if name.isupper() and name not in own
+    }
+    return Analysis({name: feature.read(script) for name, feature in FEATURES.items()}, constants)

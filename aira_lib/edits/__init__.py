@@ -1,0 +1,1 @@
+"""`aira features`: what the edits of training scripts change, over scripts, journals and studies."""
