@@ -61,7 +61,7 @@ VERSIONS: dict[Piece, int] = {
     "evaluate": 5,
     "downstream": 2,
     "latency": 1,
-    "programs": 1,
+    "programs": 2,
 }
 PIECES: tuple[Piece, ...] = get_args(Piece)
 
