@@ -109,7 +109,7 @@ class Parts:
             PartFailure: it failed, or left no weights.
         """
         program = self.folder.program
-        limits = program.limits.train
+        limits = program.limits_of_training
         with self._place(files) as place:
             seen = {f"data/{name}": path for name, path in data.items()}
             told = {"part": "train", "train_on": list(train_on), "seconds": min(seconds, limits.seconds)}

@@ -121,6 +121,12 @@ class ProgramSection(Section):
         return self
 
     @property
+    def limits_of_training(self) -> CandidateLimits:
+        """Where the setting `clock` is cpu, a training is one process: time of others could be kept from the count."""
+        limits = self.limits.train
+        return limits.model_copy(update={"processes": 1}) if self.settings.get("clock") == "cpu" else limits
+
+    @property
     def scored_by(self) -> str:
         """What compares predictions with labels: `score` or `measure`, of which there is one."""
         return self.score or self.measure or ""

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
     not closes_files(isolation()), reason="where files are open, nothing is opened (see test_program_folders)"
 )
 
-NAME, VOCABULARY, LENGTH, MARK = "MadeBPB", 16, 12, "31536019"
+NAME, VOCABULARY, LENGTH = "MadeBPB", 16, 12
 METADATA = f"""\
 metric_lower_is_better: true
 file_export_globs: [train.py]
@@ -241,16 +241,10 @@ def test_a_clock_that_stands_still_hides_no_time(measure: Measure) -> None:
     assert "s of processor time, from its start to its end, and 0.01 s are allowed" in told
 
 
-def test_what_a_training_leaves_running_is_ended(measure: Measure) -> None:
-    trained(measure, script(f"import subprocess\nsubprocess.Popen(['sleep', '{MARK}'])\nsave(counted())"))
-    assert not [each for each in Path("/proc").glob("[0-9]*/cmdline") if MARK.encode() in _read(each)]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+def test_a_training_by_the_processor_s_clock_is_one_process(measure: Measure) -> None:
+    """The time of a child that nobody waits for is counted by nobody."""
+    hidden = "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nos.fork() or time.sleep(30)\ntime.sleep(30)"
+    assert "started more than 1 processes" in failure(lambda: trained(measure, script(hidden)))
 
 
 ANSWERS = {
