@@ -79,7 +79,8 @@ def test_the_baseline_may_be_the_origin(files: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.parametrize(("name", "content", "says"), [
-    ("train.py", "def f(:", "no training script"), ("train.py", NESTED, "train.py: "), ("train.py", HOSTILE, "train.py: "),
+    ("train.py", "def f(:", "no training script"), ("train.py", NESTED, "train.py: "),
+    ("train.py", HOSTILE, "train.py: "),
     ("train.py", "x = " + "[" * 150 + "]" * 150, "levels deep"), ("train.py", "\0", "train.py: "),
     ("journal.jsonl", "no node\n", "journal.jsonl:1"), ("train.txt", "", "give training scripts"),
 ])  # fmt: skip
