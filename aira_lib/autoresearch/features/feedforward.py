@@ -148,6 +148,8 @@ class _Reader:
                 return _Kind(gate.name, gated=True)
         if left.linear and right.linear:
             return _Kind(gated=True)
+        if left.name and right.name:  # an activation that another one gates
+            return _Kind("*".join(sorted((str(left), str(right)))))
         return left if left.name else right
 
     def _plain(self, node: ast.expr) -> bool:

@@ -145,6 +145,7 @@ def _guarded(code: str, lines: tuple[int, ...]) -> str:
     ("torch.square(F.relu(self.c_fc(x)))", "relu2"), ("mx.maximum(self.c_fc(x), 0) ** 2", "relu2"),
     ("mx.square(mx.maximum(self.c_fc(x), 0))", "relu2"), ("F.relu(self.c_fc(x)) ** 1.5", "relu^1.5"),
     ("self.c_fc(x).clamp(min=0).square()", "relu2"), ("0.5 * F.relu(self.c_fc(x)).square()", "relu2"),
+    ("F.relu(self.c_fc(x)).square() * torch.sigmoid(self.c_gate(x))", "relu2*sigmoid"),
     ("self.c_fc(x)", "linear"), ("self.act(self.c_fc(x))", UNRESOLVED),
 ])  # fmt: skip
 def test_the_feed_forward_layer(feed, kind):
