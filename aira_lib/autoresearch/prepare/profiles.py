@@ -46,8 +46,8 @@ class Profile:
 
 _ALL = (
     Profile("cpu", 1_024, 256, 60, "cpu", 0, 8_000_000, 64_000, 4_000_000, cuts=True),
-    # What the original reads of ten shards. It evaluates 40 x 524,288 tokens, whose logits would be 700 GB: here far fewer
-    # are asked for, and each score has its standard error.
+    # What the original reads of ten shards. It evaluates 40 x 524,288 tokens, whose logits would be 700 GB: far fewer
+    # are asked for here, and each score has its standard error.
     Profile("gpu", 8_192, 2_048, 300, "wall", 60, 3_000_000_000, 1_000_000, 1_000_000_000, cuts=False),
 )
 
