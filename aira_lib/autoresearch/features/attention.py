@@ -308,4 +308,6 @@ def _chosen(script: Script, node: ast.expr) -> bool:
     many = [each.iter for each in loops if node.id in tainted(scope, names_in(each.target), [])]
     own = [value for target, value, _ in assignments(scope) if last_name(target) == node.id]
     listed = any(isinstance(v, tuple) and len(set(v)) > 1 for v in map(script.folder.value, many))
+    steps = {name for each in loops for name in names_in(each.target)}
+    listed = listed or any(names_in(each) & steps for each in own)
     return listed or len({ast.unparse(each) for each in own}) > 1 or any(isinstance(each, ast.IfExp) for each in own)

@@ -7,7 +7,7 @@ from aira_lib.autoresearch.features.finding import Found, Hit, Script, forward, 
 from aira_lib.autoresearch.features.folding import UNKNOWN
 from aira_lib.autoresearch.features.source import assignments, last_name, names_in, self_attribute
 
-_VALUE = re.compile(r"^(value_emb\w*|ves?|ve_\w*emb\w*|v_emb\w*)$")
+_VALUE = re.compile(r"(^|_)(value_emb\w*|ves?|ve_\w*emb\w*|v_emb\w*)$")
 _EMBEDS = re.compile(r"wte|emb|tok", re.IGNORECASE)
 _HEAD = re.compile(r"head|output|unembed", re.IGNORECASE)
 _AUXILIARY = re.compile(r"(^|_)(aux|mtp|auxiliary)(_|\d|$)|(^|_)(aux|mtp)", re.IGNORECASE)
@@ -21,10 +21,12 @@ def value_embeds(script: Script) -> Found:
         if isinstance(n, ast.Constant) and isinstance(n.value, str)
     }  # fmt: skip
     for each in script.models():
+        for target, value, _ in assignments(each):  # another name that forward reads it by
+            read |= {self_attribute(n) for n in ast.walk(value)} if self_attribute(target) in read - {""} else set()
         for target, value, at in assignments(each):
             name = self_attribute(target)
             made = any(isinstance(n, ast.Call) and last_name(n.func) == "Embedding" for n in ast.walk(value))
-            if name and made and (_VALUE.match(name) or _keyed(value)):
+            if name and made and (_VALUE.search(name) or _keyed(value)):
                 hits.append((at, (name in read or bool(_keyed(value) & read)) and not _denied(script)))
     return toggle(script, hits, _embedders(script))
 
@@ -32,7 +34,7 @@ def value_embeds(script: Script) -> Found:
 def _keyed(node: ast.expr) -> set[str]:
     """The keys of value embeddings in a table of modules."""
     keys = [k for each in ast.walk(node) if isinstance(each, ast.Dict) for k in each.keys]
-    return {k.value for k in keys if isinstance(k, ast.Constant) and _VALUE.match(str(k.value))}  # type: ignore[misc]
+    return {k.value for k in keys if isinstance(k, ast.Constant) and _VALUE.search(str(k.value))}  # type: ignore[misc]
 
 
 def _denied(script: Script) -> bool:
@@ -89,12 +91,25 @@ def aux_heads(script: Script) -> Found:
             sides = (node.left, node.right)
             terms = [(a, b) for a, b in (sides, sides[::-1]) if _is_loss(a)]
             hits += [(node, positive(script, b) is not False and (weight(script, a))) for a, b in terms]
+        elif isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Add):
+            right = [node.right] if isinstance(node, ast.BinOp) else [node.value]
+            hits += [(node, _computed(script, term)) for term in right if _is_loss(term)]
     return toggle(script, hits, _embedders(script))
 
 
 def _to_vocabulary(node: ast.AST) -> bool:
     wide = isinstance(node, ast.Call) and last_name(node.func) == "Linear" and len(node.args) > 1
     return wide and "vocab" in ast.unparse(node.args[1])  # type: ignore[attr-defined]
+
+
+def _computed(script: Script, name: ast.expr) -> bool | None:
+    """Whether what has this name is computed, and at no weight of zero."""
+    scope = script.source.function_of(name) or script.source.tree
+    terms = [v for t, v, _ in assignments(scope) if last_name(t) == last_name(name)]
+    terms = [each for each in terms if not isinstance(script.folder.value(each), int | float)]
+    factors = [side for each in terms if isinstance(each, ast.BinOp) and isinstance(each.op, ast.Mult)
+               for side in (each.left, each.right)]  # fmt: skip
+    return bool(terms) and False not in [positive(script, each) for each in factors]
 
 
 def _is_loss(node: ast.expr) -> bool:

@@ -144,6 +144,8 @@ class _Reader:
         for gate, other, value in ((left, right, node.right), (right, left, node.left)):
             if gate.name == "sigmoid" and not other.name and gate.text and _unscaled(gate.text) == ast.unparse(value):
                 return _Kind("silu")
+            if gate.name == "softplus*tanh" and not other.name:
+                return _Kind("mish")
             if gate.name and not other.name:
                 return _Kind(gate.name, gated=True)
         if left.linear and right.linear:
@@ -175,6 +177,8 @@ class _Reader:
         if found := _activation(node):
             if found == "relu" and name == "maximum":
                 inner = next((each for each in node.args if not isinstance(each, ast.Constant)), None)
+            if found == "tanh" and kind.name == "softplus":
+                return _Kind("softplus*tanh")
             if found.startswith("relu") and kind.gated:
                 return kind
             return _Kind(found, text=ast.unparse(inner) if inner is not None else "")

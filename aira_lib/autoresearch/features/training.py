@@ -12,7 +12,7 @@ _AVERAGED = re.compile(r"(^|_)(ema|swa|shadow|polyak)(_|$)", re.IGNORECASE)
 _NO_COPY = re.compile(r"beta|decay|loss|start|every|frac|alpha|rate|step", re.IGNORECASE)
 _INPUT = {"x", "idx", "inputs", "input_ids", "tokens", "ids", "xb", "x_in"}
 _SIZE = re.compile(
-    r"^(cur|curr|current|train|active|eff|effective)?_?(seq_?len\w*|sequence_len\w*|ctx_?len\w*|context_len\w*|len(gth)?|"
+    r"^(curriculum|cur|curr|current|train|active|eff|effective)?_?(seq_?len\w*|sequence_len\w*|ctx_?len\w*|context_len\w*|len(gth)?|"
     r"batch_size|device_batch\w*|(grad_)?accum\w*)$",
     re.IGNORECASE,
 )
@@ -34,12 +34,18 @@ def label_smoothing(script: Script) -> Found:
     hits: list[Hit] = []
     for node in script.source.nodes:
         if isinstance(node, ast.Call) and (share := keyword(node, "label_smoothing")) is not None:
-            hits.append((node, positive(script, share)))
+            hits.append((node, True if _scheduled(script, share) else positive(script, share)))
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
             hits += [
                 (node, positive(script, each)) for each in (node.left, node.right) if _SMOOTHING.match(last_name(each))
             ]
     return toggle(script, hits, _losses(script))
+
+
+def _scheduled(script: Script, node: ast.expr) -> bool:
+    """Whether a value hangs on how far training is."""
+    scope = script.source.function_of(node) or script.source.tree
+    return bool(_names(node) & tainted(scope, _PROGRESS, assignments(scope)))
 
 
 def _losses(script: Script) -> list[ast.Call]:
@@ -142,7 +148,7 @@ def ema(script: Script) -> Found:
     hits: list[Hit] = [(each, True) for each in script.source.calls("AveragedModel", "ExponentialMovingAverage", "EMA")]
     copies = {"parameters", "named_parameters", "state_dict", "deepcopy", "clone", "tree_map"}
     for target, value, at in assignments(script.source.tree):
-        name = last_name(target)
+        name = last_name(target.value if isinstance(target, ast.Subscript) else target)
         if _AVERAGED.search(name) and not _NO_COPY.search(name) and names_in(value) & copies:
             hits.append((at, True))
     for call in script.source.calls("lerp_", "add_"):
@@ -156,9 +162,10 @@ def ema(script: Script) -> Found:
 
 
 def _is_parameter(node: ast.AST) -> bool:
+    """`p`, `param.data`, `layer.weight` and their like, but no gradient."""
     while isinstance(node, ast.Attribute | ast.Call):
-        if last_name(node) == "grad":
-            return False
+        if last_name(node) in ("grad", "weight"):
+            return last_name(node) == "weight"
         node = node.func if isinstance(node, ast.Call) else node.value
     return isinstance(node, ast.Name) and node.id in ("p", "param", "p_model", "model_p", "parameter")
 
@@ -208,7 +215,7 @@ def curriculum(script: Script) -> Found:
     for node in script.source.nodes:
         if isinstance(node, ast.Subscript) and last_name(node.value) in ("x", "y", "inputs", "targets"):
             bounds = [each.upper for each in ast.walk(node.slice) if isinstance(each, ast.Slice) and each.upper]
-            hits += [(node, True) for each in bounds if _names(each) & _PROGRESS]
+            hits += [(node, True) for each in bounds if _scheduled(script, each)]
     return toggle(script, hits, script.trains())
 
 

@@ -42,6 +42,8 @@ ON = {
     "value_embeds": [
         [(MODEL, "self.value_embeds = nn.ModuleDict({'0': nn.Embedding(100, 64)})"),
          ("ve = None", "ve = self.value_embeds['0'](idx)")],
+        [(MODEL, "self.shared_ve = nn.Embedding(100, 64)\nself.tables = [self.shared_ve]"),
+         ("ve = None", "ve = self.tables[0](idx)")],
     ],
     "weight_tying": [[(MODEL, "self.lm_head.weight = self.wte.weight")],
                      [("logits = self.lm_head(norm(x))", "logits = F.linear(norm(x), self.wte.weight)")]],
@@ -68,10 +70,13 @@ ON = {
           "self.cos, self.sin = self._rotary(64)\nself.far, self.near = self._rotary(64, base=500000)")],
         [("self.cos, self.sin = self._rotary(64)",
           "for base in (1000, 100000):\n    self.cos, self.sin = self._rotary(64, base)")],
+        [("self.cos, self.sin = self._rotary(64)",
+          "for i in range(2):\n    own = 10000 + 40000 * i\n    self.cos, self.sin = self._rotary(64, base=own)")],
     ],
     "attn_dropout": [[("is_causal=True)", "is_causal=True, dropout_p=0.1 if self.training else 0.0)")],
                      [(OWN, "self.drop = nn.Dropout(0.1)")]],
     "label_smoothing": [[(ENTROPY, ENTROPY[:-1] + ", label_smoothing=0.1)")],
+                        [(ENTROPY, ENTROPY[:-1] + ", label_smoothing=0.1 * (1 - progress))")],
                         [(CONSTANTS, "SMOOTHING = 0.1"),
                          (LOSS, "loss = (1 - SMOOTHING) * loss + SMOOTHING * logits.mean()")]],
     "z_loss": [[(LOSS, "loss = loss + 1e-4 * torch.logsumexp(logits, -1).square().mean()")],
@@ -80,10 +85,14 @@ ON = {
     "agc": [[(BACKWARD, "for p in model.parameters():\n    w_norm = p.data.norm()\n    g_norm = p.grad.norm()\n"
               "    p.grad.mul_((0.01 * w_norm / g_norm).clamp(max=1.0))")]],
     "ema": [[(BEFORE, "ema_params = [p.detach().clone() for p in model.parameters()]")],
+            [(BEFORE, "ema_copy = {}\nfor name, param in model.named_parameters():\n"
+                      "    ema_copy[name] = param.data.clone()")],
+            [(BACKWARD, "model.slow.mul_(0.9).add_(model.wte.weight, alpha=0.1)")],
             [(BACKWARD, "for a, p in zip(average, model.parameters()):\n    a.lerp_(p.data, 0.01)")]],
     "aux_heads": [[(MODEL, "self.second = nn.Linear(64, config.vocab_size)"),
                    (LOSS, "loss = loss + 0.1 * F.cross_entropy(self.second(x), targets)")],
-                  [(LOSS, "aux_loss = x.square().mean()\nloss = loss + 0.1 * aux_loss")]],
+                  [(LOSS, "aux_loss = x.square().mean()\nloss = loss + 0.1 * aux_loss")],
+                  [(LOSS, "aux_loss = 0.3 * x.square().mean()\nloss = loss + aux_loss")]],
     "learned_prefix": [[(MODEL, "self.prefix = nn.Parameter(torch.zeros(1, 4, 64))"),
                         (EMBEDDED, "x = torch.cat([self.prefix.expand(2, -1, -1), x], dim=1)")],
                        [(MODEL, "self.registers = nn.Parameter(torch.zeros(1, 4, 64))"),
@@ -93,6 +102,7 @@ ON = {
                          [(BATCH, "mask = torch.rand(x.shape) < 0.1\nx[mask] = 0")]],
     "curriculum": [[(BATCH, "cur_len = 256 if progress < 0.3 else 512\nx = x[:, :cur_len]")],
                    [(BATCH, "if progress < 0.5:\n    seq_len = 256")],
+                   [(BATCH, "share = progress / 2\nkept = int(512 * share)\nx = x[:, :kept]")],
                    [(BATCH, "batch_size = int(8 + 8 * progress)")]],
     "pos_loss_weight": [[(ENTROPY, ENTROPY[:-1] + ", reduction='none')"),
                          (LOSS, "ramp = torch.linspace(0.5, 1.5, 64)\nloss = (loss * ramp).mean()")]],
@@ -155,6 +165,8 @@ def test_the_feed_forward_layer(feed, kind):
 def test_the_feed_forward_layer_over_several_lines_and_by_own_modules():
     lines = "h = self.c_fc(x)\nx = h * torch.sigmoid(h)"
     assert value("mlp_type", ("x = F.relu(self.c_fc(x)).square()", lines)) == "silu"
+    lines = "h = self.c_fc(x)\nx = h * torch.tanh(F.softplus(h))"
+    assert value("mlp_type", ("x = F.relu(self.c_fc(x)).square()", lines)) == "mish"
     lines = "a, b = self.c_fc(x).chunk(2, dim=-1)\nx = F.silu(a) * b"
     assert value("mlp_type", ("x = F.relu(self.c_fc(x)).square()", lines)) == "swiglu"
     made = ("self.c_gate = nn.Linear(64, 256)", "self.act = nn.GELU()")
