@@ -221,7 +221,7 @@ TRAININGS = {
     "a link": ("os.symlink('/etc/passwd', 'weights.safetensors')", "not a readable regular file"),
     "looks for targets": (
         "found = [str(path) for root in ('/', '..') for path in Path(root).rglob('*') if path.name in\n"
-        "    ('labels.npy', 'test_with_labels', 'validation') and 'data/train' not in str(path)]\n"
+        "    ('labels.npy', 'test_with_labels') and 'data/train' not in str(path)]\n"
         "sys.exit(' '.join(found[:3]) or 'nothing is to be found')", "nothing is to be found",
     ),
 }  # fmt: skip

@@ -262,8 +262,7 @@ def test_further_folders_are_seen_read_only_and_described_and_in_the_key(
             folder_study(recorded, folders=wrong)
 
 
-def test_a_whole_run_of_such_a_study_is_refused_before_it_starts(recorded: Searched) -> None:
+def test_a_whole_run_of_such_a_study_is_its_searches_and_their_report(recorded: Searched) -> None:
     from aira_lib.planning.estimate import estimate
 
-    with pytest.raises(UserError, match="run its searches alone"):
-        estimate(folder_study(recorded))
+    assert [stage.stage for stage in estimate(folder_study(recorded))] == ["search", "report"]
