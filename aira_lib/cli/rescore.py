@@ -32,7 +32,9 @@ def rescore(
     """
     from aira_lib.rescoring.command import in_words, rescore_all
     from aira_lib.rescoring.prepared import prepared_text
+    from aira_lib.rescoring.scripts import read_scripts
 
+    read_scripts(source)  # what cannot be read is refused before data are made
     line = ProgressLine()
     text, of = prepared_text(shards, note)
     with line:
