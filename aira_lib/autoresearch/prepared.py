@@ -20,9 +20,14 @@ from aira_lib.autoresearch.prepare.load import LABELS, SPLITS, TOKENIZER, Autore
 from aira_lib.autoresearch.prepare.profiles import Profile, ProfileName, profile_of
 from aira_lib.autoresearch.prepare.text import TRAIN_SHARDS, texts_in
 from aira_lib.contents import file_digest
+from aira_lib.datasets.given_folders import given_folders
 from aira_lib.errors import UserError
+from aira_lib.records.opened import stand_in_facts
 from aira_lib.section import Section
 from aira_lib.study.reading import load_section
+
+BASELINE = Path(__file__).with_name("baseline.py")
+"""The program that agents start from, whose digest every record has."""
 
 SETTINGS, ABOUT, VOCABULARY = "autoresearch.yaml", "about.json", "vocabulary.json"
 _SHARDS, _WITH_LABELS, _PREDICTIONS = "autoresearch", "test_with_labels", "predictions.npy"
@@ -41,12 +46,8 @@ class DataSection(Section):
     budget_seconds: float | None = Field(None, ge=5)
 
 
-def prepare_command(baseline: Path) -> None:
-    """prepare.py: write train and validation with labels, the tokenizer beside train, and test without labels.
-
-    Args:
-        baseline: The program that agents start from, whose digest every record has.
-    """
+def prepare_command() -> None:
+    """prepare.py: write train and validation with labels, the tokenizer beside train, and test without labels."""
     mount, profile, data = _given()
     for split in SPLITS:
         shutil.copytree(data.folder / split, mount / split)
@@ -54,7 +55,7 @@ def prepare_command(baseline: Path) -> None:
     shutil.copyfile(data.folder / TOKENIZER, mount / "train" / TOKENIZER)
     seen = {"bos": profile.bos, "bytes": data.vocabulary.byte_counts.tolist()}
     (mount / "train" / VOCABULARY).write_text(json.dumps(seen), encoding="utf-8")
-    facts = facts_of(data, profile, file_digest(baseline))
+    facts = facts_of(data, profile, file_digest(BASELINE))
     (mount / ABOUT).write_text(json.dumps(facts), encoding="utf-8")
 
 
@@ -94,7 +95,7 @@ def facts_of(data: AutoresearchData, profile: Profile, baseline: str) -> dict[st
         "profile": profile.name, "vocabulary": profile.vocabulary, "length": profile.length,
         "budget_seconds": profile.budget_seconds, "clock": profile.clock,
         "compile_allowance_seconds": profile.compile_allowance_seconds, "source": about.source,
-        "stand-in": str(about.stand_in) if about.stand_in else "none",
+        **stand_in_facts(about.stand_in),
         **{f"{split} rows": about.rows[split] for split in SPLITS},
         **{f"{split} bytes": about.bytes[split] for split in SPLITS},
         "data digest": about.data, "tokenizer digest": about.tokenizer, "baseline digest": baseline,
@@ -103,16 +104,9 @@ def facts_of(data: AutoresearchData, profile: Profile, baseline: str) -> dict[st
 
 def _given() -> tuple[Path, Profile, AutoresearchData]:
     """The folder to write into, and the data, by the command line."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--global-shared-data-dir", type=Path, required=True)
-    parser.add_argument("--agent-data-mount-dir", type=Path, required=True)
-    parser.add_argument("--agent-log-dir", type=Path)
-    given = parser.parse_args()
-    for folder in (given.global_shared_data_dir, given.agent_data_mount_dir, given.agent_log_dir):
-        if folder is not None and not folder.is_dir():
-            sys.exit(f"no such folder: {folder}")
+    given = given_folders()
     try:
-        return given.agent_data_mount_dir, *_data(given.global_shared_data_dir)
+        return given.mount, *_data(given.shared)
     except UserError as error:
         sys.exit(str(error))
 

@@ -35,6 +35,11 @@ def _tried(tried: int, chance: Interval | None) -> Row:
     return {"tried": tried, "p_improve": value, "low": low, "high": high}
 
 
+def _chance(name: str, chance: Interval | None) -> Row:
+    value, low, high = chance or (None, None, None)
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
+
+
 def features_table(events: Sequence[Event]) -> Table:
     """Table 19, with attempts beside improvements."""
     rows: list[Row] = [
@@ -60,12 +65,7 @@ def toggles_table(events: Sequence[Event]) -> Table:
         {
             "feature": each.feature, "add_count": each.added.count, "add_median_gain": each.added.median,
             "remove_count": each.removed.count, "remove_median_gain": each.removed.median, "verdict": each.verdict,
-            "p_add": each.chance_added and each.chance_added.value,
-            "p_add_low": each.chance_added and each.chance_added.low,
-            "p_add_high": each.chance_added and each.chance_added.high,
-            "p_remove": each.chance_removed and each.chance_removed.value,
-            "p_remove_low": each.chance_removed and each.chance_removed.low,
-            "p_remove_high": each.chance_removed and each.chance_removed.high,
+            **_chance("p_add", each.chance_added), **_chance("p_remove", each.chance_removed),
         }
         for each in counting.toggle_counts(events)
     ]  # fmt: skip

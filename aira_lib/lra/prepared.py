@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from aira_lib.datasets.given_folders import given_folders
 from aira_lib.errors import MissingDependency, UserError
 from aira_lib.lra.data import LraData, LraSize, LraTask, lra_data
+from aira_lib.records.opened import stand_in_facts
 from aira_lib.section import Section, Seed
 from aira_lib.study.reading import load_section
 
@@ -39,18 +41,18 @@ class DataSection(Section):
 
 def prepare_command(task: LraTask) -> None:
     """prepare.py: write train and validation with labels, and test without."""
-    given, data = _given(task)
+    mount, data = _given(task)
     for split in ("train", "validation", "test"):
-        shutil.copytree(data.folder / split, given.agent_data_mount_dir / split)
-    (given.agent_data_mount_dir / "test" / _LABELS_FILE).unlink()
-    (given.agent_data_mount_dir / ABOUT_FOR_PEOPLE).write_text(json.dumps(facts_of(data)), encoding="utf-8")
-    (given.agent_data_mount_dir / "train" / ABOUT).write_text(f"{told_of(data)}\n", encoding="utf-8")
+        shutil.copytree(data.folder / split, mount / split)
+    (mount / "test" / _LABELS_FILE).unlink()
+    (mount / ABOUT_FOR_PEOPLE).write_text(json.dumps(facts_of(data)), encoding="utf-8")
+    (mount / "train" / ABOUT).write_text(f"{told_of(data)}\n", encoding="utf-8")
 
 
 def evaluate_prepare_command(task: LraTask) -> None:
     """evaluate_prepare.py: write the labels of the test split where only the scorer finds them."""
-    given, data = _given(task)
-    labels = given.agent_data_mount_dir / _LABELS
+    mount, data = _given(task)
+    labels = mount / _LABELS
     labels.mkdir()
     np.save(labels / _LABELS_FILE, data.test.labels)
 
@@ -83,30 +85,22 @@ def told_of(data: LraData) -> str:
 def facts_of(data: LraData) -> dict[str, Any]:
     """What data are, for the record of a search: names with texts and numbers."""
     about = data.about
-    replaced = about.stand_in
     return {
         "source": about.source, "size": about.size, "length": about.max_len, "seed": about.seed,
-        **({"stand-in": replaced.what, "instead of": replaced.instead_of} if replaced else {}),
+        **stand_in_facts(about.stand_in),
         "ceilings": ", ".join(map(str, about.ceilings)),
     }  # fmt: skip
 
 
-def _given(task: LraTask) -> tuple[argparse.Namespace, LraData]:
-    """The command line's folders, and the data."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--global-shared-data-dir", type=Path, required=True)
-    parser.add_argument("--agent-data-mount-dir", type=Path, required=True)
-    parser.add_argument("--agent-log-dir", type=Path)
-    given = parser.parse_args()
-    for folder in (given.global_shared_data_dir, given.agent_data_mount_dir, given.agent_log_dir):
-        if folder is not None and not folder.is_dir():
-            sys.exit(f"no such folder: {folder}")
+def _given(task: LraTask) -> tuple[Path, LraData]:
+    """The folder to write into, and the data, by the command line."""
+    given = given_folders()
     try:
         if any(importlib.util.find_spec(name) is None for name in _NEEDED):
             raise MissingDependency("Long Range Arena", "jax")
-        path = given.global_shared_data_dir / SETTINGS
+        path = given.shared / SETTINGS
         section = load_section(path, DataSection, SETTINGS, "docs/long-range-arena.md") if path.is_file() else None
-        return given, _data(task, section or DataSection(), given.global_shared_data_dir)
+        return given.mount, _data(task, section or DataSection(), given.shared)
     except UserError as error:
         sys.exit(str(error))
 

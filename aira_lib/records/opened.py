@@ -30,6 +30,11 @@ def in_words(told: Mapping[str, Any]) -> str:
     return ""
 
 
+def stand_in_facts(stand_in: StandIn | None) -> dict[str, str]:
+    """What a task's about.json says of what stands in for its data, for `stand_in_of`; nothing where nothing does."""
+    return {"stand-in": stand_in.what, "instead of": stand_in.instead_of} if stand_in else {}
+
+
 def stand_in_of(told: Mapping[str, Any]) -> StandIn | None:
     """What stands in for a task's data, as its about.json says it; None where it says nothing of a stand-in."""
     data = {name: str(value) for name, value in told.get("data", {}).items()}

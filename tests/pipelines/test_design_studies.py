@@ -57,8 +57,8 @@ def test_the_recorded_edits_apply_to_the_baseline_as_it_is_now() -> None:
     assert len(replies) == len({reply.seed for reply in replies}) == agent.steps
     assert study.task.folder
     folder = load_program_folder(ROOT / study.task.folder)
-    assert folder.program.baseline
-    program = baseline = (folder.path / folder.program.baseline).read_text()
+    assert folder.baseline
+    program = baseline = folder.baseline
     for reply in replies:  # whichever of those before was the best, the lines of the others stand in it
         program = parse_edit(reply.text, program, "train.py").code
         assert change_of(reply.text)

@@ -18,6 +18,7 @@ from aira_lib.tasks.family import Opening, Published, TaskFamily
 from aira_lib.tasks.live import Task
 from aira_lib.tasks.programs.consulting import open_literature
 from aira_lib.tasks.programs.folder import ProgramFolder, load_program_folder, module_files
+from aira_lib.tasks.programs.section import is_module
 from aira_lib.tasks.task import SearchTask
 
 _OWN = "aira_lib.tasks.programs."  # in every key by the version of "programs"
@@ -102,7 +103,9 @@ def _folder(section: TaskSection) -> ProgramFolder:
 
 def _library(folder: ProgramFolder) -> dict[str, int | str]:
     """The code of this library that scripts compute with: by its version, or by what it holds where it has none."""
-    modules = {*folder.program.modules, *_own_imports(folder)}
+    baseline = folder.program.baseline
+    shared = [baseline] if baseline and is_module(baseline) else []
+    modules = {*folder.program.modules, *shared, *_own_imports(folder)}
     pieces = {name.split(".")[1] for name in modules if not f"{name}.".startswith(_OWN)}
     versions = {str(piece): version for piece, version in VERSIONS.items()}
     return {piece: versions.get(piece) or _digest(piece) for piece in sorted(pieces)}

@@ -9,7 +9,7 @@ import aira_lib
 from aira_lib.tasks.airs.exports import plain
 from aira_lib.tasks.airs.folder import PROGRAM, TaskFolder, load_task_folder
 from aira_lib.tasks.airs.metadata import TaskFolderError
-from aira_lib.tasks.programs.section import ProgramSection, load_program
+from aira_lib.tasks.programs.section import ProgramSection, is_module, load_program
 
 _LIBRARY = Path(aira_lib.__file__).parent
 
@@ -48,7 +48,10 @@ class ProgramFolder:
     def baseline(self) -> str | None:
         """The text of the program that agents start from, where the folder has one."""
         name = self.program.baseline
-        return None if name is None else (self.path / name).read_text(encoding="utf-8")
+        if name is None:
+            return None
+        (path,) = module_files(name).values() if is_module(name) else (self.path / name,)
+        return path.read_text(encoding="utf-8")
 
 
 def load_program_folder(path: str | Path) -> ProgramFolder:
@@ -59,7 +62,9 @@ def load_program_folder(path: str | Path) -> ProgramFolder:
     """
     task = load_task_folder(path)
     found = ProgramFolder(task, load_program(task.path))
-    named = [*found.scripts, *filter(None, (found.score_script, found.program.baseline))]
+    baseline = found.program.baseline
+    own = None if is_module(baseline or "") else baseline
+    named = [*found.scripts, *filter(None, (found.score_script, own))]
     missing = [name for name in named if not (task.path / name).is_file()]
     if missing:
         raise TaskFolderError(f"{path}/{PROGRAM}: names {missing[0]}, which the folder does not have")
@@ -70,6 +75,8 @@ def load_program_folder(path: str | Path) -> ProgramFolder:
         )
     for name in found.program.modules:
         module_files(name)
+    if is_module(baseline or "") and len(module_files(baseline or "")) != 1:
+        raise TaskFolderError(f"{path}/{PROGRAM}: baseline: {baseline} is a package, and a program is one file")
     return found
 
 

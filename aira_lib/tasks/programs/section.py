@@ -18,6 +18,11 @@ _SCRIPT = re.compile(r"[A-Za-z_]\w*\.py")
 Setting = bool | int | float | str
 
 
+def is_module(name: str) -> bool:
+    """Whether a name is one of a module of this library, which may be there or not."""
+    return _MODULE.fullmatch(name) is not None
+
+
 class PartLimits(Section):
     """What the parts may use. `weights_mb` bounds the weights, which are read into memory.
 
@@ -75,7 +80,8 @@ class ProgramSection(Section):
     `reply` says what an agent's reply is: the one exported `file`, or a `program` that writes the exported files.
     `measure`, a function of an installed package, is in the place of `score` where predictions are too large for one
     file or are asked for in a way of their own: it is handed the way to ask (see `aira_lib.asking`).
-    `baseline` is a script of the folder that agents start from: the exported file as it stands.
+    `baseline` is what agents start from, the exported file as it stands: a script of the folder, or a module of
+    `aira_lib` that several folders share, whose text it is.
     `labels` is the file of a split that infer does not see. With `train_sees_validation` a training whose validation is
     measured sees validation rows with their labels, for stopping early and the like: validation then flatters.
     `test` says when the final test, a new training on train and validation, is run: for each program that is the best
@@ -139,12 +145,19 @@ class ProgramSection(Section):
             raise ValueError("baseline: a program that agents start from is the one exported file (reply: file)")
         return self
 
-    @field_validator("train", "infer", "describe", "scripts", "baseline")
+    @field_validator("train", "infer", "describe", "scripts")
     @classmethod
     def _are_scripts(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
         for name in (value,) if isinstance(value, str) else value or ():
             if not _SCRIPT.fullmatch(name):
                 raise ValueError(f"{name!r:.60} is no name of a Python file of the folder, such as train.py")
+        return value
+
+    @field_validator("baseline")
+    @classmethod
+    def _is_a_program(cls, value: str | None) -> str | None:
+        if value is not None and not _SCRIPT.fullmatch(value) and not is_module(value):
+            raise ValueError(f"{value!r:.60} is neither a Python file of the folder nor a module of aira_lib")
         return value
 
     @field_validator("measure")
@@ -165,7 +178,7 @@ class ProgramSection(Section):
     @classmethod
     def _are_modules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
-            if not _MODULE.fullmatch(name):
+            if not is_module(name):
                 raise ValueError(f"{name!r:.60} is no module of aira_lib, such as aira_lib.tensors")
         return value
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file  # noqa: E402
 import aira_lib  # noqa: E402
 from aira_lib.autoresearch.prepare.profiles import PROFILES, profile_of  # noqa: E402
 
-FOLDER = Path(aira_lib.__file__).parent / "tasks/autoresearch/AutoregressiveLanguageModellingAutoresearchBPB"
+BASELINE = Path(aira_lib.__file__).parent / "autoresearch/baseline.py"
 LENGTH, VOCABULARY = 16, 40
 
 
@@ -24,7 +24,7 @@ def baseline(profile: str, **settings: object) -> ModuleType:
     """The program as a module, in the current folder, which needs a run.json."""
     told = {"profile": profile, "vocabulary": VOCABULARY, "length": LENGTH, "budget_seconds": 10, "clock": "wall"}
     Path("run.json").write_text(json.dumps({"seed": 3, "settings": told | settings}))
-    spec = importlib.util.spec_from_file_location("baseline_of_autoresearch", FOLDER / "baseline.py")
+    spec = importlib.util.spec_from_file_location("baseline_of_autoresearch", BASELINE)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

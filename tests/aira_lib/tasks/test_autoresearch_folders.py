@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from aira_lib.autoresearch.bpb import bits_per_byte, nats_of
 from aira_lib.autoresearch.prepare import load
 from aira_lib.autoresearch.prepare.profiles import PROFILES, Profile, profile_of
 from aira_lib.contents import file_digest
+from aira_lib.records.opened import stand_in_of
 from aira_lib.tasks.airs.folder import built_in_programs
 from aira_lib.tasks.programs.folder import load_program_folder
 from aira_lib.tasks.programs.section import ProgramSection
@@ -26,6 +28,7 @@ from aira_lib.tasks.programs.splits import open_splits
 
 LIBRARY = Path(aira_lib.__file__).parent
 FOLDERS = LIBRARY / "tasks/autoresearch"
+BASELINE = LIBRARY / "autoresearch/baseline.py"
 PLAIN = FOLDERS / "AutoregressiveLanguageModellingAutoresearchBPB"
 ALL = sorted(path for path in FOLDERS.iterdir() if path.is_dir())
 SUBMISSIONS = ("gold_submission_trained", "gold_submission_random_1", "gold_submission_random_2")
@@ -38,7 +41,7 @@ def test_a_folder_is_found_by_its_name_and_bears_it(folder: Path) -> None:
     assert built_in_programs()[folder.name] == folder
     assert found.task.name == folder.name
     assert found.exports == ("train.py",)
-    assert found.baseline == (PLAIN / "baseline.py").read_text()
+    assert found.baseline == BASELINE.read_text()
 
 
 @pytest.mark.parametrize("folder", ALL, ids=lambda path: path.name)
@@ -68,8 +71,8 @@ def test_scripts_find_all_that_they_import() -> None:
 
 
 def test_programs_stand_on_their_own() -> None:
-    for name in ("baseline.py", *(f"{each}/train.py" for each in (*SUBMISSIONS, "invalid_submission"))):
-        assert "aira" not in (PLAIN / name).read_text()
+    for path in (BASELINE, *(PLAIN / each / "train.py" for each in (*SUBMISSIONS, "invalid_submission"))):
+        assert "aira" not in path.read_text()
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -124,7 +127,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def mount(raw: Path) -> Path:
     """What prepare.py and evaluate_prepare.py write."""
     (raw / "autoresearch.yaml").write_text("budget_seconds: 20\n")
-    prepared.prepare_command(PLAIN / "baseline.py")
+    prepared.prepare_command()
     prepared.evaluate_prepare_command()
     return raw.parent / "mount"
 
@@ -143,17 +146,27 @@ def test_targets_of_hidden_rows_are_kept_back(mount: Path, tmp_path: Path) -> No
 
 def test_a_record_knows_data_tokenizer_baseline_and_stand_in(mount: Path) -> None:
     about = json.loads((mount / "about.json").read_text())
-    assert about["baseline digest"] == file_digest(PLAIN / "baseline.py")
+    assert about["baseline digest"] == file_digest(BASELINE)
     assert (len(about["data digest"]), len(about["tokenizer digest"])) == (64, 64)
-    assert "standard library" in about["stand-in"]
+    stand_in = stand_in_of({"data": about})
+    assert stand_in is not None
+    assert "standard library" in stand_in.what
+    assert stand_in.instead_of == "the shards of the original, which are web text"
     assert about["budget_seconds"] == 20
     program = load_program_folder(PLAIN).program.with_data(about)
     assert program.settings["budget_seconds"] == 20
     assert program.predictions.shape == (16, 300)
 
 
+def test_real_shards_are_no_stand_in(mount: Path) -> None:
+    _, profile, data = prepared._given()
+    real = replace(data, about=data.about.model_copy(update={"stand_in": None}))
+    assert stand_in_of({"data": prepared.facts_of(real, profile, "")}) is None
+    assert stand_in_of({"data": prepared.facts_of(data, profile, "")}) is not None
+
+
 def test_another_budget_is_the_same_data(raw: Path) -> None:
-    prepared.prepare_command(PLAIN / "baseline.py")
+    prepared.prepare_command()
     (raw / "autoresearch.yaml").write_text("budget_seconds: 20\n")
     assert len([path for path in (raw.parent / "scratch/autoresearch").iterdir() if path.is_dir()]) == 1
     (folder,) = (path for path in (raw.parent / "scratch/autoresearch").iterdir() if path.is_dir())
@@ -167,7 +180,7 @@ def test_another_budget_is_the_same_data(raw: Path) -> None:
 def test_what_is_wrong_with_the_settings_is_said(raw: Path, written: str, told: str) -> None:
     (raw / "autoresearch.yaml").write_text(written)
     with pytest.raises(SystemExit, match=told):
-        prepared.prepare_command(PLAIN / "baseline.py")
+        prepared.prepare_command()
 
 
 def test_logits_are_scored_as_airs_bench_does(

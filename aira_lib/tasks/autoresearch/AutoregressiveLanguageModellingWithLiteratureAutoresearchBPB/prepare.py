@@ -1,8 +1,6 @@
 """Write train and validation with labels, the tokenizer beside train, and test without labels."""
 
-from pathlib import Path
-
 from aira_lib.autoresearch.prepared import prepare_command
 
 if __name__ == "__main__":
-    prepare_command(Path(__file__).with_name("baseline.py"))
+    prepare_command()
