@@ -82,4 +82,3 @@ def _answer(model: nn.Module, tokens: NDArray[Any], vocabulary: int, device: tor
             if not torch.isfinite(logits).all():
                 sys.exit(f"forward of {SCRIPT}'s model gave logits that are not finite")
             found[start : start + len(given)] = logits.float().cpu().numpy()
-    found.flush()

@@ -18,7 +18,7 @@ from aira_lib.tasks.airs.metadata import TaskFolderError
 from aira_lib.tasks.programs.section import Predictions
 
 MOST_HEADER = 4_096
-_MOST_ASKED = 256 * 2**20  # bytes of float32 predictions of one process: they are read into memory as float64
+_MOST_ASKED = 4 * 2**30  # bytes of float32 predictions of one process, which are read into memory
 _KINDS = {"float": "f", "int": "iu"}
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
