@@ -224,6 +224,18 @@ TRAININGS = {
         "    ('labels.npy', 'test_with_labels') and 'data/train' not in str(path)]\n"
         "sys.exit(' '.join(found[:3]) or 'nothing is to be found')", "nothing is to be found",
     ),
+    "looks for other runs": (
+        "found = [str(path) for root in ('/', '..') for path in Path(root).rglob('*') if path.name in\n"
+        "    ('journal.jsonl', 'seeds.jsonl', 'search.json')]\n"
+        "sys.exit(' '.join(found[:3]) or 'no other run is to be found')", "no other run is to be found",
+    ),
+    "asks a server": (
+        "import socket\nsocket.create_connection(('1.1.1.1', 443), timeout=5)", "exit code 1: OSError",
+    ),
+    "leaves notes": (
+        "os.makedirs('notes')\nPath('notes/next.npy').write_bytes(b'x')\nPath('/tmp/next.npy').write_bytes(b'x')",
+        "OSError: [Errno 30] Read-only file system",
+    ),
 }  # fmt: skip
 
 
@@ -293,7 +305,11 @@ DEPENDS = {
     "the next token": ("self.table(idx) + 9 * torch.nn.functional.one_hot(idx.long().roll(-1, 1), 16)", "not causal"),
     "its row's suffix": ("self.table(idx) + 0.01 * idx.float().mean(1)[:, None, None] * self.table(idx)", "not causal"),
     "other rows": ("self.table(idx) * (1 + idx.float().mean() / 9) + self.table(idx.roll(1, 0))", "answered otherwise"),
-    "what it was asked": ("self.table(idx) + torch.rand(16)", "answered otherwise"),
+    "chance": ("self.table(idx) + torch.rand(16)", "answered otherwise"),
+    "what it was asked": (
+        "self.table(idx) * (1 + self.table.weight.data.add_(idx.float().mean() / 9).mean())",
+        "answered otherwise",
+    ),
 }
 
 
