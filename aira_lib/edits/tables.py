@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from aira_lib.autoresearch.features import counting
+from aira_lib.autoresearch.features.alternatives import written
 from aira_lib.autoresearch.features.catalogue import FEATURES, Analysis
 from aira_lib.autoresearch.features.counting import Gains
 from aira_lib.autoresearch.features.events import Event, improvements
@@ -130,8 +131,8 @@ def steps_table(events: Sequence[Event]) -> Table:
     rows: list[Row] = [
         {
             "search": each.search, "step": each.step, "score": each.score, "best_before": each.best, "gain": each.gain,
-            "changed": "; ".join(f"{name}: {a} to {b}" for name, (a, b) in each.changed.items()),
-            "constants": "; ".join(f"{n}: {a or 'none'} to {b or 'none'}" for n, (a, b) in each.constants.items()),
+            "changed": "; ".join(f"{name}: {written(a)} to {written(b)}" for name, (a, b) in each.changed.items()),
+            "constants": "; ".join(f"{n}: {written(a)} to {written(b)}" for n, (a, b) in each.constants.items()),
             "unresolved": " ".join(each.unresolved),
         }
         for each in events
@@ -150,10 +151,12 @@ def scripts_table(scripts: Mapping[str, Analysis]) -> Table:
     rows: list[Row] = []
     for path, analysis in scripts.items():
         for name, found in analysis.features.items():
-            shown = ("on" if found.value else "off") if isinstance(found.value, bool) else str(found.value)
+            shown = written(found.value, "on", "off")
             lines = " ".join(map(str, found.lines))
             rows.append({"script": path, "feature": name, "value": shown, "lines": lines})
-        rows += [{"script": path, "feature": n, "value": v, "lines": ""} for n, v in analysis.constants.items()]
+        rows += [
+            {"script": path, "feature": n, "value": written(v), "lines": ""} for n, v in analysis.constants.items()
+        ]
     columns = [
         Column("script", "Script", style="name"), _NAME, Column("value", "Value", style="text"),
         Column("lines", "Lines", style="text"),
