@@ -53,14 +53,31 @@ def written(value: Value, on: str = "True", off: str = "False", empty: str = "no
 
 def side_by_side(a: Value, b: Value) -> list[tuple[Plain, Plain]]:
     """The plain values of both under every combination of their conditions."""
-    if isinstance(a, Either):
-        condition = a.condition
-    elif isinstance(b, Either):
-        condition = b.condition
-    else:
-        return [(a, b)]
-    ways = [[_given(each, condition, holds) for each in (a, b)] for holds in (True, False)]
-    return [pair for own, theirs in ways for pair in side_by_side(own, theirs)]
+    condition = _first_condition(a, b)
+    if not condition:
+        return [(a, b)]  # type: ignore[list-item]
+    return [pair for holds in (True, False) for pair in side_by_side(*_both_given(a, b, condition, holds))]
+
+
+def change(a: Value, b: Value) -> str:
+    """What became what, condition by condition: `8 to 12 if PROFILE == 'gpu' else the same`."""
+    return written(_change(a, b), empty="the same")
+
+
+def _change(a: Value, b: Value) -> Value:
+    condition = _first_condition(a, b)
+    if not condition:
+        return "" if a == b else f"{written(a, 'on', 'off')} to {written(b, 'on', 'off')}"
+    then, other = (_change(*_both_given(a, b, condition, holds)) for holds in (True, False))
+    return either(condition, then, other)
+
+
+def _first_condition(a: Value, b: Value) -> str:
+    return next((each.condition for each in (a, b) if isinstance(each, Either)), "")
+
+
+def _both_given(a: Value, b: Value, condition: str, holds: bool) -> tuple[Value, Value]:
+    return _given(a, condition, holds), _given(b, condition, holds)
 
 
 def _given(value: Value, condition: str, holds: bool) -> Value:

@@ -5,6 +5,7 @@ The names and categories are those of the paper; its Table 21 leaves the categor
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from aira_lib.autoresearch.features import attention, block, embeddings, training
 from aira_lib.autoresearch.features.alternatives import UNRESOLVED, Value
@@ -95,7 +96,11 @@ def analyse(code: str) -> Analysis:
     return Analysis({name: found_on(ways, source, feature.read) for name, feature in FEATURES.items()}, constants)
 
 
+_LONGEST = 160  # characters of a constant that are kept
+
+
 def _written(way: Folder, name: str) -> str:
-    """How a constant is written on one way; empty where it is not there."""
+    """How a constant is written on one way; empty where it is not there. A long one ends with a digest of the whole."""
     value = way.constants.get(name, "")
-    return UNRESOLVED if value is UNKNOWN else repr(value)[:200] if name in way.constants else ""
+    text = UNRESOLVED if value is UNKNOWN else repr(value) if name in way.constants else ""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... #{sha256(text.encode()).hexdigest()[:8]}"
