@@ -18,16 +18,20 @@ MOST_READS = 8  # of a feature that is another one on every way
 
 
 def ways_of(source: Source) -> list[Folder]:
-    """Every way through a script, those on which a condition holds before those on which it does not."""
-    found: list[Folder] = []
+    """Every way through a script, those on which a condition holds before those on which it does not.
+
+    Ways that end in an error are none, unless all do.
+    """
+    found: list[tuple[Folder, bool]] = []
     budget, matters, left = Budget(), _deciding(source), [()]
     while left:
         given: tuple[bool, ...] = left.pop()
-        way = _Way(source, Folder(source, given, budget), matters).taken()
-        answers = [answer for _, answer in way.asked]
+        folder = Folder(source, given, budget)
+        goes_on = _Way(source, folder, matters).take()
+        answers = [answer for _, answer in folder.asked]
         left += [(*answers[:place], False) for place in range(len(given), len(answers))]  # type: ignore[misc]
-        found.append(way)
-    return found
+        found.append((folder, goes_on))
+    return [folder for folder, goes_on in found if goes_on] or [folder for folder, _ in found]
 
 
 def found_on(ways: Sequence[Folder], source: Source, read: Callable[[Script], Found]) -> Found:
@@ -57,8 +61,8 @@ def _choice(asked: Sequence[Sequence[tuple[str, bool]]], values: Sequence[Value]
     halves = []
     for holds in (True, False):
         own = [place for place, answers in enumerate(asked) if answers[depth][1] is holds]
-        halves.append(_choice([asked[n] for n in own], [values[n] for n in own], depth + 1))
-    return either(asked[0][depth][0], halves[0], halves[1])
+        halves += [_choice([asked[n] for n in own], [values[n] for n in own], depth + 1)] if own else []
+    return either(asked[0][depth][0], halves[0], halves[-1])
 
 
 class _Way:
@@ -67,9 +71,10 @@ class _Way:
     def __init__(self, source: Source, folder: Folder, matters: set[str]) -> None:
         self._source, self._folder, self._matters = source, folder, matters
 
-    def taken(self) -> Folder:
+    def take(self) -> bool:
+        """Fill the folder; false where the script ends before its last statement."""
         folder = self._folder
-        self._run(self._source.tree.body)
+        goes_on = self._run(self._source.tree.body)
         for each in self._source.nodes:
             if isinstance(each, ast.Global):
                 for name in set(each.names) & set(folder.lines):
@@ -77,18 +82,25 @@ class _Way:
         folder.asks = True
         folder.fields = self._config_fields()
         folder.asks = False
-        return folder
+        return goes_on
 
-    def _run(self, body: Sequence[ast.stmt]) -> None:
+    def _run(self, body: Sequence[ast.stmt]) -> bool:
         for each in body:
+            if _ends(each):
+                return False
+            if isinstance(each, ast.If):
+                for name in bound_names(ast.Expr(each.test, lineno=each.lineno)):
+                    self._folder.assign(name, UNKNOWN, each.lineno)
             if isinstance(each, ast.If) and (holds := self._decided(each)) is not UNKNOWN:
-                self._run(each.body if holds else each.orelse)
+                if not self._run(each.body if holds else each.orelse):
+                    return False
             elif isinstance(each, ast.AugAssign) and isinstance(each.target, ast.Name):
                 name = each.target.id
                 value = ast.BinOp(ast.Name(name, ast.Load()), each.op, each.value)
                 self._folder.assign(name, self._worth(name, value), each.lineno)
             elif not isinstance(each, Function | ast.ClassDef):
                 self._bind(each)
+        return True
 
     def _decided(self, node: ast.If) -> Any:
         """Which branch is run; asked for where it decides a constant that is written out."""
@@ -132,6 +144,13 @@ class _Way:
         for call in self._source.calls(*(each.name for each in named)):
             fields |= {each.arg: self._folder.value(each.value) for each in call.keywords if each.arg}
         return fields
+
+
+def _ends(statement: ast.stmt) -> bool:
+    """Whether a statement ends the script."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    leaves = isinstance(call, ast.Call) and ast.unparse(call.func) in ("sys.exit", "exit", "quit", "os._exit")
+    return leaves or isinstance(statement, ast.Raise)
 
 
 def _configurations(source: Source) -> list[ast.ClassDef]:

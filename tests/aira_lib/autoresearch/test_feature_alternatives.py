@@ -125,6 +125,10 @@ LADDER = """
     ("WIDTH = 64 if PROFILE == 'gpu' else 32\nDEPTH = WIDTH // (16 if PROFILE == 'gpu' else 8)", "4"),
     ("W = 2\nif PROFILE == 'gpu':\n    W = 3\nif PROFILE == 'cpu':\n    W = 5\nDEPTH = 2 * W",
      "6 if PROFILE == 'gpu' else 10 if PROFILE == 'cpu' else 4"),
+    ("if PROFILE == 'gpu':\n    DEPTH = 8\nelif PROFILE == 'cpu':\n    DEPTH = 4\nelse:\n    raise ValueError(PROFILE)",
+     "8 if PROFILE == 'gpu' else 4"),
+    ("DEPTH = 4\nif PROFILE != 'gpu':\n    DEPTH = 2\n    print('none')\n    sys.exit(1)", "4"),
+    ("DEPTH = 8\nraise SystemExit", "8"),
     # the condition's own name is assigned anew in between: two conditions
     ("A = 1 if PROFILE == 'gpu' else 2\nPROFILE = ask()\nDEPTH = A + (10 if PROFILE == 'gpu' else 20)",
      "(11 if PROFILE == 'gpu' [2] else 21) if PROFILE == 'gpu' else 12 if PROFILE == 'gpu' [2] else 22"),
@@ -141,6 +145,7 @@ def test_a_constant_by_conditions_is_a_choice(lines: str, value: str) -> None:
     "DEPTH = 4\ntry:\n    import flash\n    DEPTH = 8\nexcept ImportError:\n    pass", "DEPTH = 4\nask(DEPTH := 8)",
     "DEPTH = 4\nwith ask() as DEPTH:\n    pass", "DEPTH = 4\ndel DEPTH", "DEPTH = 4\nA, *DEPTH = 1, 2",
     "DEPTH = 4\ndef f():\n    global DEPTH\n    DEPTH = 8",
+    "y = 4\nif (y := ask()):\n    W = 2\nDEPTH = y",
     "DEPTH = 4\nif __name__ == '__main__':\n    DEPTH = 8",  # another value where the file is imported
 ])  # fmt: skip
 def test_what_no_condition_settles_is_unresolved(lines: str) -> None:
