@@ -20,8 +20,9 @@ class Answers:
         asked: The conditions so far with their answers.
     """
 
-    def __init__(self, given: tuple[bool, ...]) -> None:
-        """Take the first answers."""
+    def __init__(self, given: tuple[bool, ...], follows: bool) -> None:
+        """Take the first answers; there are none at all unless it `follows` conditions."""
+        self._most = MOST_ASKED if follows else 0
         self.asked: list[tuple[str, bool]] = []
         self._given = given
         self._known: dict[str, tuple[bool, set[str]]] = {}
@@ -31,7 +32,7 @@ class Answers:
     def ask(self, test: ast.expr) -> bool | None:
         """Whether a condition holds on this way; None where it is one too many."""
         text, negated = self.text_of(test)
-        if len(self.asked) == MOST_ASKED or len(text) > _MOST_CHARACTERS:
+        if len(self.asked) >= self._most or len(text) > _MOST_CHARACTERS:
             return None
         place = len(self.asked)
         answer = self._given[place] if place < len(self._given) else True

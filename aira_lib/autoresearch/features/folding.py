@@ -29,6 +29,11 @@ class Budget:
 
     left: int = MOST_LOOKS
 
+    def renewed(self) -> "Budget":
+        """The same, as at the beginning."""
+        self.left = MOST_LOOKS
+        return self
+
 
 class Folder:
     """Folds expressions of one script, on one way through it; what reads the module fills it.
@@ -41,21 +46,22 @@ class Folder:
         seen: What was looked up so far: constants, lines, fields and conditions, with what was found.
     """
 
-    def __init__(self, source: Source, answers: tuple[bool, ...], budget: Budget) -> None:
+    def __init__(self, source: Source, answers: tuple[bool, ...], budget: Budget, follows: bool = True) -> None:
         """Know nothing yet.
 
         Args:
             source: The script.
             answers: To the first conditions that are asked for; yes to all others.
             budget: What all ways of a script may look at together.
+            follows: Whether conditions are answered at all.
         """
         self.constants: dict[str, Any] = {}
         self.lines: dict[str, int] = {}
         self.fields: dict[str, Any] = {}
         self.asks = False
         self.seen: dict[tuple[str, str], Any] = {}
-        self._source, self._budget, self._answers, self._depth = source, budget, Answers(answers), 0
-        self._defined: dict[str, ast.expr] = {}
+        self._source, self._budget, self._answers, self._depth = source, budget, Answers(answers, follows), 0
+        self._defined: dict[str, tuple[ast.expr, set[str]]] = {}
         self._locals: dict[Function, list[tuple[ast.expr, ast.expr, ast.stmt]]] = {}
         self._own: dict[Function, set[str]] = {}
 
@@ -67,10 +73,11 @@ class Folder:
     def assign(self, name: str, value: Any, line: int, by: ast.expr | None = None) -> None:
         """Set a constant, `by` an expression; what hangs on its old value is open again."""
         self._answers.forget(name)
-        self._defined = {own: of for own, of in self._defined.items() if own != name and name not in names_in(of)}
+        if any(name == own or name in names for own, (_, names) in self._defined.items()):
+            self._defined = {own: by for own, by in self._defined.items() if name != own and name not in by[1]}
         self.constants[name], self.lines[name] = value, line
-        if value is UNKNOWN and isinstance(by, ast.Compare | ast.BoolOp) and name not in names_in(by):
-            self._defined[name] = by
+        if value is UNKNOWN and isinstance(by, ast.Compare | ast.BoolOp) and name not in (names := names_in(by)):
+            self._defined[name] = by, names
 
     def look(self, kind: str, name: str) -> Any:
         """A "constant", the "line" that sets it, a "field" of the configuration, or the answer to a "condition"."""
@@ -102,7 +109,7 @@ class Folder:
         if self._of_function(test):
             return UNKNOWN
         if isinstance(test, ast.Name) and test.id in self._defined:
-            return self.truth(self._defined[test.id], ask)
+            return self.truth(self._defined[test.id][0], ask)
         known = self._recalled(test)
         return self._ask(test) if known is UNKNOWN and ask else known
 
@@ -132,8 +139,8 @@ class Folder:
 
     def _of_function(self, test: ast.expr) -> bool:
         """Whether an expression has names of the function that it is in."""
-        names = {each.id for each in ast.walk(test) if isinstance(each, ast.Name)}
         around = [each for each in self._source.within(test) if isinstance(each, Function)]
+        names = {each.id for each in ast.walk(test) if isinstance(each, ast.Name)} if around else set()
         return any(names & self._names_of(each) for each in around)
 
     def _names_of(self, function: Function) -> set[str]:

@@ -6,13 +6,14 @@ other answers; a feature is read on each and becomes a choice of what was found.
 
 import ast
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from aira_lib.autoresearch.features.alternatives import UNRESOLVED, Value, either, resolved
 from aira_lib.autoresearch.features.arithmetic import UNKNOWN
 from aira_lib.autoresearch.features.finding import Found, Script, lines_of
 from aira_lib.autoresearch.features.folding import MOST_STEPS, Budget, Folder
-from aira_lib.autoresearch.features.source import Function, Source, assignments, bound_names, names_in
+from aira_lib.autoresearch.features.source import Function, Source, assignments, bound_names, names_in, own_nodes
 
 MOST_READS = 8  # of a feature that is another one on every way
 
@@ -20,17 +21,22 @@ MOST_READS = 8  # of a feature that is another one on every way
 def ways_of(source: Source) -> list[Folder]:
     """Every way through a script, those on which a condition holds before those on which it does not.
 
-    Ways that end in an error are none, unless all do.
+    Ways that end in an error are none, unless all do. Of a script so long that they would cost too much there is one
+    way, on which nothing that is open is answered.
     """
     found: list[tuple[Folder, bool]] = []
-    budget, matters, left = Budget(), _deciding(source), [()]
-    while left:
+    budget, module, left = Budget(), _Module(source, _deciding(source)), [()]
+    while left and budget.left > 0:
         given: tuple[bool, ...] = left.pop()
         folder = Folder(source, given, budget)
-        goes_on = _Way(source, folder, matters).take()
+        goes_on = _Way(module, folder).take()
         answers = [answer for _, answer in folder.asked]
         left += [(*answers[:place], False) for place in range(len(given), len(answers))]  # type: ignore[misc]
         found.append((folder, goes_on))
+    if budget.left <= 0:
+        folder = Folder(source, (), budget.renewed(), follows=False)
+        found = [(folder, _Way(module, folder).take())]
+    budget.renewed()  # for reading features
     return [folder for folder, goes_on in found if goes_on] or [folder for folder, _ in found]
 
 
@@ -65,17 +71,33 @@ def _choice(asked: Sequence[Sequence[tuple[str, bool]]], values: Sequence[Value]
     return either(asked[0][depth][0], halves[0], halves[-1])
 
 
+@dataclass
+class _Module:
+    """What all ways of a script have in common: the names that matter, and what its statements bind."""
+
+    source: Source
+    matters: set[str]
+    _bound: dict[ast.stmt, tuple[list[tuple[ast.expr, ast.expr, ast.stmt]], set[str]]] = field(default_factory=dict)
+
+    def bindings(self, statement: ast.stmt) -> tuple[list[tuple[ast.expr, ast.expr, ast.stmt]], set[str]]:
+        """The assignments of a statement, and all names that it binds."""
+        if statement not in self._bound:
+            simple = isinstance(statement, ast.Assign | ast.AnnAssign)
+            self._bound[statement] = assignments(statement) if simple else [], bound_names(statement)
+        return self._bound[statement]
+
+
 class _Way:
     """Reads the module on one way, in order."""
 
-    def __init__(self, source: Source, folder: Folder, matters: set[str]) -> None:
-        self._source, self._folder, self._matters = source, folder, matters
+    def __init__(self, module: _Module, folder: Folder) -> None:
+        self._module, self._folder = module, folder
 
     def take(self) -> bool:
         """Fill the folder; false where the script ends before its last statement."""
         folder = self._folder
-        goes_on = self._run(self._source.tree.body)
-        for each in self._source.nodes:
+        goes_on = self._run(self._module.source.tree.body)
+        for each in self._module.source.nodes:
             if isinstance(each, ast.Global):
                 for name in set(each.names) & set(folder.lines):
                     folder.assign(name, UNKNOWN, folder.lines[name])
@@ -89,7 +111,7 @@ class _Way:
             if _ends(each):
                 return False
             if isinstance(each, ast.If):
-                for name in bound_names(ast.Expr(each.test, lineno=each.lineno)):
+                for name in _walruses(each.test):
                     self._folder.assign(name, UNKNOWN, each.lineno)
             if isinstance(each, ast.If) and (holds := self._decided(each)) is not UNKNOWN:
                 if not self._run(each.body if holds else each.orelse):
@@ -108,7 +130,9 @@ class _Way:
         if known is not UNKNOWN or "__name__" in names_in(node.test):
             return known
         decides = any(
-            isinstance(target, ast.Name) and target.id in self._matters and self._folder.value(value) is not UNKNOWN
+            isinstance(target, ast.Name)
+            and target.id in self._module.matters
+            and self._folder.value(value) is not UNKNOWN
             for target, value, _ in assignments(node)
         )
         return self._folder.truth(node.test, ask=decides)
@@ -116,18 +140,18 @@ class _Way:
     def _bind(self, statement: ast.stmt) -> None:
         """Take what a statement assigns; names that it binds in any other way are not known from there on."""
         known: list[tuple[str, ast.expr, Any]] = []
-        if isinstance(statement, ast.Assign | ast.AnnAssign):
-            for target, value, _ in assignments(statement):
-                if isinstance(target, ast.Name):
-                    whole = target in getattr(statement, "targets", [target]) or value is not statement.value
-                    known.append((target.id, value, self._worth(target.id, value) if whole else UNKNOWN))
-        for name in bound_names(statement) - {name for name, _, _ in known}:
+        pairs, names = self._module.bindings(statement)
+        for target, value, _ in pairs:
+            if isinstance(target, ast.Name):
+                whole = target in getattr(statement, "targets", [target]) or value is not getattr(statement, "value", 0)
+                known.append((target.id, value, self._worth(target.id, value) if whole else UNKNOWN))
+        for name in names - {name for name, _, _ in known}:
             self._folder.assign(name, UNKNOWN, statement.lineno)
         for name, value, worth in known:
             self._folder.assign(name, worth, statement.lineno, by=value)
 
     def _worth(self, name: str, value: ast.expr) -> Any:
-        self._folder.asks = name in self._matters
+        self._folder.asks = name in self._module.matters
         try:
             return self._folder.value(value)
         finally:
@@ -136,14 +160,18 @@ class _Way:
     def _config_fields(self) -> dict[str, Any]:
         """Fields of classes named Config: what a call passes, else the default that the class gives."""
         fields: dict[str, Any] = {}
-        named = _configurations(self._source)
+        named = _configurations(self._module.source)
         for each in named:
             for target, value, _ in (pair for statement in each.body for pair in assignments(statement)):
                 if isinstance(target, ast.Name):
                     fields[target.id] = self._folder.value(value)
-        for call in self._source.calls(*(each.name for each in named)):
+        for call in self._module.source.calls(*(each.name for each in named)):
             fields |= {each.arg: self._folder.value(each.value) for each in call.keywords if each.arg}
         return fields
+
+
+def _walruses(test: ast.expr) -> set[str]:
+    return {each.target.id for each in own_nodes(test) if isinstance(each, ast.NamedExpr)}
 
 
 def _ends(statement: ast.stmt) -> bool:

@@ -209,6 +209,7 @@ def _under(value: Value, world: dict[str, object]) -> object:
     "DEPTH = 1 if " + "not " * 90 + "a else 2",
     "DEPTH = 1 if " + " and ".join(f"a{n}" for n in range(3000)) + " else 2",
     "a = b > 1\nb = a > 1\na = b > 2\n" * 500 + "DEPTH = 1 if a else 2",
+    "".join(f"N{n} = N{n - 1} if a{n % 5} > 0 else 3\n" for n in range(3000)) + "DEPTH = 2 if a0 > 0 else 3",
 ])  # fmt: skip
 def test_many_conditions_cost_no_more_than_the_bounds(code: str) -> None:
     from aira_lib.autoresearch.features.source import read_source
