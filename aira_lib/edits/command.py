@@ -33,6 +33,8 @@ def features_command(
     said = sentences_of(asked)
     numbers = {"remarks": said, **{table.name: table.plain() for table in found}}
     console = result_console()
+    if to is not None:
+        _write(asked, found, said, numbers, to)
     if as_json:
         console.print(json.dumps(numbers, ensure_ascii=False), highlight=False, markup=False, soft_wrap=True)
     else:
@@ -41,9 +43,7 @@ def features_command(
                 console.print(_printed(table))
         for line in said:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if to is not None:
-        _write(asked, found, said, numbers, to)
-        if not as_json:
+        if to is not None:
             console.print(f"Page: {to / PAGE}", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -63,6 +63,10 @@ def sentences_of(asked: Asked) -> list[str]:
         f"{path}: {found.unresolved} of {len(found.features)} features are unresolved."
         for path, found in asked.scripts.items() if found.unresolved
     ]  # fmt: skip
+    said += [
+        f"study {study}: {missing} of {all_of} searches are not finished, and left out."
+        for study, (missing, all_of) in asked.unfinished.items()
+    ]  # fmt: skip
     if asked.searches:
         said += _of_searches(asked.events, len(asked.searches))
     return said
@@ -75,16 +79,20 @@ def _of_searches(events: Sequence[Event], searches: int) -> list[str]:
     unread = sum(event.best is not None and not event.readable for event in events)
     rate = "" if chance is None else f", {100 * chance.value:.0f} %"
     said = [
-        f"{searches} {'search' if searches == 1 else 'searches'}: {len(better)} improvements in {len(tried)} attempts "
-        f"that could be compared{rate}."
+        f"{_counted(searches, 'search', 'searches')}: {_counted(len(better), 'improvement')} in "
+        f"{_counted(len(tried), 'attempt')} that could be compared{rate}."
     ]
     if tried:
-        said.append(f"{blind} of {len(tried)} attempts change none of the 27 features that can be compared.")
+        said.append(f"Of these attempts {blind} changed none of the 27 features, as far as they can be compared.")
         share = sum(len(event.unresolved) for event in tried) / (27 * len(tried))
         said.append(f"{100 * share:.0f} % of their features are unresolved.")
     if unread:
-        said.append(f"{unread} attempts are left out: their script, or the best one's, cannot be read.")
+        said.append(f"Left out: {_counted(unread, 'attempt')} whose script, or the best one's, cannot be read.")
     return said
+
+
+def _counted(n: int, one: str, many: str = "") -> str:
+    return f"{n} {one if n == 1 else many or f'{one}s'}"
 
 
 def _printed(table: Table) -> Printed:
@@ -102,7 +110,7 @@ def _printed(table: Table) -> Printed:
 
 def _write(asked: Asked, found: Sequence[Table], said: Sequence[str], numbers: dict[str, Any], to: Path) -> None:
     try:
-        from aira_lib.edits.figures import progress_figure
+        from aira_lib.edits.figures import MOST, progress_figure
         from aira_lib.report.blocks import FigureBlock, Section, TableBlock
         from aira_lib.report.page import own_page
     except ModuleNotFoundError as error:
@@ -110,7 +118,12 @@ def _write(asked: Asked, found: Sequence[Table], said: Sequence[str], numbers: d
             raise MissingDependency("the page of features", "report") from None
         raise
     figure = progress_figure(asked.events)
-    caption = "Every search's scored steps, and the best so far (the paper's Figure 28)."
+    caption = (
+        "Every search's scored steps (dots), and the best so far (line), as in the paper's Figure 28. A triangle is a "
+        "step far worse than the rest, beyond the top."
+    )
+    if len(asked.searches) > MOST:
+        caption += f" The first {MOST} of {len(asked.searches)} searches; steps.csv has all."
     drawn = [Section("progress", "Progress", [FigureBlock(figure, caption, "Nothing was scored.")])]
     shown = [Section(t.name, _title(t), [TableBlock(_short(t), folded=t.name == "steps")]) for t in found]
     page = own_page(
@@ -127,8 +140,14 @@ def _write(asked: Asked, found: Sequence[Table], said: Sequence[str], numbers: d
         (to / PAGE).write_text(page, encoding="utf-8")
 
 
+_TITLES = {
+    "table_19": "By feature (Table 19)", "table_20": "On or off (Table 20)", "table_21": "By category (Table 21)",
+    "transitions": "Feed-forward layers", "one_change": "One change alone", "constants": "Other constants",
+}  # fmt: skip
+
+
 def _title(table: Table) -> str:
-    return table.name.replace("_", " ").capitalize()
+    return _TITLES.get(table.name, table.name.capitalize())
 
 
 _MOST_ROWS = 500  # of a table on the page; its CSV has all
@@ -138,5 +157,5 @@ def _short(table: Table) -> Table:
     if len(table.rows) <= _MOST_ROWS:
         return table
     rows: Sequence[Row] = table.rows[:_MOST_ROWS]
-    caption = f"{table.caption} The first {_MOST_ROWS} of {len(table.rows)} rows; `{table.name}.csv` has all."
+    caption = f"{table.caption} The first {_MOST_ROWS} of {len(table.rows)} rows; {table.name}.csv has all."
     return Table(table.name, caption, table.columns, rows, table.empty, table.group, table.marked)

@@ -1,5 +1,6 @@
 """What `aira features` is asked about: training scripts, journals of searches, studies."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,15 +18,20 @@ MOST_JOURNAL = 2**30  # bytes
 
 @dataclass
 class Asked:
-    """What was read: scripts by name with what they are, and the events of all searches together."""
+    """What was read: scripts by name with what they are, and the events of all searches together.
+
+    Attributes:
+        unfinished: Of a study with searches that are not finished: how many of how many.
+    """
 
     scripts: dict[str, Analysis] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     searches: list[str] = field(default_factory=list)
+    unfinished: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def read_asked(paths: Sequence[str], origin: tuple[str, float] | None, settings: Settings) -> Asked:
-    """Read scripts (`*.py`), journals (`*.jsonl`) and studies (`*.yaml`) by their names' ends.
+    """Read scripts (`*.py`), journals (`*.jsonl`) and studies (`*.yaml`) by their names' ends, and folders of records.
 
     Args:
         paths: Of the files.
@@ -33,20 +39,31 @@ def read_asked(paths: Sequence[str], origin: tuple[str, float] | None, settings:
         settings: Where the records of studies are.
 
     Raises:
-        UserError: a file cannot be read or is none of these, or a study has no finished search.
+        UserError: a file cannot be read or is none of these, a study has no finished search, a folder no journal.
     """
     found = Asked()
     start = None if origin is None else Origin(_code(origin[0]), origin[1])
-    for path in paths:
-        if path.endswith(".py"):
+    for path in dict.fromkeys(paths):
+        if Path(path).is_dir():
+            for record, journal in _journals(path).items():
+                name = os.path.relpath(record, Path(path).absolute().parent)
+                _add(found, record if name in found.searches else name, _journal(str(journal)), start)
+        elif path.endswith(".py"):
             found.scripts[path] = read_script(path)
         elif path.endswith(".jsonl"):
             _add(found, path, _journal(path), start)
         elif path.endswith((".yaml", ".yml")):
             _add_study(found, path, start, settings)
         else:
-            raise UserError(f"{path}: give training scripts (.py), journals (.jsonl) or studies (.yaml)")
+            raise UserError(f"{path}: {_no_file(path)}give {_WHAT}")
     return found
+
+
+_WHAT = "training scripts (.py), journals (.jsonl), studies (.yaml), or folders with records of searches"
+
+
+def _no_file(path: str) -> str:
+    return "" if os.path.lexists(path) else "no such file or folder; "
 
 
 def read_script(path: str) -> Analysis:
@@ -58,11 +75,18 @@ def read_script(path: str) -> Analysis:
     try:
         return analyse(_code(path))
     except Unreadable as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {error}; give a training script") from None
 
 
 def _code(path: str) -> str:
-    code = _content(path, 4 * MOST_CHARACTERS).decode("utf-8", "replace")
+    try:
+        code = _content(path, 4 * MOST_CHARACTERS).decode("utf-8")
+    except UnicodeDecodeError:
+        code = "\0"
+    if "\0" in code:
+        raise UserError(f"{path}: no text in UTF-8, so no script; give a training script")
+    if not code.strip():
+        raise UserError(f"{path}: empty; give a training script")
     if problem := syntax_problem(code):
         raise UserError(f"{path}: no training script that can be read: {problem}")
     return code
@@ -79,11 +103,25 @@ def _content(path: str, most: int) -> bytes:
     return content
 
 
+def _journals(folder: str) -> dict[str, Path]:
+    from aira_lib.edits.folders import journals_in
+
+    if not (found := journals_in(Path(folder))):
+        raise UserError(f"{folder}: no journal of a search lies in this folder; give {_WHAT}")
+    return found
+
+
 def _journal(path: str) -> list[Node]:
     from aira_lib.watch.nodes import parse_nodes
 
     content = _content(path, MOST_JOURNAL)
-    return parse_nodes(content[: content.rfind(b"\n") + 1], path)
+    whole, begun = content[: content.rfind(b"\n") + 1], content[content.rfind(b"\n") + 1 :]
+    nodes = parse_nodes(whole, path)
+    if not nodes and begun[:1] not in (b"", b"{"):
+        raise UserError(f"{path}:1: not a node of a search; give the journal.jsonl of one")
+    if not nodes:
+        raise UserError(f"{path}: no step is finished in it; give the journal.jsonl of a search that has made some")
+    return nodes
 
 
 def _add(found: Asked, name: str, nodes: Sequence[Node], origin: Origin | None) -> None:
@@ -96,7 +134,9 @@ def _add(found: Asked, name: str, nodes: Sequence[Node], origin: Origin | None) 
 def _add_study(found: Asked, path: str, origin: Origin | None, settings: Settings) -> None:
     from aira_lib.standings.reading import read_records
 
-    for each in read_records([path], settings).searches:
+    records = read_records([path], settings)
+    found.unfinished |= records.unfinished
+    for each in records.searches:
         run = each.run
         if not run.lower_is_better:
             raise UserError(f"{path}: {each.task} has a score that is better higher; features are of bits per byte")

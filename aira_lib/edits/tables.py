@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from aira_lib.autoresearch.features import counting
+from aira_lib.autoresearch.features.alternatives import change, written
 from aira_lib.autoresearch.features.catalogue import FEATURES, Analysis
 from aira_lib.autoresearch.features.counting import Gains
 from aira_lib.autoresearch.features.events import Event, improvements
@@ -78,7 +79,8 @@ def toggles_table(events: Sequence[Event]) -> Table:
     ]  # fmt: skip
     caption = (
         "Improvements that switched a feature on or off (the paper's Table 20). The verdict compares medians of steps "
-        "that succeeded, so that it is no effect of the feature; the chances are over all attempts."
+        "that succeeded, so that it is no effect of the feature; the chances are over all attempts. What goes on under "
+        "one condition and off under another counts as neither."
     )
     return Table("table_20", caption, columns, rows)
 
@@ -92,13 +94,17 @@ def categories_table(events: Sequence[Event]) -> Table:
         for name, gains, tried, chance in counting.category_counts(events)
     ]  # fmt: skip
     columns = [Column("category", "Category", style="name"), *_GAINS[:1],
-               Column("percent_of_improvements", "of improvements", "%", spec=".0f"), *_GAINS[1:], *_TRIED]  # fmt: skip
-    return Table("table_21", "Improvements by category (the paper's Table 21).", columns, rows)
+               Column("percent_of_improvements", "Share", "%", spec=".0f"), *_GAINS[1:], *_TRIED]  # fmt: skip
+    caption = (
+        "Improvements that changed a feature of a category (the paper's Table 21), and their share of all "
+        "improvements; one that changed several counts in each."
+    )
+    return Table("table_21", caption, columns, rows)
 
 
 def transitions_table(events: Sequence[Event]) -> Table:
     """From which kind of feed-forward layer to which."""
-    caption = "Transitions of `mlp_type`."
+    caption = "From which kind of feed-forward layer (mlp_type) to which."
     return _grouped("transitions", "transition", caption, counting.transition_counts(events))
 
 
@@ -130,19 +136,20 @@ def steps_table(events: Sequence[Event]) -> Table:
     rows: list[Row] = [
         {
             "search": each.search, "step": each.step, "score": each.score, "best_before": each.best, "gain": each.gain,
-            "changed": "; ".join(f"{name}: {a} to {b}" for name, (a, b) in each.changed.items()),
-            "constants": "; ".join(f"{n}: {a or 'none'} to {b or 'none'}" for n, (a, b) in each.constants.items()),
-            "unresolved": " ".join(each.unresolved),
+            "changed": "; ".join(f"{name}: {change(*pair)}" for name, pair in each.changed.items()),
+            "constants": "; ".join(f"{name}: {change(*pair)}" for name, pair in each.constants.items()),
+            "unresolved": " ".join(each.unresolved) if each.readable else "all",
         }
         for each in events
     ]  # fmt: skip
     columns = [
-        Column("search", "Search", style="name"), Column("step", "Step"), Column("score", "BPB", spec=".4f"),
+        Column("search", "Search", style="text"), Column("step", "Step"), Column("score", "BPB", spec=".4f"),
         Column("best_before", "Best before", spec=".4f"), Column("gain", "Gain", spec=".4f"),
-        Column("changed", "Changed", style="text"), Column("constants", "Other constants", style="text"),
-        Column("unresolved", "Unresolved", style="text"),
+        Column("changed", "Changed", style="text"),
+        *(Column(key, title, style="text", shown=any(row[key] for row in rows))
+          for key, title in (("constants", "Other constants"), ("unresolved", "Unresolved"))),
     ]  # fmt: skip
-    return Table("steps", "Every step beside the best one before it.", columns, rows)
+    return Table("steps", "Every step beside the best one before it.", columns, rows, group="search")
 
 
 def scripts_table(scripts: Mapping[str, Analysis]) -> Table:
@@ -150,10 +157,12 @@ def scripts_table(scripts: Mapping[str, Analysis]) -> Table:
     rows: list[Row] = []
     for path, analysis in scripts.items():
         for name, found in analysis.features.items():
-            shown = ("on" if found.value else "off") if isinstance(found.value, bool) else str(found.value)
+            shown = written(found.value, "on", "off")
             lines = " ".join(map(str, found.lines))
             rows.append({"script": path, "feature": name, "value": shown, "lines": lines})
-        rows += [{"script": path, "feature": n, "value": v, "lines": ""} for n, v in analysis.constants.items()]
+        rows += [
+            {"script": path, "feature": n, "value": written(v), "lines": ""} for n, v in analysis.constants.items()
+        ]
     columns = [
         Column("script", "Script", style="name"), _NAME, Column("value", "Value", style="text"),
         Column("lines", "Lines", style="text"),

@@ -1,155 +1,14 @@
-"""Features of the attention layer and of the block around it."""
+"""Features of the attention layer."""
 
 import ast
 import re
-from collections.abc import Sequence
 
+from aira_lib.autoresearch.features.arithmetic import UNKNOWN
 from aira_lib.autoresearch.features.finding import Found, Hit, Script, forward, line, positive, tainted, toggle
-from aira_lib.autoresearch.features.folding import UNKNOWN
+from aira_lib.autoresearch.features.layers import attention_classes
 from aira_lib.autoresearch.features.source import assignments, keyword, last_name, names_in, self_attribute
 
-_ATTENDS = re.compile(r"attn|attention|sdpa", re.IGNORECASE)
-_FEEDS = re.compile(r"mlp|ffn|feed_?forward|^ff$|moe", re.IGNORECASE)
-_NORM = re.compile(r"norm|^ln_?\w*$", re.IGNORECASE)
 _ROTATES = re.compile(r"rotary|rope", re.IGNORECASE)
-
-
-def attention_classes(script: Script) -> list[ast.ClassDef]:
-    """Models that attend themselves: their names say so, and they hold no other attention."""
-    return [each for each in script.named("attn", "attention") if not _made(each, _ATTENDS)]
-
-
-def _made(of: ast.ClassDef, name: re.Pattern[str]) -> bool:
-    return any(name.search(self_attribute(t) or "") and isinstance(v, ast.Call) and last_name(v.func)[:1].isupper()
-               and name.search(last_name(v.func)) for t, v, _ in assignments(of))  # fmt: skip
-
-
-def _blocks(script: Script) -> list[ast.ClassDef]:
-    """Models whose forward calls an attention and a feed-forward layer of theirs."""
-    return [each for each in script.models() if _own_calls(each, _ATTENDS) and _own_calls(each, _FEEDS)]
-
-
-def _own_calls(of: ast.AST, name: re.Pattern[str]) -> list[ast.Call]:
-    calls = [each for each in ast.walk(of) if isinstance(each, ast.Call) and name.search(self_attribute(each.func))]
-    return [each for each in calls if not _NORM.search(self_attribute(each.func))]
-
-
-# --- the block --------------------------------------------------------------------------------------------------------
-
-
-def parallel_residual(script: Script) -> Found:
-    """Whether in a block the feed-forward layer's input hangs not on what attention gave, nor the other way round."""
-    hits: list[Hit] = []
-    blocks = _blocks(script)
-    for each in blocks:
-        method = forward(each)
-        reads = _Dependence(script)
-        if method is not None:
-            reads.run(method.body, {})
-        if reads.layers:
-            apart = [call for call, on in reads.layers if not on]
-            first = {bool(_ATTENDS.search(self_attribute(call.func))) for call, on in reads.layers if not on}
-            if len(first) == 2:
-                late = [call for call, on in reads.layers if on]
-                hits.append((apart[-1], None if late else True))
-    return toggle(script, hits, [forward(each) or each for each in blocks])
-
-
-class _Dependence:
-    """Follows through a block which values hang on a layer of the other kind, also in branches."""
-
-    def __init__(self, script: Script) -> None:
-        self._script = script
-        self.layers: list[tuple[ast.Call, bool]] = []
-
-    def run(self, body: Sequence[ast.stmt], known: dict[str, set[str]]) -> dict[str, set[str]]:
-        for each in body:
-            if isinstance(each, ast.If):
-                known = self._branch(each, known)
-            elif isinstance(each, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Return | ast.Expr) and each.value:
-                on = self._of(each.value, known)
-                targets = each.targets if isinstance(each, ast.Assign) else [getattr(each, "target", None)]
-                for target in targets:
-                    for name in ast.walk(target) if target is not None else ():
-                        if isinstance(name, ast.Name):
-                            more = known.get(name.id, set()) if isinstance(each, ast.AugAssign) else set()
-                            known = known | {name.id: on | more}
-            elif isinstance(each, ast.For | ast.While | ast.With):
-                known = self.run(each.body, known)
-        return known
-
-    def _branch(self, node: ast.If, known: dict[str, set[str]]) -> dict[str, set[str]]:
-        test = self._script.folder.value(node.test)
-        if test is not UNKNOWN:
-            return self.run(node.body if test else node.orelse, known)
-        ways = [self.run(node.body, known), self.run(node.orelse, known)]
-        return {name: ways[0].get(name, set()) | ways[1].get(name, set()) for name in {*ways[0], *ways[1]}}
-
-    def _of(self, node: ast.AST, known: dict[str, set[str]]) -> set[str]:
-        if isinstance(node, ast.Name):
-            return known.get(node.id, set())
-        on = {each for child in ast.iter_child_nodes(node) for each in self._of(child, known)}
-        own = self_attribute(node.func) if isinstance(node, ast.Call) else ""
-        for kind, other, pattern in (("attention", "feed", _ATTENDS), ("feed", "attention", _FEEDS)):
-            if isinstance(node, ast.Call) and pattern.search(own) and not _NORM.search(own):
-                self.layers.append((node, other in on))
-                on = on | {kind}
-        return on
-
-
-def attn_out_norm(script: Script) -> Found:
-    """A norm of what attention gave: before its output projection, or around the layer in the block."""
-    hits: list[Hit] = []
-    classes = attention_classes(script)
-    for each in classes:
-        hits += _norms_of(each, _ATTENDED)
-    for each in _blocks(script):
-        hits += _norms_of(each, _ATTENDS, own=True)
-    return toggle(script, hits, [forward(each) or each for each in classes])
-
-
-_ATTENDED = re.compile(r"attn|attention|sdpa|^softmax$", re.IGNORECASE)
-
-
-def _norms_of(of: ast.ClassDef, attends: re.Pattern[str], own: bool = False) -> list[Hit]:
-    """Norms of a value that is attention's own, not of a sum that it was added to."""
-    method = forward(of)
-    if method is None:
-        return []
-    names: set[str] = set()
-    pairs = assignments(method)
-    for _ in range(3):
-        names |= {last_name(target) for target, value, _ in pairs if _is_own(value, attends, own, names)}
-    return [
-        (node, True) for node in ast.walk(method)
-        if isinstance(node, ast.Call) and _is_norm(node) and any(_is_own(a, attends, own, names) for a in node.args)
-    ]  # fmt: skip
-
-
-def _is_norm(node: ast.Call) -> bool:
-    name = last_name(node.func)
-    plain = isinstance(node.func, ast.Name) or self_attribute(node.func) or name != "norm"
-    return bool(plain and _NORM.search(name) and not _ATTENDS.search(name.replace("attn_norm", "norm")[:0]))
-
-
-def _is_own(node: ast.AST, attends: re.Pattern[str], own: bool, names: set[str]) -> bool:
-    if isinstance(node, ast.Name):
-        return node.id in names
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
-        return _is_own(node.left, attends, own, names)
-    if not isinstance(node, ast.Call):
-        return False
-    name = self_attribute(node.func) if own else last_name(node.func)
-    if attends.search(name) and not _NORM.search(name):
-        return True
-    owner = node.func.value if isinstance(node.func, ast.Attribute) else None
-    inner = owner if owner is not None and not self_attribute(node.func) and not node.args else None
-    first = [each for each in (inner, owner, *node.args[:1]) if each is not None]
-    return any(_is_own(each, attends, own, names) for each in first)
-
-
-# --- attention --------------------------------------------------------------------------------------------------------
-
 _SCORED = {"q", "k", "query", "key", "scores", "score", "att", "attn", "attn_scores", "attn_weights", "logits"}
 _SCALES = ("scale", "softmax_scale", "sm_scale")
 _WARM = re.compile(r"temp(erature)?($|_)|^tau$|_tau$", re.IGNORECASE)
@@ -300,7 +159,7 @@ def _passed(of: ast.FunctionDef | ast.AsyncFunctionDef, call: ast.Call) -> ast.e
 def _chosen(script: Script, node: ast.expr) -> bool:
     """Whether a base is chosen by layer: one of two, or each of a list."""
     if isinstance(node, ast.IfExp):
-        return script.folder.value(node.test) is UNKNOWN
+        return script.folder.truth(node.test) is UNKNOWN
     if not isinstance(node, ast.Name):
         return False
     scope = script.source.function_of(node) or script.source.tree

@@ -5,13 +5,17 @@ The names and categories are those of the paper; its Table 21 leaves the categor
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
-from aira_lib.autoresearch.features import attention, embeddings, training
+from aira_lib.autoresearch.features import attention, block, embeddings, training
+from aira_lib.autoresearch.features.alternatives import UNRESOLVED, Value
+from aira_lib.autoresearch.features.arithmetic import UNKNOWN
 from aira_lib.autoresearch.features.feedforward import mlp_type
-from aira_lib.autoresearch.features.finding import UNRESOLVED, Found, Script
-from aira_lib.autoresearch.features.folding import UNKNOWN, Folder
+from aira_lib.autoresearch.features.finding import Found, Script
+from aira_lib.autoresearch.features.folding import Folder
 from aira_lib.autoresearch.features.numbers import constant, n_kv_head, window_pattern
 from aira_lib.autoresearch.features.source import read_source
+from aira_lib.autoresearch.features.ways import found_on, joined, ways_of
 
 WIDTH, LAYER, ATTENTION, HEADS = "Depth / width", "MLP / activation", "Attention pattern", "Embeddings / heads"
 REGULAR, BATCH, RATES, OTHER = "Regularization", "Batch / curriculum", "Learning rates", "Other"
@@ -43,7 +47,7 @@ FEATURES: Mapping[str, Feature] = {
     "attn_temperature": Feature(ATTENTION, attention.attn_temperature),
     "value_embeds": Feature(HEADS, embeddings.value_embeds),
     "weight_tying": Feature(HEADS, embeddings.weight_tying),
-    "parallel_residual": Feature(HEADS, attention.parallel_residual),
+    "parallel_residual": Feature(HEADS, block.parallel_residual),
     "aux_heads": Feature(HEADS, embeddings.aux_heads),
     "learned_prefix": Feature(HEADS, embeddings.learned_prefix),
     "label_smoothing": Feature(REGULAR, training.label_smoothing),
@@ -58,7 +62,7 @@ FEATURES: Mapping[str, Feature] = {
     "matrix_lr": _constant(RATES, "MATRIX_LR"),
     "embedding_lr": _constant(RATES, "EMBEDDING_LR"),
     "weight_decay": _constant(RATES, "WEIGHT_DECAY"),
-    "attn_out_norm": Feature(OTHER, attention.attn_out_norm),
+    "attn_out_norm": Feature(OTHER, block.attn_out_norm),
 }
 
 TOGGLES = tuple(name for name, feature in FEATURES.items() if feature.toggle)
@@ -70,7 +74,7 @@ class Analysis:
     """What a script does: the 27 features, and its other constants in capitals, as they are written."""
 
     features: Mapping[str, Found]
-    constants: Mapping[str, str]
+    constants: Mapping[str, Value]
 
     @property
     def unresolved(self) -> int:
@@ -85,12 +89,18 @@ def analyse(code: str) -> Analysis:
         Unreadable: it is too long, nested too deeply, or no Python.
     """
     source = read_source(code)
-    folder = Folder(source)
-    script = Script(source, folder)
+    ways = ways_of(source)
     own = {feature.constant for feature in FEATURES.values()}
-    constants = {
-        name: UNRESOLVED if value is UNKNOWN else repr(value)[:200]
-        for name, value in folder.constants.items()
-        if name.isupper() and name not in own
-    }
-    return Analysis({name: feature.read(script) for name, feature in FEATURES.items()}, constants)
+    names = dict.fromkeys(name for way in ways for name in way.lines if name.isupper() and name not in own)
+    constants = {name: joined(ways, [_written(way, name) for way in ways]) for name in names}
+    return Analysis({name: found_on(ways, source, feature.read) for name, feature in FEATURES.items()}, constants)
+
+
+_LONGEST = 160  # characters of a constant that are kept
+
+
+def _written(way: Folder, name: str) -> str:
+    """How a constant is written on one way; empty where it is not there. A long one ends with a digest of the whole."""
+    value = way.constants.get(name, "")
+    text = UNRESOLVED if value is UNKNOWN else repr(value) if name in way.constants else ""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... #{sha256(text.encode()).hexdigest()[:8]}"

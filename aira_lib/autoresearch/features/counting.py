@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
+from aira_lib.autoresearch.features.alternatives import Plain, side_by_side
 from aira_lib.autoresearch.features.catalogue import CATEGORIES, FEATURES, TOGGLES
 from aira_lib.autoresearch.features.events import Event, attempts, improvements
 from aira_lib.scores.interval import Interval
@@ -43,7 +44,10 @@ class FeatureCount:
 
 @dataclass(frozen=True)
 class ToggleCount:
-    """A row of Table 20: improvements that switched it on, those that switched it off, which helped more."""
+    """A row of Table 20: improvements that switched it on, those that switched it off, which helped more.
+
+    One that switches it on under one condition and off under another counts as neither.
+    """
 
     feature: str
     added: Gains
@@ -92,10 +96,22 @@ def toggle_counts(events: Sequence[Event]) -> list[ToggleCount]:
     tried = attempts(events)
     rows = []
     for name in sorted(TOGGLES):
-        added = [event for event in tried if name in event.changed and event.changed[name][1] is True]
-        removed = [event for event in tried if name in event.changed and event.changed[name][1] is False]
+        switched = [(event, _to(event, name)) for event in tried if name in event.changed]
+        added = [event for event, to in switched if to == {True}]
+        removed = [event for event, to in switched if to == {False}]
         rows.append(ToggleCount(name, gains_of(added), gains_of(removed), chance_of(added), chance_of(removed)))
     return rows
+
+
+def _to(event: Event, name: str) -> set[Plain]:
+    """What a feature became, under whichever conditions it changed."""
+    return {after for _, after in went(event, name)}
+
+
+def went(event: Event, name: str) -> list[tuple[Plain, Plain]]:
+    """From what to what a feature changed, under whichever conditions it did: mostly one pair, none of what did not."""
+    pairs = side_by_side(*event.changed[name]) if name in event.changed else []
+    return list(dict.fromkeys(pair for pair in pairs if pair[0] != pair[1]))
 
 
 def category_counts(events: Sequence[Event]) -> list[tuple[str, Gains, int, Interval | None]]:
@@ -110,14 +126,14 @@ def _in(category: str) -> Callable[[Event], bool]:
 def transition_counts(
     events: Sequence[Event], feature: str = "mlp_type"
 ) -> list[tuple[str, Gains, int, Interval | None]]:
-    """From which value to which a feature went, the most frequent first."""
-    pairs = dict.fromkeys(event.changed[feature] for event in attempts(events) if feature in event.changed)
+    """From which value to which a feature went, the most frequent first; by conditions it may be several at once."""
+    pairs = dict.fromkeys(pair for event in attempts(events) for pair in went(event, feature))
     rows = _grouped(events, [(f"{a} to {b}", _went(feature, (a, b))) for a, b in pairs])
     return sorted(rows, key=lambda row: (row[1].count, row[2]), reverse=True)
 
 
 def _went(feature: str, pair: tuple[object, object]) -> Callable[[Event], bool]:
-    return lambda event: event.changed.get(feature) == pair
+    return lambda event: pair in went(event, feature)
 
 
 def constant_counts(events: Sequence[Event]) -> list[tuple[str, Gains, int, Interval | None]]:

@@ -3,8 +3,8 @@
 import ast
 import re
 
+from aira_lib.autoresearch.features.arithmetic import UNKNOWN
 from aira_lib.autoresearch.features.finding import Found, Hit, Script, forward, positive, toggle, weight
-from aira_lib.autoresearch.features.folding import UNKNOWN
 from aira_lib.autoresearch.features.source import assignments, last_name, names_in, self_attribute
 
 _VALUE = re.compile(r"(^|_)(value_emb\w*|ves?|ve_\w*emb\w*|v_emb\w*)$")

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from aira_lib.autoresearch.features.alternatives import Value, differ
 from aira_lib.autoresearch.features.catalogue import FEATURES, Analysis, analyse
-from aira_lib.autoresearch.features.finding import UNRESOLVED, Value
 from aira_lib.autoresearch.features.source import Unreadable
 from aira_lib.records import Node
 
@@ -29,9 +29,11 @@ class Event:
         score: Its score (bits per byte; lower is better); None of a failed step.
         best: The best score before it; None where the step is the first that was scored.
         gain: By how much it is better than the best before; None of what is no improvement.
-        changed: Of each feature that differs from the best step's: its value there and here, both known.
+        changed: Of each feature that differs from the best step's, under one condition at least: its value there and
+            here, both known.
         constants: Of each other constant that differs: how it was written there and here; empty where it was not.
-        unresolved: Features that cannot be compared, for one of the two scripts does not tell.
+        unresolved: Features that cannot be compared, for one of the two scripts does not tell, or their conditions
+            are others.
         readable: Whether both scripts could be read.
     """
 
@@ -41,7 +43,7 @@ class Event:
     best: float | None
     gain: float | None
     changed: Mapping[str, tuple[Value, Value]]
-    constants: Mapping[str, tuple[str, str]]
+    constants: Mapping[str, tuple[Value, Value]]
     unresolved: tuple[str, ...]
     readable: bool = True
 
@@ -111,13 +113,13 @@ def _event(
     if not (before.features and here.features):
         return Event(search, step, score, best, gain, {}, {}, tuple(FEATURES), readable=False)
     pairs = {name: (before.features[name].value, here.features[name].value) for name in FEATURES}
-    open_ones = tuple(name for name, pair in pairs.items() if UNRESOLVED in pair)
-    changed = {name: pair for name, pair in pairs.items() if name not in open_ones and pair[0] != pair[1]}
+    states = {name: differ(*pair) for name, pair in pairs.items()}
+    changed = {name: pair for name, pair in pairs.items() if states[name]}
     names = dict.fromkeys([*before.constants, *here.constants])
     written = {name: (before.constants.get(name, ""), here.constants.get(name, "")) for name in names}
     return Event(
-        search, step, score, best, gain, changed,
-        {name: pair for name, pair in written.items() if pair[0] != pair[1] and UNRESOLVED not in pair}, open_ones,
+        search, step, score, best, gain, changed, {name: pair for name, pair in written.items() if differ(*pair)},
+        tuple(name for name, state in states.items() if state is None),
     )  # fmt: skip
 
 

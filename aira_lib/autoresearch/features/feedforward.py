@@ -3,8 +3,9 @@
 import ast
 from dataclasses import dataclass, field
 
-from aira_lib.autoresearch.features.finding import UNRESOLVED, Found, Script, forward, line
-from aira_lib.autoresearch.features.folding import UNKNOWN
+from aira_lib.autoresearch.features.alternatives import UNRESOLVED
+from aira_lib.autoresearch.features.arithmetic import UNKNOWN
+from aira_lib.autoresearch.features.finding import Found, Script, forward, line
 from aira_lib.autoresearch.features.source import assignments, last_name, self_attribute
 
 _ACTIVATIONS = {
@@ -91,7 +92,7 @@ class _Reader:
     def _run(self, body: list[ast.stmt]) -> None:
         for each in body:
             if isinstance(each, ast.If):
-                test = self._script.folder.value(each.test)
+                test = self._script.folder.truth(each.test)
                 for part, wanted in ((each.body, True), (each.orelse, False)):
                     if test is UNKNOWN or bool(test) is wanted:
                         self._run(part)
@@ -122,7 +123,7 @@ class _Reader:
             case ast.Subscript():
                 return self._of(node.value)
             case ast.IfExp():
-                test = self._script.folder.value(node.test)
+                test = self._script.folder.truth(node.test)
                 if test is UNKNOWN:
                     raise _Doubt
                 return self._of(node.body if test else node.orelse)

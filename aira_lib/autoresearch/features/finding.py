@@ -4,12 +4,10 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aira_lib.autoresearch.features.folding import UNKNOWN, Folder
+from aira_lib.autoresearch.features.alternatives import UNRESOLVED, Value, resolved
+from aira_lib.autoresearch.features.arithmetic import UNKNOWN
+from aira_lib.autoresearch.features.folding import Folder
 from aira_lib.autoresearch.features.source import Source, last_name
-
-UNRESOLVED = "unresolved"
-
-Value = bool | int | float | str
 
 
 @dataclass(frozen=True)
@@ -17,7 +15,8 @@ class Found:
     """A feature's value with evidence.
 
     Attributes:
-        value: A toggle is True or False, others a number or a text; "unresolved" where the script does not tell.
+        value: A toggle is True or False, others a number or a text; "unresolved" where the script does not tell. A
+            choice of these where a condition decides that the script leaves open.
         lines: Of the script, counted from 1: where it is switched on, or what was looked through in vain.
     """
 
@@ -27,7 +26,7 @@ class Found:
     @property
     def resolved(self) -> bool:
         """Whether the script tells."""
-        return self.value != UNRESOLVED
+        return resolved(self.value)
 
 
 @dataclass(frozen=True)
@@ -71,12 +70,13 @@ def toggle(script: Script, hits: Iterable[Hit], looked: Iterable[ast.AST]) -> Fo
         by_state[False if False in (runs, state) else None if None in (runs, state) else True].append(line(node))
     for state, value in ((True, True), (None, UNRESOLVED)):
         if by_state[state]:
-            return Found(value, _lines(by_state[state]))
+            return Found(value, lines_of(by_state[state]))
     places = [line(each) for each in looked]
-    return Found(False, _lines(by_state[False] or places)) if places or by_state[False] else Found(UNRESOLVED)
+    return Found(False, lines_of(by_state[False] or places)) if places or by_state[False] else Found(UNRESOLVED)
 
 
-def _lines(numbers: Iterable[int]) -> tuple[int, ...]:
+def lines_of(numbers: Iterable[int]) -> tuple[int, ...]:
+    """Lines in order, each once, and no more than a reader looks at."""
     return tuple(sorted(set(numbers)))[:12]
 
 

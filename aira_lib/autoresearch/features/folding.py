@@ -1,101 +1,166 @@
-"""Constants of a script, folded in the order of its statements; what cannot be known stays unknown."""
+"""Expressions of a script, folded to what they are worth; what cannot be known stays unknown."""
 
 import ast
 import math
-import operator
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
-from aira_lib.autoresearch.features.source import Function, Source, assignments, last_name, self_attribute
+from aira_lib.autoresearch.features.arithmetic import UNKNOWN, binary, bounded, called, compared
+from aira_lib.autoresearch.features.conditions import Answers
+from aira_lib.autoresearch.features.source import (
+    Function,
+    Source,
+    assignments,
+    last_name,
+    names_in,
+    self_attribute,
+)
 
-MOST_BITS = 256  # of a whole number
-MOST_ITEMS = 1_000  # of a text or a sequence
 MOST_STEPS = 20  # from a name to what it was assigned, and on
 MOST_LOOKS = 100_000  # expressions looked at in one script; a public one needs a few thousand
 
 
-class Unknown:
-    """What an expression has whose value is not written in the script."""
-
-
-UNKNOWN: Final = Unknown()
-
-_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow, ast.LShift: operator.lshift,
-}  # fmt: skip
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
-    ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not,
-}  # fmt: skip
-_CALLS: dict[str, Callable[..., Any]] = {
-    "int": int, "float": float, "bool": bool, "max": max, "min": min, "abs": abs, "round": round, "sqrt": math.sqrt,
-}  # fmt: skip
 _SETTINGS = {"config", "cfg", "args", "hparams", "hp", "opt"}  # names of what holds a run's settings
 
 
-class Folder:
-    """Folds expressions of one script. `constants` are its module's names with their values, or UNKNOWN."""
+@dataclass
+class Budget:
+    """How many expressions may still be looked at."""
 
-    def __init__(self, source: Source) -> None:
-        """Read the module's constants, in order."""
-        self._source = source
+    left: int = MOST_LOOKS
+
+    def renewed(self) -> "Budget":
+        """The same, as at the beginning."""
+        self.left = MOST_LOOKS
+        return self
+
+
+class Folder:
+    """Folds expressions of one script, on one way through it; what reads the module fills it.
+
+    Attributes:
+        constants: The module's names with their values, or UNKNOWN.
+        lines: Those that set them.
+        fields: Of the configuration.
+        asks: Whether conditional expressions may ask which way they go.
+        seen: What was looked up so far: constants, lines, fields and conditions, with what was found.
+    """
+
+    def __init__(self, source: Source, answers: tuple[bool, ...], budget: Budget, follows: bool = True) -> None:
+        """Know nothing yet.
+
+        Args:
+            source: The script.
+            answers: To the first conditions that are asked for; yes to all others.
+            budget: What all ways of a script may look at together.
+            follows: Whether conditions are answered at all.
+        """
         self.constants: dict[str, Any] = {}
         self.lines: dict[str, int] = {}
         self.fields: dict[str, Any] = {}
-        self._depth, self._looks = 0, 0
+        self.asks = False
+        self.seen: dict[tuple[str, str], Any] = {}
+        self._source, self._budget, self._answers, self._depth = source, budget, Answers(answers, follows), 0
+        self._defined: dict[str, tuple[ast.expr, set[str]]] = {}
         self._locals: dict[Function, list[tuple[ast.expr, ast.expr, ast.stmt]]] = {}
-        self._run(source.tree.body)
-        for each in source.nodes:
-            if isinstance(each, ast.Global):
-                self.constants |= {name: UNKNOWN for name in each.names if name in self.constants}
-        self.fields = self._config_fields()
+        self._own: dict[Function, set[str]] = {}
 
-    # --- statements ---------------------------------------------------------------------------------------------------
+    @property
+    def asked(self) -> list[tuple[str, bool]]:
+        """The conditions that were asked for, with this way's answers."""
+        return self._answers.asked
 
-    def _run(self, body: Sequence[ast.stmt]) -> None:
-        for each in body:
-            if isinstance(each, ast.If) and (test := self.value(each.test)) is not UNKNOWN:
-                self._run(each.body if test else each.orelse)
-            elif isinstance(each, ast.Assign | ast.AnnAssign):
-                for target, value, _ in assignments(each):
-                    if isinstance(target, ast.Name):
-                        whole = target in getattr(each, "targets", [target]) or value is not each.value
-                        self._set(target.id, self.value(value) if whole else UNKNOWN, each.lineno)
-            elif isinstance(each, ast.AugAssign) and isinstance(each.target, ast.Name):
-                name = each.target.id
-                new = self._binary(each.op, self.constants.get(name, UNKNOWN), self.value(each.value))
-                self._set(name, new, each.lineno)
-            elif isinstance(each, ast.If | ast.Try | ast.With | ast.For | ast.While):
-                for target, _, at in assignments(each):
-                    if isinstance(target, ast.Name):
-                        self._set(target.id, UNKNOWN, at.lineno)
-
-    def _set(self, name: str, value: Any, line: int) -> None:
+    def assign(self, name: str, value: Any, line: int, by: ast.expr | None = None) -> None:
+        """Set a constant, `by` an expression; what hangs on its old value is open again."""
+        self._answers.forget(name)
+        if any(name == own or name in names for own, (_, names) in self._defined.items()):
+            self._defined = {own: by for own, by in self._defined.items() if name != own and name not in by[1]}
         self.constants[name], self.lines[name] = value, line
+        if value is UNKNOWN and isinstance(by, ast.Compare | ast.BoolOp) and name not in (names := names_in(by)):
+            self._defined[name] = by, names
 
-    def _config_fields(self) -> dict[str, Any]:
-        """Fields of classes named Config: what a call passes, else the default that the class gives."""
-        fields: dict[str, Any] = {}
-        named = [each for each in self._source.classes if each.name.lower().endswith(("config", "hparams"))]
-        for each in named:
-            for target, value, _ in (pair for statement in each.body for pair in assignments(statement)):
-                if isinstance(target, ast.Name):
-                    fields[target.id] = self.value(value)
-        for call in self._source.calls(*(each.name for each in named)):
-            fields |= {each.arg: self.value(each.value) for each in call.keywords if each.arg}
-        return fields
+    def look(self, kind: str, name: str) -> Any:
+        """A "constant", the "line" that sets it, a "field" of the configuration, or the answer to a "condition"."""
+        known: dict[str, Any] = {"constant": self.constants, "line": self.lines, "field": self.fields}.get(kind, {})
+        found = self._answers.answer(name) if kind == "condition" else known.get(name, UNKNOWN)
+        self.seen[kind, name] = found
+        return found
+
+    def agrees(self, seen: dict[tuple[str, str], Any]) -> bool:
+        """Whether looking up the same would find the same."""
+        return all(_same(self.look(kind, name), found) for (kind, name), found in seen.items())
+
+    # --- conditions ---------------------------------------------------------------------------------------------------
+
+    def truth(self, test: ast.expr, ask: bool = False) -> Any:
+        """Whether a condition holds, or UNKNOWN.
+
+        With `ask` this way's answer is taken, unless the condition hangs on names of a function.
+        """
+        match test:
+            case ast.UnaryOp(op=ast.Not()):
+                inner = self.truth(test.operand, ask)
+                return inner if inner is UNKNOWN else not inner
+            case ast.BoolOp():
+                return self._boolean(test, ask)
+        value = self.value(test)
+        if value is not UNKNOWN:
+            return bool(value)
+        if self._of_function(test):
+            return UNKNOWN
+        if isinstance(test, ast.Name) and test.id in self._defined:
+            return self.truth(self._defined[test.id][0], ask)
+        known = self._recalled(test)
+        return self._ask(test) if known is UNKNOWN and ask else known
+
+    def _boolean(self, node: ast.BoolOp, ask: bool) -> Any:
+        decides = isinstance(node.op, ast.Or)
+        found = [self.truth(each) for each in node.values]
+        for place, each in enumerate(node.values):
+            if ask and found[place] is UNKNOWN and decides not in found:
+                found[place] = self.truth(each, ask)
+        return decides if decides in found else UNKNOWN if UNKNOWN in found else not decides
+
+    def _recalled(self, test: ast.expr) -> Any:
+        """What this way answered to the same condition before."""
+        if not self.asked or self._of_function(test):
+            return UNKNOWN
+        self.look("condition", self._answers.text_of(test)[0])
+        known = self._answers.recall(test)
+        return UNKNOWN if known is None else known
+
+    def _ask(self, test: ast.expr) -> Any:
+        known = self._answers.ask(test)
+        match test:
+            case ast.Compare(left=ast.Name(id=name), ops=[op], comparators=[right]):
+                if known is isinstance(op, ast.Eq) and isinstance(op, ast.Eq | ast.NotEq):
+                    self.constants[name] = self.value(right)  # what it is compared with, where they are equal
+        return UNKNOWN if known is None else known
+
+    def _of_function(self, test: ast.expr) -> bool:
+        """Whether an expression has names of the function that it is in."""
+        around = [each for each in self._source.within(test) if isinstance(each, Function)]
+        names = {each.id for each in ast.walk(test) if isinstance(each, ast.Name)} if around else set()
+        return any(names & self._names_of(each) for each in around)
+
+    def _names_of(self, function: Function) -> set[str]:
+        if function not in self._own:
+            nodes = list(ast.walk(function))
+            self._own[function] = {each.arg for each in nodes if isinstance(each, ast.arg)} | {
+                each.id for each in nodes if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load)
+            }
+        return self._own[function]
 
     # --- expressions --------------------------------------------------------------------------------------------------
 
     def value(self, node: ast.AST | None) -> Any:
         """What an expression is worth, or UNKNOWN."""
-        self._looks += 1
-        if node is None or self._depth > MOST_STEPS or self._looks > MOST_LOOKS:
+        self._budget.left -= 1
+        if node is None or self._depth > MOST_STEPS or self._budget.left < 0:
             return UNKNOWN
         self._depth += 1
         try:
-            return self._bounded(self._value(node))
+            return bounded(self._value(node))
         except (ArithmeticError, ValueError, TypeError, LookupError):
             return UNKNOWN
         finally:
@@ -112,18 +177,14 @@ class Folder:
             case ast.UnaryOp(op=ast.USub()):
                 inner = self.value(node.operand)
                 return inner if inner is UNKNOWN else -inner
-            case ast.UnaryOp(op=ast.Not()):
-                inner = self.value(node.operand)
-                return inner if inner is UNKNOWN else not inner
+            case ast.UnaryOp(op=ast.Not()) | ast.BoolOp():
+                return self.truth(node)
             case ast.BinOp():
-                return self._binary(node.op, self.value(node.left), self.value(node.right))
-            case ast.Compare(ops=[op], comparators=[right]):
-                values = self.value(node.left), self.value(right)
-                return UNKNOWN if UNKNOWN in values else _COMPARE[type(op)](*values)
-            case ast.BoolOp():
-                return self._boolean(node)
+                return binary(node.op, self.value(node.left), self.value(node.right))
+            case ast.Compare():
+                return self._compared(node)
             case ast.IfExp():
-                test = self.value(node.test)
+                test = self.truth(node.test, ask=self.asks)
                 return UNKNOWN if test is UNKNOWN else self.value(node.body if test else node.orelse)
             case ast.Tuple() | ast.List():
                 items = tuple(self.value(each) for each in node.elts)
@@ -132,35 +193,18 @@ class Folder:
                 return self._call(node)
         return UNKNOWN
 
-    def _boolean(self, node: ast.BoolOp) -> Any:
-        values = [self.value(each) for each in node.values]
-        decides = isinstance(node.op, ast.Or)
-        if any(each is not UNKNOWN and bool(each) is decides for each in values):
-            return decides
-        return UNKNOWN if UNKNOWN in values else not decides
-
-    def _binary(self, op: ast.operator, left: Any, right: Any) -> Any:
-        if left is UNKNOWN or right is UNKNOWN:
-            return UNKNOWN
-        if isinstance(op, ast.Mult) and not all(isinstance(each, int | float) for each in (left, right)):
-            return UNKNOWN
-        if isinstance(op, ast.Mod | ast.LShift) and not isinstance(left, int | float):
-            return UNKNOWN
-        if isinstance(op, ast.Pow | ast.LShift) and isinstance(left, int) and isinstance(right, int):
-            grown = right * (max(1, left.bit_length()) if isinstance(op, ast.Pow) else 1)
-            if grown > MOST_BITS or left.bit_length() > MOST_BITS:
-                return UNKNOWN
-        return _BINARY[type(op)](left, right)
+    def _compared(self, node: ast.Compare) -> Any:
+        values = [self.value(each) for each in (node.left, *node.comparators)]
+        if len(values) > 2 or UNKNOWN in values:
+            return self._recalled(node)
+        return compared(node.ops[0], *values)
 
     def _call(self, node: ast.Call) -> Any:
         name = last_name(node.func)
         owner = node.func.value if isinstance(node.func, ast.Attribute) else None
         if name == "getenv" or (name == "get" and owner is not None and last_name(owner) == "environ"):
             return self.value(node.args[1]) if len(node.args) > 1 else UNKNOWN
-        values = [self.value(each) for each in node.args]
-        if name not in _CALLS or node.keywords or UNKNOWN in values:
-            return UNKNOWN
-        return _CALLS[name](*values)
+        return UNKNOWN if node.keywords else called(name, [self.value(each) for each in node.args])
 
     def _named(self, node: ast.Name) -> Any:
         function = self._source.function_of(node)
@@ -174,7 +218,7 @@ class Folder:
                 return UNKNOWN if own else self._argument(function, node.id)
             if own:
                 return self.value(own[0]) if len(own) == 1 and node not in ast.walk(own[0]) else UNKNOWN
-        return self.constants.get(node.id, UNKNOWN)
+        return self.look("constant", node.id)
 
     def _argument(self, function: Function, name: str) -> Any:
         """What every call passes by name, or the default; UNKNOWN where that differs, or nothing calls it by name."""
@@ -197,20 +241,12 @@ class Folder:
         if node.attr == "training":
             return True
         if last_name(node.value) in _SETTINGS:
-            return self.fields.get(node.attr, UNKNOWN)
+            return self.look("field", node.attr)
         owner = self._source.class_of(node)
         if self_attribute(node) and owner is not None:
             own = [value for target, value, _ in assignments(owner) if self_attribute(target) == node.attr]
             return self.value(own[0]) if len(own) == 1 else UNKNOWN
         return {"pi": math.pi, "inf": math.inf}.get(node.attr, UNKNOWN) if last_name(node.value) == "math" else UNKNOWN
-
-    @staticmethod
-    def _bounded(value: Any) -> Any:
-        if isinstance(value, int) and value.bit_length() > MOST_BITS:
-            return UNKNOWN
-        if isinstance(value, str | bytes | tuple) and len(value) > MOST_ITEMS:
-            return UNKNOWN
-        return value if isinstance(value, int | float | str | bytes | tuple | None) else UNKNOWN
 
     # --- switches -----------------------------------------------------------------------------------------------------
 
@@ -234,14 +270,22 @@ class Folder:
 
     def _state(self, test: ast.expr) -> Any:
         """The value of a condition; UNKNOWN where a setting decides, None where the run does."""
-        value = self.value(test)
-        return UNKNOWN if value is UNKNOWN and self.of_settings(test) else None if value is UNKNOWN else value
+        value = self.truth(test)
+        return None if value is UNKNOWN and not self.of_settings(test) else value
 
     def of_settings(self, node: ast.AST) -> bool:
         """Whether an expression hangs on settings of the script alone that are not known."""
         names = [each for each in ast.walk(node) if isinstance(each, ast.Name | ast.Attribute)]
         return any(
             (isinstance(each, ast.Attribute) and last_name(each.value) in _SETTINGS and self.value(each) is UNKNOWN)
-            or (isinstance(each, ast.Name) and each.id.isupper() and self.constants.get(each.id, "") is UNKNOWN)
+            or (isinstance(each, ast.Name) and each.id.isupper() and self._open(each.id))
             for each in names
         )
+
+    def _open(self, name: str) -> bool:
+        """Whether a name is one of the module's, and not known."""
+        return self.look("constant", name) is UNKNOWN and self.look("line", name) is not UNKNOWN
+
+
+def _same(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and bool(a == b)

@@ -111,6 +111,34 @@ def method(of: ast.ClassDef, *names: str) -> Function | None:
     return next((each for each in of.body if isinstance(each, Function) and each.name in names), None)
 
 
+def own_nodes(*nodes: ast.AST) -> Iterator[ast.AST]:
+    """Nodes with those below them, without what is in functions, classes and comprehensions: these names are others."""
+    left = list(nodes)
+    while left:
+        node = left.pop()
+        yield node
+        if not isinstance(node, _SCOPES):
+            left += ast.iter_child_nodes(node)
+
+
+_SCOPES = (
+    ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp,
+    ast.GeneratorExp,
+)  # fmt: skip
+
+
+def bound_names(statement: ast.stmt) -> set[str]:
+    """Names that a statement of the module binds or deletes, whatever to."""
+    if isinstance(statement, ast.AnnAssign) and statement.value is None:
+        return set()
+    names = [each for each in own_nodes(statement) if isinstance(each, ast.Name)]
+    captured = {
+        each.name for each in own_nodes(statement)
+        if isinstance(each, ast.MatchAs | ast.MatchStar | ast.ExceptHandler) and each.name
+    }  # fmt: skip
+    return captured | {each.id for each in names if not isinstance(each.ctx, ast.Load)}
+
+
 def assignments(node: ast.AST) -> list[tuple[ast.expr, ast.expr, ast.stmt]]:
     """Targets with what is assigned to each, tuples taken apart where both sides are."""
     found: list[tuple[ast.expr, ast.expr, ast.stmt]] = []

@@ -3,8 +3,8 @@
 import ast
 import re
 
+from aira_lib.autoresearch.features.arithmetic import UNKNOWN
 from aira_lib.autoresearch.features.finding import Found, Hit, Script, positive, tainted, toggle, weight
-from aira_lib.autoresearch.features.folding import UNKNOWN
 from aira_lib.autoresearch.features.source import assignments, keyword, last_name, names_in
 
 _SMOOTHING = re.compile(r"^(label_?smooth(ing)?(_eps)?|smoothing|ls_eps)$", re.IGNORECASE)

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from aira_lib.autoresearch.features.alternatives import UNRESOLVED, Either
 from aira_lib.autoresearch.features.catalogue import FEATURES, TOGGLES, analyse
-from aira_lib.autoresearch.features.finding import UNRESOLVED
 from aira_lib.autoresearch.features.source import Unreadable
 from tests.aira_lib.autoresearch.features_script import FOREIGN, SCRIPT, edited
 
@@ -185,7 +185,8 @@ def test_constants_are_folded_in_order(name, constant):
     assert value(name, (constant, f"if 2 > 1:\n    {key} = 3\nelse:\n    {key} = 4")) == 3
     for hidden in ("measured()", "args.value", "10**10**10", "1 / 0", "[0] * 10**9"):
         assert value(name, (constant, f"{key} = {hidden}")) == UNRESOLVED
-    assert value(name, (constant, f"if torch.cuda.is_available():\n    {key} = 3\nelse:\n    {key} = 4")) == UNRESOLVED
+    by_machine = f"if torch.cuda.is_available():\n    {key} = 3\nelse:\n    {key} = 4"
+    assert value(name, (constant, by_machine)) == Either("torch.cuda.is_available()", 3, 4)
     assert value(name, (constant, "OTHER = 1")) == UNRESOLVED
 
 

@@ -33,8 +33,9 @@ def task_folder(root: Path, name: str, **changes: object) -> Path:
 
 
 def study_of(
-    root: Path, name: str, folder: Path, agents: Mapping[str, Mapping[int, Nodes]], one_shot: Sequence[str] = ()
-) -> str:
+    root: Path, name: str, folder: Path, agents: Mapping[str, Mapping[int, Nodes]], one_shot: Sequence[str] = (),
+    codes: Mapping[tuple[str, int], Sequence[tuple[str, float | None]]] | None = None,
+) -> str:  # fmt: skip
     """A study with its searches, finished in the store `root`/runs; gives its file.
 
     Args:
@@ -43,6 +44,7 @@ def study_of(
         folder: Of its task.
         agents: By name and seed what each step scored; seeds without an entry are not finished.
         one_shot: Agents of that scaffold; the others are greedy.
+        codes: Of an agent's seed the submitted code of each step with its validation, in the place of made-up steps.
     """
     path = root / f"{name}.yaml"
     said = [
@@ -63,14 +65,17 @@ def study_of(
             stage="search", unit=unit.name, key=unit.key, study=name, spec_digest="", section={},
             stand_ins=(StandIn(what="made-up scores", instead_of="a search", detail=""),),
         )  # fmt: skip
-        lines = "".join(_node(step, *scores).json_line() for step, scores in enumerate(nodes))
+        made_up = [_node(step, *scores) for step, scores in enumerate(nodes)]
+        given = (codes or {}).get((unit.agent.name, unit.seed), ())
+        own = [_node(step, score, score, code=code) for step, (code, score) in enumerate(given)]
+        lines = "".join(each.json_line() for each in own or made_up)
         store.write(f"{unit.folder(study)}/{JOURNAL}", lines.encode())
         store.write(f"{unit.folder(study)}/manifest.json", made.json_line().encode())
     return str(path)
 
 
-def _node(step: int, validation: float | None, test: float | None) -> Node:
+def _node(step: int, validation: float | None, test: float | None, **other: str) -> Node:
     code = f'NUM_LAYERS = {step + 1}\nLR = 0.001\nNAME = "x"\nlower = 3\n'
     status = "failed" if validation is None else "ok"
     made = {"status": status, "evaluation": None, "code": code, "plan": f"attention no. {step}\nin chunks"}
-    return node(step, None, validation, test, **made)
+    return node(step, None, validation, test, **made | other)
