@@ -14,7 +14,7 @@ _AUXILIARY = re.compile(r"(^|_)(aux|mtp|auxiliary)(_|\d|$)|(^|_)(aux|mtp)", re.I
 
 
 def value_embeds(script: Script) -> Found:
-    """Further embeddings of the tokens that forward adds to values, in layers that `has_ve` does not all deny."""
+    """Further embeddings of the tokens that forward adds to values, in layers that no function denies to all."""
     hits: list[Hit] = []
     read = {self_attribute(n) for each in script.models() for n in ast.walk(forward(each) or each)} | {
         n.value for each in script.models() for n in ast.walk(forward(each) or each)
@@ -27,7 +27,7 @@ def value_embeds(script: Script) -> Found:
             name = self_attribute(target)
             made = any(isinstance(n, ast.Call) and last_name(n.func) == "Embedding" for n in ast.walk(value))
             if name and made and (_VALUE.search(name) or _keyed(value)):
-                hits.append((at, (name in read or bool(_keyed(value) & read)) and not _denied(script)))
+                hits.append((at, (name in read or bool(_keyed(value) & read)) and not _denied(script, value)))
     return toggle(script, hits, _embedders(script))
 
 
@@ -37,12 +37,14 @@ def _keyed(node: ast.expr) -> set[str]:
     return {k.value for k in keys if isinstance(k, ast.Constant) and _VALUE.search(str(k.value))}  # type: ignore[misc]
 
 
-def _denied(script: Script) -> bool:
-    """Whether the function that says which layers have them says none."""
+def _denied(script: Script, made: ast.expr) -> bool:
+    """Whether the function that says which layers have them says none: one of the usual name, or where they are made."""
+    asked = {last_name(call.func) for each in ast.walk(made) if isinstance(each, ast.comprehension)
+             for test in each.ifs for call in ast.walk(test) if isinstance(call, ast.Call)}  # fmt: skip
     for each in script.source.functions:
-        if each.name in ("has_ve", "has_value_embed"):
+        if each.name in {"has_ve", "has_value_embed", *asked}:
             returned = [script.folder.value(n.value) for n in ast.walk(each) if isinstance(n, ast.Return)]
-            return all(value is not UNKNOWN and not value for value in returned)
+            return bool(returned) and all(value is not UNKNOWN and not value for value in returned)
     return False
 
 

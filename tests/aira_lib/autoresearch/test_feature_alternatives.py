@@ -80,6 +80,8 @@ BESIDE = "            x = x + self.attention[i](norm(x), ve, turns, mask)\n     
     ("n_kv_head", UNRESOLVED,
      [("self.q, self.k, self.v, self.out = (nn.Linear(width, width, bias=False) for _ in range(4))",
        "self.qkv = nn.Linear(width, rows_of(width))")]),
+    ("value_embeds", False, [("return layer % 2 == (DEPTH - 1) % 2", "return False")]),
+    ("value_embeds", True, [("return layer % 2 == (DEPTH - 1) % 2", "return layer > 2")]),
     ("z_loss", Either(GPU, True, False),
      [("RESERVE =", "Z_LOSS = 0.0\nif PROFILE == 'gpu':\n    Z_LOSS = 1e-4\nRESERVE ="),
       ("            mean.backward()", "            mean = mean + Z_LOSS * logits.logsumexp(-1).square().mean()\n"
