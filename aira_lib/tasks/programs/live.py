@@ -151,7 +151,7 @@ The fitness is {metric} of the validation rows, {direction}; a hidden test set i
 {packages}"""
 _DESCRIBES = """\
 Before all that, the task's `{script}` tells numbers of what you submitted, without data, in at most {seconds:g}
-seconds.
+seconds.{most}
 """
 _FILE = "Your reply's program is the file `{artefact}` itself: it is not run by itself, but submitted as it stands."
 _PROGRAM_WRITES = "Your reply's program is run first, and writes {exports}: these files are what you submit."
@@ -160,7 +160,9 @@ _PROGRAM_WRITES = "Your reply's program is run first, and writes {exports}: thes
 def _describes(program: ProgramSection) -> str:
     if program.describe is None:
         return ""
-    return _DESCRIBES.format(script=program.describe, seconds=program.limits.describe.seconds)
+    told = ", ".join(f"`{name}` is more than {bound:g}" for name, bound in program.most_described.items())
+    most = f" It is refused where {told}." if told else ""
+    return _DESCRIBES.format(script=program.describe, seconds=program.limits.describe.seconds, most=most)
 
 
 def describe(folder: ProgramFolder) -> str:

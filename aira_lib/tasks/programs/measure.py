@@ -15,6 +15,7 @@ from aira_lib.tasks.airs.bounds import beyond_optimum
 from aira_lib.tasks.airs.held_out import TRAIN
 from aira_lib.tasks.airs.scripts import InvalidSubmission, ScriptFailure
 from aira_lib.tasks.programs.arrays import Arrays, most_rows
+from aira_lib.tasks.programs.described import beyond
 from aira_lib.tasks.programs.folder import ProgramFolder
 from aira_lib.tasks.programs.parts import Described, Files, PartFailure, Parts, Trained
 from aira_lib.tasks.programs.probes import Request, depends, learns, request_for
@@ -24,6 +25,7 @@ from aira_lib.tasks.programs.splits import VALIDATION, Asked, Splits
 SecondsLeft = Callable[[], float]
 Said = Callable[[str], None]
 
+_COSTS = "it costs more than the task allows"
 _DEPENDS, _NOT_SCORED = "predictions depend on more than their row", "the predictions cannot be scored"
 
 
@@ -76,14 +78,17 @@ class Measure:
         """What the folder's script says of a submission; nothing where it has none.
 
         Raises:
-            PartFailure: the script failed, or refused it.
+            PartFailure: the script failed, or refused it, or a number is more than the folder allows.
         """
         script = self.folder.program.describe
         if script is None:
             return Described({}, "")
         said("describing")
         row = {name: array.shape[1:] for name, array in self.splits.steers.inputs.items()}
-        return Parts(self.folder, self.scratch).describe(files, script, row, seconds_left())
+        found = Parts(self.folder, self.scratch).describe(files, script, row, seconds_left())
+        if wrong := beyond(found.measures, self.folder.program.most_described):
+            raise PartFailure(f"describe: {wrong}", _COSTS, found.output)
+        return found
 
     def test(self, files: Files, seconds_left: SecondsLeft, said: Said) -> Measured:
         """The hidden score: trained anew on train and validation, asked for test once.

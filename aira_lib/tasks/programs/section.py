@@ -11,6 +11,7 @@ from aira_lib.section import Distinct, Section, Seed
 from aira_lib.study import CandidateLimits
 from aira_lib.study.reading import load_section
 from aira_lib.tasks.airs.folder import PROGRAM
+from aira_lib.tasks.programs.described import NAME
 
 _MODULE = re.compile(r"aira_lib(\.[a-z_]\w*)+")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -76,7 +77,8 @@ class ProgramSection(Section):
     `train` and `infer` are scripts of the folder, `scripts` further ones that these import, and `modules` modules or
     packages of `aira_lib` that they import; nothing else of either is seen in the sandbox. `score` is a script of the
     folder that is called as evaluate.py is, or a function of an installed package as `package.module:function`.
-    `describe` is a script that tells numbers of what was submitted, such as how many parameters it has, without data.
+    `describe` is a script that tells numbers of what was submitted, such as how many parameters it has, without data;
+    what has more of one than `most_described` says, or tells none, is refused before it is trained.
     `reply` says what an agent's reply is: the one exported `file`, or a `program` that writes the exported files.
     `measure`, a function of an installed package, is in the place of `score` where predictions are too large for one
     file or are asked for in a way of their own: it is handed the way to ask (see `aira_lib.asking`).
@@ -100,6 +102,7 @@ class ProgramSection(Section):
     modules: Annotated[tuple[str, ...], Distinct] = ()
     reply: Literal["file", "program"] = "file"
     describe: str | None = None
+    most_described: dict[str, float] = {}
     labels: str = "labels.npy"
     train_sees_validation: bool = False
     test: Literal["best", "every"] = "best"
@@ -143,6 +146,15 @@ class ProgramSection(Section):
             raise ValueError("say either score or measure: what compares predictions with labels")
         if self.baseline is not None and self.reply != "file":
             raise ValueError("baseline: a program that agents start from is the one exported file (reply: file)")
+        return self
+
+    @model_validator(mode="after")
+    def _bounds_what_is_told(self) -> "ProgramSection":
+        if self.most_described and self.describe is None:
+            raise ValueError("most_described: there is no describe script that tells numbers")
+        for name in self.most_described:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"most_described: {name!r:.60} is no name of lower-case letters, digits and _")
         return self
 
     @field_validator("train", "infer", "describe", "scripts")

@@ -25,7 +25,8 @@ from aira_lib.lra.program import program_of
 from aira_lib.lra.refused import Refused
 from aira_lib.records.opened import stand_in_of
 from aira_lib.tasks.programs.arrays import read_split
-from aira_lib.tasks.programs.described import read_described
+from aira_lib.tasks.programs.costs import costs_of
+from aira_lib.tasks.programs.described import beyond, read_described
 from aira_lib.tasks.programs.folder import load_program_folder
 
 LIBRARY = Path(aira_lib.__file__).parent
@@ -151,7 +152,7 @@ def test_a_submission_is_trained_and_answers(
     shutil.copytree(folder / SUBMISSIONS[1], work / "submission")
     (work / "submission/model.py").open("a").write("\nNUM_TRAIN_STEPS = 2\n")
     told = {"train_on": ["train", "validation"], "seconds": 600, "seed": 0}
-    settings = {"task": "listops", "configurable": True, "most_exponent": 0.0}
+    settings = {"task": "listops", "configurable": True}
     (work / "run.json").write_text(json.dumps({**told, "settings": settings}))
     monkeypatch.chdir(work)
     submitted.train_submitted()
@@ -171,9 +172,9 @@ def test_a_submission_is_trained_and_answers(
 def test_what_a_submission_costs_is_told_without_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    """And what grows faster than a folder allows is refused."""
+    """The harness compares it with what a folder allows: softmax is not sub-quadratic, a sum of places is."""
     shutil.copytree(FOLDERS / folder_name("listops", False) / SUBMISSIONS[1], tmp_path / "submission")
-    settings = {"task": "listops", "configurable": False, "most_exponent": 1.5}
+    settings = {"task": "listops", "configurable": False}
     run = {"row": {"inputs.npy": [64]}, "seed": 0, "settings": settings}
     (tmp_path / "run.json").write_text(json.dumps(run))
     monkeypatch.chdir(tmp_path)
@@ -185,10 +186,14 @@ def test_what_a_submission_costs_is_told_without_data(
     assert 0 < told["described_base_ratio"] < 1
     assert told["described_flops_exponent"] <= 1.05
     assert "memory" in capsys.readouterr().out
+    assert beyond(told, {"flops_exponent": 1.5, "memory_exponent": 1.5}) == ""
+    assert costs_of(told).growth == "linear"
     (tmp_path / "submission/model.py").write_text(baseline_path("softmax").read_text())
-    (tmp_path / "run.json").write_text(json.dumps(run | {"settings": settings | {"most_exponent": 0.5}}))
-    with pytest.raises(SystemExit, match=r"work grows with length to the power .*at most 0\.5 is allowed"):
-        described_submission.describe_submitted()
+    (tmp_path / "run.json").write_text(json.dumps(run | {"row": {"inputs.npy": [200]}}))
+    described_submission.describe_submitted()
+    softmax = read_described(Path("described.json").read_bytes())
+    assert beyond(softmax, {"flops_exponent": 1.5}).endswith("; at most 1.5 is allowed")
+    assert costs_of(softmax).growth == "not sub-quadratic"
 
 
 def test_what_is_wrong_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
