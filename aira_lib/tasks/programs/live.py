@@ -143,18 +143,30 @@ What you submit is trained and scored for you, by processes that you do not cont
    step.
 2. *Infer* runs `{infer}` in a fresh sandbox with what you submitted, the weights and inputs without labels, for at
    most {infer_seconds:g} seconds, with {infer_mb:,} MB. Nothing else of the training is left.
+{encodes}\
 3. Predictions are compared with labels where your code does not run. Nothing that it prints counts.
 {describes}\
 Rows are asked for in an order drawn at random, some of them twice, and some in another process: the prediction of a row
 must depend on that row and the weights alone.
 The fitness is {metric} of the validation rows, {direction}; a hidden test set is scored besides.
 {packages}"""
+_ENCODES = """\
+   Before infer, *encode* runs `{script}` in other sandboxes, with the weights and single sides of rows
+   ({files}), never two of one row; infer finds its encodings, of at most {width} numbers, in the place of these.
+"""
 _DESCRIBES = """\
 Before all that, the task's `{script}` tells numbers of what you submitted, without data, in at most {seconds:g}
 seconds.{most}
 """
 _FILE = "Your reply's program is the file `{artefact}` itself: it is not run by itself, but submitted as it stands."
 _PROGRAM_WRITES = "Your reply's program is run first, and writes {exports}: these files are what you submit."
+
+
+def _encodes(program: ProgramSection) -> str:
+    if program.encode is None:
+        return ""
+    of = program.encode
+    return _ENCODES.format(script=of.script, files=", ".join(of.files), width=of.width)
 
 
 def _describes(program: ProgramSection) -> str:
@@ -176,7 +188,7 @@ def describe(folder: ProgramFolder) -> str:
         train_seconds=limits.train.seconds, train_mb=limits.train.memory_mb,
         infer_seconds=limits.infer.seconds, infer_mb=limits.infer.memory_mb,
         metric=folder.task.metric, packages=named_packages(folder.task),
-        describes=_describes(program),
+        describes=_describes(program), encodes=_encodes(program),
         direction="lower is better" if folder.task.metadata.metric_lower_is_better else "higher is better",
     )  # fmt: skip
     start = f"\n\n# The program to start from\n```python\n{folder.baseline.strip()}\n```" if folder.baseline else ""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from aira_lib.section import Distinct, Section, Seed
 from aira_lib.study import CandidateLimits
@@ -71,6 +71,24 @@ class Probes(Section):
     repeats: int = Field(16, ge=1)
 
 
+def _require_script(name: str) -> str:
+    if not _SCRIPT.fullmatch(name):
+        raise ValueError(f"{name!r:.60} is no name of a Python file of the folder, such as train.py")
+    return name
+
+
+class Encode(Section):
+    """How the sides of a row are encoded, before infer, where none sees another (`aira_lib.tasks.programs.encoding`).
+
+    `script`, of the folder, finds sides of rows as `inputs.npy` and must leave `encodings.npy`: float [n, d] of at most
+    `width` numbers a side. Infer finds those under the names of `files`, and nothing of what they were made of.
+    """
+
+    script: Annotated[str, AfterValidator(_require_script)]
+    files: Annotated[tuple[str, ...], Distinct] = Field(min_length=2, max_length=16)
+    width: int = Field(ge=1, le=2**20)
+
+
 class ProgramSection(Section):
     """A program.yaml.
 
@@ -79,6 +97,7 @@ class ProgramSection(Section):
     folder that is called as evaluate.py is, or a function of an installed package as `package.module:function`.
     `describe` is a script that tells numbers of what was submitted, such as how many parameters it has, without data;
     what has more of one than `most_described` says, or tells none, is refused before it is trained.
+    With `encode` the sides of a row are encoded apart, and infer sees their encodings alone.
     `reply` says what an agent's reply is: the one exported `file`, or a `program` that writes the exported files.
     `measure`, a function of an installed package, is in the place of `score` where predictions are too large for one
     file or are asked for in a way of their own: it is handed the way to ask (see `aira_lib.asking`).
@@ -100,6 +119,7 @@ class ProgramSection(Section):
     baseline: str | None = None
     scripts: Annotated[tuple[str, ...], Distinct] = ()
     modules: Annotated[tuple[str, ...], Distinct] = ()
+    encode: Encode | None = None
     reply: Literal["file", "program"] = "file"
     describe: str | None = None
     most_described: dict[str, float] = {}
@@ -144,6 +164,8 @@ class ProgramSection(Section):
     def _scores_in_one_way(self) -> "ProgramSection":
         if (self.score is None) == (self.measure is None):
             raise ValueError("say either score or measure: what compares predictions with labels")
+        if self.encode and self.measure:
+            raise ValueError("encode: what is encoded apart is scored by score; measure asks in a way of its own")
         if self.baseline is not None and self.reply != "file":
             raise ValueError("baseline: a program that agents start from is the one exported file (reply: file)")
         return self
@@ -161,8 +183,7 @@ class ProgramSection(Section):
     @classmethod
     def _are_scripts(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
         for name in (value,) if isinstance(value, str) else value or ():
-            if not _SCRIPT.fullmatch(name):
-                raise ValueError(f"{name!r:.60} is no name of a Python file of the folder, such as train.py")
+            _require_script(name)
         return value
 
     @field_validator("baseline")
