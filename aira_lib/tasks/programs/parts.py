@@ -266,7 +266,7 @@ class Parts:
         work = place / "work"
         work.mkdir()
         code = _RUNNER.format(script=f"{TASK}/{script}")
-        outcome = run_candidate(code, work, limits, min(seconds, limits.seconds), seen, (wanted,))
+        outcome = run_candidate(code, work, limits, min(seconds, limits.seconds), seen, (wanted,), program.hides)
         if outcome.status != "ok":
             kind = f"{told['part']} failed ({outcome.status})"
             raise PartFailure(f"{kind}: {outcome.reason}", kind, _printed(outcome))
