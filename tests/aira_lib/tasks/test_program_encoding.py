@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
+from aira_lib.errors import UserError
 from aira_lib.sandbox import closes_files, isolation
 from aira_lib.tasks.programs.arrays import ArrayError, read_encodings
 from aira_lib.tasks.programs.encoding import WidthError, encoded
@@ -151,6 +153,23 @@ def test_an_encoder_that_looks_for_the_other_document_is_found(measure: Measure)
     apart = encoded(asked.inputs, looks["encode"], np.random.default_rng(0))
     assert not any(each.any() for each in apart.values())
     assert failure(measure, LOOKS).startswith("predictions depend on more than their row")
+
+
+@SHOWN
+def test_sides_that_are_not_there_or_differ_are_one_line(tmp_path: Path) -> None:
+    for name, reason in {
+        "no": "prepare.py writes no no.npy",
+        "other": "inputs1.npy, other.npy differ in shape",
+    }.items():
+        folder = pair_folder(tmp_path / f"Pairs{name.title()}Accuracy")
+        path = folder / "program.yaml"
+        said = yaml.safe_load(path.read_text())
+        said["encode"]["files"] = ["inputs1.npy", f"{name}.npy"]
+        path.write_text(yaml.safe_dump(said))
+        prepare = folder / "prepare.py"
+        prepare.write_text(prepare.read_text().replace("inputs2=other", "inputs2=other, other=other[:, :2]"))
+        with pytest.raises(UserError, match=f"program.yaml: encode: .*{reason}"):
+            open_programs(load_program_folder(folder), 0.2, tmp_path / name, None)
 
 
 @SHOWN

@@ -35,6 +35,7 @@ from tests.aira_lib.tasks.made_folders import change_metadata, made_folder
 from tests.builders import work_in
 
 NAME = "RingsMadeAccuracy"
+SIDES = {"script": "train.py", "files": ["a.npy", "b.npy"], "width": 4}
 SHOWN = pytest.mark.skipif(not closes_files(isolation()), reason="where files are open, nothing is opened")
 
 
@@ -70,6 +71,11 @@ def key(folder: Path) -> str:
             "'Parameters' is no name of lower-case letters",
         ),
         ({"describe": "train.py", "most_described": {"parameters": float("nan")}}, "most_described"),
+        ({"encode": {**SIDES, "script": "other.py"}}, "names other.py, which the folder does not have"),
+        ({"encode": {**SIDES, "script": "../x.py"}}, "no name of a Python file of the folder"),
+        ({"encode": {**SIDES, "files": ["a.npy"]}}, "encode.files"),
+        ({"encode": {**SIDES, "width": 0}}, "encode.width"),
+        ({"encode": SIDES, "score": None, "measure": "numpy:mean"}, "encode: what is encoded apart is scored by score"),
         ({"infer": "other.py"}, "names other.py, which the folder does not have"),
         ({"score": "accuracy"}, "neither a Python file of the folder nor a function"),
         ({"modules": ["numpy"]}, "no module of aira_lib"),
