@@ -151,8 +151,8 @@ must depend on that row and the weights alone.
 The fitness is {metric} of the validation rows, {direction}; a hidden test set is scored besides.
 {packages}"""
 _ENCODES = """\
-   Before infer, *encode* runs `{script}` in other sandboxes, with the weights and single sides of rows
-   ({files}), never two of one row; infer finds its encodings, of at most {width} numbers, in the place of these.
+   Before infer, *encode* runs `{script}` in other sandboxes, with the weights and single sides of rows ({files}),
+   which do not tell what they belong to; infer finds encodings, of at most {width} numbers, in the place of these.
 """
 _DESCRIBES = """\
 Before all that, the task's `{script}` tells numbers of what you submitted, without data, in at most {seconds:g}

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from aira_lib.errors import UserError
 from aira_lib.sandbox import closes_files, isolation
+from aira_lib.tasks.airs import new_task_folder
 from aira_lib.tasks.programs.arrays import ArrayError, read_encodings
 from aira_lib.tasks.programs.encoding import WidthError, encoded
 from aira_lib.tasks.programs.folder import load_program_folder
+from aira_lib.tasks.programs.live import describe
 from aira_lib.tasks.programs.measure import Measure
 from aira_lib.tasks.programs.opening import open_programs
 from aira_lib.tasks.programs.parts import PartFailure
@@ -176,3 +178,12 @@ def test_sides_that_are_not_there_or_differ_are_one_line(tmp_path: Path) -> None
 def test_an_encoding_that_is_too_wide_is_refused(measure: Measure) -> None:
     wide = HONEST.replace("np.sign(points[:, :1])", "np.repeat(points, 2, axis=1)")
     assert "encode: encodings.npy has the shape (100, 6), where (100, d) with d of at most 2" in failure(measure, wide)
+
+
+def test_agents_are_told_that_sides_are_encoded_apart(tmp_path: Path) -> None:
+    told = describe(load_program_folder(pair_folder(tmp_path / "PairsMadeAccuracy")))
+    assert "*encode* runs `encode.py` in other sandboxes" in told
+    assert "(inputs1.npy, inputs2.npy)" in told
+    assert "of at most 2 numbers" in told
+    plain = describe(load_program_folder(new_task_folder(tmp_path / "RingsMadeAccuracy", "program")))
+    assert "*encode*" not in plain
