@@ -33,7 +33,8 @@ _DUAL = """\
 - `classify(self, encoded1, encoded2, *, train: bool)`, from the encodings of both documents to logits float
   `[B, num_classes]`.
 
-They are called apart, so that there can be no attention from one document to the other."""
+They are called apart, so that there can be no attention from one document to the other: to be scored, documents are
+encoded where those that they are compared with are not, and classified where no documents are."""
 _LAW = """\
 ## What is given
 Sizes, training and data are given; you decide about the model alone. Constants in your file change nothing. `L` is the

@@ -1,15 +1,15 @@
 """The part of a task of Long Range Arena that tells what a submission costs, before it is trained and without data.
 
 Numbers are of the program that JAX makes of the submitted code, in a process in which that code runs: code that is
-written to lie about them can. No score depends on them, and the seconds of a training are the harness's.
+written to lie about them can. No score depends on them; what a folder allows at most is compared by the harness.
 """
 
 import json
 from pathlib import Path
 
-from aira_lib.lra.exponents import at_lengths, exponents_of
+from aira_lib.lra.exponents import exponents_of
 from aira_lib.lra.parameters import MOST_RATIO, base_parameters, count_parameters
-from aira_lib.lra.program import Program, program_of, variables_of
+from aira_lib.lra.program import Program, variables_of
 from aira_lib.lra.refused import Refused
 from aira_lib.lra.submitted import program_at, refusals_in_a_line, said_at_once, told_in_run
 
@@ -25,7 +25,7 @@ def describe_submitted() -> None:
     told = told_in_run()
     with refusals_in_a_line():
         program = program_at(told, next(iter(told["row"].values()))[0])
-        numbers = {**_sizes(program), **_growth(program, told["settings"].get("most_exponent", 0.0))}
+        numbers = {**_sizes(program), **_growth(program)}
     Path(DESCRIBED).write_text(json.dumps(numbers, indent=2), encoding="utf-8")
 
 
@@ -38,24 +38,20 @@ def _sizes(program: Program) -> dict[str, float]:
     return {"parameters": parameters, "base_ratio": ratio, "steps": of.num_train_steps, "length": of.max_length}
 
 
-def _growth(program: Program, most: float) -> dict[str, float]:
-    """Exponents of work and memory in length.
-
-    Raises:
-        Refused: one is above `most`, or cannot be told where `most` is not 0.
-    """
+def _growth(program: Program) -> dict[str, float]:
+    """Exponents of work and memory in length, as far as they can be told."""
     try:
-        found = exponents_of(at_lengths(program, program_of), program.configuration.max_length)
+        found = exponents_of(program)
     except Refused as refused:
-        if most:
-            raise
         said_at_once(f"how work grows with length cannot be told: {refused}")
         return {}
-    said_at_once(f"work {_power(found.flops, found.uncountable)}, memory {_power(found.memory)}")
-    found.check(most or None)
-    work = {"flops_exponent": found.flops[1], "flops": found.costs[0].flops or 0.0} if found.flops else {}
-    return {**work, **({"memory_exponent": found.memory[1]} if found.memory else {})}
+    flops = found.flops and found.flops[1]
+    said_at_once(f"work {_power(flops, found.uncountable)}, memory {_power(found.memory)}")
+    work = {"flops_exponent": flops, "flops": found.costs[0].flops or 0.0} if flops is not None else {}
+    return {**work, **({"memory_exponent": found.memory} if found.memory is not None else {})}
 
 
-def _power(slopes: tuple[float, float] | None, why_not: str | None = None) -> str:
-    return f"grows with length to the power {slopes[1]:.2f}" if slopes else f"unknown: {why_not or 'there is none'}"
+def _power(exponent: float | None, why_not: str | None = None) -> str:
+    if exponent is None:
+        return f"unknown: {why_not or 'there is none'}"
+    return f"grows with length to the power {exponent:.2f}"

@@ -87,9 +87,9 @@ def fitted(inputs: Ids, length: int) -> Ids:
     return np.concatenate([inputs, np.zeros((rows, length - found), np.int32)], axis=1)
 
 
-def save_logits(path: Path, logits: Logits) -> None:
-    """Write logits as an npy file without pickles."""
-    np.save(path, logits.astype(np.float32, copy=False), allow_pickle=False)
+def save_floats(path: Path, values: npt.NDArray[Any]) -> None:
+    """Write logits or encodings as an npy file of float32 without pickles."""
+    np.save(path, values.astype(np.float32, copy=False), allow_pickle=False)
 
 
 def _orders(rows: int, count: int, permuted: int | None) -> list[Ids] | list[None]:

@@ -19,16 +19,16 @@ from aira_lib.lra.configuration import Configuration, law
 from aira_lib.lra.data.examples import LraSplit
 from aira_lib.lra.data.sizes import SIZES, LraTask, size_of
 from aira_lib.lra.data.tokens import BYTE_VOCABULARY, LISTOPS_VOCABULARY, Ids
-from aira_lib.lra.infer import Answerer, save_logits
+from aira_lib.lra.infer import Answerer, save_floats
 from aira_lib.lra.interface import Problem, submission_of
-from aira_lib.lra.program import Program, program_of
+from aira_lib.lra.program import Program, Variables, program_of
 from aira_lib.lra.refused import Refused
 from aira_lib.lra.rows import joined
 from aira_lib.lra.settings import TrainingSettings
 from aira_lib.lra.train import WEIGHTS, train
 from aira_lib.lra.weights import load_weights
 
-MODEL, ABOUT, PREDICTIONS = "model.py", "about.txt", "predictions.npy"
+MODEL, ABOUT, PREDICTIONS, ENCODINGS = "model.py", "about.txt", "predictions.npy", "encodings.npy"
 PROBLEMS: dict[LraTask, Problem] = {
     "text": Problem(BYTE_VOCABULARY, 2),
     "listops": Problem(LISTOPS_VOCABULARY, 10),
@@ -60,9 +60,25 @@ def infer_submitted() -> None:
     told = told_in_run()
     with refusals_in_a_line():
         inputs = _inputs(Path("data/inputs"))
-        program = program_at(told, inputs[0].shape[1])
-        variables = load_weights(Path(WEIGHTS), program)
-        save_logits(Path(PREDICTIONS), Answerer(program, program.configuration.batch_size)(variables, inputs))
+        answerer, variables = _trained(told, inputs[0].shape[1])
+        save_floats(Path(PREDICTIONS), answerer(variables, inputs))
+
+
+def encode_submitted() -> None:
+    """The encode part: encodings of single documents, float32 [n, d]. What they are compared with is not there."""
+    told = told_in_run()
+    with refusals_in_a_line():
+        (documents,) = _inputs(Path("data/inputs"))
+        answerer, variables = _trained(told, documents.shape[1])
+        save_floats(Path(ENCODINGS), answerer.encode(variables, documents))
+
+
+def classify_submitted() -> None:
+    """The infer part of pairs: logits of all rows from the encodings of both documents, float32 [n, classes]."""
+    told = told_in_run()
+    with refusals_in_a_line():
+        answerer, variables = _trained(told, next(iter(told["row"].values()))[0])
+        save_floats(Path(PREDICTIONS), answerer.classify(variables, *_inputs(Path("data/inputs"))))
 
 
 def configuration_at(task: LraTask, length: int, seed: int, source: str | None) -> Configuration:
@@ -117,6 +133,12 @@ def program_at(told: dict[str, Any], length: int) -> Program:
         raise Refused(f"{MODEL} is not UTF-8 text") from None
     configuration = configuration_at(task, length, told["seed"], source)
     return program_of(submission_of(path, PROBLEMS[task]), configuration)
+
+
+def _trained(told: dict[str, Any], length: int) -> tuple[Answerer, Variables]:
+    """What answers for rows of a length, and the variables that training left."""
+    program = program_at(told, length)
+    return Answerer(program, program.configuration.batch_size), load_weights(Path(WEIGHTS), program)
 
 
 def _labelled(names: Sequence[str]) -> LraSplit:

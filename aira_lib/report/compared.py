@@ -16,6 +16,7 @@ NUMBERS = {
     "best_program_validation": ("best_program", "validation"),
     "best_program_test": ("best_program", "test"),
     "best_program_gain": ("best_program", "gain"),
+    "best_program_described_work_exponent": ("best_program", "growth"),
     "searches": ("counts", "searches"),
     "candidates": ("counts", "nodes"),
     "distinct_designs": ("counts", "distinct_designs"),

@@ -18,7 +18,13 @@ from aira_lib.report.inputs import ReportInputs
 from aira_lib.report.isoflop import began_alike, frontiers
 from aira_lib.report.latency_section import latency_sections
 from aira_lib.report.pretraining_sections import isoflop_section, isotoken_section
-from aira_lib.report.program_sections import data_table, improvements_of_all, program_headline, program_sections
+from aira_lib.report.program_sections import (
+    costs_of_all,
+    data_table,
+    improvements_of_all,
+    program_headline,
+    program_sections,
+)
 from aira_lib.report.rates import rate_sections
 from aira_lib.report.scored_sections import scored_key_numbers, scored_sections, scored_sentences
 from aira_lib.report.sizes import sizes_table
@@ -57,7 +63,11 @@ def _of_programs(study: Study, inputs: ReportInputs) -> Content:
             *_further_sections(inputs),
             _cost_section(inputs),
         ],
-        data_tables=[searches.steps_table(inputs.searches), improvements_of_all(task, inputs.searches)],
+        data_tables=[
+            searches.steps_table(inputs.searches),
+            improvements_of_all(task, inputs.searches),
+            *costs_of_all(task, inputs.searches),
+        ],
         headline=program_headline(inputs.searches),
         key_numbers=scored_key_numbers(task, inputs.searches),
     )

@@ -5,28 +5,23 @@ from collections.abc import Mapping, Sequence
 
 from aira_lib.agents import best_node
 from aira_lib.agents.step import tried
-from aira_lib.records import Node
 from aira_lib.records.opened import facts_of
 from aira_lib.report.blocks import Block, CodeBlock, FigureBlock, Section, TableBlock
 from aira_lib.report.columns import Column, Row, Table, format_number
 from aira_lib.report.improvements import best_search, best_seeds, changed, improvements, improvements_table
 from aira_lib.report.inputs import SearchRun
 from aira_lib.report.noise import NoiseFloor, common_floor, noise_floor, winner_on_seeds
+from aira_lib.report.program_costs import costs_table, has_costs
 from aira_lib.report.searches import by_agent
 from aira_lib.report.trajectories import seeds_figure, trajectories_figure
+from aira_lib.tasks.programs.costs import costs_of
 from aira_lib.tasks.task import SearchTask
 
 _RUNG = re.compile(r"([^,]+?) ([\d.]+)%(?:, |$)")
-_GROWTH = re.compile(r"^work grows with length to the power ([\d.]+); ([\d,]+) parameters, ([\d.]+) of", re.MULTILINE)
-"""What a training of Long Range Arena prints first (`aira_lib.lra`)."""
-
 _MEASURED = {"validation_stderr": "bpb_stderr", "cpu_seconds": "train_cpu_seconds"}
 """Cells of a row, and what the harness measured of a program by which name."""
 
-_BY_WORD = (
-    " Growth of work with length and parameters are as the training printed them, in whose process the submitted code "
-    "runs."
-)
+_BY_WORD = " How work grows is described by a process that holds the submitted code, not by a judge."
 
 
 def program_sections(task: SearchTask, searches: Sequence[SearchRun]) -> list[Section]:
@@ -45,6 +40,7 @@ def program_sections(task: SearchTask, searches: Sequence[SearchRun]) -> list[Se
             none,
         ),
         TableBlock(best_table(task, searches)),
+        *([TableBlock(costs_table(task, searches, "program_costs"))] if has_costs(searches) else []),
         FigureBlock(
             trajectories_figure(best, list(by_agent(searches)), label, floor, known),
             "The best validation score so far by step, of each agent's best seed. Dots are improvements, hollow ones "
@@ -60,7 +56,7 @@ def program_sections(task: SearchTask, searches: Sequence[SearchRun]) -> list[Se
 def program_headline(searches: Sequence[SearchRun]) -> dict[str, object]:
     """The best program of all, for programs that read the summary; nothing where none is valid."""
     search = best_search(searches)
-    keys = ("agent", "seed", "step", "id", "validation", "test", "gain", "within_noise")
+    keys = ("agent", "seed", "step", "id", "validation", "test", "gain", "within_noise", "growth")
     row = _best_row(search) if search else {}
     return {"best_program": {key: row.get(key) for key in keys}} if search else {}
 
@@ -68,6 +64,11 @@ def program_headline(searches: Sequence[SearchRun]) -> dict[str, object]:
 def improvements_of_all(task: SearchTask, searches: Sequence[SearchRun]) -> Table:
     """Improvements of all searches, for a file."""
     return improvements_table(searches, task.metric, "improvements_of_all")
+
+
+def costs_of_all(task: SearchTask, searches: Sequence[SearchRun]) -> list[Table]:
+    """Costs of all valid programs, for a file; nothing where none is known."""
+    return [costs_table(task, searches, "program_costs_of_all", most=None)] if has_costs(searches) else []
 
 
 def data_table(searches: Sequence[SearchRun]) -> Table:
@@ -104,13 +105,11 @@ def best_table(task: SearchTask, searches: Sequence[SearchRun]) -> Table:
         Column("valid", "Valid", "of nodes", style="name"),
         Column("cpu_seconds", "Training", "CPU seconds", spec=".1f"),
         Column("growth", "Work grows", "power of length", spec=".2f"),
-        Column("parameters", "Parameters", spec=",d"),
-        Column("of_base", "Of the base", "Transformer's", spec=".2f"),
         Column("change", "What it is", style="text"),
     ]
     rows = [_best_row(search) for search in searches]
     used = {key for row in rows for key, value in row.items() if value is not None}
-    optional = {"test", "again", "cpu_seconds", "gain", "within_noise", "growth", "parameters", "of_base"} - used
+    optional = {"test", "again", "cpu_seconds", "gain", "within_noise", "growth"} - used
     caption = "The best program of each seed, chosen by validation."
     caption += " ± is the standard error over rows of text." * ("validation_stderr" in used)
     caption += " Its test score was never shown to the agent." * ("test" in used)
@@ -131,20 +130,12 @@ def _best_row(search: SearchRun) -> Row:
         return row
     row |= {"step": best.step, "id": best.id, "validation": best.validation, "test": best.test}
     row |= {key: best.measures.get(name) for key, name in _MEASURED.items()}
-    row |= {"change": changed(best), **_growth(best)}
+    row |= {"change": changed(best), "growth": costs_of(best.measures).flops_exponent}
     floor = noise_floor(search.told)
     if floor:
         gain = (floor.mean - best.validation) if search.lower_is_better else best.validation - floor.mean
         row |= {"gain": gain, "within_noise": floor.covers(gain)}
     return row
-
-
-def _growth(node: Node) -> Row:
-    said = _GROWTH.search(node.output)
-    if said is None:
-        return {}
-    power, count, share = said.groups()
-    return {"growth": float(power), "parameters": int(count.replace(",", "")), "of_base": float(share)}
 
 
 def _text_of_best(task: SearchTask, searches: Mapping[str, SearchRun]) -> list[Block]:

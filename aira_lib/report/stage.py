@@ -97,7 +97,7 @@ def _summary(content: "Content", inputs: ReportInputs) -> str:
     )  # fmt: skip
     of_some = (
         "downstream_compared", "downstream_tasks", "core_14", "scores_by_task", "ratings",
-        "best_programs", "improvements", "measured_on",
+        "best_programs", "program_costs", "improvements", "measured_on",
     )  # fmt: skip
     further = [name for name in of_some if name in tables]
     summary = {

@@ -61,6 +61,12 @@ def by_task(runs: Iterable[ScoredRun], agent: str) -> dict[str, list[ScoredRun]]
     return groups
 
 
+def common_tasks(runs: Sequence[ScoredRun]) -> list[str]:
+    """Tasks on which every agent has a run, in order of first appearance: agents can be ranked by means over these."""
+    theirs = [by_task(runs, agent) for agent in agents_in(runs)]
+    return [task for task in tasks_in(runs) if all(task in mine for mine in theirs)]
+
+
 def worst_valid(runs: Sequence[ScoredRun], lower_is_better: Mapping[str, bool]) -> dict[str, float]:
     """The worst valid score of each task over all agents and seeds; no entry where none is valid."""
     found: dict[str, float] = {}

@@ -1,26 +1,9 @@
-"""Published results that scores are normalised by, and how further ones are named on a command line."""
+"""Results that scores are normalised by: how those that no task folder names are named on a command line."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 
 from aira_lib.errors import UserError, nearest
-from aira_lib.tasks.family import Published
-
-PAPER = "paper"
-_LRA = re.compile(r"LongContextReasoningLRA(Text|ListOps|Retrieval)(Configurable)?Accuracy")
-_OF_LRA: dict[str, dict[str, float]] = {
-    "Text": {PAPER: 0.9053},
-    "ListOps": {PAPER: 0.6379},
-    "Retrieval": {PAPER: 0.8176, "S4": 0.910},
-}
-"""The paper's (its Table 14). Of Retrieval, S4's own repository reports more, on texts of 4,000 bytes."""
-
-
-def anchors_of(task: str, published: Published) -> dict[str, float]:
-    """The anchors of a task by name; the first is the one that means over tasks are taken with."""
-    found = _LRA.fullmatch(task)
-    return dict(_OF_LRA[found[1]]) if found else dict(published.best)
 
 
 def read_anchors(given: Sequence[str], tasks: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aira_lib.report.scored import ScoredTask, ratings_of, scored_run
+from aira_lib.report.scored import ScoredTask, ratings_of, scored_run, short_name
 from aira_lib.scores.aggregates import aggregated, interquartile_mean, mean
 from aira_lib.scores.bands import bands_by_rank, bands_by_threshold
 from aira_lib.scores.interval import Interval
 from aira_lib.scores.normalised import ScoreScale
-from aira_lib.scores.runs import ScoredRun, agents_in, by_task, tasks_in, worst_valid
+from aira_lib.scores.runs import ScoredRun, agents_in, by_task, common_tasks, tasks_in, worst_valid
 from aira_lib.scores.submissions import valid_submission_rate
-from aira_lib.standings.anchors import anchors_of, merged
+from aira_lib.standings.anchors import merged
 from aira_lib.standings.pinned import Pinned
 from aira_lib.standings.reading import Records
 
@@ -29,12 +29,15 @@ class Choices:
 
 @dataclass(frozen=True)
 class AgentStanding:
-    """One agent over all tasks that it has runs on; no `ns` where none of them has a scale."""
+    """One agent: on how many tasks it has how many runs, and what it came to on those that all agents have runs on.
+
+    Without such a task there is no mean; no `ns` where none of them has a scale.
+    """
 
     agent: str
     tasks: int
     runs: int
-    vsr: Interval
+    vsr: Interval | None
     ns: Interval | None
     iqm: Interval | None
 
@@ -59,6 +62,7 @@ class Board:
     Attributes:
         runs: Of contestants.
         tasks: What they were on, with references.
+        compared: The tasks that every contestant has runs on: agents are ranked over these alone.
         scales: By task and anchor; the first anchor of a task counts for means.
         pinned: The tasks whose worst score is pinned.
         agents: Over all tasks.
@@ -70,6 +74,7 @@ class Board:
 
     runs: Sequence[ScoredRun]
     tasks: Mapping[str, ScoredTask]
+    compared: Sequence[str]
     scales: Mapping[str, Mapping[str, ScoreScale]]
     pinned: Sequence[str]
     agents: Sequence[AgentStanding]
@@ -99,15 +104,31 @@ def board_of(records: Records, pinned: Pinned, choices: Choices) -> Board:
     worst = worst_valid(runs, lower)
     scales, remarks = _scales(records, pinned, choices, runs, worst)
     tasks = {name: _task(records, name, pinned, scales.get(name, {}), everything, choices) for name in tasks_in(runs)}
-    bare = Board(runs, tasks, scales, [], [], [], {}, records.scaffolds(), [])
+    compared = common_tasks(runs)
+    bare = Board(runs, tasks, compared, scales, [], [], [], {}, records.scaffolds(), [])
     return replace(
         bare,
         pinned=[name for name in tasks if pinned.task(name).worst is not None],
         agents=[_standing(bare, agent) for agent in agents_in(runs)],
         pools=_pools(bare, pinned),
-        ratings=ratings_of(runs, tasks),
-        remarks=[*remarks, *_beaten(pinned, worst, lower)],
+        ratings=ratings_of([run for run in runs if run.task in compared], tasks),
+        remarks=[*_differing(runs, compared), *remarks, *_beaten(pinned, worst, lower)],
     )
+
+
+def _differing(runs: Sequence[ScoredRun], compared: Sequence[str]) -> list[str]:
+    """A line where agents have runs on different tasks: who lacks which, and what agents are ranked over therefore."""
+    every = tasks_in(runs)
+    if len(compared) == len(every):
+        return []
+    lacks = {agent: [task for task in every if task not in by_task(runs, agent)] for agent in agents_in(runs)}
+    told = "; ".join(
+        f"{agent} has no finished run on {', '.join(map(short_name, tasks))}" for agent, tasks in lacks.items() if tasks
+    )
+    if not compared:
+        return [f"{told}. No task is common to all agents, so that none is ranked over tasks: compare them by task."]
+    common = ", ".join(map(short_name, compared))
+    return [f"{told}. VSR, NS, IQM, ratings and bands are over what all agents have runs on: {common}."]
 
 
 # --- scales -----------------------------------------------------------------------------------------------------------
@@ -121,7 +142,7 @@ def _scales(
     remarks = []
     for name, task in records.tasks.items():
         published, said = records.published[name], pinned.task(name)
-        anchors = merged(anchors_of(name, published), said.anchors, choices.anchors.get(name, {}))
+        anchors = merged(published.best, said.anchors, choices.anchors.get(name, {}))
         low = said.worst if said.worst is not None else worst.get(name)
         default = 0.0 if task.lower_is_better else 1.0
         optimum = next((each for each in (said.optimum, published.optimum) if each is not None), default)
@@ -171,13 +192,13 @@ def _task(
 
 def _standing(board: Board, agent: str) -> AgentStanding:
     mine = by_task(board.runs, agent)
-    counts = [(sum(run.valid for run in runs), len(runs)) for runs in mine.values()]
-    placed = [[board.normalised(run) or 0.0 for run in runs] for task, runs in mine.items() if board.scales.get(task)]
+    counts = [(sum(run.valid for run in mine[task]), len(mine[task])) for task in board.compared]
+    placed = [[board.normalised(run) or 0.0 for run in mine[task]] for task in board.compared if board.scales.get(task)]
     return AgentStanding(
         agent,
         len(mine),
         sum(len(runs) for runs in mine.values()),
-        valid_submission_rate(counts),
+        valid_submission_rate(counts) if counts else None,
         aggregated(placed, mean) if placed else None,
         aggregated(placed, interquartile_mean) if placed else None,
     )
@@ -208,6 +229,8 @@ def _pool(board: Board, task: str, anchor: str, pool: str) -> PoolMean | None:
 
 def _bands(board: Board, pinned: Pinned, pools: Sequence[PoolMean]) -> dict[str, str]:
     means = {
-        each.task: each.mean for each in pools if each.pool == ALL and each.anchor == board.first_anchor(each.task)
+        each.task: each.mean
+        for each in pools
+        if each.pool == ALL and each.task in board.compared and each.anchor == board.first_anchor(each.task)
     }
     return bands_by_threshold(means, pinned.bands) if pinned.bands else bands_by_rank(means)

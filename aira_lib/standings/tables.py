@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from aira_lib.agents import best_node
 from aira_lib.records import Node
 from aira_lib.report.columns import Column, Row, Table
-from aira_lib.report.scored import cells, columns, task_cells, task_columns
+from aira_lib.report.scored import cells, columns, short_name, task_cells, task_columns
 from aira_lib.scores.normalised import ScoreScale
 from aira_lib.standings.board import Board
 from aira_lib.standings.reading import Records, Searched
@@ -37,12 +37,20 @@ def agents_table(board: Board) -> Table:
         for each in ordered
     ]  # fmt: skip
     caption = (
-        "Agents over all their tasks. VSR: the share of runs that submitted something valid (Wilson's interval). NS: "
+        f"{_over(board)} VSR: the share of runs that submitted something valid (Wilson's interval). NS: "
         "the normalised score, 0 at the worst valid score and 1 at the anchor, counted in nines; a run without a valid "
         "submission has 0. Means are over tasks of means over runs, IQM is the mean of the middle half of all runs; "
         "both have bootstrap intervals over runs within tasks."
     )
     return Table("agents", caption, shown, rows)
+
+
+def _over(board: Board) -> str:
+    if len(board.compared) == len(board.tasks):
+        return "Agents over all tasks."
+    if not board.compared:
+        return "Agents; no task is common to all of them, so that there are no means over tasks."
+    return f"Agents over what all of them have runs on: {', '.join(map(short_name, board.compared))}."
 
 
 def normalised_table(board: Board) -> Table:

@@ -19,6 +19,8 @@ from aira_lib.search.page.drawing import CURVE_HEIGHT, CURVE_WIDTH, best_so_far,
 from aira_lib.search.page.exchanges import Exchanges
 from aira_lib.search.page.layout import parents_of
 from aira_lib.study import AgentSection, flat
+from aira_lib.tasks.programs.costs import costs_of, described_in
+from aira_lib.tasks.programs.described import PREFIX
 
 Settings = Sequence[tuple[str, str]]
 """Names and values, in words; the first value says who searched."""
@@ -127,8 +129,19 @@ def _details(nodes: Sequence[Node], index: int, parents: Sequence[int], lower_is
         "diff_best": None if best == parent else best,  # most are the change of the best itself
         "scores": _scores(node),
         "usage": sorted(node.usage.items()),
-        "measures": sorted(node.measures.items()),
+        "measures": sorted((name, value) for name, value in node.measures.items() if not name.startswith(PREFIX)),
+        "described": _described(node),
     }
+
+
+def _described(node: Node) -> list[tuple[str, float | str]]:
+    """What was told beside the program's own code, and what follows from it."""
+    costs = costs_of(node.measures)
+    rows: list[tuple[str, float | str]] = [
+        (name.replace("_", " "), value) for name, value in sorted(described_in(node.measures).items())
+    ]
+    rows += [("growth with length", costs.growth)] if costs.growth else []
+    return rows + ([("steps per second of train seconds", costs.steps_per_second)] if costs.steps_per_second else [])
 
 
 def _scores(node: Node) -> list[tuple[str, float | None, float | None]]:

@@ -82,7 +82,8 @@ def _folder(section: TaskSection) -> TaskFolder:
 def published_of(folder: TaskFolder) -> Published:
     """The published results that metadata.yaml names; examples are the rows of a submission, where it says them."""
     info = folder.metadata.logging_info
-    best = {each.sota_paper_title or f"SOTA {place}": each.sota_score for place, each in enumerate(info.sota, 1)}
+    names = [each.sota_name or each.sota_paper_title or f"SOTA {place}" for place, each in enumerate(info.sota, 1)]
+    best = dict(zip(names, (each.sota_score for each in info.sota), strict=True))
     return Published(best, info.optimal_score, info.shape[0] if info.shape else None)
 
 

@@ -67,10 +67,11 @@ class _Part(BaseModel):
 
 
 class Sota(_Part):
-    """A published best result, in the units of the task's metric."""
+    """A published best result, in the units of the task's metric. `sota_name`, ours, is what tables call it."""
 
     sota_paper_url: Text
     sota_score: Finite
+    sota_name: Annotated[Text, Field(max_length=40)] | None = None
     sota_paper_title: str | None = None
     sota_year: int | None = None
     sota_venue: str | None = None

@@ -60,6 +60,19 @@ def read_predictions(content: bytes, rows: int, wanted: Predictions, name: str, 
     return values
 
 
+def read_encodings(content: bytes, rows: int, width: int, name: str) -> NDArray[Any]:
+    """The encodings that an .npy file holds: float [rows, d], where d is at most `width`.
+
+    Raises:
+        ArrayError: as for `read_predictions`, or they are wider.
+    """
+    shape, *_ = _header(content, name)
+    if len(shape) != 2 or not 1 <= shape[1] <= width:
+        asked = f"({rows}, d) with d of at most {width} is asked for"
+        raise ArrayError(f"{name} has the shape {_short(shape)}, where {asked}")
+    return read_predictions(content, rows, Predictions(shape=(shape[1],)), name, widen=False)
+
+
 def most_bytes(rows: int, wanted: Predictions) -> int:
     """Of such a file."""
     return MOST_HEADER + 128 + 8 * rows * math.prod(wanted.shape)

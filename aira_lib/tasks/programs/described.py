@@ -1,11 +1,13 @@
 """What a folder's `describe` script says of a submission: numbers by name, from a process that ran submitted code.
 
 The file is hostile. It may lie, since submitted code can change whatever runs beside it; it cannot do more than that.
+What a folder allows at most is compared here, where no submitted code runs: a number that is not told is refused, too.
 """
 
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 DESCRIBED = "described.json"
@@ -14,7 +16,7 @@ PREFIX = "described_"
 
 MOST_BYTES = 16_384
 _MOST_NUMBERS = 64
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class DescribedError(Exception):
@@ -39,8 +41,24 @@ def read_described(content: bytes) -> dict[str, float]:
     return {f"{PREFIX}{name}": _number(name, value) for name, value in told.items()}
 
 
+def beyond(told: Mapping[str, float], most: Mapping[str, float]) -> str:
+    """Why numbers are more than a folder allows, in a line; empty where they are not.
+
+    Args:
+        told: What `read_described` gave.
+        most: By the names of the file, without `described_`.
+    """
+    for name, bound in most.items():
+        found = told.get(f"{PREFIX}{name}")
+        if found is None:
+            return f"{DESCRIBED} has no {name}, which may be at most {bound:g}; why not, its output says"
+        if found > bound:
+            return f"{name} is {found:.4g}; at most {bound:g} is allowed"
+    return ""
+
+
 def _number(name: str, value: Any) -> float:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise DescribedError(f"{DESCRIBED}: {name!r:.60} is no name of lower-case letters, digits and _, 40 at most")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DescribedError(f"{DESCRIBED}: {name} is no number")

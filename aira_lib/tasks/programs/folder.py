@@ -35,7 +35,8 @@ class ProgramFolder:
     def scripts(self) -> tuple[str, ...]:
         """The files of the folder that the processes see which run submitted code."""
         program = self.program
-        own = (program.train, program.infer, *([program.describe] if program.describe else []))
+        further = (program.describe, program.encode.script if program.encode else None)
+        own = (program.train, program.infer, *filter(None, further))
         return tuple(dict.fromkeys((*own, *program.scripts)))
 
     @property

@@ -143,25 +143,39 @@ What you submit is trained and scored for you, by processes that you do not cont
    step.
 2. *Infer* runs `{infer}` in a fresh sandbox with what you submitted, the weights and inputs without labels, for at
    most {infer_seconds:g} seconds, with {infer_mb:,} MB. Nothing else of the training is left.
+{encodes}\
 3. Predictions are compared with labels where your code does not run. Nothing that it prints counts.
 {describes}{settings}\
 Rows are asked for in an order drawn at random, some of them twice, and some in another process: the prediction of a row
 must depend on that row and the weights alone.
 The fitness is {metric} of the validation rows, {direction}; a hidden test set is scored besides.
 {packages}"""
+_ENCODES = """\
+   Before infer, *encode* runs `{script}` in other sandboxes, with the weights and single sides of rows ({files}),
+   which do not tell what they belong to; infer finds encodings, of at most {width} numbers, in the place of these.
+"""
 _DESCRIBES = """\
 Before all that, the task's `{script}` tells numbers of what you submitted, without data, in at most {seconds:g}
-seconds.
+seconds.{most}
 """
 _SETTINGS = "The settings that these scripts are told, whatever is said of others elsewhere: {told}.\n"
 _FILE = "Your reply's program is the file `{artefact}` itself: it is not run by itself, but submitted as it stands."
 _PROGRAM_WRITES = "Your reply's program is run first, and writes {exports}: these files are what you submit."
 
 
+def _encodes(program: ProgramSection) -> str:
+    if program.encode is None:
+        return ""
+    of = program.encode
+    return _ENCODES.format(script=of.script, files=", ".join(of.files), width=of.width)
+
+
 def _describes(program: ProgramSection) -> str:
     if program.describe is None:
         return ""
-    return _DESCRIBES.format(script=program.describe, seconds=program.limits.describe.seconds)
+    told = ", ".join(f"`{name}` is more than {bound:g}" for name, bound in program.most_described.items())
+    most = f" It is refused where {told}." if told else ""
+    return _DESCRIBES.format(script=program.describe, seconds=program.limits.describe.seconds, most=most)
 
 
 def _settings(program: ProgramSection) -> str:
@@ -180,7 +194,7 @@ def describe(folder: ProgramFolder) -> str:
         train_seconds=limits.train.seconds, train_mb=limits.train.memory_mb,
         infer_seconds=limits.infer.seconds, infer_mb=limits.infer.memory_mb,
         metric=folder.task.metric, packages=named_packages(folder.task),
-        describes=_describes(program), settings=_settings(program),
+        describes=_describes(program), encodes=_encodes(program), settings=_settings(program),
         direction="lower is better" if folder.task.metadata.metric_lower_is_better else "higher is better",
     )  # fmt: skip
     start = f"\n\n# The program to start from\n```python\n{folder.baseline.strip()}\n```" if folder.baseline else ""

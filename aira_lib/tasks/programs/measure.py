@@ -15,15 +15,19 @@ from aira_lib.tasks.airs.bounds import beyond_optimum
 from aira_lib.tasks.airs.held_out import TRAIN
 from aira_lib.tasks.airs.scripts import InvalidSubmission, ScriptFailure
 from aira_lib.tasks.programs.arrays import Arrays, most_rows
+from aira_lib.tasks.programs.described import beyond
+from aira_lib.tasks.programs.encoding import WidthError, encoded
 from aira_lib.tasks.programs.folder import ProgramFolder
 from aira_lib.tasks.programs.parts import Described, Files, PartFailure, Parts, Trained
 from aira_lib.tasks.programs.probes import Request, depends, learns, request_for
 from aira_lib.tasks.programs.scoring import function_of, score_of
+from aira_lib.tasks.programs.section import Encode
 from aira_lib.tasks.programs.splits import VALIDATION, Asked, Splits
 
 SecondsLeft = Callable[[], float]
 Said = Callable[[str], None]
 
+_COSTS = "it costs more than the task allows"
 _DEPENDS, _NOT_SCORED = "predictions depend on more than their row", "the predictions cannot be scored"
 
 
@@ -76,14 +80,17 @@ class Measure:
         """What the folder's script says of a submission; nothing where it has none.
 
         Raises:
-            PartFailure: the script failed, or refused it.
+            PartFailure: the script failed, or refused it, or a number is more than the folder allows.
         """
         script = self.folder.program.describe
         if script is None:
             return Described({}, "")
         said("describing")
-        row = {name: array.shape[1:] for name, array in self.splits.steers.inputs.items()}
-        return Parts(self.folder, self.scratch).describe(files, script, row, seconds_left())
+        row = _row(self.splits.steers.inputs)
+        found = Parts(self.folder, self.scratch).describe(files, script, row, seconds_left())
+        if wrong := beyond(found.measures, self.folder.program.most_described):
+            raise PartFailure(f"describe: {wrong}", _COSTS, found.output)
+        return found
 
     def test(self, files: Files, seconds_left: SecondsLeft, said: Said) -> Measured:
         """The hidden score: trained anew on train and validation, asked for test once.
@@ -124,8 +131,7 @@ class Measure:
             return parts.infer(files, trained.weights, inputs, seconds_left(), widen=False)
 
         ask = Ask(infer, most_rows(program.predictions, program.limits.infer), trained.measures)
-        secret = self.splits.secret + hashlib.sha256(trained.weights).digest()
-        rng = np.random.default_rng(np.frombuffer(hashlib.sha256(secret).digest(), np.uint32))
+        rng = self._unforeseen(trained.weights)
         try:
             measured: Measurement = function_of(name)(ask, asked.inputs, asked.labels, rng, program.settings)
         except NotValid as refusal:
@@ -136,17 +142,36 @@ class Measure:
         self, parts: Parts, files: Files, weights: bytes, asked: Asked, request: Request, seconds_left: SecondsLeft,
         said: Said,
     ) -> NDArray[Any]:  # fmt: skip
-        """Predictions of all rows in their order, after the probes."""
-        wanted = self.folder.program.predictions
+        """Predictions of all rows in their order, after the probes.
+
+        Where sides are encoded, no process that encodes sees two of a row, but one for the second request, which sees
+        all of its sides: whoever looks from one to the other answers differently.
+        """
+        wanted, encode = self.folder.program.predictions, self.folder.program.encode
+        row = _row(asked.inputs) if encode else None
+        rng = self._unforeseen(weights)
+
+        def seen(inputs: Arrays, apart: bool) -> Arrays:
+            if encode is None:
+                return inputs
+            return _encoded(parts, encode, files, weights, inputs, rng, apart, seconds_left, said)
+
+        every = seen(asked.inputs, True)
         said("predicting")
-        first = parts.infer(files, weights, _chosen(asked, request.first), seconds_left())
+        first = parts.infer(files, weights, _chosen(every, request.first), seconds_left(), row=row)
         if found := learns(request, first, wanted):
             raise PartFailure(found, _DEPENDS)
+        some = seen(_chosen(asked.inputs, request.second), False)
         said("asking rows again")
-        second = parts.infer(files, weights, _chosen(asked, request.second), seconds_left())
+        second = parts.infer(files, weights, some, seconds_left(), row=row)
         if found := depends(request, first, second, wanted):
             raise PartFailure(found, _DEPENDS)
         return request.in_order(first)
+
+    def _unforeseen(self, weights: bytes) -> np.random.Generator:
+        """A generator that nobody can foretell who has not seen the labels of the test split."""
+        secret = self.splits.secret + hashlib.sha256(weights).digest()
+        return np.random.default_rng(np.frombuffer(hashlib.sha256(secret).digest(), np.uint32))
 
     def _score(self, predictions: NDArray[Any], asked: Asked, seconds: float) -> float:
         try:
@@ -167,5 +192,25 @@ def _lines(*outputs: str) -> str:
     return "\n".join(each for each in outputs if each)
 
 
-def _chosen(asked: Asked, rows: NDArray[Any]) -> Arrays:
-    return {name: array[rows] for name, array in asked.inputs.items()}
+def _chosen(inputs: Arrays, rows: NDArray[Any]) -> Arrays:
+    return {name: array[rows] for name, array in inputs.items()}
+
+
+def _row(inputs: Arrays) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape[1:] for name, array in inputs.items()}
+
+
+def _encoded(
+    parts: Parts, encode: Encode, files: Files, weights: bytes, inputs: Arrays, rng: np.random.Generator, apart: bool,
+    seconds_left: SecondsLeft, said: Said,
+) -> Arrays:  # fmt: skip
+    """The inputs with the encodings of their sides in the sides' places."""
+
+    def ask(sides: NDArray[Any]) -> NDArray[Any]:
+        said("encoding")
+        return parts.encode(files, weights, encode, sides, seconds_left())
+
+    try:
+        return {**inputs, **encoded({name: inputs[name] for name in encode.files}, ask, rng, apart)}
+    except WidthError as error:
+        raise PartFailure(f"encode: {error}", _DEPENDS) from None

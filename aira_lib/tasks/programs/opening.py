@@ -26,7 +26,7 @@ from aira_lib.tasks.airs.scripts import PREPARE_SECONDS, ScriptFailure, add_labe
 from aira_lib.tasks.programs.folder import ProgramFolder, function_exists
 from aira_lib.tasks.programs.measure import Measure
 from aira_lib.tasks.programs.section import Setting
-from aira_lib.tasks.programs.splits import open_splits
+from aira_lib.tasks.programs.splits import Splits, open_splits
 
 _JAX = ("jax", "flax", "optax")
 
@@ -63,9 +63,22 @@ def open_programs(
     except UserError as error:
         raise UserError(f"{folder.path}: {error}") from None
     discard(with_labels)
+    _require_sides(folder, splits)
     about = {name: chosen.get(name, value) for name, value in splits.about.items()}
     program = folder.program.with_data(about).with_settings(chosen)
     return Measure(replace(folder, program=program), replace(splits, about=about), scorer.scratch)
+
+
+def _require_sides(folder: ProgramFolder, splits: Splits) -> None:
+    """Refuse a task whose rows lack a side that is to be encoded, or whose sides differ in form."""
+    encode, rows = folder.program.encode, splits.steers.inputs
+    if encode is None:
+        return
+    if missing := [name for name in encode.files if name not in rows]:
+        raise UserError(f"{folder.path}/program.yaml: encode: prepare.py writes no {missing[0]}")
+    forms = {(rows[name].shape[1:], rows[name].dtype) for name in encode.files}
+    if len(forms) > 1:
+        raise UserError(f"{folder.path}/program.yaml: encode: {', '.join(encode.files)} differ in shape or dtype")
 
 
 def _write_labels(scorer: Scorer, target: Path, seconds: float) -> None:

@@ -3,9 +3,10 @@
 All find, read-only: the submitted files in `./submission`, the folder's scripts in `./task`, modules of this library
 in `./library` (all three on the path of modules), and what they are told in `./run.json`. Train finds labelled rows in
 `./data/train` (and `./data/validation`) and must leave `weights.safetensors`; infer finds inputs in `./data/inputs` and
-these weights, and must leave `predictions.npy`. Describe, where a folder has it, finds nothing else and must leave
-`described.json`. Nothing else that they leave is looked at, and all that they started is
-ended before the next process starts.
+these weights, and must leave `predictions.npy`. Encode, where a folder has it, comes before infer: it finds weights and
+single sides of rows as `./data/inputs/inputs.npy`, and must leave `encodings.npy`, which are infer's inputs then.
+Describe, where a folder has it, finds nothing else and must leave `described.json`. Nothing else that they leave is
+looked at, and all that they started is ended before the next process starts.
 """
 
 import json
@@ -21,15 +22,26 @@ from numpy.typing import NDArray
 
 from aira_lib.sandbox import ArtefactError, Outcome, collect, discard, isolation, run_candidate
 from aira_lib.study import CandidateLimits
-from aira_lib.tasks.programs.arrays import ArrayError, Arrays, most_bytes, read_predictions, rows_in, write_split
+from aira_lib.tasks.programs.arrays import (
+    ArrayError,
+    Arrays,
+    most_bytes,
+    read_encodings,
+    read_predictions,
+    rows_in,
+    write_split,
+)
 from aira_lib.tasks.programs.described import DESCRIBED, MOST_BYTES, DescribedError, read_described
 from aira_lib.tasks.programs.folder import ProgramFolder, lay_library
+from aira_lib.tasks.programs.section import Encode, Predictions
 from aira_lib.tensors import TensorsError, tensors_in
 
 WEIGHTS, PREDICTIONS, TOLD = "weights.safetensors", "predictions.npy", "run.json"
+ENCODINGS = "encodings.npy"
 SUBMISSION, TASK, LIBRARY, INPUTS = "submission", "task", "library", "inputs"
 _MB = 2**20
 _NO_WEIGHTS, _NO_PREDICTIONS = "train left no valid weights", "infer left no valid predictions"
+_NO_ENCODINGS = "encode left no valid encodings"
 _NOT_DESCRIBED = "describe left no valid numbers"
 
 # The folder's scripts come before the submission: a file of it does not stand in for one of theirs.
@@ -41,6 +53,8 @@ runpy.run_path({script!r}, run_name="__main__")
 """
 
 Files = Mapping[str, bytes]
+Row = Mapping[str, Sequence[int]]
+"""The shape of a row of each file."""
 
 
 class PartFailure(Exception):
@@ -127,7 +141,8 @@ class Parts:
         return Trained(weights, output, outcome.seconds, used)
 
     def infer(
-        self, files: Files, weights: bytes, inputs: Arrays, seconds: float, widen: bool = True
+        self, files: Files, weights: bytes, inputs: Arrays, seconds: float, widen: bool = True,
+        row: Row | None = None,
     ) -> NDArray[Any]:  # fmt: skip
         """Ask for predictions.
 
@@ -137,6 +152,7 @@ class Parts:
             inputs: The rows, in the order in which they are asked.
             seconds: Wall time, if it is less than what the folder allows.
             widen: See `read_predictions`.
+            row: The shape of a row of each file before it was encoded; None: nothing was.
 
         Returns:
             Predictions of these rows; see `read_predictions`.
@@ -145,20 +161,42 @@ class Parts:
             PartFailure: it failed, or left something else.
         """
         program, rows = self.folder.program, rows_in(inputs)
-        limits = program.limits.infer
-        with self._place(files) as place:
-            write_split(inputs, place / INPUTS)
-            (place / WEIGHTS).write_bytes(weights)
-            seen = {f"data/{INPUTS}": place / INPUTS, WEIGHTS: place / WEIGHTS}
-            told = {"part": "infer", "rows": rows, "seconds": min(seconds, limits.seconds)}
-            work, outcome = self._run(place, program.infer, told, seen, limits, seconds, PREDICTIONS)
+        told = {"part": "infer", **({"row": _plain(row)} if row else {})}
+        with self._asked(files, weights, inputs, program.infer, told, seconds, PREDICTIONS) as (work, outcome):
             try:
                 content = collect(work, PREDICTIONS, most_bytes(rows, program.predictions))
                 return read_predictions(content, rows, program.predictions, PREDICTIONS, widen)
             except (ArtefactError, ArrayError) as refused:
                 raise PartFailure(f"infer: {refused}", _NO_PREDICTIONS, _printed(outcome)) from None
 
-    def describe(self, files: Files, script: str, row: Mapping[str, Sequence[int]], seconds: float) -> Described:
+    def encode(
+        self, files: Files, weights: bytes, encode: Encode, sides: NDArray[Any], seconds: float
+    ) -> NDArray[Any]:  # fmt: skip
+        """Ask for encodings of sides of rows; the limits are those of infer.
+
+        Args:
+            files: What was submitted.
+            weights: What a training of it left.
+            encode: As the folder has it.
+            sides: [n, ...], in the order in which they are asked.
+            seconds: Wall time, if it is less than what the folder allows.
+
+        Returns:
+            float [n, d], finite; d is at most `width`.
+
+        Raises:
+            PartFailure: it failed, or left something else.
+        """
+        rows = len(sides)
+        inputs, told = {f"{INPUTS}.npy": sides}, {"part": "encode"}
+        with self._asked(files, weights, inputs, encode.script, told, seconds, ENCODINGS) as (work, outcome):
+            try:
+                content = collect(work, ENCODINGS, most_bytes(rows, Predictions(shape=(encode.width,))))
+                return read_encodings(content, rows, encode.width, ENCODINGS)
+            except (ArtefactError, ArrayError) as refused:
+                raise PartFailure(f"encode: {refused}", _NO_ENCODINGS, _printed(outcome)) from None
+
+    def describe(self, files: Files, script: str, row: Row, seconds: float) -> Described:
         """Ask for numbers of what was submitted, where there are neither data nor weights.
 
         Args:
@@ -172,7 +210,7 @@ class Parts:
         """
         limits = self.folder.program.limits.describe
         with self._place(files) as place:
-            told = {"part": "describe", "row": {name: list(shape) for name, shape in row.items()}}
+            told = {"part": "describe", "row": _plain(row)}
             work, outcome = self._run(place, script, told, {}, limits, seconds, DESCRIBED)
             output = _printed(outcome)
             try:
@@ -184,6 +222,20 @@ class Parts:
     def told_seed(self) -> int:
         """The seed of a training."""
         return self.folder.program.seed if self.seed is None else self.seed
+
+    @contextmanager
+    def _asked(
+        self, files: Files, weights: bytes, inputs: Arrays, script: str, told: Mapping[str, Any], seconds: float,
+        wanted: str,
+    ) -> Iterator[tuple[Path, Outcome]]:  # fmt: skip
+        """Where a script has run that finds weights and inputs, and how it ended, for as long as the block runs."""
+        limits = self.folder.program.limits.infer
+        with self._place(files) as place:
+            write_split(inputs, place / INPUTS)
+            (place / WEIGHTS).write_bytes(weights)
+            seen = {f"data/{INPUTS}": place / INPUTS, WEIGHTS: place / WEIGHTS}
+            about = {**told, "rows": rows_in(inputs), "seconds": min(seconds, limits.seconds)}
+            yield self._run(place, script, about, seen, limits, seconds, wanted)
 
     @contextmanager
     def _place(self, files: Files) -> Iterator[Path]:
@@ -219,6 +271,10 @@ class Parts:
             kind = f"{told['part']} failed ({outcome.status})"
             raise PartFailure(f"{kind}: {outcome.reason}", kind, _printed(outcome))
         return work, outcome
+
+
+def _plain(row: Row) -> dict[str, list[int]]:
+    return {name: list(shape) for name, shape in row.items()}
 
 
 def _waited_for() -> float:

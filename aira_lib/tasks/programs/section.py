@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from aira_lib.errors import UserError
 from aira_lib.section import Distinct, Section, Seed
 from aira_lib.study import CandidateLimits
 from aira_lib.study.reading import load_section
 from aira_lib.tasks.airs.folder import PROGRAM
+from aira_lib.tasks.programs.described import NAME
 
 _MODULE = re.compile(r"aira_lib(\.[a-z_]\w*)+")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -72,13 +73,33 @@ class Probes(Section):
     repeats: int = Field(16, ge=1)
 
 
+def _require_script(name: str) -> str:
+    if not _SCRIPT.fullmatch(name):
+        raise ValueError(f"{name!r:.60} is no name of a Python file of the folder, such as train.py")
+    return name
+
+
+class Encode(Section):
+    """How the sides of a row are encoded, before infer, where none sees another (`aira_lib.tasks.programs.encoding`).
+
+    `script`, of the folder, finds sides of rows as `inputs.npy` and must leave `encodings.npy`: float [n, d] of at most
+    `width` numbers a side. Infer finds those under the names of `files`, and nothing of what they were made of.
+    """
+
+    script: Annotated[str, AfterValidator(_require_script)]
+    files: Annotated[tuple[str, ...], Distinct] = Field(min_length=2, max_length=16)
+    width: int = Field(ge=1, le=2**20)
+
+
 class ProgramSection(Section):
     """A program.yaml.
 
     `train` and `infer` are scripts of the folder, `scripts` further ones that these import, and `modules` modules or
     packages of `aira_lib` that they import; nothing else of either is seen in the sandbox. `score` is a script of the
     folder that is called as evaluate.py is, or a function of an installed package as `package.module:function`.
-    `describe` is a script that tells numbers of what was submitted, such as how many parameters it has, without data.
+    `describe` is a script that tells numbers of what was submitted, such as how many parameters it has, without data;
+    what has more of one than `most_described` says, or tells none, is refused before it is trained.
+    With `encode` the sides of a row are encoded apart, and infer sees their encodings alone.
     `reply` says what an agent's reply is: the one exported `file`, or a `program` that writes the exported files.
     `measure`, a function of an installed package, is in the place of `score` where predictions are too large for one
     file or are asked for in a way of their own: it is handed the way to ask (see `aira_lib.asking`).
@@ -102,8 +123,10 @@ class ProgramSection(Section):
     baseline: str | None = None
     scripts: Annotated[tuple[str, ...], Distinct] = ()
     modules: Annotated[tuple[str, ...], Distinct] = ()
+    encode: Encode | None = None
     reply: Literal["file", "program"] = "file"
     describe: str | None = None
+    most_described: dict[str, float] = {}
     labels: str = "labels.npy"
     train_sees_validation: bool = False
     test: Literal["best", "every"] = "best"
@@ -168,16 +191,26 @@ class ProgramSection(Section):
     def _scores_in_one_way(self) -> "ProgramSection":
         if (self.score is None) == (self.measure is None):
             raise ValueError("say either score or measure: what compares predictions with labels")
+        if self.encode and self.measure:
+            raise ValueError("encode: what is encoded apart is scored by score; measure asks in a way of its own")
         if self.baseline is not None and self.reply != "file":
             raise ValueError("baseline: a program that agents start from is the one exported file (reply: file)")
+        return self
+
+    @model_validator(mode="after")
+    def _bounds_what_is_told(self) -> "ProgramSection":
+        if self.most_described and self.describe is None:
+            raise ValueError("most_described: there is no describe script that tells numbers")
+        for name in self.most_described:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"most_described: {name!r:.60} is no name of lower-case letters, digits and _")
         return self
 
     @field_validator("train", "infer", "describe", "scripts")
     @classmethod
     def _are_scripts(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
         for name in (value,) if isinstance(value, str) else value or ():
-            if not _SCRIPT.fullmatch(name):
-                raise ValueError(f"{name!r:.60} is no name of a Python file of the folder, such as train.py")
+            _require_script(name)
         return value
 
     @field_validator("baseline")

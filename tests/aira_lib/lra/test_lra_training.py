@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from aira_lib.lra.checkpoint import load_checkpoint
 from aira_lib.lra.fingerprint import fingerprint
-from aira_lib.lra.infer import Answerer, fitted, save_logits
+from aira_lib.lra.infer import Answerer, fitted, save_floats
 from aira_lib.lra.program import variables_of
 from aira_lib.lra.progress import PROGRESS
 from aira_lib.lra.refused import Refused
@@ -63,7 +63,7 @@ def test_what_can_be_learnt_is_learnt_and_answered_from_the_weights_alone(tmp_pa
     assert (logits.dtype, logits.shape) == (np.float32, (21, 3))
     assert (logits.argmax(axis=1) == held_out.labels).all()
     np.testing.assert_allclose(answerer(variables, held_out.inputs, permuted=3), logits, rtol=1e-5)
-    save_logits(tmp_path / "predictions.npy", logits)
+    save_floats(tmp_path / "predictions.npy", logits)
     np.testing.assert_array_equal(np.load(tmp_path / "predictions.npy", allow_pickle=False), logits)
 
 

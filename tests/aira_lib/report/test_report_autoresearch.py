@@ -108,11 +108,14 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = task_folder(root, "TextBitsPerByte", lower_is_better=True, metric="BitsPerByte")
     agents = [{"name": "opus", "model": "openai/x", "seeds": 2}, {"name": "gpt", "model": "openai/x", "seeds": 2}]
     study = parse_study({"name": "bits", "task": {"folder": str(folder)}, "agents": agents}, "made up")
-    growth = "first\nwork grows with length to the power 1.72; 3,354 parameters, 1.05 of the base Transformer's\nlast"
+    costs = {
+        "described_flops_exponent": 1.72, "described_memory_exponent": 1.0, "described_parameters": 3354.0,
+        "described_base_ratio": 1.05, "described_steps": 200.0, "train_seconds": 80.0,
+    }  # fmt: skip
     made = searches()
     made[1] = made[1]._replace(
         nodes=[
-            each.model_copy(update={"output": growth, "measures": {"bpb_stderr": 0.003}} if each.step == 1 else {})
+            each.model_copy(update={"measures": {"bpb_stderr": 0.003, **costs}} if each.step == 1 else {})
             for each in made[1].nodes
         ]
     )
@@ -130,7 +133,6 @@ def test_tables_have_the_best_of_each_seed_and_how_it_came_about(written: Path) 
     assert best["opus", 1]["gain"] == pytest.approx(0.017)
     assert best["opus", 1]["within_noise"] is False
     assert best["opus", 1]["growth"] == 1.72
-    assert best["opus", 1]["parameters"] == 3354
     assert best["opus", 1]["validation_stderr"] == 0.003
     assert (best["opus", 1]["again"], best["opus", 1]["again_sd"]) == (0.9982, 0.001)
     assert best["gpt", 0]["gain"] == pytest.approx(-0.008)
@@ -140,11 +142,27 @@ def test_tables_have_the_best_of_each_seed_and_how_it_came_about(written: Path) 
     assert {"what": "data: source", "is": "the standard library's text"} in summary["measured_on"]
 
 
+def test_what_programs_cost_stands_beside_their_scores(written: Path) -> None:
+    summary = json.loads((written / "summary.json").read_text())
+    first, second, *others = summary["program_costs"]
+    scores = [row["validation"] for row in (first, second, *others)]
+    assert scores == sorted(scores)
+    assert (first["agent"], first["seed"], first["step"]) == ("opus", 1, 1)
+    assert (first["flops_exponent"], first["memory_exponent"], first["growth"]) == (1.72, 1.0, "not sub-quadratic")
+    assert (first["parameters"], first["base_ratio"], first["steps_per_second"]) == (3354, 1.05, 2.5)
+    assert second["growth"] is None
+    page = (written / "report.html").read_text()
+    assert "described by a process that holds the submitted code, not by a judge" in page
+    with (written / "tables/program_costs_of_all.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 9
+
+
 def test_runs_of_studies_are_compared_by_the_best_program(written: Path) -> None:
     found = compared(json.loads((written / "summary.json").read_text()))
     assert found["best_program_validation"] == 0.995
     assert found["best_program_gain"] == pytest.approx(0.017)
     assert "best_program_test" not in found
+    assert found["best_program_described_work_exponent"] == 1.72
 
 
 def test_improvements_of_all_seeds_are_a_file(written: Path) -> None:

@@ -122,6 +122,19 @@ class Clock:
         return f"{len(nodes)} {running}"
 
 
+def test_what_is_described_stands_apart_from_what_is_measured() -> None:
+    measures = {"train_seconds": 40.0, "described_steps": 200.0, "described_flops_exponent": 1.02}
+    page = render_run([node(0, "3M", 0.5, measures=measures), node(1, "3M", 0.4)], "a search")
+    described, bare = json.loads(Elements(page).data)
+    assert described["measures"] == [["train_seconds", 40.0]]
+    assert described["described"] == [
+        ["flops exponent", 1.02], ["steps", 200.0], ["growth with length", "linear"],
+        ["steps per second of train seconds", 5.0],
+    ]  # fmt: skip
+    assert bare["described"] == []
+    assert "Described by a process that holds the code, not by a judge" in page
+
+
 def test_further_facts_stand_in_the_head_as_text() -> None:
     page = render_run(search_of(2), "t", facts=[("validation", "self-reported, since <b>")])
     assert "<dt>validation</dt><dd>self-reported, since &lt;b&gt;</dd>" in page

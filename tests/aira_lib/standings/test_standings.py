@@ -7,19 +7,25 @@ from pathlib import Path
 import pytest
 import yaml
 
+import aira_lib.tasks
+from aira_lib.architecture.tables import read_table
 from aira_lib.settings import Settings
 from aira_lib.standings.pinned import load_pinned, pin
 from aira_lib.standings.reading import read_records
+from aira_lib.study import TaskSection
+from aira_lib.tasks.section import family_of
 from tests.aira_lib.cli.in_process import Ended, aira
 from tests.aira_lib.standings.finished_searches import study_of, task_folder
 
+LRA = Path(aira_lib.tasks.__file__).parent / "lra"
 RETRIEVAL = "LongContextReasoningLRARetrievalAccuracy"
 LOSS = "SmallLoss"
 
 
 def two_studies(tmp_path: Path) -> list[str]:
     """Two agents and a baseline on Retrieval; the same agents on a loss, of which one search is not finished."""
-    retrieval = task_folder(tmp_path, RETRIEVAL)
+    told = yaml.safe_load((LRA / RETRIEVAL / "metadata.yaml").read_text())
+    retrieval = task_folder(tmp_path, RETRIEVAL, sota=told["logging_info"]["sota"])
     loss = task_folder(
         tmp_path, LOSS, lower_is_better=True, metric="Loss", optimal_score=0.0,
         sota=[{"sota_paper_url": "x", "sota_score": 0.1, "sota_paper_title": "A paper"}],
@@ -45,6 +51,58 @@ def studies(tmp_path: Path) -> list[str]:
 def scored_studies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
     root = tmp_path_factory.mktemp("scored")
     return root, scored(root, *two_studies(root), "--reference", "baseline")
+
+
+def test_anchors_of_the_long_range_arena_are_those_of_the_papers_table() -> None:
+    """Against Table 14 as it was read from the paper, and no others but S4's, which the paper does not have."""
+    for row in read_table("lra_best"):
+        setup = "Configurable" if row["setup"] == "configurable" else ""
+        section = TaskSection(folder=str(LRA / f"LongContextReasoningLRA{row['task']}{setup}Accuracy"))
+        found = dict(family_of(section).published(section).best)
+        assert next(iter(found.items())) == ("paper", float(row["sota"])), row
+        assert [*found][1:] == (["S4"] if row["task"] == "Retrieval" else [])
+
+
+def three_tasks(root: Path, third: dict[str, dict[int, list[tuple[float | None, float | None]]]]) -> Ended:
+    """`a` and `b` on One, `a` alone on Two, and a third task."""
+    one, two = {"a": {0: [(0.8, 0.6)]}, "b": {0: [(0.8, 0.5)]}}, {"a": {0: [(0.1, 0.1)]}}
+    sota = [{"sota_paper_url": "u", "sota_name": "x", "sota_paper_title": "A long title", "sota_score": 0.95}]
+    studies = [
+        study_of(root, name.lower(), task_folder(root, name, sota=sota), runs)
+        for name, runs in (("One", one), ("Two", two), ("Three", third))
+    ]
+    (root / "scores.yaml").write_text("bands: [0.3, 0.2, 0.1]\n")
+    return scored(root, *studies, "--pinned", str(root / "scores.yaml"))
+
+
+def test_agents_on_different_tasks_are_ranked_over_what_all_have(tmp_path: Path) -> None:
+    """`a` alone has Two, where it is bad: that counts for nobody."""
+    ended = three_tasks(tmp_path, {"a": {0: [(0.8, 0.9)]}, "b": {0: [(0.9, 0.7)]}})
+    said = "b has no finished run on Two. VSR, NS, IQM, ratings and bands are over what all agents have runs on: "
+    assert f"{said}One, Three." in ended.out
+    agents = {row["agent"]: row for row in rows(tmp_path, "agents")}
+    assert [(name, row["tasks"]) for name, row in agents.items()] == [("a", "3"), ("b", "2")]
+    runs = {(row["task"], row["agent"]): row for row in rows(tmp_path, "runs")}
+    for name, row in agents.items():
+        assert float(row["ns"]) == pytest.approx(sum(float(runs[task, name]["ns_x"]) for task in ("One", "Three")) / 2)
+    assert float(agents["a"]["elo"]) > float(agents["b"]["elo"])
+    bands = {row["task"]: row["band"] for row in rows(tmp_path, "normalised")}
+    assert [task for task, band in bands.items() if band] == ["One", "Three"]
+    assert "b has no finished run on Two" in (tmp_path / "out" / "scores.html").read_text()
+
+
+def test_without_a_common_task_nobody_is_ranked(tmp_path: Path) -> None:
+    ended = three_tasks(tmp_path, {"c": {0: [(0.8, 0.9)]}})
+    assert (
+        "a has no finished run on Three; b has no finished run on Two, Three; c has no finished run on One, Two. "
+        "No task is common to all agents"
+    ) in ended.out
+    for row in rows(tmp_path, "agents"):
+        assert [row[key] for key in ("vsr", "ns", "iqm", "elo")] == [""] * 4
+    assert rows(tmp_path, "ratings") == []
+    assert {(row["task"], row["agent"]) for row in rows(tmp_path, "scores_by_task")} == {
+        ("One", "a"), ("One", "b"), ("Two", "a"), ("Three", "c")
+    }  # fmt: skip
 
 
 def scored(root: Path, *arguments: str) -> Ended:

@@ -1,6 +1,7 @@
 """The task folders of Long Range Arena: what they say is what the library does, and one is trained and answers."""
 
 import ast
+import importlib
 import json
 import shutil
 from pathlib import Path
@@ -17,15 +18,18 @@ import aira_lib
 from aira_lib.errors import UserError
 from aira_lib.lra import described_submission, prepared, submitted
 from aira_lib.lra.baselines import baseline_path
+from aira_lib.lra.configurable import BOUNDS
 from aira_lib.lra.configuration import law
 from aira_lib.lra.data import LraTask, lra_data
 from aira_lib.lra.described import description, folder_name
 from aira_lib.lra.interface import submission_of
 from aira_lib.lra.program import program_of
 from aira_lib.lra.refused import Refused
+from aira_lib.lra.weights import save_weights
 from aira_lib.records.opened import stand_in_of
-from aira_lib.tasks.programs.arrays import read_split
-from aira_lib.tasks.programs.described import read_described
+from aira_lib.tasks.programs.arrays import read_encodings, read_split
+from aira_lib.tasks.programs.costs import costs_of
+from aira_lib.tasks.programs.described import beyond, read_described
 from aira_lib.tasks.programs.folder import load_program_folder
 
 LIBRARY = Path(aira_lib.__file__).parent
@@ -80,6 +84,9 @@ def test_folders_differ_in_what_they_must() -> None:
         told = [yaml.safe_load((each / "program.yaml").read_text()) for each in (plain, configurable)]
         for each in told:
             del each["settings"]["configurable"]
+        if task == "retrieval":
+            widths = [each["encode"].pop("width") for each in told]
+            assert widths == [4 * law(task, "paper").emb_dim, 4 * BOUNDS[task]["emb_dim"][1]]
         assert told[0] == told[1]
 
 
@@ -151,7 +158,7 @@ def test_a_submission_is_trained_and_answers(
     shutil.copytree(folder / SUBMISSIONS[1], work / "submission")
     (work / "submission/model.py").open("a").write("\nNUM_TRAIN_STEPS = 2\n")
     told = {"train_on": ["train", "validation"], "seconds": 600, "seed": 0}
-    settings = {"task": "listops", "configurable": True, "most_exponent": 0.0}
+    settings = {"task": "listops", "configurable": True}
     (work / "run.json").write_text(json.dumps({**told, "settings": settings}))
     monkeypatch.chdir(work)
     submitted.train_submitted()
@@ -171,9 +178,9 @@ def test_a_submission_is_trained_and_answers(
 def test_what_a_submission_costs_is_told_without_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    """And what grows faster than a folder allows is refused."""
+    """The harness compares it with what a folder allows: softmax is not sub-quadratic, a sum of places is."""
     shutil.copytree(FOLDERS / folder_name("listops", False) / SUBMISSIONS[1], tmp_path / "submission")
-    settings = {"task": "listops", "configurable": False, "most_exponent": 1.5}
+    settings = {"task": "listops", "configurable": False}
     run = {"row": {"inputs.npy": [64]}, "seed": 0, "settings": settings}
     (tmp_path / "run.json").write_text(json.dumps(run))
     monkeypatch.chdir(tmp_path)
@@ -185,10 +192,41 @@ def test_what_a_submission_costs_is_told_without_data(
     assert 0 < told["described_base_ratio"] < 1
     assert told["described_flops_exponent"] <= 1.05
     assert "memory" in capsys.readouterr().out
+    assert beyond(told, {"flops_exponent": 1.5, "memory_exponent": 1.5}) == ""
+    assert costs_of(told).growth == "linear"
     (tmp_path / "submission/model.py").write_text(baseline_path("softmax").read_text())
-    (tmp_path / "run.json").write_text(json.dumps(run | {"settings": settings | {"most_exponent": 0.5}}))
-    with pytest.raises(SystemExit, match=r"work grows with length to the power .*at most 0\.5 is allowed"):
-        described_submission.describe_submitted()
+    (tmp_path / "run.json").write_text(json.dumps(run | {"row": {"inputs.npy": [200]}}))
+    described_submission.describe_submitted()
+    softmax = read_described(Path("described.json").read_bytes())
+    assert beyond(softmax, {"flops_exponent": 1.5}).endswith("; at most 1.5 is allowed")
+    assert costs_of(softmax).growth == "not sub-quadratic"
+
+
+def test_pairs_are_answered_from_encodings_of_single_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one program says it that reads both: encode is asked for documents in any order, classify for encodings."""
+    folder = FOLDERS / folder_name("retrieval", False)
+    shutil.copytree(folder / SUBMISSIONS[0], tmp_path / "submission")
+    monkeypatch.chdir(tmp_path)
+    documents = np.random.default_rng(0).integers(1, 257, (2, 11, 96)).astype(np.int32)
+    settings = {"task": "retrieval", "configurable": False}
+    told = {"seed": 0, "settings": settings, "row": {"inputs1.npy": [96], "inputs2.npy": [96]}}
+    Path("run.json").write_text(json.dumps(told))
+    program = submitted.program_at(told, 96)
+    variables = program.init(importlib.import_module("jax").random.key(1))
+    save_weights(Path("weights.safetensors"), variables)
+    order = np.random.default_rng(1).permutation(22)
+    Path("data/inputs").mkdir(parents=True)
+    np.save("data/inputs/inputs.npy", documents.reshape(22, 96)[order])
+    submitted.encode_submitted()
+    encodings = read_encodings(Path("encodings.npy").read_bytes(), 22, 512, "encodings.npy")
+    placed = np.empty_like(encodings)
+    placed[order] = encodings
+    Path("data/inputs/inputs.npy").unlink()
+    for side, held in enumerate(placed.reshape(2, 11, -1), start=1):
+        np.save(f"data/inputs/inputs{side}.npy", held)
+    submitted.classify_submitted()
+    expected = program.classify(variables, *(program.encode(variables, each) for each in documents))
+    np.testing.assert_allclose(np.load("predictions.npy"), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_what_is_wrong_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

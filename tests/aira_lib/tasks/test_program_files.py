@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from aira_lib.records.opened import facts_of
 from aira_lib.tasks.airs.metadata import TaskFolderError
 from aira_lib.tasks.programs.arrays import ArrayError, most_bytes, read_predictions, read_split, write_split
-from aira_lib.tasks.programs.described import DescribedError, read_described
+from aira_lib.tasks.programs.costs import Costs, costs_of
+from aira_lib.tasks.programs.described import DescribedError, beyond, read_described
 from aira_lib.tasks.programs.metrics import accuracy, mean_squared_error
 from aira_lib.tasks.programs.probes import depends, learns, request_for
 from aira_lib.tasks.programs.section import Predictions, Probes
@@ -228,6 +229,29 @@ def test_what_is_described_are_numbers_by_name() -> None:
         "described_flops_exponent": 1.5,
     }
     assert read_described(b"{}") == {}
+
+
+def test_what_a_folder_allows_is_compared_by_the_harness() -> None:
+    told = {"described_flops_exponent": 1.5, "train_seconds": 9.0, "described_parameters": 40.0}
+    assert beyond(told, {}) == ""
+    assert beyond(told, {"flops_exponent": 1.5, "parameters": 40}) == ""
+    assert beyond(told, {"parameters": 40, "flops_exponent": 1.4}) == "flops_exponent is 1.5; at most 1.4 is allowed"
+    assert beyond(told, {"memory_exponent": 1.5}).startswith("described.json has no memory_exponent, which may be at")
+    assert beyond(told, {"train_seconds": 9.0}).startswith("described.json has no train_seconds")
+
+
+def test_growth_is_a_measured_word() -> None:
+    def word(**measures: float) -> str | None:
+        return costs_of({f"described_{name}": value for name, value in measures.items()}).growth
+
+    assert word(flops_exponent=1.0, memory_exponent=1.02) == "linear"
+    assert word(flops_exponent=1.3) == "sub-quadratic"
+    assert word(flops_exponent=1.0, memory_exponent=1.9) == "not sub-quadratic"
+    assert word(flops_exponent=1.95, memory_exponent=1.0) == "not sub-quadratic"
+    assert word(memory_exponent=1.0) is None
+    assert costs_of({}) == Costs()
+    speed = costs_of({"described_steps": 200.0, "train_seconds": 50.0, "flops_exponent": 2.0})
+    assert speed == Costs(steps_per_second=4.0)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from tests.aira_lib.tasks.made_folders import change_metadata, made_folder
 from tests.builders import work_in
 
 NAME = "RingsMadeAccuracy"
+SIDES = {"script": "train.py", "files": ["a.npy", "b.npy"], "width": 4}
 SHOWN = pytest.mark.skipif(not closes_files(isolation()), reason="where files are open, nothing is opened")
 
 
@@ -64,6 +65,17 @@ def key(folder: Path) -> str:
         ({"train": "../train.py"}, "no name of a Python file of the folder"),
         ({"describe": "other.py"}, "names other.py, which the folder does not have"),
         ({"describe": "/bin/x.py"}, "no name of a Python file of the folder"),
+        ({"most_described": {"parameters": 9}}, "most_described: there is no describe script"),
+        (
+            {"describe": "train.py", "most_described": {"Parameters": 9}},
+            "'Parameters' is no name of lower-case letters",
+        ),
+        ({"describe": "train.py", "most_described": {"parameters": float("nan")}}, "most_described"),
+        ({"encode": {**SIDES, "script": "other.py"}}, "names other.py, which the folder does not have"),
+        ({"encode": {**SIDES, "script": "../x.py"}}, "no name of a Python file of the folder"),
+        ({"encode": {**SIDES, "files": ["a.npy"]}}, "encode.files"),
+        ({"encode": {**SIDES, "width": 0}}, "encode.width"),
+        ({"encode": SIDES, "score": None, "measure": "numpy:mean"}, "encode: what is encoded apart is scored by score"),
         ({"infer": "other.py"}, "names other.py, which the folder does not have"),
         ({"score": "accuracy"}, "neither a Python file of the folder nor a function"),
         ({"modules": ["numpy"]}, "no module of aira_lib"),
@@ -331,6 +343,14 @@ def test_numbers_of_a_submission_come_from_a_process_without_data(
     assert (failed.reason, failed.measures) == ("describe: described.json: parameters is no number", {})
     assert "step 0" not in failed.output
     assert "`describe.py` tells numbers of what you submitted" in model.prompts[0]
+    assert "It is refused where" not in model.prompts[0]
+    (folder / "program.yaml").open("a").write("\nmost_described: {parameters: 3, depth: 2}\n")
+    model.prompts.clear()
+    search(task(folder), ProxySection(), agent, 0, work := work_in(tmp_path / "bounded"))
+    large = next(iter(read_rows(work.path / "journal.jsonl", Node)))
+    assert (large.status, large.reason) == ("failed", "describe: parameters is 4; at most 3 is allowed")
+    assert "step 0" not in large.output
+    assert "It is refused where `parameters` is more than 3, `depth` is more than 2." in model.prompts[-1]
     (folder / "describe.py").write_text("raise SystemExit('too large')")
     findings = {each.what: each for each in check_folder(folder, None, 30, {})}
     assert "too large" in findings["describe.py tells numbers of gold_submission, without data"].detail

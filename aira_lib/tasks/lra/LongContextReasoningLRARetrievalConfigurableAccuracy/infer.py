@@ -1,6 +1,6 @@
-"""Answer the rows that are asked for, in a fresh sandbox without labels. Submitted code runs in here."""
+"""Answer pairs from their encodings, in a fresh sandbox without documents and labels. Submitted code runs in here."""
 
-from aira_lib.lra.submitted import infer_submitted
+from aira_lib.lra.submitted import classify_submitted
 
 if __name__ == "__main__":
-    infer_submitted()
+    classify_submitted()
