@@ -38,7 +38,7 @@ def _keyed(node: ast.expr) -> set[str]:
 
 
 def _denied(script: Script, made: ast.expr) -> bool:
-    """Whether the function that says which layers have them says none: of the usual name, or asked where they are made."""
+    """Whether the function that says which layers have them says none: by its usual name, or as asked where made."""
     asked = {last_name(call.func) for each in ast.walk(made) if isinstance(each, ast.comprehension)
              for test in each.ifs for call in ast.walk(test) if isinstance(call, ast.Call)}  # fmt: skip
     for each in script.source.functions:
