@@ -20,13 +20,17 @@ _RUNG = re.compile(r"([^,]+?) ([\d.]+)%(?:, |$)")
 _GROWTH = re.compile(r"^work grows with length to the power ([\d.]+); ([\d,]+) parameters, ([\d.]+) of", re.MULTILINE)
 """What a training of Long Range Arena prints first (`aira_lib.lra`)."""
 
-_MEASURED = {"validation_stderr": "bpb_stderr", "cpu_seconds": "train_cpu_seconds"}
-"""Cells of a row, and what the harness measured of a program by which name."""
+_MEASURED = {
+    "validation_stderr": "bpb_stderr", "cpu_seconds": "train_cpu_seconds", "parameters": "parameters",
+    "memory": "peak_memory_mb", "said_steps": "said_steps",
+}  # fmt: skip
+"""Cells of a row, and what stands in a node's measures by which name."""
 
 _BY_WORD = (
-    " Growth of work with length and parameters are as the training printed them, in whose process the submitted code "
-    "runs."
+    " Growth of work with length and the share of the base are as the training printed them, in whose process the "
+    "submitted code runs; parameters, too, where nobody measured them."
 )
+_SAID = " Steps are what the script said of itself; nobody measured them."
 
 
 def program_sections(task: SearchTask, searches: Sequence[SearchRun]) -> list[Section]:
@@ -103,18 +107,23 @@ def best_table(task: SearchTask, searches: Sequence[SearchRun]) -> Table:
         Column("improvements", "Improvements", spec="d"),
         Column("valid", "Valid", "of nodes", style="name"),
         Column("cpu_seconds", "Training", "CPU seconds", spec=".1f"),
+        Column("memory", "Training", "MiB at most", spec=".0f"),
+        Column("said_steps", "Steps", "as it said", spec=",.0f"),
         Column("growth", "Work grows", "power of length", spec=".2f"),
-        Column("parameters", "Parameters", spec=",d"),
+        Column("parameters", "Parameters", spec=",.0f"),
         Column("of_base", "Of the base", "Transformer's", spec=".2f"),
         Column("change", "What it is", style="text"),
     ]
     rows = [_best_row(search) for search in searches]
     used = {key for row in rows for key, value in row.items() if value is not None}
-    optional = {"test", "again", "cpu_seconds", "gain", "within_noise", "growth", "parameters", "of_base"} - used
+    optional = {
+        "test", "again", "cpu_seconds", "memory", "said_steps", "gain", "within_noise", "growth", "parameters",
+        "of_base",
+    } - used  # fmt: skip
     caption = "The best program of each seed, chosen by validation."
     caption += " ± is the standard error over rows of text." * ("validation_stderr" in used)
     caption += " Its test score was never shown to the agent." * ("test" in used)
-    caption += _BY_WORD * ("growth" in used)
+    caption += _BY_WORD * ("growth" in used) + _SAID * ("said_steps" in used)
     shown = [column for column in columns if column.key not in optional]
     return Table("best_programs", caption, shown, rows, group="agent")
 
@@ -130,8 +139,8 @@ def _best_row(search: SearchRun) -> Row:
     if best is None or best.validation is None:
         return row
     row |= {"step": best.step, "id": best.id, "validation": best.validation, "test": best.test}
-    row |= {key: best.measures.get(name) for key, name in _MEASURED.items()}
     row |= {"change": changed(best), **_growth(best)}
+    row |= {key: best.measures[name] for key, name in _MEASURED.items() if name in best.measures}
     floor = noise_floor(search.told)
     if floor:
         gain = (floor.mean - best.validation) if search.lower_is_better else best.validation - floor.mean

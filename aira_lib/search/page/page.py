@@ -127,7 +127,8 @@ def _details(nodes: Sequence[Node], index: int, parents: Sequence[int], lower_is
         "diff_best": None if best == parent else best,  # most are the change of the best itself
         "scores": _scores(node),
         "usage": sorted(node.usage.items()),
-        "measures": sorted(node.measures.items()),
+        "measured": sorted(node.measured.items()),
+        "said": sorted(node.said.items()),
     }
 
 
