@@ -32,7 +32,7 @@ BASELINE = LIBRARY / "autoresearch/baseline.py"
 PLAIN = FOLDERS / "AutoregressiveLanguageModellingAutoresearchBPB"
 ALL = sorted(path for path in FOLDERS.iterdir() if path.is_dir())
 SUBMISSIONS = ("gold_submission_trained", "gold_submission_random_1", "gold_submission_random_2")
-TRAINING = ("vocabulary", "length", "budget_seconds", "clock", "compile_allowance_seconds")
+TRAINING = ("vocabulary", "length", "budget_seconds", "clock", "compile_allowance_seconds", "paper_allowance_seconds")
 
 
 @pytest.mark.parametrize("folder", ALL, ids=lambda path: path.name)
