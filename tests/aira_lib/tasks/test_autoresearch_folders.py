@@ -108,7 +108,7 @@ def arguments(monkeypatch: pytest.MonkeyPatch, **folders: Path) -> None:
 
 
 def tiny(name: str) -> Profile:
-    return Profile(name, 300, 16, 60, "cpu", 0, 20_000, 3_000, 20_000, cuts=True)
+    return Profile(name, 300, 16, 60, "cpu", 0, 60, 20_000, 3_000, 20_000, cuts=True)
 
 
 @pytest.fixture
