@@ -37,7 +37,7 @@ class DataSection(Section):
     """autoresearch.yaml: the profile, where the parquet shards lie, and another budget than the profile's.
 
     A folder that is no absolute path is one of the folder in which the file lies; `autoresearch`, if it is there, needs
-    no naming. Without shards the standard library's text stands in.
+    no naming. Without shards botocore's documentation of services stands in.
     """
 
     profile: ProfileName = "cpu"

@@ -21,9 +21,7 @@ def rescore(
         "rescored"
     ),
     limit: Annotated[int | None, typer.Option(min=1, help="So many scripts at most; default: all.")] = None,
-    shards: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Parquet shards of text; default: the standard library's.")
-    ] = None,
+    shards: Annotated[Path | None, typer.Option(metavar="DIR", help="Parquet shards; default: the stand-in.")] = None,
 ) -> None:
     """Print what scripts of the original Autoresearch's interface claim, beside their honest bits per byte.
 

@@ -1,4 +1,4 @@
-"""The rows of the CPU's profile: of parquet shards, or of the standard library in their place."""
+"""The rows of the CPU's profile: of parquet shards, or of the stand-in."""
 
 import json
 from collections.abc import Callable

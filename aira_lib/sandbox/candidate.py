@@ -34,6 +34,7 @@ def run_candidate(
     seconds: float | None = None,
     readonly: Mapping[str, Path] | None = None,
     outputs: Sequence[str] = (),
+    hides: Sequence[str] = (),
 ) -> Outcome:
     """Run a Python program in a work directory and wait for its end.
 
@@ -49,6 +50,8 @@ def run_candidate(
             the view of the file system is closed, a write-protected copy elsewhere.
         outputs: Files that are wanted of the candidate, by relative name or pattern (as of `fnmatch`). Of a candidate
             in a pod the work directory holds nothing else afterwards; elsewhere it holds all that was written.
+        hides: Names of packages that the candidate does not see, wherever a copy lies, where the view of the file
+            system is closed. A pod has what its image has.
 
     Raises:
         SandboxError: no candidate could be run.
@@ -57,7 +60,7 @@ def run_candidate(
     if allowed <= 0:
         return out_of_time()
     if not _in_pods():
-        return run_here(code, workdir, limits, allowed, readonly)
+        return run_here(code, workdir, limits, allowed, readonly, hides)
     return _pods().run(code, workdir.resolve(), limits, allowed, readonly or {}, outputs)
 
 

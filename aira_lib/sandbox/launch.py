@@ -61,11 +61,12 @@ def launch(
     limits: Mapping[str, int],
     data: Mapping[str, Path] | None = None,
     gpu: Gpu = NO_GPU,
+    hides: Sequence[str] = (),
 ) -> Launched:
     """Start `command` in `workdir` with rlimits by their names in `resource`; stdout and stderr are pipes.
 
     Where `closes_files(isolation)`, the `data` are shown at their names in the work directory, on which mount points
-    (empty files and folders) must lie. Elsewhere they are ignored.
+    (empty files and folders) must lie, and packages that it `hides` are not. Elsewhere both are ignored.
 
     The caller must end it with `kill_family(launched.process.pid)`: it never ends by itself.
     """
@@ -82,7 +83,7 @@ def launch(
     }
     wrapped: list[str] = []
     if closes_files(isolation):
-        view = view_of(workdir, data or {}, gpu)
+        view = view_of(workdir, data or {}, gpu, hides)
         if isolation == "bubblewrap":
             wrapped = wrapper(view)
         else:

@@ -37,7 +37,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,6 +92,7 @@ def run_here(
     limits: CandidateLimits,
     seconds: float | None = None,
     readonly: Mapping[str, Path] | None = None,
+    hides: Sequence[str] = (),
 ) -> Outcome:
     """Run a Python program in a work directory and wait for its end.
 
@@ -102,6 +103,7 @@ def run_here(
         seconds: Wall time if less than `limits.seconds`, such as what is left of the run.
         readonly: Files and folders by the relative name under which the candidate finds them, unchangeable where
             the view of the file system is closed, a write-protected copy elsewhere.
+        hides: Names of packages that the candidate does not see where the view is closed.
 
     Raises:
         SandboxError: no candidate could be run here.
@@ -116,7 +118,7 @@ def run_here(
     watch = Watch(limits, workdir, started + allowed, allowed, own_network=strength != "none")
     gpu = gpu_of_machine(limits.gpu_memory_fraction) if limits.gpu else NO_GPU
     command = [sys.executable, "-s", "-P", "-B", _PROGRAM]
-    launched = launch(command, workdir, strength, _rlimits(limits, allowed, gpu), data, gpu)
+    launched = launch(command, workdir, strength, _rlimits(limits, allowed, gpu), data, gpu, hides)
     ended = _Ended(Output(limits.output_kb * 1024), Output(limits.output_kb * 1024))
     try:
         _follow(launched, watch, ended)

@@ -11,7 +11,7 @@ import os
 import re
 import site
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,19 +57,21 @@ class View:
     devices: tuple[str, ...] = DEVICES
 
 
-def view_of(workdir: Path, data: Mapping[str, Path], gpu: Gpu = NO_GPU) -> View:
+def view_of(workdir: Path, data: Mapping[str, Path], gpu: Gpu = NO_GPU, hides: Sequence[str] = ()) -> View:
     """The view of a candidate.
 
     Args:
         workdir: Its work directory, resolved.
         data: Files and folders by the name, relative to the work directory, under which they are seen.
         gpu: The GPUs that it sees.
+        hides: Names of packages that it does not see, wherever a copy of them lies.
     """
     readonly, links = mounts((*_SYSTEM, *_environment(), *package_folders(), *gpu.readonly))
     placed = tuple((os.path.realpath(source), str(workdir / name)) for name, source in sorted(data.items()))
     devices = (*DEVICES, *gpu.devices)
     covered = tuple(path for path in finders(tuple(site.getsitepackages())) if _within(path, readonly))
-    return View(readonly, (*LINKS, *links), hidden(readonly, _PROJECT), str(workdir), placed, covered, devices)
+    closed = hidden(readonly, _PROJECT, *(copy for name in hides for copy in copies_of(name, readonly)))
+    return View(readonly, (*LINKS, *links), closed, str(workdir), placed, covered, devices)
 
 
 def package_folders() -> tuple[str, ...]:
@@ -100,10 +102,25 @@ def mounts(wanted: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[tuple[str, s
     return tuple(real), tuple((name, os.path.realpath(name)) for name in names)
 
 
-def hidden(readonly: Iterable[str], folder: Path) -> tuple[str, ...]:
-    """The folder if it would be seen: an installed package of this project lies among all the others."""
-    real = os.path.realpath(folder)
-    return (real,) if _within(real, readonly) else ()
+def hidden(readonly: tuple[str, ...], *folders: Path) -> tuple[str, ...]:
+    """Those folders that would be seen: an installed package of this project lies among all the others."""
+    real = sorted({os.path.realpath(folder) for folder in folders})
+    return tuple(folder for folder in real if _within(folder, readonly))
+
+
+@functools.cache
+def copies_of(package: str, readonly: tuple[str, ...]) -> tuple[Path, ...]:
+    """The folders of a package's name below others: of each Python of the system, and of programs that bring their own.
+
+    It looks at all that is seen, which takes a second or two, once a process.
+    """
+    found = []
+    for folder in readonly:
+        for here, folders, _ in os.walk(folder):
+            if package in folders:
+                folders.remove(package)
+                found.append(Path(here, package))
+    return tuple(found)
 
 
 @functools.cache

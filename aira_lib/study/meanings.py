@@ -24,6 +24,7 @@ MEANINGS: dict[str, str] = {
     "TaskSection.validation_fraction": "Of a task folder: the share of the train split that is held out.",
     "TaskSection.folders": "Of a task folder: further folders that candidates see, read-only, by name; in the key.",
     "TaskSection.packages": "Installed packages that candidates may import beside the usual ones; versions in the key.",
+    "TaskSection.settings": "Other values of settings that the program.yaml of a task folder lets a study vary.",
     "TaskSection.literature": "Of a task with literature: a folder of one's own summaries and code; in the key.",
     "ProxySection.dataset": "What designs learn; null: what the task's name says.",
     "ProxySection.language": "The text, where the data set is one.",

@@ -26,7 +26,8 @@ class TaskSection(Section):
     and packages: `{pretrained: /models/small}` is `./pretrained`. `packages` are further ones of AIRA's environment
     that prompts tell candidates of, by the names under which they are installed, such as [einops, scikit-image].
     `literature` is a folder of one's own summaries and reference code, for tasks that have literature
-    (docs/autoresearch.md).
+    (docs/autoresearch.md). `settings` are other values of those settings that a folder of submitted programs lets a
+    study vary, such as {budget_seconds: 15}.
     """
 
     name: str = DEFAULT_TASK
@@ -37,6 +38,7 @@ class TaskSection(Section):
     folders: dict[str, str] = Field({})
     packages: tuple[str, ...] = ()
     literature: str | None = Field(None, min_length=1)
+    settings: dict[str, bool | int | float | str] = Field({})
     primitives: tuple[str, ...] | None = Field(None)
     """The kinds of layer that a design may use, at least two, such as [A, W, M, Mb]; None: the task's own."""
 

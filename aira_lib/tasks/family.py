@@ -125,6 +125,8 @@ class TaskFamily(Protocol):
         """
         if section.literature and not self.has_literature(section):
             raise UserError(f"task.literature: {self.task(section).name} has no literature to add to; leave it out")
+        if section.settings and not self.varies(section):
+            raise UserError(f"task.settings: {self.task(section).name} has none that a study may vary; leave them out")
         for agent in agents:
             if not self.has_designs and writes_designs_only(agent.model):
                 raise UserError(
@@ -133,6 +135,10 @@ class TaskFamily(Protocol):
                 )
             if "noise" in changed(agent) and not self.has_baseline(section):
                 raise UserError(f"agent {agent.name!r}: noise: {self.task(section).name} has no baseline; leave it out")
+
+    def varies(self, section: TaskSection) -> bool:
+        """Whether a study may give settings of the task other values."""
+        return False
 
     def has_baseline(self, section: TaskSection) -> bool:
         """Whether the task has a program that agents start from, and thus a noise floor."""

@@ -158,7 +158,7 @@ LIKE_OTHERS = {
     "pretrain.optimizer.final_fraction", "pretrain.optimizer.max_skips", "pretrain.lr_check",
     "pretrain.lr_check.factors", "pretrain.lr_check.design", "pretrain.isoflop.branch", "pretrain.isoflop.replicates",
     "pretrain.isotoken.seeds", "pretrain.isoflop.seeds", "pretrain.isoflop.rounding", "aggregate", "task.folder",
-    "task.validation", "task.validation_fraction", "task.folders", "task.literature",
+    "task.validation", "task.validation_fraction", "task.folders", "task.literature", "task.settings",
     "proxy.stopping.eta", "proxy.stopping.rungs",
     "proxy.stopping.margin", "proxy.stopping.bars", "proxy.difficulty.vocab_size", "proxy.difficulty.seq_len",
     "proxy.difficulty.n_tokens_to_copy",

@@ -1,26 +1,23 @@
-"""The documents: of parquet shards where they are, else of the standard library, which is the labelled stand-in.
+"""The documents: of parquet shards where they are, else botocore's (see services.py), the labelled stand-in.
 
 Two shards are hidden: the last one by name is validation, as in the original, and the one before it the test, which
-nobody is scored on while a search goes on. The standard library's held-out documents are dealt to the two in turn.
+nobody is scored on while a search goes on.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 
+from aira_lib.autoresearch.prepare.services import STAND_IN, service_documents, services_identity
 from aira_lib.contents import file_digest
-from aira_lib.datasets.text.corpus import SEPARATOR
 from aira_lib.datasets.text.files import documents_of
-from aira_lib.datasets.text.identity import stdlib_identity
-from aira_lib.datasets.text.stdlib import STAND_IN, python_stdlib_corpus
 from aira_lib.errors import UserError
 
 TRAIN_SHARDS = 10
 _LEAST_SHARDS = 3
 _BEGINNING = 4_000
-"""Characters of a held-out document of the library that are scored, so that a small shard is of many of them."""
+"""Characters of a held-out document of the stand-in that are scored, so that a small shard is of many of them."""
 _ORIGINAL = "the shards of the original, which are web text"
 
 
@@ -31,7 +28,7 @@ class Texts:
     Attributes:
         source: in words.
         instead_of: what it stands in for; "" for real shards.
-        shards: parquet files: those to train on, the test's, and validation's; empty for the standard library.
+        shards: parquet files: those to train on, the test's, and validation's; empty for the stand-in.
     """
 
     source: str
@@ -40,7 +37,7 @@ class Texts:
 
     def contents(self) -> list[str]:
         """What determines the documents, for a key."""
-        return [file_digest(path) for path in self.shards] if self.shards else [stdlib_identity()]
+        return [file_digest(path) for path in self.shards] if self.shards else [services_identity()]
 
 
 def texts_in(folder: Path | None, train_shards: int = TRAIN_SHARDS) -> Texts:
@@ -54,7 +51,7 @@ def texts_in(folder: Path | None, train_shards: int = TRAIN_SHARDS) -> Texts:
         UserError: there is no such folder, or it has fewer than three shards.
     """
     if folder is None:
-        return Texts(STAND_IN.rstrip(".").partition(",")[0], _ORIGINAL)
+        return Texts(STAND_IN, _ORIGINAL)
     found = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
     if len(found) < _LEAST_SHARDS:
         raise UserError(
@@ -78,7 +75,7 @@ def documents(texts: Texts, split: str, most_bytes: int) -> Iterator[str]:
         UserError: a shard cannot be read, or has no column `text`.
     """
     read = 0
-    for document in _of_shards(texts.shards, split) if texts.shards else _of_library(split, most_bytes):
+    for document in _of_shards(texts.shards, split) if texts.shards else _of_services(split):
         if read >= most_bytes:
             return
         read += len(document.encode())
@@ -90,18 +87,11 @@ def _of_shards(shards: tuple[Path, ...], split: str) -> Iterator[str]:
     return documents_of({"train": train, "test": [test], "validation": [validation]}[split])
 
 
-def _of_library(split: str, most_bytes: int) -> Iterator[str]:
-    if split == "train":
-        yield from _library(most_bytes)[0]
-    else:
-        held_out = _library(1)[1]
-        yield from (each[:_BEGINNING] for each in islice(held_out, 0 if split == "validation" else 1, None, 2))
+def _of_services(split: str) -> Iterator[str]:
+    most = None if split == "train" else _BEGINNING
+    yield from (each[:most] for each in _services()[split])
 
 
-@lru_cache(2)
-def _library(train_bytes: int) -> tuple[list[str], list[str]]:
-    """The documents that are trained on, and all that are held out."""
-    corpus = python_stdlib_corpus(train_bytes, 2**30)
-    parts = (part.tobytes().split(bytes([SEPARATOR])) for part in (corpus.train, corpus.validation))
-    train, held_out = ([each.decode("utf-8", "ignore") for each in part if each] for part in parts)
-    return train, held_out
+@lru_cache(1)
+def _services() -> dict[str, list[str]]:
+    return service_documents()

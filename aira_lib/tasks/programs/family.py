@@ -51,7 +51,7 @@ class ProgramFamily(TaskFamily):
         limits = folder.program.limits
         gpu = limits.train.gpu or limits.infer.gpu
         return {
-            "task": {"name": section.name, **changed(section, include={"validation_fraction"})},
+            "task": {"name": section.name, **changed(section, include={"validation_fraction", "settings"})},
             "files": folder_digest(folder.path),
             "data": raw_digest(),
             "packages": package_versions(folder.task) | versions_of_modules(_imports(folder)),
@@ -66,6 +66,10 @@ class ProgramFamily(TaskFamily):
         """See `TaskFamily`: as program.yaml says."""
         return _folder(section).program.literature
 
+    def varies(self, section: TaskSection) -> bool:
+        """See `TaskFamily`: as program.yaml says."""
+        return bool(_folder(section).program.vary)
+
     def has_baseline(self, section: TaskSection) -> bool:
         """See `TaskFamily`."""
         return _folder(section).program.baseline is not None
@@ -75,6 +79,7 @@ class ProgramFamily(TaskFamily):
         super().check(section, agents, proxy)
         folder = _folder(section)
         raw_data()
+        folder.program.with_settings(section.settings)
         if section.validation == "self-reported":
             raise UserError(f"task.validation: self-reported: {section.name} says how to measure it; leave it out")
         if section.folders:

@@ -52,7 +52,7 @@ class ProgramTask:
             UserError: it cannot be opened here.
         """
         self.facts, self.folder = facts, folder
-        self._measure = opened_for_search(folder, section.validation_fraction, scratch / "task", shared)
+        self._measure = opened_for_search(folder, section, scratch / "task", shared)
         splits = self._measure.splits
         self.artefact, *also = folder.exports
         self.also = tuple(also)
@@ -68,7 +68,7 @@ class ProgramTask:
         )  # fmt: skip
         self.baseline, self.seed = folder.baseline, folder.program.seed
         self.tested_apart = folder.program.test == "best"
-        self.description = describe(folder)
+        self.description = describe(self._measure.folder)
         self.literature = open_literature(section) if folder.program.literature else None
         if self.literature:
             self._measure = replace(self._measure, shown={PWC: self.literature.lay(scratch / PWC)})
@@ -154,7 +154,7 @@ What you submit is trained and scored for you, by processes that you do not cont
 2. *Infer* runs `{infer}` in a fresh sandbox with what you submitted, the weights and inputs without labels, for at
    most {infer_seconds:g} seconds, with {infer_mb:,} MB. Nothing else of the training is left.
 3. Predictions are compared with labels where your code does not run. Nothing that it prints counts.
-{describes}\
+{describes}{settings}\
 Rows are asked for in an order drawn at random, some of them twice, and some in another process: the prediction of a row
 must depend on that row and the weights alone.
 The fitness is {metric} of the validation rows, {direction}; a hidden test set is scored besides.
@@ -163,6 +163,7 @@ _DESCRIBES = """\
 Before all that, the task's `{script}` tells numbers of what you submitted, without data, in at most {seconds:g}
 seconds.
 """
+_SETTINGS = "The settings that these scripts are told, whatever is said of others elsewhere: {told}.\n"
 _FILE = "Your reply's program is the file `{artefact}` itself: it is not run by itself, but submitted as it stands."
 _PROGRAM_WRITES = "Your reply's program is run first, and writes {exports}: these files are what you submit."
 
@@ -171,6 +172,11 @@ def _describes(program: ProgramSection) -> str:
     if program.describe is None:
         return ""
     return _DESCRIBES.format(script=program.describe, seconds=program.limits.describe.seconds)
+
+
+def _settings(program: ProgramSection) -> str:
+    told = ", ".join(f"{name} {value}" for name, value in program.settings.items())
+    return _SETTINGS.format(told=told) if told else ""
 
 
 def describe(folder: ProgramFolder) -> str:
@@ -184,7 +190,7 @@ def describe(folder: ProgramFolder) -> str:
         train_seconds=limits.train.seconds, train_mb=limits.train.memory_mb,
         infer_seconds=limits.infer.seconds, infer_mb=limits.infer.memory_mb,
         metric=folder.task.metric, packages=named_packages(folder.task),
-        describes=_describes(program),
+        describes=_describes(program), settings=_settings(program),
         direction="lower is better" if folder.task.metadata.metric_lower_is_better else "higher is better",
     )  # fmt: skip
     start = f"\n\n# The program to start from\n```python\n{folder.baseline.strip()}\n```" if folder.baseline else ""

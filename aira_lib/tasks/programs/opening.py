@@ -7,12 +7,15 @@ anything: then nothing is opened, unless agents are trusted.
 
 import shlex
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from aira_lib.errors import UserError
 from aira_lib.sandbox import closes_files, discard, isolation
 from aira_lib.settings import trusts_agents
+from aira_lib.study import TaskSection
 from aira_lib.tasks.airs.exports import plain
 from aira_lib.tasks.airs.folder import EVALUATE_PREPARE
 from aira_lib.tasks.airs.held_out import LABELS
@@ -22,13 +25,15 @@ from aira_lib.tasks.airs.scoring import Scorer
 from aira_lib.tasks.airs.scripts import PREPARE_SECONDS, ScriptFailure, add_labels
 from aira_lib.tasks.programs.folder import ProgramFolder, function_exists
 from aira_lib.tasks.programs.measure import Measure
+from aira_lib.tasks.programs.section import Setting
 from aira_lib.tasks.programs.splits import open_splits
 
 _JAX = ("jax", "flax", "optax")
 
 
 def open_programs(
-    folder: ProgramFolder, fraction: float, place: Path, shared: Path | None, seconds: float = PREPARE_SECONDS
+    folder: ProgramFolder, fraction: float, place: Path, shared: Path | None, seconds: float = PREPARE_SECONDS,
+    chosen: Mapping[str, Setting] = MappingProxyType({}),
 ) -> Measure:  # fmt: skip
     """Do all that is said above.
 
@@ -38,6 +43,7 @@ def open_programs(
         place: A folder to make, which lives as long as the task.
         shared: The folder of raw data sets; an empty one by default.
         seconds: Wall time of prepare.py.
+        chosen: Settings that a study gives other values; what prepare.py says of them is the study's, then.
 
     Raises:
         ScriptFailure: a script failed.
@@ -57,7 +63,9 @@ def open_programs(
     except UserError as error:
         raise UserError(f"{folder.path}: {error}") from None
     discard(with_labels)
-    return Measure(replace(folder, program=folder.program.with_data(splits.about)), splits, scorer.scratch)
+    about = {name: chosen.get(name, value) for name, value in splits.about.items()}
+    program = folder.program.with_data(about).with_settings(chosen)
+    return Measure(replace(folder, program=program), replace(splits, about=about), scorer.scratch)
 
 
 def _write_labels(scorer: Scorer, target: Path, seconds: float) -> None:
@@ -101,14 +109,14 @@ def require_closed_files() -> None:
         )
 
 
-def opened_for_search(folder: ProgramFolder, fraction: float, place: Path, shared: Path | None) -> Measure:
+def opened_for_search(folder: ProgramFolder, section: TaskSection, place: Path, shared: Path | None) -> Measure:
     """The same, with a failing script as one line for whoever started a search.
 
     Raises:
         UserError: as above, or a script failed.
     """
     try:
-        return open_programs(folder, fraction, place, shared)
+        return open_programs(folder, section.validation_fraction, place, shared, chosen=section.settings)
     except ScriptFailure as failure:
         hint = "" if shared else "; if it needs raw data, set AIRA_TASK_DATA to the folder that holds them"
         raise UserError(f"{folder.path}: {failure}{hint}") from None

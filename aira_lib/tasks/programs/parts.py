@@ -219,7 +219,8 @@ class Parts:
         work = place / "work"
         work.mkdir()
         code = _RUNNER.format(script=f"{TASK}/{script}")
-        return work, run_candidate(code, work, limits, min(seconds, limits.seconds), seen, (wanted,))
+        outcome = run_candidate(code, work, limits, min(seconds, limits.seconds), seen, (wanted,), program.hides)
+        return work, outcome
 
 
 def _require_well(part: str, outcome: Outcome, measures: Mapping[str, float] | None = None) -> None:

@@ -1,5 +1,6 @@
 """program.yaml: how the code that is submitted to a task folder is trained, asked for predictions and scored."""
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from aira_lib.errors import UserError
 from aira_lib.section import Distinct, Section, Seed
 from aira_lib.study import CandidateLimits
 from aira_lib.study.reading import load_section
@@ -86,8 +88,9 @@ class ProgramSection(Section):
     measured sees validation rows with their labels, for stopping early and the like: validation then flatters.
     `test` says when the final test, a new training on train and validation, is run: for each program that becomes
     the best, or for every one. `seed` and `settings` are told to the scripts; a setting that prepare.py names in
-    about.json has the value that stands there. With `literature` prompts tell of the papers that come with AIRA and of
-    a study's own, and submitted code sees them as `./pwc`.
+    about.json has the value that stands there, and a study may give those named under `vary` another one. With
+    `literature` prompts tell of the papers that come with AIRA and of a study's own, and submitted code sees them as
+    `./pwc`. `hides` names installed packages that submitted code does not see, since labels are made of what they hold.
     """
 
     version: Literal[1]
@@ -105,7 +108,9 @@ class ProgramSection(Section):
     test: Literal["best", "every"] = "best"
     seed: Seed = 0
     settings: dict[str, Setting] = {}
+    vary: Annotated[tuple[str, ...], Distinct] = ()
     literature: bool = False
+    hides: Annotated[tuple[str, ...], Distinct] = ()
     predictions: Predictions = Predictions()
     limits: PartLimits = PartLimits()
     probes: Probes = Probes()
@@ -116,6 +121,27 @@ class ProgramSection(Section):
         sizes = tuple(int(settings[name]) for name in self.predictions.sizes)
         predictions = self.predictions.model_copy(update={"shape": sizes or self.predictions.shape})
         return self.model_copy(update={"settings": settings, "predictions": predictions})
+
+    def with_settings(self, chosen: Mapping[str, Setting]) -> "ProgramSection":
+        """The same with other values of settings that a study may vary.
+
+        Raises:
+            UserError: one is no such setting, or its value is not of the kind that the folder's is.
+        """
+        for name, value in chosen.items():
+            if name not in self.vary:
+                allowed = ", ".join(self.vary) or "none"
+                raise UserError(f"task.settings: {name!r:.60} is not among those that a study may vary: {allowed}")
+            if (wrong := _unlike(value, self.settings[name])) is not None:
+                raise UserError(f"task.settings.{name}: {value!r:.60} is no {wrong}")
+        return self.model_copy(update={"settings": {**self.settings, **chosen}})
+
+    @model_validator(mode="after")
+    def _varied_are_settings(self) -> "ProgramSection":
+        for name in self.vary:
+            if name not in self.settings or name in self.predictions.sizes:
+                raise ValueError(f"vary: {name!r:.60} is no setting, or one of predictions.sizes, which data determine")
+        return self
 
     @model_validator(mode="after")
     def _sizes_are_settings(self) -> "ProgramSection":
@@ -182,12 +208,29 @@ class ProgramSection(Section):
                 raise ValueError(f"{name!r:.60} is no module of aira_lib, such as aira_lib.tensors")
         return value
 
+    @field_validator("hides")
+    @classmethod
+    def _are_packages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not name.isidentifier():
+                raise ValueError(f"{name!r:.60} is no name of a package as it is imported, such as nltk_data")
+        return value
+
     @field_validator("labels")
     @classmethod
     def _is_array(cls, value: str) -> str:
         if not re.fullmatch(r"\w+\.npy", value):
             raise ValueError(f"{value!r:.60} is no name of an .npy file")
         return value
+
+
+def _unlike(value: Setting, like: Setting) -> str | None:
+    """What a value should be and is not, in words; numbers are positive."""
+    if isinstance(like, bool) or isinstance(value, bool):
+        return None if isinstance(value, bool) and isinstance(like, bool) else f"value like {like!r}"
+    if isinstance(like, str):
+        return None if isinstance(value, str) else "text"
+    return None if not isinstance(value, str) and 0 < value < math.inf else "positive number"
 
 
 def load_program(folder: Path) -> ProgramSection:

@@ -244,6 +244,21 @@ def test_an_installed_package_of_this_project_is_hidden() -> None:
     assert hidden(("/env/lib", "/usr/lib"), Path("/home/me/aira/aira_lib")) == ()
 
 
+def test_no_copy_of_a_hidden_package_is_seen(closed: Isolation, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the environment and one within another package; what they hold is gone, and what lies beside them not."""
+    site = workdir.parent / "site"
+    for place in (site / "secret_text", site / "other" / "third_party" / "secret_text", site / "near"):
+        place.mkdir(parents=True)
+        (place / "words.txt").write_text("told")
+    (site / "other-1.dist-info").mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    code = f"import os; print(sorted(n for p, _, names in os.walk({str(site)!r}) for n in names))"
+    seen = run_candidate(code, workdir, LIMITS)
+    assert seen.stdout_tail.count("words.txt") == 3
+    hidden_now = run_candidate(code, workdir, LIMITS, hides=("secret_text",))
+    assert hidden_now.stdout_tail.count("words.txt") == 1, hidden_now
+
+
 def test_packages_installed_into_a_folder_of_pythonpath_are_seen_and_a_checkout_there_is_not(
     closed: Isolation, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

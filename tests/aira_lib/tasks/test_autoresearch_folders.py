@@ -150,7 +150,7 @@ def test_a_record_knows_data_tokenizer_baseline_and_stand_in(mount: Path) -> Non
     assert (len(about["data digest"]), len(about["tokenizer digest"])) == (64, 64)
     stand_in = stand_in_of({"data": about})
     assert stand_in is not None
-    assert "standard library" in stand_in.what
+    assert "botocore" in stand_in.what
     assert stand_in.instead_of == "the shards of the original, which are web text"
     assert about["budget_seconds"] == 20
     program = load_program_folder(PLAIN).program.with_data(about)

@@ -70,6 +70,7 @@ def key(folder: Path) -> str:
         ({"modules": ["numpy"]}, "no module of aira_lib"),
         ({"modules": ["aira_lib.no_such"]}, "there is no aira_lib.no_such"),
         ({"labels": "labels.csv"}, "no name of an .npy file"),
+        ({"vary": ["epochs"]}, "vary: 'epochs' is no setting"),
         ({"predictions": {"shape": [0]}}, "predictions.shape"),
         (
             {"limits": {"train": {"seconds": 5}, "infer": {"seconds": 6}}},
@@ -163,6 +164,45 @@ def test_a_study_may_not_have_such_a_folder_report_itself_or_show_others(tmp_pat
     ):
         with pytest.raises(UserError, match=why):
             family_of(section).check(section, (), ProxySection())
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"learning_rate": 1}, "task.settings: 'learning_rate' is not among those that a study may vary: steps"),
+        ({"steps": "many"}, "task.settings.steps: 'many' is no positive number"),
+        ({"steps": 0}, "task.settings.steps: 0 is no positive number"),
+        ({"steps": True}, "task.settings.steps: True is no value like 200"),
+    ],
+)
+def test_a_study_varies_what_the_folder_lets_it(tmp_path: Path, settings: dict[str, Any], told: str) -> None:
+    section = task(rings(tmp_path, vary=["steps"]), settings=settings)
+    with pytest.raises(UserError) as refused:
+        family_of(section).check(section, [], ProxySection())
+    assert told in str(refused.value)
+
+
+def test_a_folder_that_names_no_settings_lets_none_vary(tmp_path: Path) -> None:
+    section = task(rings(tmp_path), settings={"steps": 5})
+    with pytest.raises(UserError, match="has none that a study may vary"):
+        family_of(section).check(section, [], ProxySection())
+
+
+@SHOWN
+def test_what_a_study_varies_scripts_prompts_records_and_keys_know(tmp_path: Path) -> None:
+    folder = rings(tmp_path, vary=["steps"])
+    script = folder / "prepare.py"
+    script.write_text(script.read_text() + "    (mount / 'about.json').write_text('{\"steps\": 100}')\n")
+    section, plain = task(folder, settings={"steps": 7}), task(folder)
+    assert key(folder) != json.dumps(family_of(section).identity(section, ProxySection()), sort_keys=True)
+    told: dict[str, Any] = {}
+    for number, (each, steps) in enumerate(((section, 7), (plain, 100))):
+        place = tmp_path / str(number)
+        place.mkdir()
+        opened = family_of(each).open(each, ProxySection(), Opening(place, told=told))
+        assert opened._measure.folder.program.settings["steps"] == steps
+        assert f"steps {steps}" in opened.description
+        assert told["data"]["steps"] == steps
 
 
 def test_the_key_knows_files_packages_and_the_code_that_scripts_import(
