@@ -43,7 +43,8 @@ class Ask:
     Attributes:
         infer: One process: rows to predictions.
         most_rows: Of one call.
-        measures: What is known of the training: `train_seconds` and, where it can be told, `train_cpu_seconds`.
+        measures: What was measured of the training: `train_seconds`, `parameters` (floating-point elements of the saved
+            weights) and, where they can be told, `train_cpu_seconds` and `peak_memory_mb`; nothing that it said.
     """
 
     infer: Callable[[Arrays], NDArray[Any]]

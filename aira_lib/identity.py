@@ -61,7 +61,7 @@ VERSIONS: dict[Piece, int] = {
     "evaluate": 5,
     "downstream": 2,
     "latency": 1,
-    "programs": 2,
+    "programs": 3,
 }
 PIECES: tuple[Piece, ...] = get_args(Piece)
 

@@ -337,10 +337,11 @@ def train() -> None:
             mean_loss = smooth / (1 - 0.9**step)
             print(f"step {step}: loss {mean_loss:.4f}, {now:.1f} s used, about {usable - now:.0f} s left", flush=True)
     save_file({name: each.contiguous() for name, each in model.state_dict().items()}, "weights.safetensors")
-    print(
-        f"done: {step} steps, {step * micro_steps * DEVICE_BATCH_SIZE * MAX_SEQ_LEN:,} tokens, {elapsed():.1f} s",
-        flush=True,
-    )
+    tokens_seen = step * micro_steps * DEVICE_BATCH_SIZE * MAX_SEQ_LEN
+    print(f"---\nnum_steps:        {step}\ntotal_tokens_M:   {tokens_seen / 1e6:.6f}")
+    if PROFILE == "gpu":
+        print(f"peak_vram_mb:     {torch.cuda.max_memory_allocated() / 2**20:.1f}")
+    print(f"done after {elapsed():.1f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,8 @@ def facts_of(data: AutoresearchData, profile: Profile, baseline: str) -> dict[st
     return {
         "profile": profile.name, "vocabulary": profile.vocabulary, "length": profile.length,
         "budget_seconds": profile.budget_seconds, "clock": profile.clock,
-        "compile_allowance_seconds": profile.compile_allowance_seconds, "source": about.source,
+        "compile_allowance_seconds": profile.compile_allowance_seconds,
+        "paper_allowance_seconds": profile.paper_allowance_seconds, "source": about.source,
         **stand_in_facts(about.stand_in),
         **{f"{split} rows": about.rows[split] for split in SPLITS},
         **{f"{split} bytes": about.bytes[split] for split in SPLITS},

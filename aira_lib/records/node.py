@@ -12,6 +12,10 @@ from aira_lib.records.row import HarmlessText, Row
 _LATER = frozenset({"within_noise", "measures", "consulted"})
 
 
+SAID, DESCRIBED = "said_", "described_"
+"""How the names of measures begin that the harness did not measure: by whom they were told, see `Node`."""
+
+
 class Node(Row):
     """One step of a search: a candidate program, what it submitted and how that scored.
 
@@ -19,10 +23,11 @@ class Node(Row):
     that `validation` is the candidate's own measurement. `island` is set by evolution, `change` (one line) by patches;
     `gain` is the validation less that of the good node it was made from. `analysis` is what the model said of it in
     hindsight, if it was asked; `usage` then counts both calls. `measures` are what the harness measured beside the
-    score, and, as `described_...`, what a task's own script told of the program. `within_noise` says that `validation`
-    was better than the best before it by no more than the search's noise floor. The operator "baseline" marks a step
-    that no agent made: the task's own program, scored on several seeds, with their mean as `validation`. `consulted` is
-    the literature that its prompt showed because the step before had asked for it, by key or key/file.
+    score, also of a program that failed later; besides, as `described_...`, what a task's own script told of the
+    program, and, as `said_...`, what the program said of itself: nobody measured those. `within_noise` says that
+    `validation` was better than the best before it by no more than the search's noise floor. The operator "baseline"
+    marks a step that no agent made: the task's own program, scored on several seeds, with their mean as `validation`.
+    `consulted` is the literature that its prompt showed because the step before had asked for it, by key or key/file.
     """
 
     step: int
@@ -54,6 +59,16 @@ class Node(Row):
     def _what_says_something(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = plain(self)
         return {name: value for name, value in fields.items() if value or name not in _LATER}
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """What the harness measured."""
+        return {name: value for name, value in self.measures.items() if not name.startswith((SAID, DESCRIBED))}
+
+    @property
+    def said(self) -> dict[str, float]:
+        """What was said where the program runs, and measured by nobody."""
+        return {name: value for name, value in self.measures.items() if name.startswith((SAID, DESCRIBED))}
 
     @property
     def good(self) -> bool:

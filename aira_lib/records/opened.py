@@ -8,6 +8,9 @@ from aira_lib.records.row import StandIn
 OPENED = "task.json"
 """What was told of the task as it was opened; only of tasks whose candidates are programs."""
 
+BASELINE_SEED = "baseline_seed"
+"""What is told of a task with a baseline: the seed of its trainings, the first of those that the baseline runs on."""
+
 SUBMISSION = "submission"
 """A folder: the files that the best program submitted."""
 

@@ -13,16 +13,17 @@ _MOST = 20
 _CAPTION = (
     "The best valid programs of all searches by validation, and what they cost. Exponents are of the length, from "
     "twice to four times a row's, of a training step's work and memory: "
-    f"up to {LINEAR:g} is called linear, up to {SUB_QUADRATIC:g} sub-quadratic. They, parameters and steps are "
-    "described by a process that holds the submitted code, not by a judge: code that is written to lie there can. "
-    "The base is the task's own, in Long Range Arena the softmax Transformer. Seconds are the harness's, of the whole "
-    "training with its start and compilation."
+    f"up to {LINEAR:g} is called linear, up to {SUB_QUADRATIC:g} sub-quadratic. They, the ratio to the base and steps "
+    "are described by a process that holds the submitted code, not by a judge: code that is written to lie there can. "
+    "The base is the task's own, in Long Range Arena the softmax Transformer. Parameters, those of the saved weights, "
+    "and seconds, of the whole training with its start and compilation, are the harness's."
 )
 
 
 def has_costs(searches: Sequence[SearchRun]) -> bool:
-    """Whether anything is known of what programs cost."""
-    return any(costs_of(node.measures) != Costs() for search in searches for node in search.nodes)
+    """Whether more is known of what programs cost than parameters."""
+    found = (costs_of(node.measures) for search in searches for node in search.nodes)
+    return any(costs._replace(parameters=None) != Costs() for costs in found)
 
 
 def costs_table(task: SearchTask, searches: Sequence[SearchRun], name: str, most: int | None = _MOST) -> Table:

@@ -18,10 +18,14 @@ from aira_lib.tasks.programs.costs import costs_of
 from aira_lib.tasks.task import SearchTask
 
 _RUNG = re.compile(r"([^,]+?) ([\d.]+)%(?:, |$)")
-_MEASURED = {"validation_stderr": "bpb_stderr", "cpu_seconds": "train_cpu_seconds"}
-"""Cells of a row, and what the harness measured of a program by which name."""
+_MEASURED = {
+    "validation_stderr": "bpb_stderr", "cpu_seconds": "train_cpu_seconds", "parameters": "parameters",
+    "memory": "peak_memory_mb", "said_steps": "said_steps",
+}  # fmt: skip
+"""Cells of a row, and what stands in a node's measures by which name."""
 
 _BY_WORD = " How work grows is described by a process that holds the submitted code, not by a judge."
+_SAID = " Steps are what the script said of itself; nobody measured them."
 
 
 def program_sections(task: SearchTask, searches: Sequence[SearchRun]) -> list[Section]:
@@ -104,16 +108,21 @@ def best_table(task: SearchTask, searches: Sequence[SearchRun]) -> Table:
         Column("improvements", "Improvements", spec="d"),
         Column("valid", "Valid", "of nodes", style="name"),
         Column("cpu_seconds", "Training", "CPU seconds", spec=".1f"),
+        Column("memory", "Training", "MiB at most", spec=".0f"),
+        Column("said_steps", "Steps", "as it said", spec=",.0f"),
         Column("growth", "Work grows", "power of length", spec=".2f"),
+        Column("parameters", "Parameters", spec=",.0f"),
         Column("change", "What it is", style="text"),
     ]
     rows = [_best_row(search) for search in searches]
     used = {key for row in rows for key, value in row.items() if value is not None}
-    optional = {"test", "again", "cpu_seconds", "gain", "within_noise", "growth"} - used
+    optional = {
+        "test", "again", "cpu_seconds", "memory", "said_steps", "gain", "within_noise", "growth", "parameters",
+    } - used  # fmt: skip
     caption = "The best program of each seed, chosen by validation."
     caption += " ± is the standard error over rows of text." * ("validation_stderr" in used)
     caption += " Its test score was never shown to the agent." * ("test" in used)
-    caption += _BY_WORD * ("growth" in used)
+    caption += _BY_WORD * ("growth" in used) + _SAID * ("said_steps" in used)
     shown = [column for column in columns if column.key not in optional]
     return Table("best_programs", caption, shown, rows, group="agent")
 

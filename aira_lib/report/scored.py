@@ -130,7 +130,7 @@ def _agents_on(task: str, runs: Sequence[ScoredRun]) -> list[str]:
 def _row(task: ScoredTask, agent: str, runs: Sequence[ScoredRun]) -> Row:
     mine = by_task(runs, agent)[task.name]
     scores = [run.score for run in mine if run.score is not None]
-    peaks = [run.peak for run in mine if run.peak is not None]
+    peaks = [run.peak for run in mine if run.valid and run.peak is not None]
     gap = mean_gap(mine, task.examples)
     return {
         **task_cells(task.name),

@@ -1,7 +1,7 @@
 """Run code that an agent wrote: with limits, without network, on files of its own, and gone when it is over."""
 
 from aira_lib.sandbox.artefacts import ArtefactError, collect, discard
-from aira_lib.sandbox.candidate import cores_of_candidate, isolation, run_candidate
+from aira_lib.sandbox.candidate import cores_of_candidate, gives_gpu, isolation, run_candidate
 from aira_lib.sandbox.launch import closes_files
 from aira_lib.sandbox.process import Outcome, SandboxError
 from aira_lib.sandbox.reach import check_reach, within_reach
@@ -16,6 +16,7 @@ __all__ = [
     "collect",
     "cores_of_candidate",
     "discard",
+    "gives_gpu",
     "isolation",
     "refusals",
     "run_candidate",

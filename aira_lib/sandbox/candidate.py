@@ -9,6 +9,7 @@ from aira_lib.cluster.reading import cluster_here
 from aira_lib.cluster.section import VARIABLE
 from aira_lib.device import cores
 from aira_lib.sandbox import strength
+from aira_lib.sandbox.gpu import gpu_of_machine
 from aira_lib.sandbox.launch import Isolation
 from aira_lib.sandbox.process import Outcome, out_of_time, run_here
 from aira_lib.study import CandidateLimits
@@ -61,6 +62,11 @@ def run_candidate(
     if not _in_pods():
         return run_here(code, workdir, limits, allowed, readonly, hides)
     return _pods().run(code, workdir.resolve(), limits, allowed, readonly or {}, outputs)
+
+
+def gives_gpu(limits: CandidateLimits) -> bool:
+    """Whether a candidate with these limits finds a GPU."""
+    return limits.gpu and (_in_pods() or bool(gpu_of_machine(limits.gpu_memory_fraction).devices))
 
 
 def cores_of_candidate() -> int:

@@ -73,7 +73,8 @@ class SandboxError(UserError):
 class Outcome:
     """How a candidate ended. `exit_code` is negative for a signal, None if it was stopped; `reason` is one line.
 
-    The two tails are the end of what it printed, after the beginning where all of it would be too long.
+    The two tails are the end of what it printed, after the beginning where all of it would be too long. `peak_memory`
+    is the most memory in bytes that any look at its processes saw (see `Watch`), of a GPU none; None: nobody looked.
     """
 
     status: Status
@@ -82,6 +83,7 @@ class Outcome:
     stderr_tail: str
     seconds: float
     reason: str = ""
+    peak_memory: int | None = None
 
 
 def run_here(
@@ -237,7 +239,8 @@ def _outcome(ended: _Ended, watch: Watch, seconds: float) -> Outcome:
     stdout, stderr = (_text(raw, watch.workdir) for raw in (ended.stdout, ended.stderr))
     late = _output_breach(ended, watch.limits) or watch.disk_breach()
     status, reason = ended.breach or late or _judge(exit_code, stderr, watch)
-    return Outcome(status, exit_code, shortened(stdout, TAIL), shortened(stderr, TAIL), seconds, reason)
+    tails = shortened(stdout, TAIL), shortened(stderr, TAIL)
+    return Outcome(status, exit_code, *tails, seconds, reason, watch.peak_memory or None)
 
 
 def _judge(exit_code: int | None, stderr: str, watch: Watch) -> tuple[Status, str]:

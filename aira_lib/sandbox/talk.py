@@ -22,6 +22,7 @@ from aira_lib.sandbox.watch import Status
 _TOO_LARGE = 1 << 40  # bytes of a file with nothing in it, in the place of one that is larger than any that is taken
 _GRACE = 60.0  # seconds past the time of a candidate, for its supervisor to end it and to collect
 _STATUSES = get_args(Status)
+_MOST_MEMORY = 1 << 50  # bytes
 
 
 class Tampered(Exception):
@@ -179,8 +180,10 @@ def _was_declared(name: str, work: Work) -> bool:
 
 def _outcome(told: dict[str, Any]) -> Outcome:
     """An outcome, of which texts are harmless and no longer than those of one from here."""
-    code, seconds = told["exit_code"], float(told["seconds"])
+    code, seconds, peak = told["exit_code"], float(told["seconds"]), told["peak_memory"]
     if told["status"] not in _STATUSES or not (code is None or isinstance(code, int)) or not math.isfinite(seconds):
         raise Broken("no outcome")
+    if peak is not None and not (type(peak) is int and 0 <= peak < _MOST_MEMORY):
+        raise Broken("no outcome: its memory is no number of bytes")
     stdout, stderr = (harmless(str(told[name]))[:TAIL] for name in ("stdout_tail", "stderr_tail"))
-    return Outcome(told["status"], code, stdout, stderr, seconds, in_a_line(str(told["reason"]), 1000))
+    return Outcome(told["status"], code, stdout, stderr, seconds, in_a_line(str(told["reason"]), 1000), peak)

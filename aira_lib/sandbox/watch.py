@@ -28,7 +28,12 @@ def most_threads(limits: CandidateLimits) -> int:
 
 
 class Watch:
-    """Looks often at first and then every tenth of a second."""
+    """Looks often at first and then every tenth of a second.
+
+    `peak_memory` is the most memory that a look saw, in bytes, as the limit of memory counts it: what processes hold
+    resident together, their innermost supervisor of some 10 MB among them, and buffers of their sockets. Far below the
+    limit a page that several processes share counts once for each.
+    """
 
     def __init__(
         self, limits: CandidateLimits, workdir: Path, deadline: float, allowed: float, own_network: bool
@@ -40,6 +45,7 @@ class Watch:
         self.looks = 0
         self.looks_over_memory = 0
         self.in_sockets = 0
+        self.peak_memory = 0
 
     def pause(self) -> float:
         """Seconds to wait for something to happen before the next look."""
@@ -74,7 +80,9 @@ class Watch:
     def _memory_breach(self, processes: Sequence[Process]) -> tuple[Status, str] | None:
         self.in_sockets = buffered(processes, self.own_network)
         left = self.limits.memory_mb * _MB - self.in_sockets
-        self.looks_over_memory = self.looks_over_memory + 1 if memory(processes, left) > left else 0
+        used = memory(processes, left)
+        self.peak_memory = max(self.peak_memory, used + self.in_sockets)
+        self.looks_over_memory = self.looks_over_memory + 1 if used > left else 0
         # One look alone may see shares move between processes that are just ending.
         return ("memory", self.memory_reason()) if self.looks_over_memory == 2 else None
 

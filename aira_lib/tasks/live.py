@@ -37,6 +37,11 @@ class Scored:
 NOTHING = Scored()
 
 
+def untested(scored: Scored) -> Scored:
+    """What stays known of a candidate that failed in its final test, and so has no score at all."""
+    return Scored(output=scored.output, measures=scored.measures)
+
+
 class CandidateFailure(Exception):
     """The candidate failed; the text is the node's reason, and `scored` is what was known by then."""
 
@@ -76,7 +81,7 @@ class Task(Protocol):
     mapping of names to further folders that a candidate sees, read-only, beside its data. With `is_artefact` a reply's
     program is the artefact itself, and is not run as a candidate; `limits` are then those that hold for it. It may
     have a method `consulted`, which takes the nodes so far and gives what their last one asked to read: a `text` for
-    the prompt, and the `names` of what stands in it.
+    the prompt, and the `names` of what stands in it. Where `tested_apart` is true it is a `TestedApart`, too.
     """
 
     facts: SearchTask
@@ -141,6 +146,27 @@ class Reseeded(Protocol):
         self, submitted: Mapping[str, bytes], seed: int, seconds_left: Callable[[], float], progress: Progress
     ) -> Scored:
         """The same for what a program submitted."""
+
+
+class TestedApart(Protocol):
+    """What a task has besides whose hidden test `Task.score` does not run: it is run for programs that become the best.
+
+    Only the search knows which do: a gain within its noise floor is none, and hundreds of looks fit to the test.
+    """
+
+    def score_test(
+        self, submitted: Mapping[str, bytes], seconds_left: Callable[[], float], progress: Progress
+    ) -> float:
+        """The hidden score of what was submitted and has been scored.
+
+        Raises:
+            CandidateFailure: it fails; the text says nothing of submitted code's, which may have seen hidden labels.
+        """
+
+
+def tested_apart(task: Task) -> TestedApart | None:
+    """A task whose test is run apart, as such."""
+    return cast(TestedApart, task) if getattr(task, "tested_apart", False) else None
 
 
 def reseeded(task: Task) -> Reseeded | None:

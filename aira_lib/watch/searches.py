@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aira_lib.agents import next_step, total_steps
-from aira_lib.agents.step import step_rng
+from aira_lib.agents.step import BASELINE, step_rng
 from aira_lib.console import duration
 from aira_lib.flow.stage import Unit
 from aira_lib.flow.units import search_units
-from aira_lib.records import Node
-from aira_lib.records.opened import in_words
+from aira_lib.records import SEED_RUNS, Node
+from aira_lib.records.opened import BASELINE_SEED, in_words
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store, place_of
 from aira_lib.study import AgentSection, Study
@@ -34,9 +34,10 @@ class Watched:
         finished: Whether its record is complete.
         quiet: Seconds since its last node; None where there is none.
         hours: Its budget of time; None where it does not matter.
-        at_hand: The operator of the node that is being made; empty where nothing is.
+        at_hand: The operator of the node that is being made, of a baseline with the seed; empty where nothing is.
         said: The state in a word, from who runs it; empty where it is judged by the journal.
         validation: Where its fitness comes from, in a line; empty where that goes without saying.
+        begun: Whether it is under way though it has no node: its task's baseline is being scored.
     """
 
     name: str
@@ -48,13 +49,14 @@ class Watched:
     at_hand: str = ""
     said: str = ""
     validation: str = ""
+    begun: bool = False
 
     @property
     def state(self) -> str:
         """Waiting, finished, or under way; only the machine that runs it knows whether it still does."""
         if self.finished or self.said:
             return self.said or "finished"
-        if not self.nodes:
+        if not self.nodes and not self.begun:
             return "waiting"
         return "running" if self.quiet is None else f"{duration(self.quiet)} ago"
 
@@ -122,7 +124,8 @@ class Lookout:
         """
         self._study, self._store = study, open_store(settings.store)
         self._lower_is_better = task_of(study.task).lower_is_better
-        self._programs = not family_of(study.task).has_designs
+        family = family_of(study.task)
+        self._programs, self._has_baseline = not family.has_designs, family.has_baseline(study.task)
         self._units = [(unit, unit.agent, unit.seed) for unit in search_units(study) if unit.agent]
         self._finished: dict[str, Watched] = {}
         self._growing: dict[str, _Growing] = {}
@@ -140,11 +143,16 @@ class Lookout:
         nodes = growing.read()
         steps = total_steps(agent, nodes)
         at_hand = ""
+        begins = self._has_baseline and not nodes and agent.noise.baseline_seeds
+        baseline = growing.baseline(begins) if begins else ""
         if not finished and len(nodes) < steps:
-            at_hand = next_step(nodes, agent, step_rng(seed, len(nodes)), self._lower_is_better).operator
+            step = next_step(nodes, agent, step_rng(seed, len(nodes)), self._lower_is_better)
+            at_hand = (baseline or BASELINE) if begins else step.operator
         quiet = None if finished else growing.quiet()
         validation = growing.validation() if self._programs else ""
-        watched = Watched(unit.name, nodes, steps, finished, quiet, agent.hours, at_hand, validation=validation)
+        watched = Watched(
+            unit.name, nodes, steps, finished, quiet, agent.hours, at_hand, validation=validation, begun=bool(baseline)
+        )
         if finished:
             self._finished[unit.name] = watched
         return watched
@@ -174,6 +182,15 @@ class _Growing:
     def quiet(self) -> float | None:
         """Seconds since it grew; None where there is none."""
         return self._record.store.age(self._name)
+
+    def baseline(self, seeds: int) -> str:
+        """Which of so many seeds the task's baseline runs on; empty where the record does not say where they begin."""
+        first = told_of(self._record).get(BASELINE_SEED)
+        if not isinstance(first, int):
+            return ""
+        store, name = self._record.store, f"{self._record.files()}/{SEED_RUNS}"
+        done = store.read(name).count(b"\n") if store.exists(name) else 0
+        return f"{BASELINE}, seed {first + min(done, seeds - 1)}"
 
     def validation(self) -> str:
         """Where the fitness comes from, as the record says from its start; empty before that."""

@@ -27,7 +27,7 @@ from aira_lib.records import StandIn
 from aira_lib.records.row import Row, read_row
 
 TOKENS, LABELS, TOKENIZER, ABOUT = "tokens.npy", "labels.npy", "tokenizer.json", "about.json"
-_OF_TRAINING = ("budget_seconds", "clock", "compile_allowance_seconds")
+_OF_TRAINING = ("budget_seconds", "clock", "compile_allowance_seconds", "paper_allowance_seconds")
 SPLITS = ("train", "validation", "test")
 
 

@@ -20,6 +20,8 @@ class Profile:
         budget_seconds: of a training.
         clock: which seconds: "cpu" of its processes, with one thread, or "wall".
         compile_allowance_seconds: on top of the budget.
+        paper_allowance_seconds: on top of the budget in its place where the original's way of counting is asked for,
+            which leaves start-up and first steps to the script; its instructions stop a run after twice the budget.
         train_bytes: of text to train on, at most.
         hidden_bytes: of text in each of the two hidden shards, about.
         vocabulary_bytes: of training text that the vocabulary is learned from, at most.
@@ -33,6 +35,7 @@ class Profile:
     budget_seconds: float
     clock: Literal["cpu", "wall"]
     compile_allowance_seconds: float
+    paper_allowance_seconds: float
     train_bytes: int
     hidden_bytes: int
     vocabulary_bytes: int
@@ -45,10 +48,10 @@ class Profile:
 
 
 _ALL = (
-    Profile("cpu", 1_024, 256, 60, "cpu", 0, 8_000_000, 64_000, 4_000_000, cuts=True),
+    Profile("cpu", 1_024, 256, 60, "cpu", 0, 60, 8_000_000, 64_000, 4_000_000, cuts=True),
     # What the original reads of ten shards. It evaluates 40 x 524,288 tokens, whose logits would be 700 GB: far fewer
     # are asked for here, and each score has its standard error.
-    Profile("gpu", 8_192, 2_048, 300, "wall", 60, 3_000_000_000, 1_000_000, 1_000_000_000, cuts=False),
+    Profile("gpu", 8_192, 2_048, 300, "wall", 60, 300, 3_000_000_000, 1_000_000, 1_000_000_000, cuts=False),
 )
 
 

@@ -14,13 +14,13 @@ from markupsafe import Markup
 
 from aira_lib.agents.step import baseline_of
 from aira_lib.records import Node
+from aira_lib.records.node import DESCRIBED
 from aira_lib.search.changes import since_best, since_parent
 from aira_lib.search.page.drawing import CURVE_HEIGHT, CURVE_WIDTH, best_so_far, colour, draw_curve, draw_tree, fitness
 from aira_lib.search.page.exchanges import Exchanges
 from aira_lib.search.page.layout import parents_of
 from aira_lib.study import AgentSection, flat
 from aira_lib.tasks.programs.costs import costs_of, described_in
-from aira_lib.tasks.programs.described import PREFIX
 
 Settings = Sequence[tuple[str, str]]
 """Names and values, in words; the first value says who searched."""
@@ -129,7 +129,8 @@ def _details(nodes: Sequence[Node], index: int, parents: Sequence[int], lower_is
         "diff_best": None if best == parent else best,  # most are the change of the best itself
         "scores": _scores(node),
         "usage": sorted(node.usage.items()),
-        "measures": sorted((name, value) for name, value in node.measures.items() if not name.startswith(PREFIX)),
+        "measured": sorted(node.measured.items()),
+        "said": sorted((name, value) for name, value in node.said.items() if not name.startswith(DESCRIBED)),
         "described": _described(node),
     }
 

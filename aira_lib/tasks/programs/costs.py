@@ -7,7 +7,7 @@ honest design costs, and are no judge of another.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from aira_lib.tasks.programs.described import PREFIX
+from aira_lib.records.node import DESCRIBED
 
 SUB_QUADRATIC, LINEAR = 1.5, 1.1
 """Exponents up to which growth is called so: a quadratic design has less than 2 at lengths that are not long."""
@@ -18,7 +18,7 @@ class Costs(NamedTuple):
 
     Attributes:
         flops_exponent, memory_exponent: powers of the length by which a training step's work and memory grow.
-        parameters: that training changes.
+        parameters: of the weights that were saved; where the harness has not counted them, as described.
         base_ratio: to the parameters of the task's base model.
         steps_per_second: described steps over the harness's wall seconds of the training, with start and compilation.
     """
@@ -45,7 +45,7 @@ def costs_of(measures: Mapping[str, float]) -> Costs:
     return Costs(
         told.get("flops_exponent"),
         told.get("memory_exponent"),
-        told.get("parameters"),
+        measures.get("parameters", told.get("parameters")),
         told.get("base_ratio"),
         steps / seconds if steps and seconds else None,
     )
@@ -53,4 +53,4 @@ def costs_of(measures: Mapping[str, float]) -> Costs:
 
 def described_in(measures: Mapping[str, float]) -> dict[str, float]:
     """What a `describe` script told, by its own names."""
-    return {name.removeprefix(PREFIX): value for name, value in measures.items() if name.startswith(PREFIX)}
+    return {name.removeprefix(DESCRIBED): value for name, value in measures.items() if name.startswith(DESCRIBED)}

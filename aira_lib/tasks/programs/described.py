@@ -10,10 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-DESCRIBED = "described.json"
-PREFIX = "described_"
-"""Before each name where it is kept: nobody takes it for what the harness measured."""
+from aira_lib.records.node import DESCRIBED as PREFIX
 
+DESCRIBED = "described.json"
 MOST_BYTES = 16_384
 _MOST_NUMBERS = 64
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

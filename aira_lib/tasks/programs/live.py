@@ -11,14 +11,16 @@ from typing import Any, Literal
 
 from aira_lib.autoresearch.literature.library import PWC, Shown, asked_for
 from aira_lib.records import Node
+from aira_lib.records.opened import BASELINE_SEED
 from aira_lib.study import TaskSection
 from aira_lib.tasks.airs.exports import collect_exports
 from aira_lib.tasks.airs.held_out import TRAIN
 from aira_lib.tasks.airs.live import named_packages
-from aira_lib.tasks.live import DATA, CandidateFailure, Progress, Scored
+from aira_lib.tasks.live import DATA, CandidateFailure, Progress, Scored, untested
 from aira_lib.tasks.programs.arrays import in_words, read_split
 from aira_lib.tasks.programs.consulting import open_literature
 from aira_lib.tasks.programs.folder import ProgramFolder
+from aira_lib.tasks.programs.measure import Said
 from aira_lib.tasks.programs.opening import opened_for_search
 from aira_lib.tasks.programs.parts import INPUTS, PartFailure
 from aira_lib.tasks.programs.section import ProgramSection
@@ -65,6 +67,7 @@ class ProgramTask:
              *asked, f"The hidden test set has {splits.final.rows:,} rows of this kind."]
         )  # fmt: skip
         self.baseline, self.seed = folder.baseline, folder.program.seed
+        self.tested_apart = folder.program.test == "best"
         self.description = describe(self._measure.folder)
         self.literature = open_literature(section) if folder.program.literature else None
         if self.literature:
@@ -75,6 +78,8 @@ class ProgramTask:
         """Where the validation fitness comes from: entries of search.json."""
         splits = self._measure.splits
         told: dict[str, Any] = {"validation": "measured", "validation_rows": splits.steers.rows}
+        if self.baseline is not None:
+            told[BASELINE_SEED] = self.seed
         if splits.about:
             told["data"] = dict(splits.about)
         if self.literature:
@@ -100,20 +105,24 @@ class ProgramTask:
         seconds_left: Callable[[], float],
         progress: Progress,
     ) -> Scored:
-        """See `Task`. The test is run where validation is the best so far, or always, as program.yaml says."""
-        try:
-            validation = self._measure.validation(submitted, seconds_left, lambda note: progress(0, 2, note))
-        except PartFailure as failure:
-            raise CandidateFailure(str(failure), Scored(output=failure.output)) from None
-        known = Scored(validation=validation.score, output=validation.output, measures=validation.measures)
-        if self.folder.program.test == "best" and not self._best_so_far(validation.score, nodes):
+        """See `Task`; with the test where program.yaml has it run for every program."""
+        known = self._validated(submitted, seconds_left, lambda note: progress(0, 2, note))
+        if self.tested_apart:
             return known
         try:
-            test = self._measure.test(submitted, seconds_left, lambda note: progress(1, 2, f"final test: {note}"))
+            return replace(known, test=self.score_test(submitted, seconds_left, progress))
+        except CandidateFailure as failure:
+            raise CandidateFailure(str(failure), untested(known)) from None
+
+    def score_test(
+        self, submitted: Mapping[str, bytes], seconds_left: Callable[[], float], progress: Progress
+    ) -> float:
+        """See `aira_lib.tasks.live.TestedApart`."""
+        try:
+            return self._measure.test(submitted, seconds_left, lambda note: progress(1, 2, f"final test: {note}")).score
         except PartFailure as failure:
             # Its training has seen the labels of validation: what it says of them, an agent is not to read.
-            raise CandidateFailure(f"in the final test: {failure.kind}", Scored(output=validation.output)) from None
-        return replace(known, test=test.score)
+            raise CandidateFailure(f"in the final test: {failure.kind}") from None
 
     def score_baseline(self, seed: int, seconds_left: Callable[[], float], progress: Progress) -> Scored:
         """See `aira_lib.tasks.live.Reseeded`."""
@@ -124,15 +133,16 @@ class ProgramTask:
         self, submitted: Mapping[str, bytes], seed: int, seconds_left: Callable[[], float], progress: Progress
     ) -> Scored:
         """See `aira_lib.tasks.live.Reseeded`: validation alone, with another seed."""
-        try:
-            found = self._measure.validation(submitted, seconds_left, lambda note: progress(0, 1, note), seed)
-        except PartFailure as failure:
-            raise CandidateFailure(str(failure), Scored(output=failure.output)) from None
-        return Scored(validation=found.score, output=found.output, measures=found.measures)
+        return self._validated(submitted, seconds_left, lambda note: progress(0, 1, note), seed)
 
-    def _best_so_far(self, score: float, nodes: Sequence[Node]) -> bool:
-        earlier = [node.validation for node in nodes if node.ranks and node.validation is not None]
-        return all(self.folder.task.better(score, other) for other in earlier)
+    def _validated(
+        self, submitted: Mapping[str, bytes], seconds_left: Callable[[], float], said: Said, seed: int | None = None
+    ) -> Scored:
+        try:
+            found = self._measure.validation(submitted, seconds_left, said, seed)
+        except PartFailure as failure:
+            raise CandidateFailure(str(failure), Scored(output=failure.output, measures=failure.measures)) from None
+        return Scored(validation=found.score, output=found.output, measures=found.measures)
 
 
 _ASKS = """\

@@ -35,8 +35,8 @@ _DEPENDS, _NOT_SCORED = "predictions depend on more than their row", "the predic
 class Measured:
     """A score, what the processes printed, and what was measured besides.
 
-    Of `measures`, `train_seconds` is the wall time of the training's process; names that begin with `described_` are
-    those of a folder's `describe` script, which runs beside submitted code.
+    Of `measures`, those of the training are what `Trained` has; names that begin with `described_` are those of a
+    folder's `describe` script, which runs beside submitted code, and `said_...` is what submitted code said itself.
     """
 
     score: float
@@ -72,7 +72,8 @@ class Measure:
         try:
             found = self._measured(files, seen, (TRAIN,), self.splits.steers, seconds_left, said, seed)
         except PartFailure as failure:
-            raise PartFailure(str(failure), failure.kind, _lines(described.output, failure.output)) from None
+            known = {**described.measures, **failure.measures}
+            raise PartFailure(str(failure), failure.kind, _lines(described.output, failure.output), known) from None
         measures = {**described.measures, **found.measures}
         return Measured(found.score, _lines(described.output, found.output), measures)
 
@@ -89,7 +90,7 @@ class Measure:
         row = _row(self.splits.steers.inputs)
         found = Parts(self.folder, self.scratch).describe(files, script, row, seconds_left())
         if wrong := beyond(found.measures, self.folder.program.most_described):
-            raise PartFailure(f"describe: {wrong}", _COSTS, found.output)
+            raise PartFailure(f"describe: {wrong}", _COSTS, found.output, found.measures)
         return found
 
     def test(self, files: Files, seconds_left: SecondsLeft, said: Said) -> Measured:
@@ -117,7 +118,8 @@ class Measure:
             predictions = self._predictions(parts, files, trained.weights, asked, request, seconds_left, said)
             return Measured(self._score(predictions, asked, seconds_left()), trained.output, trained.measures)
         except PartFailure as failure:
-            raise PartFailure(str(failure), failure.kind, _lines(trained.output, failure.output)) from None
+            output = _lines(trained.output, failure.output)
+            raise PartFailure(str(failure), failure.kind, output, trained.measures) from None
 
     def _by_itself(
         self, name: str, parts: Parts, files: Files, trained: Trained, asked: Asked, seconds_left: SecondsLeft,
@@ -130,7 +132,7 @@ class Measure:
             said("predicting")
             return parts.infer(files, trained.weights, inputs, seconds_left(), widen=False)
 
-        ask = Ask(infer, most_rows(program.predictions, program.limits.infer), trained.measures)
+        ask = Ask(infer, most_rows(program.predictions, program.limits.infer), trained.measured)
         rng = self._unforeseen(trained.weights)
         try:
             measured: Measurement = function_of(name)(ask, asked.inputs, asked.labels, rng, program.settings)

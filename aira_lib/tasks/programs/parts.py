@@ -20,7 +20,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from aira_lib.sandbox import ArtefactError, Outcome, collect, discard, isolation, run_candidate
+from aira_lib.sandbox import ArtefactError, Outcome, collect, discard, gives_gpu, isolation, run_candidate
 from aira_lib.study import CandidateLimits
 from aira_lib.tasks.programs.arrays import (
     ArrayError,
@@ -34,6 +34,7 @@ from aira_lib.tasks.programs.arrays import (
 from aira_lib.tasks.programs.described import DESCRIBED, MOST_BYTES, DescribedError, read_described
 from aira_lib.tasks.programs.folder import ProgramFolder, lay_library
 from aira_lib.tasks.programs.section import Encode, Predictions
+from aira_lib.tasks.programs.training import measured_of, parameters_in, said_of
 from aira_lib.tensors import TensorsError, tensors_in
 
 WEIGHTS, PREDICTIONS, TOLD = "weights.safetensors", "predictions.npy", "run.json"
@@ -63,30 +64,31 @@ class PartFailure(Exception):
     Attributes:
         kind: The same in words that are ours alone, for where submitted code has seen what nobody may be told.
         output: What it printed.
+        measures: What was known of it by then, as a node has it.
     """
 
-    def __init__(self, reason: str, kind: str, output: str = "") -> None:
+    def __init__(self, reason: str, kind: str, output: str = "", measures: Mapping[str, float] | None = None) -> None:
         super().__init__(reason)
-        self.kind, self.output = kind, output
+        self.kind, self.output, self.measures = kind, output, measures or {}
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left: the weights, checked, what it printed, and how long it took from its start to its end.
+    """What a training left: the weights, checked, what it printed, what was measured of it, and what it said.
 
-    `cpu_seconds` is the processor time of it and of all that it started and waited for; None where it ran in a pod.
+    `measured` is what `measured_of` gives, and `parameters`, the floating-point elements of the weights; `said` is what
+    `said_of` gives.
     """
 
     weights: bytes
     output: str
-    seconds: float
-    cpu_seconds: float | None = None
+    measured: Mapping[str, float]
+    said: Mapping[str, float]
 
     @property
     def measures(self) -> dict[str, float]:
-        """The clocks, for a node."""
-        cpu = {} if self.cpu_seconds is None else {"train_cpu_seconds": self.cpu_seconds}
-        return {"train_seconds": self.seconds, **cpu}
+        """Both, for a node, each by names of its own."""
+        return {**self.measured, **self.said}
 
 
 @dataclass(frozen=True)
@@ -130,15 +132,16 @@ class Parts:
             before = _waited_for()
             work, outcome = self._run(place, program.train, told, seen, limits, seconds, WEIGHTS)
             used = None if isolation() == "pod" else _waited_for() - before
-            output = _printed(outcome)
+            output, said = _printed(outcome), said_of(outcome.stdout_tail)
+            measured = measured_of(outcome, used, gives_gpu(limits))
+            _require_well("train", outcome, {**measured, **said})
             try:
                 weights = collect(work, WEIGHTS, program.limits.weights_mb * _MB)
-                tensors_in(weights)
-            except ArtefactError as refused:
-                raise PartFailure(f"train: {refused}", _NO_WEIGHTS, output) from None
-            except TensorsError as wrong:
-                raise PartFailure(f"train: {WEIGHTS}: {wrong}", _NO_WEIGHTS, output) from None
-        return Trained(weights, output, outcome.seconds, used)
+                measured["parameters"] = parameters_in(tensors_in(weights))
+            except (ArtefactError, TensorsError) as wrong:
+                what = f"{WEIGHTS}: {wrong}" if isinstance(wrong, TensorsError) else str(wrong)
+                raise PartFailure(f"train: {what}", _NO_WEIGHTS, output, {**measured, **said}) from None
+        return Trained(weights, output, measured, said)
 
     def infer(
         self, files: Files, weights: bytes, inputs: Arrays, seconds: float, widen: bool = True,
@@ -212,6 +215,7 @@ class Parts:
         with self._place(files) as place:
             told = {"part": "describe", "row": _plain(row)}
             work, outcome = self._run(place, script, told, {}, limits, seconds, DESCRIBED)
+            _require_well("describe", outcome)
             output = _printed(outcome)
             try:
                 return Described(read_described(collect(work, DESCRIBED, MOST_BYTES)), output)
@@ -235,7 +239,9 @@ class Parts:
             (place / WEIGHTS).write_bytes(weights)
             seen = {f"data/{INPUTS}": place / INPUTS, WEIGHTS: place / WEIGHTS}
             about = {**told, "rows": rows_in(inputs), "seconds": min(seconds, limits.seconds)}
-            yield self._run(place, script, about, seen, limits, seconds, wanted)
+            work, outcome = self._run(place, script, about, seen, limits, seconds, wanted)
+            _require_well(told["part"], outcome)
+            yield work, outcome
 
     @contextmanager
     def _place(self, files: Files) -> Iterator[Path]:
@@ -258,7 +264,7 @@ class Parts:
         self, place: Path, script: str, told: Mapping[str, Any], data: Mapping[str, Path], limits: CandidateLimits,
         seconds: float, wanted: str,
     ) -> tuple[Path, Outcome]:  # fmt: skip
-        """Run a script in a new folder of `place`: that folder, and how it ended, which is well."""
+        """Run a script in a new folder of `place`: that folder, and how it ended."""
         program = self.folder.program
         about = {"version": program.version, **told, "seed": self.told_seed, "settings": dict(program.settings)}
         (place / TOLD).write_text(json.dumps(about, indent=2), encoding="utf-8")
@@ -267,10 +273,14 @@ class Parts:
         work.mkdir()
         code = _RUNNER.format(script=f"{TASK}/{script}")
         outcome = run_candidate(code, work, limits, min(seconds, limits.seconds), seen, (wanted,), program.hides)
-        if outcome.status != "ok":
-            kind = f"{told['part']} failed ({outcome.status})"
-            raise PartFailure(f"{kind}: {outcome.reason}", kind, _printed(outcome))
         return work, outcome
+
+
+def _require_well(part: str, outcome: Outcome, measures: Mapping[str, float] | None = None) -> None:
+    """Refuse a part that did not end well."""
+    if outcome.status != "ok":
+        kind = f"{part} failed ({outcome.status})"
+        raise PartFailure(f"{kind}: {outcome.reason}", kind, _printed(outcome), measures)
 
 
 def _plain(row: Row) -> dict[str, list[int]]:

@@ -107,12 +107,11 @@ class ProgramSection(Section):
     `aira_lib` that several folders share, whose text it is.
     `labels` is the file of a split that infer does not see. With `train_sees_validation` a training whose validation is
     measured sees validation rows with their labels, for stopping early and the like: validation then flatters.
-    `test` says when the final test, a new training on train and validation, is run: for each program that is the best
-    so far, or for every one. `seed` and `settings` are told to the scripts; a setting that prepare.py names in
+    `test` says when the final test, a new training on train and validation, is run: for each program that becomes
+    the best, or for every one. `seed` and `settings` are told to the scripts; a setting that prepare.py names in
     about.json has the value that stands there, and a study may give those named under `vary` another one. With
-    `literature` prompts tell of the papers that come with AIRA and of
-    a study's own, and submitted code sees them as `./pwc`. `hides` names installed packages that submitted code does
-    not see, since labels are made of what they hold.
+    `literature` prompts tell of the papers that come with AIRA and of a study's own, and submitted code sees them as
+    `./pwc`. `hides` names installed packages that submitted code does not see, since labels are made of what they hold.
     """
 
     version: Literal[1]

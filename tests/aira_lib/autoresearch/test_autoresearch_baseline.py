@@ -15,6 +15,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 import aira_lib  # noqa: E402
 from aira_lib.autoresearch.prepare.profiles import PROFILES, profile_of  # noqa: E402
+from aira_lib.tasks.programs.training import said_of  # noqa: E402
 
 BASELINE = Path(aira_lib.__file__).parent / "autoresearch/baseline.py"
 LENGTH, VOCABULARY = 16, 40
@@ -234,7 +235,8 @@ def test_a_training_learns_and_leaves_its_weights_in_time(
     assert loss.item() < 0.5 * math.log(VOCABULARY)
     printed = capsys.readouterr().out
     assert "s left" in printed
-    assert "done: " in printed
+    said = said_of(printed)
+    assert said["said_tokens"] == said["said_steps"] * program.TOTAL_BATCH_SIZE > 0
 
 
 def test_profiles_differ_in_constants_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

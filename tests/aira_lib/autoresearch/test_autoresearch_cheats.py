@@ -213,6 +213,36 @@ def test_the_score_is_that_of_the_model_whatever_a_script_says_of_itself(
     assert scored(measure, code) == pytest.approx(honest, rel=1e-4)  # 1000 + logits, in float32
 
 
+def test_what_a_script_says_of_itself_is_kept_apart_from_what_is_measured(measure: Measure) -> None:
+    """Its parameters are counted in the weights, its memory is seen; nobody counts its steps but itself."""
+    lies = (
+        "print('num_params_M: 9000.0\\npeak_memory_mb: 1.0\\ntrain_seconds: 0.1\\nparameters: 5')\n"
+        "print('num_steps: 7\\nnum_steps: 1e400\\nnum_steps: ' + 40 * '9')\n"
+        "held = bytearray(b'x') * (200 * 2**20)\ntime.sleep(0.5)\nsave(counted())\n"
+        "print('---\\nnum_steps:        953\\ntotal_tokens_M:   499.6')"
+    )
+    found = measure.validation({"train.py": script(lies).encode()}, lambda: 60, lambda note: None).measures
+    said = {name: value for name, value in found.items() if name.startswith("said_")}
+    assert said == {"said_steps": 953.0, "said_tokens": pytest.approx(499.6e6)}
+    assert found["parameters"] == VOCABULARY**2
+    assert found["peak_memory_mb"] > 200
+    assert found["train_seconds"] > 0.5
+    assert found.keys() - said.keys() == {
+        "parameters", "peak_memory_mb", "train_seconds", "train_cpu_seconds", "bpb_stderr", "bytes", "tokens",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "failing", [script("print('num_steps: 3')\nsys.exit(1)"), script("print('num_steps: 3')\nsave(counted()[:, :9])")]
+)
+def test_of_a_program_that_fails_is_kept_what_was_known_by_then(measure: Measure, failing: str) -> None:
+    with pytest.raises(PartFailure) as failed:
+        measure.validation({"train.py": failing.encode()}, lambda: 60, lambda note: None)
+    known = failed.value.measures
+    assert {"train_seconds", "train_cpu_seconds", "peak_memory_mb", "said_steps"} <= known.keys()
+    assert known.get("parameters") in (None, VOCABULARY * 9)
+
+
 TRAININGS = {
     "says FAIL": ("print('FAIL')\nsys.exit(1)", "train failed"),
     "no weights": ("counted()", "weights.safetensors was not written"),

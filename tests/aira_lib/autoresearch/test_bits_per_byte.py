@@ -157,8 +157,25 @@ def test_what_compilation_may_take_besides_is_said_once():
 
 
 def test_the_original_way_to_count_leaves_time_to_the_script():
-    found = scored(bigram, SETTINGS | {"count": "paper"}, train_cpu_seconds=1_000.0)
-    assert found.score == scored(bigram).score
+    paper = SETTINGS | {"count": "paper", "compile_allowance_seconds": 1.0}
+    for allowance, seconds in (({}, 19.9), ({"paper_allowance_seconds": 30.0}, 39.9)):
+        found = scored(bigram, paper | allowance, train_cpu_seconds=seconds)
+        assert found.score == scored(bigram).score
+        assert found.measures == scored(bigram).measures
+
+
+def test_the_original_way_to_count_has_an_end_all_the_same():
+    paper = SETTINGS | {"count": "paper", "paper_allowance_seconds": 5.0}
+    told = r"took 15\.5 s of processor .* and 15 s are allowed, 5 s of it for .*\(seconds 12\.0, cpu seconds 15\.5\)"
+    with pytest.raises(NotValid, match=told):
+        scored(bigram, paper, train_cpu_seconds=15.5)
+    with pytest.raises(NotValid, match=r"took 20\.1 s of wall time.* and 20 s are allowed, 10 s of it"):
+        scored(bigram, SETTINGS | {"count": "paper", "clock": "wall"}, train_seconds=20.1)
+
+
+def test_what_else_is_known_of_a_training_is_no_clock():
+    with pytest.raises(NotValid, match=r"\(seconds 12\.0, cpu seconds 11\.5\);"):
+        scored(bigram, train_cpu_seconds=11.5, peak_memory_mb=300.0, parameters=49.0)
 
 
 def test_rows_with_another_end_are_the_same_before_it():

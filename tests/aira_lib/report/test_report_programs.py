@@ -7,6 +7,7 @@ import pytest
 
 from aira_lib.records import Node, StandIn
 from aira_lib.report.inputs import ReportInputs, SearchRun
+from aira_lib.report.scored import ScoredTask, by_task_table, scored_run
 from aira_lib.report.stage import report
 from aira_lib.study import Study
 from aira_lib.study.reading import parse_study
@@ -57,6 +58,15 @@ def test_agents_have_scores_with_intervals(written: Path) -> None:
     assert rows["once"]["score_low"] is None
     assert [row["player"] for row in summary["ratings"]] == ["greedy", "once"]
     assert "in 6 searches, of which 3 submitted something valid" in " ".join(summary["text"])
+
+
+def test_of_a_run_that_submitted_nothing_valid_no_test_is_among_the_best() -> None:
+    """Its best by validation has no test score; another one of it has, by which no valid run is to be judged."""
+    lost = SearchRun("greedy", 9, [program(0, 0.5, 0.99), program(1, 0.9, None)], 2)
+    runs = [scored_run("t", each) for each in (*searches()[:3], lost)]
+    assert [run.valid for run in runs] == [True, True, False, False]
+    (row,) = by_task_table(runs, {"t": ScoredTask("t")}).rows
+    assert (row["peak"], row["score"]) == (pytest.approx((0.64 + 0.52) / 2), pytest.approx((0.6 + 0.52) / 2))
 
 
 def test_nothing_is_said_of_designs(written: Path) -> None:

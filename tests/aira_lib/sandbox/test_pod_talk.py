@@ -13,7 +13,8 @@ from aira_lib.sandbox.frames import ALIVE, FOUND, OUTCOME, PART, SETUP, Broken, 
 from aira_lib.sandbox.sending import Lost, Work
 from aira_lib.sandbox.talk import Tampered
 
-GOOD = {"status": "ok", "exit_code": 0, "stdout_tail": "a", "stderr_tail": "b", "seconds": 1.5, "reason": ""}
+GOOD = {"status": "ok", "exit_code": 0, "stdout_tail": "a", "stderr_tail": "b", "seconds": 1.5, "reason": "",
+        "peak_memory": 7 << 20}  # fmt: skip
 
 
 class Says:
@@ -71,6 +72,7 @@ def test_declared_outputs_and_the_outcome_come_in_pieces(work: Work) -> None:
     )
     ended = said(work, *frames, outcome(), frame(PART, b"after the end"))
     assert (ended.status, ended.exit_code, ended.stdout_tail, ended.seconds) == ("ok", 0, "a", 1.5)
+    assert (ended.peak_memory, said(work, outcome(peak_memory=None)).peak_memory) == (7 << 20, None)
     assert (work.workdir / "out.csv").read_bytes() == b"abc"
     assert entries(work) == {"out.csv", "deep", "deep/x"}
 
@@ -103,6 +105,10 @@ def test_what_was_not_declared_is_not_written(work: Work, name: str) -> None:
     (outcome(status="won"),),
     (outcome(exit_code="0"),),
     (outcome(seconds=float("nan")),),
+    (outcome(peak_memory=1e9),),
+    (outcome(peak_memory=True),),
+    (outcome(peak_memory=-1),),
+    (outcome(peak_memory=1 << 60),),
     (frame(OUTCOME, text({"status": "ok"})),),
 ])  # fmt: skip
 def test_what_is_no_answer_is_not_believed_and_leaves_nothing(work: Work, frames: Sequence[bytes]) -> None:

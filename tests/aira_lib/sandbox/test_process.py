@@ -186,6 +186,29 @@ def test_threads_are_limited(tmp_path: Path, strength: Isolation) -> None:
     assert run_candidate(code.format(most - 5), tmp_path, limits).status == "ok"
 
 
+HOLDS = "import os, sys, time\nx = b'x' * (60 * 2**20)\ntime.sleep(0.5)\n"
+PEAKS = {
+    "given back": HOLDS + "del x\ntime.sleep(0.3)",
+    "then an error": HOLDS + "sys.exit(3)",
+    "of a child": "import os, time\nif os.fork() == 0:\n    x = b'x' * (60 * 2**20)\n    time.sleep(0.5)\n"
+                  "    os._exit(0)\nos.wait()",
+}  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_the_most_memory_that_was_seen_is_told_however_a_candidate_ends(tmp_path: Path, strength: Isolation) -> None:
+    def peak(name: str, code: str) -> float:
+        (workdir := tmp_path / name).mkdir()
+        found = run_candidate(code, workdir, LIMITS).peak_memory
+        assert found is not None
+        return found / 2**20
+
+    idle = peak("idle", "import time\ntime.sleep(0.5)")
+    assert 2 < idle < 60
+    for name, code in PEAKS.items():
+        assert 50 < peak(name, code) - idle < 100, name
+
+
 def test_memory_that_forks_share_counts_once(tmp_path: Path) -> None:
     code = (
         "import os, time\n"

@@ -1,6 +1,7 @@
 """A search with a noise floor: its task scores a number that the program names, shifted by the seed."""
 
 import json
+import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -64,6 +65,16 @@ class Numbers:
         self._fail(what, seed)
         value = float(program.split("=")[1].split()[0])
         return Scored(validation=value + SHIFTS[seed], measures={"steps": 10.0 + seed})
+
+
+class Apart(Numbers):
+    """The same, with a hidden test that is run apart: the validation of seed 10, or what a program is told to do."""
+
+    tested_apart = True
+
+    def score_test(self, submitted: Mapping[str, bytes], seconds_left: object, progress: Progress) -> float:
+        program = submitted["train.py"].decode()
+        return self._score("test", program, 10).validation or math.nan
 
 
 class NumbersFamily(TaskFamily):
@@ -154,6 +165,37 @@ def test_a_gain_within_noise_is_recorded_and_does_not_become_the_best(tmp_path: 
     assert best == large
     assert summary(tmp_path)["best"]["id"] == large.id
     assert summary(tmp_path)["noise"]["within_noise"] == 2
+
+
+def test_the_hidden_test_sees_what_is_better_beyond_the_noise_alone(tmp_path: Path) -> None:
+    task = Apart()
+    run(tmp_path, AGENT, task, whole(0.96), whole(0.9), whole(0.85), whole(0.7))
+    assert [node.test for node in nodes_of(tmp_path)] == [None, None, pytest.approx(0.91), None, pytest.approx(0.71)]
+    assert [what for what, _ in task.calls[3:-2]] == ["step", "step", "test", "step", "step", "test"]
+    assert summary(tmp_path)["best"]["test"] == pytest.approx(0.71)
+
+
+def test_without_a_floor_the_hidden_test_sees_whatever_is_better_than_the_best(tmp_path: Path) -> None:
+    agent = AGENT.model_copy(update={"noise": NoiseSettings(baseline_seeds=0)})
+    run(tmp_path, agent, Apart(), whole(0.96), whole(0.97), whole(0.96), whole(0.95))
+    assert [node.test for node in nodes_of(tmp_path)] == [pytest.approx(0.97), None, None, pytest.approx(0.96)]
+
+
+@pytest.mark.parametrize("failing", ["raises", "no number"])
+def test_a_program_that_fails_in_its_final_test_has_no_score(tmp_path: Path, failing: str) -> None:
+    task = Apart(lambda what, seed: _refuse(what) if failing == "raises" else None)
+    if failing == "no number":
+        task.score_test = lambda *_: math.inf  # type: ignore[method-assign]
+    run(tmp_path, AGENT, task, *[whole(0.5)] * 4)
+    _, *made = nodes_of(tmp_path)
+    why = "in the final test: it broke" if failing == "raises" else "a score is not a finite number"
+    assert {(node.status, node.validation, node.test, node.reason) for node in made} == {("failed", None, None, why)}
+    assert all(node.measures == {"steps": 17.0} for node in made)
+
+
+def _refuse(what: str) -> None:
+    if what == "test":
+        raise CandidateFailure("in the final test: it broke")
 
 
 def test_the_same_gains_count_without_a_floor(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_what_is_described_stands_apart_from_what_is_measured() -> None:
     measures = {"train_seconds": 40.0, "described_steps": 200.0, "described_flops_exponent": 1.02}
     page = render_run([node(0, "3M", 0.5, measures=measures), node(1, "3M", 0.4)], "a search")
     described, bare = json.loads(Elements(page).data)
-    assert described["measures"] == [["train_seconds", 40.0]]
+    assert described["measured"] == [["train_seconds", 40.0]]
     assert described["described"] == [
         ["flops exponent", 1.02], ["steps", 200.0], ["growth with length", "linear"],
         ["steps per second of train seconds", 5.0],

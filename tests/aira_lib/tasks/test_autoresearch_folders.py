@@ -32,7 +32,7 @@ BASELINE = LIBRARY / "autoresearch/baseline.py"
 PLAIN = FOLDERS / "AutoregressiveLanguageModellingAutoresearchBPB"
 ALL = sorted(path for path in FOLDERS.iterdir() if path.is_dir())
 SUBMISSIONS = ("gold_submission_trained", "gold_submission_random_1", "gold_submission_random_2")
-TRAINING = ("vocabulary", "length", "budget_seconds", "clock", "compile_allowance_seconds")
+TRAINING = ("vocabulary", "length", "budget_seconds", "clock", "compile_allowance_seconds", "paper_allowance_seconds")
 
 
 @pytest.mark.parametrize("folder", ALL, ids=lambda path: path.name)
@@ -108,7 +108,7 @@ def arguments(monkeypatch: pytest.MonkeyPatch, **folders: Path) -> None:
 
 
 def tiny(name: str) -> Profile:
-    return Profile(name, 300, 16, 60, "cpu", 0, 20_000, 3_000, 20_000, cuts=True)
+    return Profile(name, 300, 16, 60, "cpu", 0, 60, 20_000, 3_000, 20_000, cuts=True)
 
 
 @pytest.fixture

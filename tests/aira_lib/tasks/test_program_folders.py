@@ -18,6 +18,7 @@ from aira_lib.records.opened import in_words
 from aira_lib.sandbox import ArtefactError, closes_files, isolation
 from aira_lib.search.stage import search
 from aira_lib.study import AgentSection, ProxySection, TaskSection
+from aira_lib.study.agent import NoiseSettings
 from aira_lib.study.reading import parse_study
 from aira_lib.tasks.airs import check_task_folder, find_task_folder, new_task_folder, packages
 from aira_lib.tasks.airs import folder as folders_of_airs
@@ -335,7 +336,9 @@ def test_numbers_of_a_submission_come_from_a_process_without_data(
     work = work_in(tmp_path / "work")
     search(task(folder), ProxySection(), agent, 0, work)
     best, failed = read_rows(work.path / "journal.jsonl", Node)
-    assert best.measures.keys() == {"described_parameters", "train_seconds", "train_cpu_seconds"}
+    told = {"described_parameters", "train_seconds", "train_cpu_seconds", "peak_memory_mb", "parameters"}
+    assert best.measures.keys() == told
+    assert best.measures["parameters"] == 4 * 2  # a weight [3, 2] and a bias [2]
     assert best.measures["described_parameters"] == 4
     assert best.measures["train_seconds"] > 0
     assert best.output.startswith("described")
@@ -356,6 +359,36 @@ def test_numbers_of_a_submission_come_from_a_process_without_data(
     assert "too large" in findings["describe.py tells numbers of gold_submission, without data"].detail
     with pytest.raises(UserError, match=r"describe failed .*too large"):
         list(score_program(folder, folder / "gold_submission", None, 30))
+
+
+@SHOWN
+def test_a_gain_within_the_noise_is_not_tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that turn a share of their answers over, in per cent; the baseline's share hangs on the seed."""
+    folder = rings(tmp_path, probes={"rows": 20, "repeats": 2}, baseline="start.py", seed=4)
+    (folder / "start.py").touch()
+    gold = submission_in(load_program_folder(folder), folder / "gold_submission")["model.py"].decode()
+
+    def turned(share: str) -> str:
+        over = (
+            f"    if __import__('os').path.exists('data/inputs'):\n"
+            f"        found[np.abs(inputs[:, 0] * 1e4).astype(int) % 100 < {share}] *= -1\n    return found\n"
+        )
+        return gold.replace("return np.concatenate", "found = np.concatenate") + over
+
+    seed = "int(__import__('json').loads(__import__('pathlib').Path('run.json').read_text())['seed'])"
+    (folder / "start.py").write_text(turned(f"30 + 3 * {seed}"))
+    agent = AgentSection(name="greedy-scripted", model="scripted", steps=3, n_drafts=3,
+                         noise=NoiseSettings(winner_seeds=1))  # fmt: skip
+    model = Scripted(turned("40"), turned("9"), turned("4"))
+    monkeypatch.setattr(stage, "model_named", lambda *_: model)
+    work = work_in(tmp_path / "work")
+    search(task(folder), ProxySection(), agent, 0, work)
+    baseline, small, large, after = read_rows(work.path / "journal.jsonl", Node)
+    assert json.loads((work.path / "task.json").read_text())["baseline_seed"] == 4
+    assert (baseline.test, small.test, after.test) == (None, None, None)
+    assert (small.within_noise, large.within_noise, after.within_noise) == (True, False, True)
+    assert after.validation > large.validation > small.validation > baseline.validation
+    assert large.test == pytest.approx(large.validation, abs=0.1)
 
 
 @SHOWN

@@ -12,7 +12,7 @@ import aira_lib.watch.follow as module
 from aira_lib.agents.transcript import TRANSCRIPT, Exchange
 from aira_lib.errors import UserError
 from aira_lib.flow.units import search_units
-from aira_lib.records import Manifest, Node
+from aira_lib.records import Manifest, Node, SeedRun
 from aira_lib.search import sitting
 from aira_lib.settings import Settings
 from aira_lib.store import RecordFolder, open_store
@@ -25,6 +25,7 @@ from aira_lib.watch.table import cost, one_line
 from tests.aira_lib.search_page.test_page import Elements
 from tests.builders import TINY_STUDY, node, tiny_study
 
+BPB = "AutoregressiveLanguageModellingAutoresearchBPB"
 NODES = [
     node(0, "2M-2Mb", 0.25, usage={"calls": 1.0, "dollars": 0.5}, seconds=30.0),
     node(1, None, None, operator="debug", reason="[red]broken[/]\n\x1b[2J twice", usage={"calls": 1.0, "dollars": 1.0}),
@@ -151,6 +152,29 @@ def test_the_operator_at_hand_is_what_the_scaffold_decides(study: Study, setting
     assert Lookout(study, settings).look()[0].at_hand == "debug"  # both drafts are there, and one of them is broken
     finish(study, settings)
     assert Lookout(study, settings).look()[0].at_hand == ""
+
+
+def test_while_a_baseline_is_scored_its_seed_is_shown(settings: Settings) -> None:
+    agents = [{"name": "a", "model": "openai/gpt-5", "steps": 2}]
+    study = parse_study({"name": "bpb", "task": {"name": BPB}, "agents": agents}, "test")
+    folder = journal(study, settings).parent
+
+    def shown() -> tuple[str, str]:
+        (seen,) = Lookout(study, settings).look()
+        assert seen.at_hand in printed(study, settings) or seen.state == "waiting"
+        return seen.at_hand, seen.state
+
+    assert shown() == ("baseline", "waiting")  # nothing was written: it may not have begun
+    (folder / "task.json").write_text(json.dumps({"validation": "measured", "baseline_seed": 7}))
+    for seeds in range(4):
+        assert shown() == (f"baseline, seed {7 + min(seeds, 2)}", "running")
+        run = SeedRun(of="baseline", node="a", seed=7 + seeds, validation=2.0)
+        with (folder / "seeds.jsonl").open("a") as file:
+            file.write(run.json_line())
+    write(folder / JOURNAL, [node(0, None, 2.0, operator="baseline", evaluation=None)])
+    assert shown()[0] == "draft"
+    finish(study, settings)
+    assert shown() == ("", "finished")
 
 
 def test_time_left_is_by_the_speed_of_nodes_and_bounded_by_hours() -> None:
