@@ -32,7 +32,7 @@ _PRINTED: tuple[tuple[str, str, float, str], ...] = (
 )
 _SAID_LINES: tuple[tuple[str, str, float, str], ...] = (
     ("said_num_steps", f"{SAID}steps", 1.0, ".0f"),
-    ("said_total_tokens_M", f"{SAID}tokens", 1e6, ".1f"),
+    ("said_total_tokens_M", f"{SAID}tokens", 1e6, ".3f"),
     ("said_peak_vram_mb", f"{SAID}peak_vram_mb", 1.0, ".1f"),
 )
 _BESIDE = (("num_params_M", "parameters", 1e6, ".3f"), *_SAID_LINES)  # columns of the table behind the original's

@@ -32,7 +32,7 @@ class Watched:
         nodes: What it has finished, in the order of steps.
         steps: How many nodes it may have.
         finished: Whether its record is complete.
-        quiet: Seconds since its last node; None where there is none.
+        quiet: Seconds since its last node, or run of a seed; None where there is none.
         hours: Its budget of time; None where it does not matter.
         at_hand: The operator of the node that is being made, of a baseline with the seed; empty where nothing is.
         said: The state in a word, from who runs it; empty where it is judged by the journal.
@@ -180,8 +180,9 @@ class _Growing:
         return self._nodes
 
     def quiet(self) -> float | None:
-        """Seconds since it grew; None where there is none."""
-        return self._record.store.age(self._name)
+        """Seconds since it grew, or the runs of seeds beside it did; None where there are neither."""
+        names = (self._name, f"{self._record.files()}/{SEED_RUNS}")
+        return min((age for name in names if (age := self._record.store.age(name)) is not None), default=None)
 
     def baseline(self, seeds: int) -> str:
         """Which of so many seeds the task's baseline runs on; empty where the record does not say where they begin."""

@@ -39,9 +39,9 @@ def test_the_table_has_a_line_a_step_in_the_originals_columns() -> None:
         f"0bcdef0\t1.820000\t44.0\tkeep\tThe task's baseline, on seeds 0, 1, 2.{UNKNOWN * 4}\n"
         f"1bcdef0\t1.750000\tunknown\tnoise\tLR to 1{UNKNOWN * 4}\n"
         f"2bcdef0\t0.000000\t0.0\tcrash\tthe program failed: OOM{UNKNOWN * 4}\n"
-        f"3bcdef0\t1.500000\t1.5\tkeep\tHalve the LR, as was said.\t50.332\t953\t499.6{UNKNOWN}\n"
+        f"3bcdef0\t1.500000\t1.5\tkeep\tHalve the LR, as was said.\t50.332\t953\t499.600{UNKNOWN}\n"
         f"4bcdef0\t1.600000\t0.1\tdiscard\tLR to 4\t2.000{UNKNOWN * 3}\n"
-        f"5bcdef0\t1.510000\tunknown\tdiscard\tnone{UNKNOWN * 2}\t0.0\t45060.2\n"
+        f"5bcdef0\t1.510000\tunknown\tdiscard\tnone{UNKNOWN * 2}\t0.000\t45060.2\n"
     )
 
 
@@ -54,7 +54,7 @@ def test_the_block_keeps_what_the_harness_measured_apart_from_what_the_program_s
         "num_params_M:     50.3\n"
         "--- said by the script, not measured\n"
         "said_num_steps:       953\n"
-        "said_total_tokens_M:  499.6\n"
+        "said_total_tokens_M:  499.600\n"
     )  # fmt: skip
     assert "said" not in printed_block(JOURNAL[4])
 

@@ -162,12 +162,12 @@ def test_while_a_baseline_is_scored_its_seed_is_shown(settings: Settings) -> Non
     def shown() -> tuple[str, str]:
         (seen,) = Lookout(study, settings).look()
         assert seen.at_hand in printed(study, settings) or seen.state == "waiting"
-        return seen.at_hand, seen.state
+        return seen.at_hand, seen.state.rpartition(" ")[2]
 
     assert shown() == ("baseline", "waiting")  # nothing was written: it may not have begun
     (folder / "task.json").write_text(json.dumps({"validation": "measured", "baseline_seed": 7}))
     for seeds in range(4):
-        assert shown() == (f"baseline, seed {7 + min(seeds, 2)}", "running")
+        assert shown() == (f"baseline, seed {7 + min(seeds, 2)}", "ago" if seeds else "running")
         run = SeedRun(of="baseline", node="a", seed=7 + seeds, validation=2.0)
         with (folder / "seeds.jsonl").open("a") as file:
             file.write(run.json_line())
