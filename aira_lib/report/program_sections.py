@@ -25,6 +25,11 @@ _MEASURED = {
 """Cells of a row, and what stands in a node's measures by which name."""
 
 _BY_WORD = " How work grows is described by a process that holds the submitted code, not by a judge."
+_OVER_ROWS = (
+    " ± of validation is the standard error over rows of text. All programs are scored on the same rows, so most of it "
+    "is common to them; what a gain is worth, the noise of seeds tells."
+)
+_OVER_SEEDS = " ± on other seeds is the standard deviation over them."
 _SAID = " Steps are what the script said of itself; nobody measured them."
 
 
@@ -120,7 +125,7 @@ def best_table(task: SearchTask, searches: Sequence[SearchRun]) -> Table:
         "test", "again", "cpu_seconds", "memory", "said_steps", "gain", "within_noise", "growth", "parameters",
     } - used  # fmt: skip
     caption = "The best program of each seed, chosen by validation."
-    caption += " ± is the standard error over rows of text." * ("validation_stderr" in used)
+    caption += _OVER_ROWS * ("validation_stderr" in used) + _OVER_SEEDS * ("again_sd" in used)
     caption += " Its test score was never shown to the agent." * ("test" in used)
     caption += _BY_WORD * ("growth" in used) + _SAID * ("said_steps" in used)
     shown = [column for column in columns if column.key not in optional]
