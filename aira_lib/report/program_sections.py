@@ -138,7 +138,7 @@ def _best_row(search: SearchRun) -> Row:
     row: Row = {
         "agent": search.agent, "seed": search.seed, "valid": f"{sum(node.good for node in made)} of {len(made)}",
         "again": mean, "again_sd": sigma,
-        "improvements": len(improvements(search)),
+        "improvements": sum(each.kept for each in improvements(search)),
     }  # fmt: skip
     if best is None or best.validation is None:
         return row

@@ -6,6 +6,7 @@ from aira_lib.agents.step import tried
 from aira_lib.report.blocks import Block, FigureBlock, KeyNumber, Section, TableBlock, TextBlock
 from aira_lib.report.columns import format_number
 from aira_lib.report.inputs import SearchRun
+from aira_lib.report.noise import noise_floor
 from aira_lib.report.scored import ScoredTask, by_task_table, ratings_of, ratings_table, scored_run
 from aira_lib.report.scored_figures import Dots, dots_figure
 from aira_lib.report.searches import best_of
@@ -55,16 +56,18 @@ def scored_key_numbers(task: SearchTask, searches: Sequence[SearchRun]) -> list[
 
 
 def scored_sentences(task: SearchTask, searches: Sequence[SearchRun]) -> list[str]:
-    """What was searched, and how many submitted something valid."""
+    """What was searched, and how many submitted something valid: with a noise floor, a gain beyond it."""
     runs = [scored_run(task.name, search) for search in searches]
     if not runs:
         return ["No search has run."]
     nodes = sum(len(tried(search.nodes)) for search in searches)
     valid = sum(run.valid for run in runs)
     agents = len(agents_in(runs))
+    floors = any(noise_floor(search.told) for search in searches)
+    what = "a gain beyond the noise of its baseline" if floors else "something valid"
     return [
-        f"{agents} agent{'s' * (agents != 1)} wrote {nodes:,} programs for `{task.name}` in {len(runs):,} "
-        f"search{'es' * (len(runs) != 1)}, of which {valid:,} submitted something valid."
+        f"{agents} agent{'s' * (agents != 1)} wrote {nodes:,} program{'s' * (nodes != 1)} for `{task.name}` in {len(runs):,} "
+        f"search{'es' * (len(runs) != 1)}, of which {valid:,} submitted {what}."
     ]
 
 

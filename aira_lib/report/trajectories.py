@@ -12,7 +12,7 @@ from aira_lib.agents import best_node
 from aira_lib.report.drawing import DASHES, INK_COLOUR, MUTED, PALETTE, WIDTH, Figure, render, safe_label
 from aira_lib.report.improvements import improvements
 from aira_lib.report.inputs import SearchRun
-from aira_lib.report.noise import NoiseFloor
+from aira_lib.report.noise import NoiseFloor, noise_floor
 from aira_lib.report.searches import by_agent
 
 _SPREAD = 0.3  # of a row's height, over which seeds are spread
@@ -60,8 +60,10 @@ def _trajectory(axes: Axes, search: SearchRun, label: str, place: int) -> None:
     }
     kept = [each for each in found if each.kept]
     steps, scores = [each.node.step for each in kept], [each.score for each in kept]
+    if floor := noise_floor(search.told):  # the baseline is the first best
+        steps, scores = [0, *steps], [floor.mean, *scores]
     last = max(node.step for node in search.nodes) + 1  # a best holds after its step, the last one too
-    if kept:
+    if steps:
         axes.step([*steps, last], [*scores, scores[-1]], where="post", label=label, **style)
     sure = [each for each in found if not each.within_noise]
     doubtful = [each for each in found if each.within_noise]

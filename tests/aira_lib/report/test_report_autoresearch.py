@@ -12,9 +12,11 @@ from aira_lib.report.compared import compared
 from aira_lib.report.improvements import best_seeds, improvements
 from aira_lib.report.inputs import ReportInputs, SearchRun
 from aira_lib.report.noise import common_floor, noise_floor
-from aira_lib.report.program_sections import references
+from aira_lib.report.program_sections import best_table, references
+from aira_lib.report.scored_sections import scored_sentences
 from aira_lib.report.stage import report
 from aira_lib.study.reading import parse_study
+from aira_lib.tasks.task import SearchTask
 from tests.aira_lib.standings.finished_searches import task_folder
 from tests.builders import node, work_in
 
@@ -59,6 +61,20 @@ def test_with_a_noise_floor_what_is_within_the_noise_is_told_and_not_kept() -> N
         (1, True, False), (2, True, False), (3, False, True)
     ]  # fmt: skip
     assert [each.gain for each in found] == pytest.approx([0.003, 0.002, 0.007])
+
+
+def test_a_search_that_gained_nothing_beyond_the_noise_is_said_to_have_improved_nothing() -> None:
+    nodes = [step(0, 1.012, operator="baseline"), step(1, 1.009, within_noise=True)]
+    task, made = (
+        SearchTask("bits", (), "BPB", lower_is_better=True),
+        SearchRun("a", 0, nodes, 2, True, told={"noise": NOISE}),
+    )
+    (row,) = best_table(task, [made]).rows
+    assert (row["step"], row["improvements"], row["within_noise"]) == (0, 0, True)
+    assert scored_sentences(task, [made]) == [
+        "1 agent wrote 1 program for `bits` in 1 search, of which 0 submitted a gain beyond the noise of its baseline."
+    ]
+    assert len(improvements(made)) == 1
 
 
 def test_without_a_baseline_the_first_valid_step_is_one_whose_gain_nobody_knows() -> None:
