@@ -8,6 +8,7 @@ import numpy as np
 
 from aira_lib.autoresearch.prepare.load import LABELS, SPLITS, TOKENS, AutoresearchData, autoresearch_data
 from aira_lib.autoresearch.prepare.profiles import profile_of
+from aira_lib.autoresearch.prepare.services import HOLDERS
 from aira_lib.autoresearch.prepare.text import texts_in
 from aira_lib.rescoring.text import Text, Tokens
 
@@ -26,7 +27,7 @@ def prepared_text(shards: Path | None, say: Callable[[str], None]) -> tuple[Text
     data = autoresearch_data(profile, texts_in(shards), say)
     train, validation, unseen = (_rows(data, split) for split in SPLITS)
     tokenizer = json.dumps(data.vocabulary.file, ensure_ascii=False)
-    text = Text(train, validation, unseen, data.vocabulary.raw, profile.bos, tokenizer)
+    text = Text(train, validation, unseen, data.vocabulary.raw, profile.bos, tokenizer, HOLDERS)
     return text, f"text: {data.about.stand_in or data.about.source}"
 
 

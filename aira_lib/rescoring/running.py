@@ -1,12 +1,14 @@
 """The two sandboxes of a script: it trains and scores itself in the first; the second gives logits without targets."""
 
 import json
+import math
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,7 @@ sys.path.insert(0, os.path.abspath("prepared"))
 sys.argv[:] = ["train.py"]
 runpy.run_path("script/train.py", run_name="__main__")
 """
+_NO_CLAIM = (ValueError, KeyError, TypeError, ArithmeticError, RecursionError)  # of a claim.json that the script wrote
 _PRINTED = r"^{name}:[ \t]*([-+.\w]+)[ \t]*$"
 
 
@@ -89,15 +92,14 @@ class Runs:
                 told = json.loads(collect(place / "work", CLAIM, 4_096))
                 weights = collect(place / "work", WEIGHTS, _MOST_WEIGHTS_MB * _MB)
                 tensors_in(weights)
-                returned, parameters = told["bpb"], int(told["parameters"])
-            except (ArtefactError, TensorsError, ValueError, KeyError, TypeError) as wrong:
+                returned, parameters = _finite(told["bpb"]), int(told["parameters"])
+            except (ArtefactError, TensorsError, *_NO_CLAIM) as wrong:
                 raise ScriptFailure(f"left no model that evaluate_bpb was given: {in_a_line(str(wrong))}") from None
         said = outcome.stdout_tail
         steps = printed("num_steps", said)
         return Claim(
-            printed("val_bpb", said), float(returned) if returned is not None else None,
-            printed("training_seconds", said), int(steps) if steps is not None else None, parameters,
-            outcome.seconds, weights,
+            printed("val_bpb", said), returned, printed("training_seconds", said),
+            int(steps) if steps is not None else None, parameters, outcome.seconds, weights,
         )  # fmt: skip
 
     def logits(self, code: str, weights: bytes, inputs: Tokens) -> NDArray[np.float64]:
@@ -144,10 +146,16 @@ class Runs:
 
     def _run(self, place: Path, seen: dict[str, Path], wanted: tuple[str, ...]) -> Outcome:
         shown = {name: place / name for name in ("script", "prepared")} | seen
-        outcome = run_candidate(_RUNNER, place / "work", self.limits, None, shown, wanted)
+        outcome = run_candidate(_RUNNER, place / "work", self.limits, None, shown, wanted, self.text.hides)
         if outcome.status != "ok":
             raise ScriptFailure(f"failed ({outcome.status}): {outcome.reason}")
         return outcome
+
+
+def _finite(said: Any) -> float | None:
+    """A number of claim.json, which a script can write as it likes; None: none that is finite."""
+    number = math.nan if said is None else float(said)
+    return number if math.isfinite(number) else None
 
 
 def printed(name: str, output: str) -> float | None:

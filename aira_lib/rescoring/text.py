@@ -30,6 +30,7 @@ class Text:
         pieces: What each token stands for; nothing for reserved ones.
         bos: The token that begins a document.
         tokenizer: A tokenizer.json of these tokens, for scripts that encode texts of their own; empty: none can.
+        hides: Installed packages that hold some of the text, and that no script sees.
     """
 
     train: Tokens
@@ -38,6 +39,7 @@ class Text:
     pieces: Sequence[bytes]
     bos: int
     tokenizer: str = ""
+    hides: Sequence[str] = ()
 
     @property
     def length(self) -> int:

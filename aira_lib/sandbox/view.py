@@ -35,6 +35,7 @@ _SYSTEM = (
 )
 # Not the whole prefix: an environment made with `python -m venv .` has the project itself as its prefix.
 _OF_A_PREFIX = ("bin", "lib", "lib32", "lib64", "pyvenv.cfg")
+_OF_A_PACKAGE = "py|pyc|so|zip|whl|egg|tgz|tar|gz|bz2|xz"  # how names of files end that hold one
 _PROJECT = Path(__file__).parents[1]
 NO_GPU = Gpu()
 
@@ -64,13 +65,15 @@ def view_of(workdir: Path, data: Mapping[str, Path], gpu: Gpu = NO_GPU, hides: S
         workdir: Its work directory, resolved.
         data: Files and folders by the name, relative to the work directory, under which they are seen.
         gpu: The GPUs that it sees.
-        hides: Names of packages that it does not see, wherever a copy of them lies.
+        hides: Names of packages that it does not see, wherever a copy of them lies (see `copies_of`).
     """
     readonly, links = mounts((*_SYSTEM, *_environment(), *package_folders(), *gpu.readonly))
     placed = tuple((os.path.realpath(source), str(workdir / name)) for name, source in sorted(data.items()))
     devices = (*DEVICES, *gpu.devices)
-    covered = tuple(path for path in finders(tuple(site.getsitepackages())) if _within(path, readonly))
-    closed = hidden(readonly, _PROJECT, *(copy for name in hides for copy in copies_of(name, readonly)))
+    copies = [copy for name in hides for copy in copies_of(name, readonly)]
+    closed = hidden(readonly, _PROJECT, *(copy for copy in copies if copy.is_dir()))
+    files = [*finders(tuple(site.getsitepackages())), *(os.path.realpath(copy) for copy in copies if copy.is_file())]
+    covered = tuple(path for path in dict.fromkeys(files) if _within(path, readonly) and not _within(path, closed))
     return View(readonly, (*LINKS, *links), closed, str(workdir), placed, covered, devices)
 
 
@@ -103,23 +106,33 @@ def mounts(wanted: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[tuple[str, s
 
 
 def hidden(readonly: tuple[str, ...], *folders: Path) -> tuple[str, ...]:
-    """Those folders that would be seen: an installed package of this project lies among all the others."""
+    """Those folders that would be seen: an installed package of this project lies among all the others.
+
+    One within another is hidden with it.
+    """
     real = sorted({os.path.realpath(folder) for folder in folders})
-    return tuple(folder for folder in real if _within(folder, readonly))
+    return tuple(folder for folder in real if _within(folder, readonly) and not _within(folder, real))
 
 
 @functools.cache
 def copies_of(package: str, readonly: tuple[str, ...]) -> tuple[Path, ...]:
-    """The folders of a package's name below others: of each Python of the system, and of programs that bring their own.
+    """Folders of a package's name below others, of each Python of the system and of programs that bring their own; also
+    files, where it is a single module, or lies there as an archive such as a wheel.
 
     It looks at all that is seen, which takes a second or two, once a process.
+
+    Args:
+        package: Its name; a `*` in it stands for any letters, digits and _.
+        readonly: What is looked through.
     """
+    name = re.escape(package).replace(r"\*", r"\w*")
+    folder_of, file_of = re.compile(name), re.compile(rf"{name}([-.].*)?\.({_OF_A_PACKAGE})")
     found = []
     for folder in readonly:
-        for here, folders, _ in os.walk(folder):
-            if package in folders:
-                folders.remove(package)
-                found.append(Path(here, package))
+        for here, folders, files in os.walk(folder):
+            own = [each for each in folders if folder_of.fullmatch(each)]
+            folders[:] = [each for each in folders if each not in own]
+            found += [Path(here, each) for each in (*own, *filter(file_of.fullmatch, files))]
     return tuple(found)
 
 

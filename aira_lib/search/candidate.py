@@ -192,7 +192,8 @@ class Candidates:
         try:
             seen = {DATA: self.task.data, **getattr(self.task, "folders", {})}
             wanted = (self.task.artefact, *getattr(self.task, "also", ()))
-            outcome = run_candidate(code, workdir, self.agent.limits, seconds_left(), seen, wanted)
+            hides = getattr(self.task, "hides", ())
+            outcome = run_candidate(code, workdir, self.agent.limits, seconds_left(), seen, wanted, hides)
             output = _output(outcome)
             if outcome.status != "ok":
                 return _Tried(output, why_not=f"the program failed ({outcome.status}): {outcome.reason}")

@@ -1,7 +1,8 @@
 """What is searched."""
 
+import math
 import re
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -41,6 +42,15 @@ class TaskSection(Section):
     settings: dict[str, bool | int | float | str] = Field({})
     primitives: tuple[str, ...] | None = Field(None)
     """The kinds of layer that a design may use, at least two, such as [A, W, M, Mb]; None: the task's own."""
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _settings_are_plain(cls, settings: Any) -> Any:
+        for name, value in settings.items() if isinstance(settings, dict) else ():
+            plain = isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
+            if not plain:
+                raise ValueError(f"{name!r:.60}: {value!r:.60} is neither a finite number nor text, true or false")
+        return settings
 
     @model_validator(mode="after")
     def _name_or_folder(self) -> "TaskSection":

@@ -78,7 +78,8 @@ class Task(Protocol):
         data: The folder that a candidate sees, read-only, as `./data`.
 
     It may have `also`, a sequence with the names of further files that every program has to write, and `folders`, a
-    mapping of names to further folders that a candidate sees, read-only, beside its data. With `is_artefact` a reply's
+    mapping of names to further folders that a candidate sees, read-only, beside its data; `hides` names packages that
+    no candidate sees. With `is_artefact` a reply's
     program is the artefact itself, and is not run as a candidate; `limits` are then those that hold for it. It may
     have a method `consulted`, which takes the nodes so far and gives what their last one asked to read: a `text` for
     the prompt, and the `names` of what stands in it. Where `tested_apart` is true it is a `TestedApart`, too.

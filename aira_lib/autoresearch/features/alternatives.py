@@ -4,6 +4,7 @@ Two scripts are compared condition by condition, so that a change in one branch 
 under the same condition are none.
 """
 
+import ast
 from dataclasses import dataclass
 
 UNRESOLVED = "unresolved"
@@ -85,8 +86,19 @@ def _given(value: Value, condition: str, holds: bool) -> Value:
         return value
     if value.condition == condition:
         return _given(value.then if holds else value.other, condition, holds)
+    if holds and _excludes(condition, value.condition):
+        return _given(value.other, condition, holds)
     then, other = (_given(each, condition, holds) for each in (value.then, value.other))
     return either(value.condition, then, other)
+
+
+def _excludes(one: str, other: str) -> bool:
+    """Whether a condition cannot hold where another does: the same is compared with two different constants."""
+    (of, *equal), (same, *unequal) = one.split(" == "), other.split(" == ")
+    try:
+        return of == same and ast.literal_eval(*equal) != ast.literal_eval(*unequal)
+    except (ValueError, SyntaxError, TypeError):  # no comparison, or one with what is no constant
+        return False
 
 
 def differ(a: Value, b: Value) -> bool | None:

@@ -108,6 +108,8 @@ class _Reader:
                     self._known[last_name(target)] = self._of(value)
 
     def _of(self, node: ast.expr) -> _Kind:
+        if not self._script.folder.may_look():
+            raise _Doubt
         match node:
             case ast.Name():
                 return self._known.get(node.id, _Kind())

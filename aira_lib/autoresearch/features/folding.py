@@ -62,7 +62,7 @@ class Folder:
         self.seen: dict[tuple[str, str], Any] = {}
         self._source, self._budget, self._answers, self._depth = source, budget, Answers(answers, follows), 0
         self._defined: dict[str, tuple[ast.expr, set[str]]] = {}
-        self._locals: dict[Function, list[tuple[ast.expr, ast.expr, ast.stmt]]] = {}
+        self._locals: dict[Function, dict[str, list[ast.expr]]] = {}
         self._own: dict[Function, set[str]] = {}
 
     @property
@@ -153,10 +153,14 @@ class Folder:
 
     # --- expressions --------------------------------------------------------------------------------------------------
 
+    def may_look(self) -> bool:
+        """Count a look at an expression; false where there were too many."""
+        self._budget.left -= 1
+        return self._budget.left >= 0
+
     def value(self, node: ast.AST | None) -> Any:
         """What an expression is worth, or UNKNOWN."""
-        self._budget.left -= 1
-        if node is None or self._depth > MOST_STEPS or self._budget.left < 0:
+        if not self.may_look() or node is None or self._depth > MOST_STEPS:
             return UNKNOWN
         self._depth += 1
         try:
@@ -210,9 +214,10 @@ class Folder:
         function = self._source.function_of(node)
         if function is not None:
             if function not in self._locals:
-                self._locals[function] = assignments(function)
-            known = self._locals[function]
-            own = [value for target, value, _ in known if last_name(target) == node.id]
+                self._locals[function] = {}
+                for target, value, _ in assignments(function):
+                    self._locals[function].setdefault(last_name(target), []).append(value)
+            own = self._locals[function].get(node.id, [])
             arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
             if any(each.arg == node.id for each in arguments):
                 return UNKNOWN if own else self._argument(function, node.id)
@@ -227,7 +232,7 @@ class Folder:
         )
         only = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
         defaults |= {argument.arg: default for argument, default in only if default is not None}
-        calls = self._source.calls(function.name)
+        calls = self._source.calls(function.name) if self._budget.left > 0 else []
         position = next((i for i, each in enumerate(function.args.args) if each.arg == name), None)
         passed = []
         for call in calls:

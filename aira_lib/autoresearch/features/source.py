@@ -4,6 +4,7 @@ import ast
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 MOST_CHARACTERS = 200_000
 MOST_DEPTH = 120  # levels of the tree; the deepest public training script has less than 40
@@ -39,8 +40,18 @@ class Source:
         """The class that a node is in."""
         return next((each for each in self.within(node) if isinstance(each, ast.ClassDef)), None)
 
+    @cached_property
+    def _calls_by_name(self) -> dict[str, list[ast.Call]]:
+        found: dict[str, list[ast.Call]] = {}
+        for node in self.nodes:
+            if isinstance(node, ast.Call):
+                found.setdefault(last_name(node.func), []).append(node)
+        return found
+
     def calls(self, *names: str, inside: ast.AST | None = None) -> list[ast.Call]:
         """Calls of what has one of these names at its end."""
+        if inside is None and len(names) == 1:
+            return self._calls_by_name.get(names[0], [])
         nodes = self.nodes if inside is None else ast.walk(inside)
         return [node for node in nodes if isinstance(node, ast.Call) and last_name(node.func) in names]
 

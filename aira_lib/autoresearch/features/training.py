@@ -32,9 +32,10 @@ def _functions(script: Script) -> list[ast.AST]:
 def label_smoothing(script: Script) -> Found:
     """Cross entropy with smoothed targets, at a share above zero."""
     hits: list[Hit] = []
+    known: dict[ast.AST, set[str]] = {}
     for node in script.source.nodes:
         if isinstance(node, ast.Call) and (share := keyword(node, "label_smoothing")) is not None:
-            hits.append((node, True if _scheduled(script, share) else positive(script, share)))
+            hits.append((node, True if _scheduled(script, share, known) else positive(script, share)))
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
             hits += [
                 (node, positive(script, each)) for each in (node.left, node.right) if _SMOOTHING.match(last_name(each))
@@ -42,10 +43,12 @@ def label_smoothing(script: Script) -> Found:
     return toggle(script, hits, _losses(script))
 
 
-def _scheduled(script: Script, node: ast.expr) -> bool:
-    """Whether a value hangs on how far training is."""
+def _scheduled(script: Script, node: ast.expr, known: dict[ast.AST, set[str]]) -> bool:
+    """Whether a value hangs on how far training is; `known` are the names that do, by scope, as far as looked up."""
     scope = script.source.function_of(node) or script.source.tree
-    return bool(_names(node) & tainted(scope, _PROGRESS, assignments(scope)))
+    if scope not in known:
+        known[scope] = tainted(scope, _PROGRESS, assignments(scope))
+    return bool(_names(node) & known[scope])
 
 
 def _losses(script: Script) -> list[ast.Call]:
@@ -59,14 +62,32 @@ def z_loss(script: Script) -> Found:
     for scope in _functions(script):
         pairs = assignments(scope)
         sums = {last_name(t) for t, v, _ in pairs if _logsumexp(v, set())} - {""}
-        for node in ast.walk(scope):
-            if _squared(node, sums):
-                names = {last_name(t) for t, v, _ in pairs if any(each is node for each in ast.walk(v))} - {""}
-                uses = [n for n in ast.walk(scope) if isinstance(n, ast.Name) and n.id in names
-                        and isinstance(n.ctx, ast.Load)]  # fmt: skip
-                states = [weight(script, node), *(weight(script, each) for each in uses)]
+        squares = [node for node in ast.walk(scope) if _squared(node, sums)]
+        if squares:
+            held = _held_by(pairs)
+            uses = _weights_of_uses(script, scope, {name for node in squares for name in held.get(node, ())})
+            for node in squares:
+                states = {weight(script, node)}.union(*(uses.get(name, ()) for name in held.get(node, ())))
                 hits.append((node, False if False in states else None if None in states else True))
     return toggle(script, hits, _losses(script))
+
+
+def _held_by(pairs: list[tuple[ast.expr, ast.expr, ast.stmt]]) -> dict[ast.AST, set[str]]:
+    """Of each node of what is assigned, the names that it is assigned to."""
+    held: dict[ast.AST, set[str]] = {}
+    for target, value, _ in pairs:
+        for node in ast.walk(value) if last_name(target) else ():
+            held.setdefault(node, set()).add(last_name(target))
+    return held
+
+
+def _weights_of_uses(script: Script, scope: ast.AST, names: set[str]) -> dict[str, set[bool | None]]:
+    """The weights at which names are read."""
+    found: dict[str, set[bool | None]] = {}
+    for node in ast.walk(scope):
+        if isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load):
+            found.setdefault(node.id, set()).add(weight(script, node))
+    return found
 
 
 def _logsumexp(node: ast.AST, names: set[str]) -> bool:
@@ -206,6 +227,7 @@ def _rate(script: Script, scope: ast.AST, parts: list[ast.expr], drawn: set[str]
 def curriculum(script: Script) -> Found:
     """A length or a batch that grows or shrinks with progress."""
     hits: list[Hit] = []
+    known: dict[ast.AST, set[str]] = {}
     for target, value, at in assignments(script.source.tree):
         if _SIZE.match(last_name(target)):
             tests = [each.test for each in script.source.within(at) if isinstance(each, ast.If)]
@@ -215,7 +237,7 @@ def curriculum(script: Script) -> Found:
     for node in script.source.nodes:
         if isinstance(node, ast.Subscript) and last_name(node.value) in ("x", "y", "inputs", "targets"):
             bounds = [each.upper for each in ast.walk(node.slice) if isinstance(each, ast.Slice) and each.upper]
-            hits += [(node, True) for each in bounds if _scheduled(script, each)]
+            hits += [(node, True) for each in bounds if _scheduled(script, each, known)]
     return toggle(script, hits, script.trains())
 
 

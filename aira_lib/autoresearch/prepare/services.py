@@ -26,6 +26,8 @@ from aira_lib.datasets.text.stdlib import fresh_of
 from aira_lib.errors import UserError
 
 STAND_IN = "what botocore says of the operations of AWS's services"
+HOLDERS = ("botocore", "mypy_boto3_*", "types_boto3_*", "cfnlint")
+"""Packages that hold some of the text, as `hides` names them: stubs and schemas repeat parts of descriptions."""
 _MODEL = "service-2.json.gz"
 _DEEPEST = 3  # of what an operation takes, the parts of parts
 _BREAK = re.compile(r"</(?:p|li|dt|dd|h\d|note|important)>|<br */?>", re.IGNORECASE)

@@ -4,6 +4,7 @@ Those of the script (`described_...`) come from a process that holds the submitt
 honest design costs, and are no judge of another.
 """
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -41,13 +42,14 @@ class Costs(NamedTuple):
 def costs_of(measures: Mapping[str, float]) -> Costs:
     """The costs that a node's measures have."""
     told = described_in(measures)
-    steps, seconds = told.get("steps"), measures.get("train_seconds")
+    steps, seconds = told.get("steps", 0.0), measures.get("train_seconds")
+    speed = steps / seconds if seconds else 0.0  # a script may tell more steps than there are numbers
     return Costs(
         told.get("flops_exponent"),
         told.get("memory_exponent"),
         measures.get("parameters", told.get("parameters")),
         told.get("base_ratio"),
-        steps / seconds if steps and seconds else None,
+        speed if math.isfinite(speed) and speed else None,
     )
 
 

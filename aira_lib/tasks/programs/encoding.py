@@ -45,6 +45,9 @@ def encoded(sides: Arrays, encode: Encode, rng: np.random.Generator, apart: bool
             kept = found.setdefault(name, np.empty((len(array), made.shape[1]), made.dtype))
             if made.shape[1] != kept.shape[1]:
                 raise WidthError(f"encodings have {kept.shape[1]} numbers of some rows and {made.shape[1]} of others")
+            found[name] = kept = kept.astype(
+                np.result_type(kept, made), copy=False
+            )  # float64 where one process says so
             kept[rows[side == number]] = made[side == number]
     return found
 

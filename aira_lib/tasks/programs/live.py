@@ -56,6 +56,7 @@ class ProgramTask:
         splits = self._measure.splits
         self.artefact, *also = folder.exports
         self.also = tuple(also)
+        self.hides = folder.program.hides
         self.is_artefact = folder.program.reply == "file"
         if self.is_artefact:
             self.limits = folder.program.limits.train

@@ -14,7 +14,7 @@ from aira_lib.asking import Ask, Measurement, NotValid
 from aira_lib.tasks.airs.bounds import beyond_optimum
 from aira_lib.tasks.airs.held_out import TRAIN
 from aira_lib.tasks.airs.scripts import InvalidSubmission, ScriptFailure
-from aira_lib.tasks.programs.arrays import Arrays, most_rows
+from aira_lib.tasks.programs.arrays import Arrays, most_rows, read_split, rows_in
 from aira_lib.tasks.programs.described import beyond
 from aira_lib.tasks.programs.encoding import WidthError, encoded
 from aira_lib.tasks.programs.folder import ProgramFolder
@@ -27,6 +27,7 @@ from aira_lib.tasks.programs.splits import VALIDATION, Asked, Splits
 SecondsLeft = Callable[[], float]
 Said = Callable[[str], None]
 
+_TOO_LONG = "infer failed (timeout)"
 _COSTS = "it costs more than the task allows"
 _DEPENDS, _NOT_SCORED = "predictions depend on more than their row", "the predictions cannot be scored"
 
@@ -128,9 +129,15 @@ class Measure:
         """What a function finds that asks in its own way."""
         program = self.folder.program
 
+        def answered(inputs: Arrays) -> NDArray[Any]:
+            return parts.infer(files, trained.weights, inputs, seconds_left(), widen=False)
+
         def infer(inputs: Arrays) -> NDArray[Any]:
             said("predicting")
-            return parts.infer(files, trained.weights, inputs, seconds_left(), widen=False)
+            try:
+                return answered(inputs)
+            except PartFailure as failure:
+                raise self._told_of_training_rows(failure, answered, rows_in(inputs)) from None
 
         ask = Ask(infer, most_rows(program.predictions, program.limits.infer), trained.measured)
         rng = self._unforeseen(trained.weights)
@@ -139,6 +146,23 @@ class Measure:
         except NotValid as refusal:
             raise PartFailure(str(refusal), refusal.kind) from None
         return measured
+
+    def _told_of_training_rows(
+        self, failure: PartFailure, answered: Callable[[Arrays], NDArray[Any]], rows: int
+    ) -> PartFailure:
+        """A failure of infer in what it says when it is asked for training rows, or else in words that are ours alone.
+
+        Rows of text are targets of each other's: what a program says when it has seen hidden ones, an agent is not to
+        read, nor write into the next program.
+        """
+        if failure.kind != _TOO_LONG:
+            train = {name: each[:rows] for name, each in read_split(self.splits.train).items()}
+            train.pop(self.folder.program.labels)
+            try:
+                answered(train)
+            except PartFailure as again:
+                return again
+        return PartFailure(f"{failure.kind} when hidden rows were asked for; what it said is not told", failure.kind)
 
     def _predictions(
         self, parts: Parts, files: Files, weights: bytes, asked: Asked, request: Request, seconds_left: SecondsLeft,

@@ -1,7 +1,7 @@
 """program.yaml: how the code that is submitted to a task folder is trained, asked for predictions and scored."""
 
-import math
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,6 +18,7 @@ from aira_lib.tasks.programs.described import NAME
 _MODULE = re.compile(r"aira_lib(\.[a-z_]\w*)+")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _SCRIPT = re.compile(r"[A-Za-z_]\w*\.py")
+_OF_A_BUDGET = ("budget_seconds", "compile_allowance_seconds")  # settings that say how long a training may take
 Setting = bool | int | float | str
 
 
@@ -111,7 +112,8 @@ class ProgramSection(Section):
     the best, or for every one. `seed` and `settings` are told to the scripts; a setting that prepare.py names in
     about.json has the value that stands there, and a study may give those named under `vary` another one. With
     `literature` prompts tell of the papers that come with AIRA and of a study's own, and submitted code sees them as
-    `./pwc`. `hides` names installed packages that submitted code does not see, since labels are made of what they hold.
+    `./pwc`. `hides` names installed packages that submitted code does not see, since labels are made of what they hold;
+    `nltk_*` are all whose names begin so.
     """
 
     version: Literal[1]
@@ -149,7 +151,8 @@ class ProgramSection(Section):
         """The same with other values of settings that a study may vary.
 
         Raises:
-            UserError: one is no such setting, or its value is not of the kind that the folder's is.
+            UserError: one is no such setting, its value is not of the kind that the folder's is, or a budget is longer
+                than a training may take.
         """
         for name, value in chosen.items():
             if name not in self.vary:
@@ -157,7 +160,24 @@ class ProgramSection(Section):
                 raise UserError(f"task.settings: {name!r:.60} is not among those that a study may vary: {allowed}")
             if (wrong := _unlike(value, self.settings[name])) is not None:
                 raise UserError(f"task.settings.{name}: {value!r:.60} is no {wrong}")
-        return self.model_copy(update={"settings": {**self.settings, **chosen}})
+        varied = self.model_copy(update={"settings": {**self.settings, **chosen}})
+        varied._require_room()
+        return varied
+
+    def _require_room(self) -> None:
+        """Refuse a budget of training that its limit would cut short: each candidate would be stopped, after all of it.
+
+        Raises:
+            UserError: one line.
+        """
+        parts = {name: self.settings[name] for name in _OF_A_BUDGET if name in self.settings}
+        wanted = sum(float(value) for value in parts.values() if isinstance(value, int | float))
+        if wanted > self.limits.train.seconds:
+            told = " and ".join(f"{name} {value}" for name, value in parts.items())
+            raise UserError(
+                f"settings: {told}: more than a training may take here, {self.limits.train.seconds:g} s "
+                "(limits.train.seconds of program.yaml); take less, or a folder of your own with a higher limit"
+            )
 
     @model_validator(mode="after")
     def _varied_are_settings(self) -> "ProgramSection":
@@ -245,8 +265,11 @@ class ProgramSection(Section):
     @classmethod
     def _are_packages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
-            if not name.isidentifier():
-                raise ValueError(f"{name!r:.60} is no name of a package as it is imported, such as nltk_data")
+            if not name.removesuffix("*").isidentifier():
+                raise ValueError(
+                    f"{name!r:.60} is no name of a package as it is imported, such as nltk_data, or the beginning of "
+                    "several with a * behind it"
+                )
         return value
 
     @field_validator("labels")
@@ -258,12 +281,13 @@ class ProgramSection(Section):
 
 
 def _unlike(value: Setting, like: Setting) -> str | None:
-    """What a value should be and is not, in words; numbers are positive."""
+    """What a value should be and is not, in words; numbers are positive, or 0 where the folder's is."""
     if isinstance(like, bool) or isinstance(value, bool):
         return None if isinstance(value, bool) and isinstance(like, bool) else f"value like {like!r}"
     if isinstance(like, str):
         return None if isinstance(value, str) else "text"
-    return None if not isinstance(value, str) and 0 < value < math.inf else "positive number"
+    fits = not isinstance(value, str) and (0 < value <= sys.float_info.max or value == like == 0)
+    return None if fits else "positive number"
 
 
 def load_program(folder: Path) -> ProgramSection:

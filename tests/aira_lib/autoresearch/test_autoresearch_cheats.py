@@ -319,6 +319,38 @@ def test_a_model_that_gives_no_logits_is_told_why(
     assert reason in str(ended.value)
 
 
+TELLS = """
+def tell(idx):
+    rows = [tuple(row) for row in idx.tolist()]
+    print("seen", rows, flush=True)
+    END
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        ("raise ValueError(str(rows[:4]))", "infer failed (error): exit code 1: ValueError: [("),
+        ("np.save('predictions.npy', np.zeros((1,) + rows[0])[:0]); os._exit(0)", "infer: predictions.npy"),
+        ("if rows[0] not in TRAINED: raise ValueError(rows)",
+         "infer failed (error) when hidden rows were asked for; what it said is not told"),
+    ],
+)  # fmt: skip
+def test_what_a_model_says_when_it_has_seen_hidden_text_is_not_told(measure: Measure, end: str, told: str) -> None:
+    """The next program could have learned it by heart; what it says of training rows is told in its place."""
+    rows = np.load(measure.splits.train / "tokens.npy").tolist()
+    before = TELLS.replace("END", end) + f"TRAINED = {[tuple(row) for row in rows]}\n"
+    with pytest.raises(PartFailure) as failed:
+        scored(measure, script(before=before, forward="tell(idx) or self.table(idx)"))
+    assert str(failed.value).startswith(told)
+    assert failed.value.measures["parameters"] == VOCABULARY**2
+    hidden = np.asarray(measure.splits.steers.inputs["tokens.npy"]).tolist()
+    trained_on = {tuple(row) for row in rows}
+    said = f"{failed.value} {failed.value.output}"
+    assert not [row for row in map(tuple, hidden) if str(row)[1:-1] in said and row not in trained_on]
+    assert ("seen" in failed.value.output) is ("not told" not in told)
+
+
 LEAVES = {
     "leaves early": (script(before="if Path('data/inputs').exists(): os._exit(0)"), "predictions.npy was not written"),
     "files for infer": (script(before="if Path('data/inputs').exists(): Path('seen.npy').read_bytes()"), "seen.npy"),

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from aira_lib.autoresearch.prepare.services import plain, service_documents, services_identity
+from aira_lib.autoresearch.prepare.services import HOLDERS, plain, service_documents, services_identity
+from aira_lib.autoresearch.prepare.text import documents, texts_in
 from aira_lib.errors import UserError
 from aira_lib.sandbox import closes_files, isolation, run_candidate
 from aira_lib.study import CandidateLimits
@@ -106,3 +107,40 @@ def test_no_candidate_finds_the_text_that_it_is_scored_on(tmp_path: Path) -> Non
     hides = load_program_folder(built_in_programs()["AutoregressiveLanguageModellingAutoresearchBPB"]).program.hides
     outcome = run_candidate(code, tmp_path, CandidateLimits(seconds=120, memory_mb=1024), hides=hides)
     assert outcome.stdout_tail.strip() == "found 0 []", outcome
+
+
+def test_no_other_package_tells_candidates_lines_of_the_hidden_text(tmp_path: Path) -> None:
+    """Stubs of boto3 and schemas of CloudFormation repeat some, and AIRA's own tools may bring them along."""
+    if not closes_files(isolation()):
+        pytest.skip("files cannot be closed here")
+    texts = texts_in(None)
+    train, *hidden = ([*documents(texts, split, most)] for split, most in (("train", 2**62), *SHARDS))
+    known, lines = ({line.split(": ", 1)[-1] for text in each for line in text.splitlines()} for each in
+                    (train, [*hidden[0], *hidden[1]]))  # fmt: skip
+    lines -= known
+    (tmp_path / "lines.json").write_text(json.dumps([line for line in lines if len(line) > 60]))
+    folder = built_in_programs()["AutoregressiveLanguageModellingAutoresearchBPB"]
+    hides = load_program_folder(folder).program.hides
+    assert hides == HOLDERS
+    outcome = run_candidate(_LOOKS, tmp_path, CandidateLimits(seconds=120, memory_mb=2048), hides=hides)
+    assert outcome.stdout_tail.strip() == "found {}", outcome
+
+
+SHARDS = ("validation", 64_000), ("test", 64_000)
+_LOOKS = """
+import json, os, re, site
+lines, found = set(json.load(open("lines.json"))), {}
+begin = {line[:30] for line in lines}
+for top in site.getsitepackages():
+    for name in os.listdir(top):
+        if not re.search("boto|aws|cfn|moto|s3", name):
+            continue
+        for here, _, names in os.walk(os.path.join(top, name)):
+            for path in (os.path.join(here, each) for each in names if each.endswith((".py", ".pyi", ".json"))):
+                text = re.sub(r"\\s+", " ", open(path, errors="replace").read())
+                for at in re.finditer(r"\\b[A-Z]", text):
+                    if text[at.start():at.start() + 30] in begin:
+                        if any(text.startswith(line, at.start()) for line in lines):
+                            found[name] = found.get(name, 0) + 1
+print("found", found)
+"""

@@ -283,3 +283,16 @@ def test_counts_of_choices() -> None:
     clipping = {row.feature: row for row in toggle_counts(events)}["grad_clipping"]
     assert (clipping.added.count, clipping.removed.count) == (1, 1)  # what goes on here and off there is neither
     assert [(name, gains.count) for name, gains, _, _ in transition_counts(events)] == [("relu2 to gelu", 1)]
+
+
+def test_a_name_is_not_two_constants_at_once() -> None:
+    """An edit by another profile changes what it changes, and nothing that hangs on the first profile."""
+    code = changed(BASELINE, ("DEPTH = 4\n", 'DEPTH = 6 if PROFILE == "cpu" else 4\n'))
+    before, after = analyse(BASELINE), analyse(code)
+    differing = {
+        name for name in FEATURES if differ(before.features[name].value, after.features[name].value) is not False
+    }
+    assert differing == {"depth"}
+    assert not [name for name in before.constants if differ(before.constants[name], after.constants[name])]
+    assert differ(Either("A == 1", 1, Either("A == 2", 2, 3)), Either("A == 2", 2, Either("A == 1", 1, 3))) is False
+    assert differ(Either("A == 1", 1, Either("B == 2", 2, 3)), Either("B == 2", 2, Either("A == 1", 1, 3))) is True

@@ -263,3 +263,25 @@ def test_hostile_constants_stay_unresolved_and_cost_nothing(code):
     started = time.process_time()
     assert analyse(code).features["depth"].value == UNRESOLVED or code.startswith("DEPTH = 2**-5**9")
     assert time.process_time() - started < 20  # without bounds they take minutes, or all of the memory
+
+
+def _long(head, line, end=""):
+    lines = (line.replace("#", str(n)) for n in range((190_000 - len(head)) // (len(line) + 4)))
+    return head + "".join(lines) + end
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        _long("def f(x):\n    z = logsumexp(x)\n", "    a = z ** 2\n"),
+        _long("def f(s):\n", "    g(label_smoothing=s)\n"),
+        "class MLP:\n  def forward(self, x):\n" + "    x = g(x)\n" * 4_000 + "    return x\n"
+        "def g(x):\n" + "  x = h(x)\n" * 4_000 + "  return x\ndef h(x):\n" + "  x = relu(x)\n" * 4_000 + "  return x\n",
+    ],
+    ids=["squares", "shares", "functions of functions"],
+)
+def test_long_scripts_cost_what_their_length_does(code):
+    """Each look through the whole for each of its lines would take hours."""
+    started = time.process_time()
+    analyse(code)
+    assert time.process_time() - started < 60

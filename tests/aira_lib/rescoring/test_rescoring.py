@@ -25,7 +25,7 @@ from tests.aira_lib.rescoring.claiming_scripts import FOCAL, NONE, PLAIN, SMOOTH
 
 def run_in_process(
     code: str, workdir: Path, limits: CandidateLimits, seconds: float | None, readonly: Mapping[str, Path],
-    outputs: Sequence[str],
+    outputs: Sequence[str], hides: Sequence[str],
 ) -> Outcome:  # fmt: skip
     """As the sandbox does, without it: links to what is shown, the work directory, what was printed."""
     for name, path in readonly.items():
@@ -95,6 +95,23 @@ def test_a_script_that_claims_nothing_is_scored_by_its_model(runs: Runs) -> None
     assert (row.claimed, row.note[:30]) == (0.5, "it printed another number than")
     assert row.honest is not None
     assert row.honest > 1
+
+
+@pytest.mark.parametrize(
+    "claim",
+    ['{"bpb": "much", "parameters": 1}', '{"bpb": [1], "parameters": 1}', '{"bpb": 1, "parameters": Infinity}',
+     '{"bpb": 1' + "0" * 400 + ', "parameters": 1}', "[" * 4_000, "[]"],
+)  # fmt: skip
+def test_a_claim_that_a_script_wrote_itself_is_told_in_a_line(runs: Runs, claim: str) -> None:
+    end = f"open('claim.json', 'w').write({claim!r})"
+    row = rescore(runs, Script("train.py", script(PLAIN, end=end)))
+    assert row.reason.startswith("left no model that evaluate_bpb was given")
+    assert "\n" not in row.reason
+
+
+def test_a_claim_of_no_finite_number_is_told(runs: Runs) -> None:
+    end = """open('claim.json', 'w').write('{"bpb": NaN, "parameters": 1}')"""
+    assert scored(runs, script(PLAIN, end=end)).note == "evaluate_bpb returned no finite number to it"
 
 
 def test_a_model_that_looks_ahead_is_told(runs: Runs) -> None:

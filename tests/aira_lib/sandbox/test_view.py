@@ -310,3 +310,28 @@ def test_no_finder_is_imported_at_the_start(closed: Isolation, workdir: Path) ->
 def test_open_files_and_none_do_not_claim_a_view() -> None:
     assert [closes_files(each) for each in CLOSED] == [True] * 3
     assert not any(closes_files(each) for each in ("namespaces, open files", "user namespaces, open files", "none"))
+
+
+def test_modules_archives_and_all_of_a_name_s_beginning_are_hidden(
+    closed: Isolation, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = workdir.parent / "site"
+    gone = (
+        "secret_text.py", "secret_text-1.0-py3-none-any.whl", "secret_text-1.0.tar.gz", "secret_text.zip",
+        "__pycache__/secret_text.cpython-311.pyc", "secret_s3/words.txt", "secret_s3/secret_text/words.txt",
+        "deep/er/secret_text/words.txt",
+    )  # fmt: skip
+    kept = ("secret_text_of_others.py", "secret.txt", "no_secret_s3/words.txt", "secret_text.md")
+    for name in (*gone, *kept):
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text("told")
+    (site / "other-1.dist-info").mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    code = (
+        f"import os; top = {str(site)!r}\n"
+        "paths = [os.path.join(p, n) for p, _, names in os.walk(top) for n in names]\n"
+        "print(sorted(os.path.relpath(p, top) for p in paths if open(p).read()))"
+    )
+    hides = ("secret_text", "secret_s*")
+    assert set(kept) | set(gone) == set(eval(run_candidate(code, workdir, LIMITS).stdout_tail))
+    assert set(kept) == set(eval(run_candidate(code, workdir, LIMITS, hides=hides).stdout_tail))

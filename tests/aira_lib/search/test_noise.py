@@ -265,6 +265,49 @@ def test_a_killed_search_scores_no_seed_twice_and_ends_as_a_whole_one(tmp_path: 
     assert len(read_rows(tmp_path / "killed" / "seeds.jsonl", SeedRun)) == 5
 
 
+@pytest.mark.parametrize("at", range(11))
+def test_a_search_killed_between_a_score_and_its_hidden_test_ends_as_a_whole_one(tmp_path: Path, at: int) -> None:
+    run(tmp_path / "whole", AGENT, whole_task := Apart(), *TEXTS)
+    assert [what for what, _ in whole_task.calls[3:]] == [
+        "step", "test", "step", "step", "test", "step", "winner", "winner"
+    ]  # fmt: skip
+    left = iter([None] * at)
+
+    def fail(what: str, seed: int) -> None:
+        if next(left, "none is left") is not None and not killed:
+            killed.append(what)
+            raise Killed
+
+    killed: list[str] = []
+    task = Apart(fail)
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", AGENT, task, *TEXTS)
+    done = len(nodes_of(tmp_path / "killed"))
+    run(tmp_path / "killed", AGENT, task, *TEXTS[max(0, done - 1) :])
+    both = [without_seconds(nodes_of(tmp_path / name)) for name in ("killed", "whole")]
+    for node in (*both[0], *both[1]):
+        node.pop("usage")
+    assert both[0] == both[1]
+    repeated = {"test": 2}.get(killed[0], 1)  # the step whose test was cut short is scored once more
+    assert len(task.calls) == len(whole_task.calls) + repeated
+    assert summary(tmp_path / "killed")["noise"] == summary(tmp_path / "whole")["noise"]
+
+
+@pytest.mark.parametrize("scaffold", ["greedy", "tree", "evolutionary"])
+def test_the_hidden_test_is_run_for_each_new_best_and_nothing_else(
+    tmp_path: Path, scaffold: Literal["greedy", "tree", "evolutionary"]
+) -> None:
+    agent = AGENT.model_copy(update={"scaffold": scaffold, "steps": 10, "n_drafts": 2})
+    values = [1.01, 0.98, 0.9, 0.89, 0.95, 0.8, 0.79, 0.81, 0.5, 0.49]
+    run(tmp_path, agent, Apart(), *map(whole, values))
+    best, floor = MEAN, 2 * SIGMA
+    for node in nodes_of(tmp_path)[1:]:
+        value = node.validation or math.nan
+        assert (node.test is not None) is (value < best - floor)
+        assert node.within_noise is (best - floor <= value < best)
+        best = value if node.test is not None else best
+
+
 def test_a_finished_search_opens_nothing(tmp_path: Path) -> None:
     run(tmp_path, AGENT, Numbers(), *TEXTS)
     before, task = summary(tmp_path), Numbers()

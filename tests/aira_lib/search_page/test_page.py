@@ -135,6 +135,12 @@ def test_what_is_described_stands_apart_from_what_is_measured() -> None:
     assert "Described by a process that holds the code, not by a judge" in page
 
 
+def test_numbers_that_a_script_tells_as_large_as_they_can_be_do_not_stop_the_page() -> None:
+    told = {f"described_{name}": 1.7e308 for name in ("steps", "parameters", "flops_exponent", "base_ratio")}
+    page = render_run([node(0, "3M", 0.5, measures={**told, "train_seconds": 0.5})], "a search")
+    assert ["steps", 1.7e308] in json.loads(Elements(page).data)[0]["described"]
+
+
 def test_further_facts_stand_in_the_head_as_text() -> None:
     page = render_run(search_of(2), "t", facts=[("validation", "self-reported, since <b>")])
     assert "<dt>validation</dt><dd>self-reported, since &lt;b&gt;</dd>" in page

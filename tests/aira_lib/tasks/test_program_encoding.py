@@ -66,6 +66,19 @@ def test_widths_may_not_tell_anything() -> None:
         )  # fmt: skip
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_of_one_process_are_not_rounded_to_those_of_another() -> None:
+    kinds = iter((np.float32, np.float64))
+
+    def encode(rows: NDArray[np.generic]) -> NDArray[np.floating]:
+        kind = next(kinds)
+        return np.full((len(rows), 1), np.finfo(kind).max / 2, kind)
+
+    found = encoded({name: SIDES[name] for name in ("inputs1.npy", "inputs2.npy")}, encode, np.random.default_rng(0))
+    values = np.concatenate(list(found.values()))
+    assert sorted(set(values.ravel())) == [np.finfo(np.float32).max / 2, np.finfo(np.float64).max / 2]
+
+
 @pytest.mark.parametrize(
     ("array", "reason"),
     [

@@ -15,7 +15,7 @@ from aira_lib.flow.units import search_units
 from aira_lib.identity import VERSIONS
 from aira_lib.records import Node, read_rows
 from aira_lib.records.opened import in_words
-from aira_lib.sandbox import ArtefactError, closes_files, isolation
+from aira_lib.sandbox import ArtefactError, Outcome, closes_files, isolation
 from aira_lib.search.stage import search
 from aira_lib.study import AgentSection, ProxySection, TaskSection
 from aira_lib.study.agent import NoiseSettings
@@ -185,6 +185,7 @@ def test_a_study_may_not_have_such_a_folder_report_itself_or_show_others(tmp_pat
         ({"steps": "many"}, "task.settings.steps: 'many' is no positive number"),
         ({"steps": 0}, "task.settings.steps: 0 is no positive number"),
         ({"steps": True}, "task.settings.steps: True is no value like 200"),
+        ({"steps": 10**400}, "is no positive number"),
     ],
 )
 def test_a_study_varies_what_the_folder_lets_it(tmp_path: Path, settings: dict[str, Any], told: str) -> None:
@@ -192,6 +193,58 @@ def test_a_study_varies_what_the_folder_lets_it(tmp_path: Path, settings: dict[s
     with pytest.raises(UserError) as refused:
         family_of(section).check(section, [], ProxySection())
     assert told in str(refused.value)
+
+
+def test_a_setting_that_is_zero_in_the_folder_may_be_zero(tmp_path: Path) -> None:
+    folder = rings(tmp_path, vary=["pause"], settings={"pause": 0})
+    for value in (0, 0.0, 2.5):
+        section = task(folder, settings={"pause": value})
+        family_of(section).check(section, [], ProxySection())
+
+
+@pytest.mark.parametrize(
+    ("settings", "fits"),
+    [({"budget_seconds": 60}, True), ({"budget_seconds": 61}, False), ({"budget_seconds": 1e300}, False),
+     ({"budget_seconds": 50, "compile_allowance_seconds": 11}, False)],
+)  # fmt: skip
+def test_a_budget_that_its_limit_would_cut_short_is_refused(
+    tmp_path: Path, settings: dict[str, Any], fits: bool
+) -> None:
+    both = {"budget_seconds": 5, "compile_allowance_seconds": 0}
+    section = task(rings(tmp_path, vary=[*both], settings=both), settings=settings)
+    if fits:
+        return family_of(section).check(section, [], ProxySection())
+    with pytest.raises(UserError, match=r"budget_seconds .*: more than a training may take here, 60 s") as refused:
+        family_of(section).check(section, [], ProxySection())
+    assert "\n" not in str(refused.value)
+
+
+@SHOWN
+def test_a_budget_that_prepare_says_is_held_against_the_limit_too(tmp_path: Path) -> None:
+    folder = rings(tmp_path, settings={"budget_seconds": 5})
+    script = folder / "prepare.py"
+    script.write_text(script.read_text() + "    (mount / 'about.json').write_text('{\"budget_seconds\": 3600}')\n")
+    with pytest.raises(UserError, match=r"budget_seconds 3600: more than a training may take here, 60 s"):
+        family_of(task(folder)).open(task(folder), ProxySection(), Opening(tmp_path / "scratch"))
+
+
+@SHOWN
+def test_a_program_that_writes_what_is_submitted_does_not_see_what_its_task_hides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could write what it read there into what it submits."""
+    told: list[Any] = []
+
+    def run(*given: Any) -> Outcome:
+        told.append(given[-1])
+        return Outcome("error", 1, "", "", 0.0, "not run")
+
+    monkeypatch.setattr("aira_lib.search.candidate.run_candidate", run)
+    folder = rings(tmp_path, reply="program", hides=["secret_text", "secret_*"])
+    agent = AgentSection(name="greedy-scripted", model="scripted", steps=1, n_drafts=1, tries=1)
+    monkeypatch.setattr(stage, "model_named", lambda *_: Scripted("print()"))
+    search(task(folder), ProxySection(), agent, 0, work_in(tmp_path / "work"))
+    assert told == [("secret_text", "secret_*")]
 
 
 def test_a_folder_that_names_no_settings_lets_none_vary(tmp_path: Path) -> None:
