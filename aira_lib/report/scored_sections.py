@@ -66,8 +66,8 @@ def scored_sentences(task: SearchTask, searches: Sequence[SearchRun]) -> list[st
     floors = any(noise_floor(search.told) for search in searches)
     what = "a gain beyond the noise of its baseline" if floors else "something valid"
     return [
-        f"{agents} agent{'s' * (agents != 1)} wrote {nodes:,} program{'s' * (nodes != 1)} for `{task.name}` in {len(runs):,} "
-        f"search{'es' * (len(runs) != 1)}, of which {valid:,} submitted {what}."
+        f"{agents} agent{'s' * (agents != 1)} wrote {nodes:,} program{'s' * (nodes != 1)} for `{task.name}` in "
+        f"{len(runs):,} search{'es' * (len(runs) != 1)}, of which {valid:,} submitted {what}."
     ]
 
 
