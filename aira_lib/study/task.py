@@ -72,6 +72,12 @@ class TaskSection(Section):
                 raise ValueError(f"folders: {name!r} has no path")
         return self
 
+    @model_validator(mode="after")
+    def _settings_are_of_programs(self) -> "TaskSection":
+        if self.settings and self.folder is None and self.name == DEFAULT_TASK:
+            raise ValueError("settings are for a folder of submitted programs; the task names none")
+        return self
+
     @field_validator("packages")
     @classmethod
     def _names_of_packages(cls, packages: tuple[str, ...]) -> tuple[str, ...]:
