@@ -8,7 +8,7 @@ from aira_lib.autoresearch.features.finding import Found, Hit, Script, forward, 
 from aira_lib.autoresearch.features.layers import attention_classes
 from aira_lib.autoresearch.features.source import assignments, keyword, last_name, names_in, self_attribute
 
-_ROTATES = re.compile(r"rotary|rope", re.IGNORECASE)
+_ROTATES = re.compile(r"rotary|rope|rotated|rotation", re.IGNORECASE)
 _SCORED = {"q", "k", "query", "key", "scores", "score", "att", "attn", "attn_scores", "attn_weights", "logits"}
 _SCALES = ("scale", "softmax_scale", "sm_scale")
 _WARM = re.compile(r"temp(erature)?($|_)|^tau$|_tau$", re.IGNORECASE)

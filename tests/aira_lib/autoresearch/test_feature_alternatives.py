@@ -80,6 +80,16 @@ BESIDE = "            x = x + self.attention[i](norm(x), ve, turns, mask)\n     
     ("n_kv_head", UNRESOLVED,
      [("self.q, self.k, self.v, self.out = (nn.Linear(width, width, bias=False) for _ in range(4))",
        "self.qkv = nn.Linear(width, rows_of(width))")]),
+    ("partial_rope", True,
+     [("norm(rotated(each, *turns)) for each in (q, k)",
+       "norm(torch.cat((rotated(each[..., :16], *turns), each[..., 16:]), dim=-1)) for each in (q, k)")]),
+    ("dual_rope_bases", True,
+     [("turns = rotations(length, idx.device)", "turns = near = rotations(length, idx.device)\n"
+       "        far = rotations(length, idx.device, 500_000.0)"),
+      ("            ve = self.value_embeds[str(i)](idx)", "            turns = far if mask is None else near\n"
+       "            ve = self.value_embeds[str(i)](idx)")]),
+    ("dual_rope_bases", False,
+     [("turns = rotations(length, idx.device)", "turns = rotations(length, idx.device, 500_000.0)")]),
     ("value_embeds", False, [("return layer % 2 == (DEPTH - 1) % 2", "return False")]),
     ("value_embeds", True, [("return layer % 2 == (DEPTH - 1) % 2", "return layer > 2")]),
     ("z_loss", Either(GPU, True, False),

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 import aira_lib.search.stage as stage
 from aira_lib.errors import UserError
@@ -15,12 +14,12 @@ from aira_lib.flow.units import search_units
 from aira_lib.identity import VERSIONS
 from aira_lib.records import Node, read_rows
 from aira_lib.records.opened import in_words
-from aira_lib.sandbox import ArtefactError, Outcome, closes_files, isolation
+from aira_lib.sandbox import ArtefactError, Outcome
 from aira_lib.search.stage import search
 from aira_lib.study import AgentSection, ProxySection, TaskSection
 from aira_lib.study.agent import NoiseSettings
 from aira_lib.study.reading import parse_study
-from aira_lib.tasks.airs import check_task_folder, find_task_folder, new_task_folder, packages
+from aira_lib.tasks.airs import check_task_folder, find_task_folder, packages
 from aira_lib.tasks.airs import folder as folders_of_airs
 from aira_lib.tasks.airs.scripts import InvalidSubmission
 from aira_lib.tasks.family import FAMILIES, Opening
@@ -33,28 +32,10 @@ from aira_lib.tasks.programs.scoring import score_of
 from aira_lib.tasks.section import family_of
 from tests.aira_lib.search.folder_searches import Scripted
 from tests.aira_lib.tasks.made_folders import change_metadata, made_folder
+from tests.aira_lib.tasks.program_folders import NAME, SHOWN, key, rings, task
 from tests.builders import work_in
 
-NAME = "RingsMadeAccuracy"
 SIDES = {"script": "train.py", "files": ["a.npy", "b.npy"], "width": 4}
-SHOWN = pytest.mark.skipif(not closes_files(isolation()), reason="where files are open, nothing is opened")
-
-
-def rings(where: Path, **changes: Any) -> Path:
-    """The template; keyword arguments are keys of program.yaml, None takes one away."""
-    folder = new_task_folder(where / NAME, "program")
-    path = folder / "program.yaml"
-    said = yaml.safe_load(path.read_text()) | changes
-    path.write_text(yaml.safe_dump({key: value for key, value in said.items() if value is not None}))
-    return folder
-
-
-def task(folder: Path, **fields: Any) -> TaskSection:
-    return TaskSection(folder=str(folder), **fields)
-
-
-def key(folder: Path) -> str:
-    return json.dumps(family_of(task(folder)).identity(task(folder), ProxySection()), sort_keys=True)
 
 
 @pytest.mark.parametrize(
@@ -178,56 +159,6 @@ def test_a_study_may_not_have_such_a_folder_report_itself_or_show_others(tmp_pat
             family_of(section).check(section, (), ProxySection())
 
 
-@pytest.mark.parametrize(
-    ("settings", "told"),
-    [
-        ({"learning_rate": 1}, "task.settings: 'learning_rate' is not among those that a study may vary: steps"),
-        ({"steps": "many"}, "task.settings.steps: 'many' is no positive number"),
-        ({"steps": 0}, "task.settings.steps: 0 is no positive number"),
-        ({"steps": True}, "task.settings.steps: True is no value like 200"),
-        ({"steps": 10**400}, "is no positive number"),
-    ],
-)
-def test_a_study_varies_what_the_folder_lets_it(tmp_path: Path, settings: dict[str, Any], told: str) -> None:
-    section = task(rings(tmp_path, vary=["steps"]), settings=settings)
-    with pytest.raises(UserError) as refused:
-        family_of(section).check(section, [], ProxySection())
-    assert told in str(refused.value)
-
-
-def test_a_setting_that_is_zero_in_the_folder_may_be_zero(tmp_path: Path) -> None:
-    folder = rings(tmp_path, vary=["pause"], settings={"pause": 0})
-    for value in (0, 0.0, 2.5):
-        section = task(folder, settings={"pause": value})
-        family_of(section).check(section, [], ProxySection())
-
-
-@pytest.mark.parametrize(
-    ("settings", "fits"),
-    [({"budget_seconds": 60}, True), ({"budget_seconds": 61}, False), ({"budget_seconds": 1e300}, False),
-     ({"budget_seconds": 50, "compile_allowance_seconds": 11}, False)],
-)  # fmt: skip
-def test_a_budget_that_its_limit_would_cut_short_is_refused(
-    tmp_path: Path, settings: dict[str, Any], fits: bool
-) -> None:
-    both = {"budget_seconds": 5, "compile_allowance_seconds": 0}
-    section = task(rings(tmp_path, vary=[*both], settings=both), settings=settings)
-    if fits:
-        return family_of(section).check(section, [], ProxySection())
-    with pytest.raises(UserError, match=r"budget_seconds .*: more than a training may take here, 60 s") as refused:
-        family_of(section).check(section, [], ProxySection())
-    assert "\n" not in str(refused.value)
-
-
-@SHOWN
-def test_a_budget_that_prepare_says_is_held_against_the_limit_too(tmp_path: Path) -> None:
-    folder = rings(tmp_path, settings={"budget_seconds": 5})
-    script = folder / "prepare.py"
-    script.write_text(script.read_text() + "    (mount / 'about.json').write_text('{\"budget_seconds\": 3600}')\n")
-    with pytest.raises(UserError, match=r"budget_seconds 3600: more than a training may take here, 60 s"):
-        family_of(task(folder)).open(task(folder), ProxySection(), Opening(tmp_path / "scratch"))
-
-
 @SHOWN
 def test_a_program_that_writes_what_is_submitted_does_not_see_what_its_task_hides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -245,29 +176,6 @@ def test_a_program_that_writes_what_is_submitted_does_not_see_what_its_task_hide
     monkeypatch.setattr(stage, "model_named", lambda *_: Scripted("print()"))
     search(task(folder), ProxySection(), agent, 0, work_in(tmp_path / "work"))
     assert told == [("secret_text", "secret_*")]
-
-
-def test_a_folder_that_names_no_settings_lets_none_vary(tmp_path: Path) -> None:
-    section = task(rings(tmp_path), settings={"steps": 5})
-    with pytest.raises(UserError, match="has none that a study may vary"):
-        family_of(section).check(section, [], ProxySection())
-
-
-@SHOWN
-def test_what_a_study_varies_scripts_prompts_records_and_keys_know(tmp_path: Path) -> None:
-    folder = rings(tmp_path, vary=["steps"])
-    script = folder / "prepare.py"
-    script.write_text(script.read_text() + "    (mount / 'about.json').write_text('{\"steps\": 100}')\n")
-    section, plain = task(folder, settings={"steps": 7}), task(folder)
-    assert key(folder) != json.dumps(family_of(section).identity(section, ProxySection()), sort_keys=True)
-    told: dict[str, Any] = {}
-    for number, (each, steps) in enumerate(((section, 7), (plain, 100))):
-        place = tmp_path / str(number)
-        place.mkdir()
-        opened = family_of(each).open(each, ProxySection(), Opening(place, told=told))
-        assert opened._measure.folder.program.settings["steps"] == steps
-        assert f"steps {steps}" in opened.description
-        assert told["data"]["steps"] == steps
 
 
 def test_the_key_knows_files_packages_and_the_code_that_scripts_import(
