@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 Logits = NDArray[np.floating]
 Floats = NDArray[np.float64]
-_MOST_WIDENED = 2**22
-"""Logits that are float64 at a time."""
+_MOST_WIDENED = 2**18
+"""Logits that are float64 at a time: 2 MB, which stay in a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -26,28 +26,26 @@ class BitsPerByte:
     bytes: int
 
 
-def log_softmax(logits: Logits) -> Floats:
-    """Logarithms of probabilities over the last axis, in float64, whatever the logits came in."""
-    wide = logits.astype(np.float64)
-    wide -= wide.max(axis=-1, keepdims=True)
-    wide -= np.log(np.exp(wide).sum(axis=-1, keepdims=True))
-    return wide
-
-
 def nats_of(logits: Logits, tokens: NDArray[np.integer]) -> Floats:
-    """What each token that followed costs, in nats; a few rows at a time are widened to float64.
+    """What each token that followed costs, in nats: minus the logarithm of its softmax, in float64.
 
     Args:
-        logits: [rows, T, vocabulary].
+        logits: [rows, T, vocabulary], of any floating dtype; some places at a time are widened.
         tokens: [rows, T].
     """
-    found = np.empty(tokens.shape)
-    step = max(1, _MOST_WIDENED // max(1, logits[:1].size))
-    for start in range(0, len(tokens), step):
-        here = slice(start, start + step)
-        said = tokens[here, :, None].astype(np.int64)
-        found[here] = -np.take_along_axis(log_softmax(logits[here]), said, axis=-1)[..., 0]
-    return found
+    flat, said = logits.reshape(-1, logits.shape[-1]), tokens.reshape(-1)
+    step = max(1, _MOST_WIDENED // flat.shape[-1])
+    parts = [_nats(flat[at : at + step], said[at : at + step]) for at in range(0, len(said), step)]
+    return np.concatenate([np.empty(0), *parts]).reshape(tokens.shape)
+
+
+def _nats(logits: Logits, tokens: NDArray[np.integer]) -> Floats:
+    """Of logits [n, vocabulary] and tokens [n]: [n]."""
+    wide = logits.astype(np.float64)
+    wide -= wide.max(axis=-1, keepdims=True)
+    said = wide[np.arange(len(tokens)), tokens]
+    nats: Floats = np.log(np.exp(wide, out=wide).sum(axis=-1)) - said
+    return nats
 
 
 def bits_per_byte(nats: Floats, token_bytes: NDArray[np.integer]) -> BitsPerByte:

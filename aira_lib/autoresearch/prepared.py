@@ -81,9 +81,7 @@ def evaluate_command() -> None:
         parser.error(f"logits of {labels.shape[:2]} places are asked for; found the shape {logits.shape}")
     if not np.isfinite(logits).all():
         parser.error("some logits are not finite")
-    nats = np.concatenate(
-        [nats_of(row, told) for row, told in zip(logits[:, None], labels[:, None, :, 0], strict=True)]
-    )
+    nats = nats_of(logits, labels[..., 0])
     print("\n--- EVALUATION RESULT ---")
     print(json.dumps({"BPB": bits_per_byte(nats, labels[..., 1]).value}))
 

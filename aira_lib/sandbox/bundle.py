@@ -13,8 +13,8 @@ from pathlib import Path
 _MODULES = (
     "device", "errors", "foreign",
     *(f"sandbox/{name}" for name in (
-        "artefacts", "bootstrap", "bubblewrap", "calls", "family", "frames", "gpu", "launch", "output", "process",
-        "servers", "sockets", "strength", "view", "watch", "within",
+        "artefacts", "bootstrap", "bubblewrap", "calls", "family", "frames", "gpu", "launch", "laying", "output",
+        "process", "servers", "sockets", "strength", "view", "watch", "within",
     )),
 )  # fmt: skip
 _PACKAGES = ("", "sandbox/")

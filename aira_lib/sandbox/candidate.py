@@ -10,8 +10,8 @@ from aira_lib.cluster.section import VARIABLE
 from aira_lib.device import cores
 from aira_lib.sandbox import strength
 from aira_lib.sandbox.gpu import gpu_of_machine
-from aira_lib.sandbox.launch import Isolation
-from aira_lib.sandbox.process import Outcome, out_of_time, run_here
+from aira_lib.sandbox.launch import Isolation, closes_files
+from aira_lib.sandbox.process import Outcome, Started, out_of_time, run_here, start_here
 from aira_lib.study import CandidateLimits
 
 if TYPE_CHECKING:
@@ -62,6 +62,29 @@ def run_candidate(
     if not _in_pods():
         return run_here(code, workdir, limits, allowed, readonly, hides)
     return _pods().run(code, workdir.resolve(), limits, allowed, readonly or {}, outputs)
+
+
+def start_candidate(
+    code: str,
+    workdir: Path,
+    limits: CandidateLimits,
+    readonly: Mapping[str, Path] | None = None,
+    hides: Sequence[str] = (),
+) -> Started | None:
+    """Start a program that waits for a line of its standard input, which it gets once its outcome is asked for.
+
+    Files and folders that it finds read-only may be written until then, though not replaced. The rest is as for
+    `run_candidate`.
+
+    Returns:
+        None in pods, which are not to stand idle, and where the view of the file system is open and files are copied.
+
+    Raises:
+        SandboxError: no candidate could be run.
+    """
+    if not closes_files(isolation()) or _in_pods():
+        return None
+    return start_here(code, workdir, limits, limits.seconds, readonly, hides, waits=True)
 
 
 def gives_gpu(limits: CandidateLimits) -> bool:

@@ -62,11 +62,13 @@ def launch(
     data: Mapping[str, Path] | None = None,
     gpu: Gpu = NO_GPU,
     hides: Sequence[str] = (),
+    told_to_go: bool = False,
 ) -> Launched:
     """Start `command` in `workdir` with rlimits by their names in `resource`; stdout and stderr are pipes.
 
     Where `closes_files(isolation)`, the `data` are shown at their names in the work directory, on which mount points
-    (empty files and folders) must lie, and packages that it `hides` are not. Elsewhere both are ignored.
+    (empty files and folders) must lie, and packages that it `hides` are not. Elsewhere both are ignored. Its standard
+    input is empty, or a pipe, by which it can be `told_to_go` on.
 
     The caller must end it with `kill_family(launched.process.pid)`: it never ends by itself.
     """
@@ -93,7 +95,7 @@ def launch(
             [*wrapped, *_PYTHON, "-c", _RUN, _compiled(_BOOTSTRAP), marshal.dumps(plan).hex()],
             cwd=workdir,
             env=environment(workdir),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if told_to_go else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,

@@ -33,7 +33,6 @@ import math
 import os
 import re
 import selectors
-import shutil
 import signal
 import sys
 import time
@@ -48,6 +47,7 @@ from aira_lib.foreign import harmless
 from aira_lib.sandbox.family import kill_family
 from aira_lib.sandbox.gpu import Gpu, gpu_of_machine
 from aira_lib.sandbox.launch import Launched, closes_files, launch
+from aira_lib.sandbox.laying import PROGRAM, lay_out
 from aira_lib.sandbox.output import Output, shortened
 from aira_lib.sandbox.strength import isolation
 from aira_lib.sandbox.view import NO_GPU
@@ -59,7 +59,6 @@ if TYPE_CHECKING:
 _MB = 1024 * 1024
 TAIL = 4_000  # characters of each stream that are kept
 _RUNAWAY = 256  # times the output that is kept while it runs; a program that prints so much prints for ever
-_PROGRAM = "candidate.py"
 _OUT_OF_MEMORY = re.compile(r"MemoryError|std::bad_alloc|[Cc]annot allocate memory|can't allocate memory")
 _OUT_OF_GPU_MEMORY = re.compile(r"CUDA out of memory|RESOURCE_EXHAUSTED|CUDA_ERROR_OUT_OF_MEMORY")
 _OUT_OF_DISK = re.compile(r"\[Errno 27\]|\[Errno 28\]|SIGXFSZ")
@@ -111,49 +110,72 @@ def run_here(
     allowed = limits.seconds if seconds is None else min(limits.seconds, seconds)
     if allowed <= 0:
         return out_of_time()
+    return start_here(code, workdir, limits, allowed, readonly, hides).outcome(allowed)
+
+
+def start_here(
+    code: str,
+    workdir: Path,
+    limits: CandidateLimits,
+    most_seconds: float,
+    readonly: Mapping[str, Path] | None = None,
+    hides: Sequence[str] = (),
+    waits: bool = False,
+) -> Started:
+    """Start a Python program, with arguments as those of `run_here`.
+
+    It will be allowed `most_seconds` of wall time. One that `waits` reads a line of its standard input, which it gets
+    once its outcome is asked for; else there is none.
+    """
     workdir = workdir.resolve()
     strength, data = isolation(), readonly or {}
-    _lay_out(code, workdir, data, copies=not closes_files(strength))
-    started = time.monotonic()
-    watch = Watch(limits, workdir, started + allowed, allowed, own_network=strength != "none")
+    lay_out(code, workdir, data, copies=not closes_files(strength))
+    watch = Watch(limits, workdir, own_network=strength != "none")
     gpu = gpu_of_machine(limits.gpu_memory_fraction) if limits.gpu else NO_GPU
-    command = [sys.executable, "-s", "-P", "-B", _PROGRAM]
-    launched = launch(command, workdir, strength, _rlimits(limits, allowed, gpu), data, gpu, hides)
-    ended = _Ended(Output(limits.output_kb * 1024), Output(limits.output_kb * 1024))
-    try:
-        _follow(launched, watch, ended)
-    finally:
-        kill_family(launched.process.pid)
-        _drain(launched, ended)
-    return _outcome(ended, watch, time.monotonic() - started)
+    command = [sys.executable, "-s", "-P", "-B", PROGRAM]
+    launched = launch(command, workdir, strength, _rlimits(limits, most_seconds, gpu), data, gpu, hides, waits)
+    return Started(launched, watch)
+
+
+class Started:
+    """A candidate that was started. It does not end by itself: `outcome` waits for it and ends it, or `kill` does."""
+
+    def __init__(self, launched: Launched, watch: Watch) -> None:
+        size = watch.limits.output_kb * 1024
+        self._launched, self._watch, self._ended = launched, watch, _Ended(Output(size), Output(size))
+        self._killed = False
+
+    def outcome(self, seconds: float) -> Outcome:
+        """How it ends, within so many seconds from now."""
+        if seconds <= 0:
+            self.kill()
+            return out_of_time()
+        self._watch.begin(seconds)
+        try:
+            _let_go(self._launched)
+            _follow(self._launched, self._watch, self._ended)
+        finally:
+            self.kill()
+        return _outcome(self._ended, self._watch, time.monotonic() - self._watch.begun)
+
+    def kill(self) -> None:
+        """End it and all that it started, if that has not been done."""
+        if not self._killed:
+            self._killed = True
+            kill_family(self._launched.process.pid)
+            _drain(self._launched, self._ended)
+
+
+def _let_go(launched: Launched) -> None:
+    """Send a candidate that waits its line. One that is dead by now is found so when it is followed."""
+    if launched.process.stdin:
+        with contextlib.suppress(BrokenPipeError), launched.process.stdin as line:
+            line.write(b"\n")
 
 
 def out_of_time() -> Outcome:
     """Of a candidate that was not started."""
     return Outcome("timeout", None, "", "", 0.0, "no time was left to run it")
-
-
-def _lay_out(code: str, workdir: Path, readonly: Mapping[str, Path], copies: bool) -> None:
-    """Write the program and what it reads: copies, or empty files and folders on which that will be mounted."""
-    for name, source in readonly.items():
-        target = workdir / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if copies:
-            _copy_protected(source, target)
-        elif source.is_dir():
-            target.mkdir(exist_ok=True)
-        else:
-            target.touch()
-    (workdir / _PROGRAM).write_bytes(code.encode("utf-8", "replace"))
-
-
-def _copy_protected(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target)
-    else:
-        shutil.copyfile(source, target)
-    for path in (target, *target.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o444)
 
 
 def _rlimits(limits: CandidateLimits, seconds: float, gpu: Gpu = NO_GPU) -> dict[str, int]:
@@ -226,6 +248,8 @@ def _drain(launched: Launched, ended: _Ended) -> None:
     """Take what still lies in the pipes (64 KB each at most), close them, and forget the process."""
     process = launched.process
     process.wait()
+    if process.stdin:
+        process.stdin.close()
     for stream, sink in ((process.stdout, ended.stdout), (process.stderr, ended.stderr)):
         assert stream is not None
         with contextlib.suppress(BlockingIOError), stream:

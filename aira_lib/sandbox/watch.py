@@ -35,17 +35,24 @@ class Watch:
     limit a page that several processes share counts once for each.
     """
 
-    def __init__(
-        self, limits: CandidateLimits, workdir: Path, deadline: float, allowed: float, own_network: bool
-    ) -> None:
-        self.limits, self.workdir, self.deadline, self.allowed = limits, workdir, deadline, allowed
-        self.own_network = own_network
+    def __init__(self, limits: CandidateLimits, workdir: Path, own_network: bool) -> None:
+        self.limits, self.workdir, self.own_network = limits, workdir, own_network
+        self.begun, self.allowed = time.monotonic(), float("inf")
         self.disk_before = used_bytes(workdir)
         self.next_look = time.monotonic()
         self.looks = 0
         self.looks_over_memory = 0
         self.in_sockets = 0
         self.peak_memory = 0
+
+    def begin(self, seconds: float) -> None:
+        """From now on it may take so many seconds."""
+        self.begun, self.allowed = time.monotonic(), seconds
+
+    @property
+    def deadline(self) -> float:
+        """By `time.monotonic`."""
+        return self.begun + self.allowed
 
     def pause(self) -> float:
         """Seconds to wait for something to happen before the next look."""

@@ -128,8 +128,8 @@ def read_split(folder: Path) -> dict[str, NDArray[Any]]:
 
 
 def write_split(arrays: Arrays, folder: Path) -> None:
-    """Write arrays into a folder that is made."""
-    folder.mkdir(parents=True)
+    """Write arrays into a folder, which is made where it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
         np.save(folder / name, array, allow_pickle=False)
 

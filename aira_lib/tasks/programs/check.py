@@ -20,7 +20,8 @@ from aira_lib.tasks.airs.submissions import GOLD, INVALID, RANDOM
 from aira_lib.tasks.programs.folder import ProgramFolder, load_program_folder
 from aira_lib.tasks.programs.measure import Measure
 from aira_lib.tasks.programs.opening import open_programs
-from aira_lib.tasks.programs.parts import Files, PartFailure
+from aira_lib.tasks.programs.parts import PartFailure
+from aira_lib.tasks.programs.running import Files
 
 _GOLDS = (GOLD, f"{GOLD}_trained")
 

@@ -22,7 +22,8 @@ from aira_lib.tasks.programs.consulting import open_literature
 from aira_lib.tasks.programs.folder import ProgramFolder
 from aira_lib.tasks.programs.measure import Said
 from aira_lib.tasks.programs.opening import opened_for_search
-from aira_lib.tasks.programs.parts import INPUTS, PartFailure
+from aira_lib.tasks.programs.parts import PartFailure
+from aira_lib.tasks.programs.running import INPUTS
 from aira_lib.tasks.programs.section import ProgramSection
 from aira_lib.tasks.task import SearchTask
 

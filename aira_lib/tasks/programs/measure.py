@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from aira_lib.tasks.programs.arrays import Arrays, most_rows, read_split, rows_i
 from aira_lib.tasks.programs.described import beyond
 from aira_lib.tasks.programs.encoding import WidthError, encoded
 from aira_lib.tasks.programs.folder import ProgramFolder
-from aira_lib.tasks.programs.parts import Described, Files, PartFailure, Parts, Trained
+from aira_lib.tasks.programs.parts import Described, PartFailure, Parts, Trained
 from aira_lib.tasks.programs.probes import Request, depends, learns, request_for
+from aira_lib.tasks.programs.running import Files
 from aira_lib.tasks.programs.scoring import function_of, score_of
 from aira_lib.tasks.programs.section import Encode
 from aira_lib.tasks.programs.splits import VALIDATION, Asked, Splits
@@ -28,6 +30,7 @@ SecondsLeft = Callable[[], float]
 Said = Callable[[str], None]
 
 _TOO_LONG = "infer failed (timeout)"
+_ANSWERING = 2  # processes that every score asks at the least, one after the other
 _COSTS = "it costs more than the task allows"
 _DEPENDS, _NOT_SCORED = "predictions depend on more than their row", "the predictions cannot be scored"
 
@@ -107,20 +110,29 @@ class Measure:
         self, files: Files, data: Mapping[str, Path], train_on: Sequence[str], asked: Asked,
         seconds_left: SecondsLeft, said: Said, seed: int | None = None,
     ) -> Measured:  # fmt: skip
-        parts, program = Parts(self.folder, self.scratch, seed, self.shown), self.folder.program
-        said("training")
-        trained = parts.train(files, data, train_on, seconds_left())
-        try:
-            if program.measure:
-                found = self._by_itself(program.measure, parts, files, trained, asked, seconds_left, said)
-                self._require_possible(found.score)
-                return Measured(found.score, trained.output, {**trained.measures, **found.measures})
-            request = request_for(asked.rows, program.probes, self.splits.secret, trained.weights)
-            predictions = self._predictions(parts, files, trained.weights, asked, request, seconds_left, said)
-            return Measured(self._score(predictions, asked, seconds_left()), trained.output, trained.measures)
-        except PartFailure as failure:
-            output = _lines(trained.output, failure.output)
-            raise PartFailure(str(failure), failure.kind, output, trained.measures) from None
+        with closing(Parts(self.folder, self.scratch, seed, self.shown)) as parts:
+            parts.infer_ahead(files, _ANSWERING)
+            said("training")
+            trained = parts.train(files, data, train_on, seconds_left())
+            try:
+                found = self._asked(parts, files, trained, asked, seconds_left, said)
+            except PartFailure as failure:
+                output = _lines(trained.output, failure.output)
+                raise PartFailure(str(failure), failure.kind, output, trained.measures) from None
+        return Measured(found.score, trained.output, {**trained.measures, **found.measures})
+
+    def _asked(
+        self, parts: Parts, files: Files, trained: Trained, asked: Asked, seconds_left: SecondsLeft, said: Said
+    ) -> Measurement:
+        """The score of what a training left, and what was measured besides."""
+        program = self.folder.program
+        if program.measure:
+            found = self._by_itself(program.measure, parts, files, trained, asked, seconds_left, said)
+            self._require_possible(found.score)
+            return found
+        request = request_for(asked.rows, program.probes, self.splits.secret, trained.weights)
+        predictions = self._predictions(parts, files, trained.weights, asked, request, seconds_left, said)
+        return Measurement(self._score(predictions, asked, seconds_left()))
 
     def _by_itself(
         self, name: str, parts: Parts, files: Files, trained: Trained, asked: Asked, seconds_left: SecondsLeft,

@@ -9,18 +9,16 @@ Describe, where a folder has it, finds nothing else and must leave `described.js
 looked at, and all that they started is ended before the next process starts.
 """
 
-import json
 import resource
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from aira_lib.sandbox import ArtefactError, Outcome, collect, discard, gives_gpu, isolation, run_candidate
+from aira_lib.sandbox import ArtefactError, Outcome, collect, gives_gpu, isolation
 from aira_lib.study import CandidateLimits
 from aira_lib.tasks.programs.arrays import (
     ArrayError,
@@ -29,31 +27,20 @@ from aira_lib.tasks.programs.arrays import (
     read_encodings,
     read_predictions,
     rows_in,
-    write_split,
 )
 from aira_lib.tasks.programs.described import DESCRIBED, MOST_BYTES, DescribedError, read_described
-from aira_lib.tasks.programs.folder import ProgramFolder, lay_library
+from aira_lib.tasks.programs.folder import ProgramFolder
+from aira_lib.tasks.programs.running import INPUTS, WEIGHTS, Files, Process
 from aira_lib.tasks.programs.section import Encode, Predictions
 from aira_lib.tasks.programs.training import measured_of, parameters_in, said_of
 from aira_lib.tensors import TensorsError, tensors_in
 
-WEIGHTS, PREDICTIONS, TOLD = "weights.safetensors", "predictions.npy", "run.json"
-ENCODINGS = "encodings.npy"
-SUBMISSION, TASK, LIBRARY, INPUTS = "submission", "task", "library", "inputs"
+PREDICTIONS, ENCODINGS = "predictions.npy", "encodings.npy"
 _MB = 2**20
 _NO_WEIGHTS, _NO_PREDICTIONS = "train left no valid weights", "infer left no valid predictions"
 _NO_ENCODINGS = "encode left no valid encodings"
 _NOT_DESCRIBED = "describe left no valid numbers"
 
-# The folder's scripts come before the submission: a file of it does not stand in for one of theirs.
-_RUNNER = """\
-import os, runpy, sys
-sys.path[:0] = [os.path.abspath(name) for name in ("task", "library")]
-sys.path.append(os.path.abspath("submission"))
-runpy.run_path({script!r}, run_name="__main__")
-"""
-
-Files = Mapping[str, bytes]
 Row = Mapping[str, Sequence[int]]
 """The shape of a row of each file."""
 
@@ -103,7 +90,7 @@ class Described:
 class Parts:
     """Runs submitted code; every folder that it needs is made in `scratch`.
 
-    `shown` are further folders that it finds, read-only, by name.
+    `shown` are further folders that it finds, read-only, by name; `waiting` are processes that were started ahead.
     """
 
     folder: ProgramFolder
@@ -111,6 +98,7 @@ class Parts:
     seed: int | None = None
     """Told to the scripts; None: the folder's."""
     shown: Mapping[str, Path] = field(default_factory=dict)
+    waiting: list[Process] = field(default_factory=list)
 
     def train(self, files: Files, data: Mapping[str, Path], train_on: Sequence[str], seconds: float) -> Trained:
         """Train.
@@ -126,17 +114,17 @@ class Parts:
         """
         program = self.folder.program
         limits = program.limits_of_training
-        with self._place(files) as place:
-            seen = {f"data/{name}": path for name, path in data.items()}
-            told = {"part": "train", "train_on": list(train_on), "seconds": min(seconds, limits.seconds)}
+        seen = {f"data/{name}": path for name, path in data.items()}
+        told = self._about(part="train", train_on=list(train_on), seconds=min(seconds, limits.seconds))
+        with closing(self._process(files, program.train, limits, seen)) as process:
             before = _waited_for()
-            work, outcome = self._run(place, program.train, told, seen, limits, seconds, WEIGHTS)
+            outcome = process.run(told, seconds, WEIGHTS)
             used = None if isolation() == "pod" else _waited_for() - before
             output, said = _printed(outcome), said_of(outcome.stdout_tail)
             measured = measured_of(outcome, used, gives_gpu(limits))
             _require_well("train", outcome, {**measured, **said})
             try:
-                weights = collect(work, WEIGHTS, program.limits.weights_mb * _MB)
+                weights = collect(process.work, WEIGHTS, program.limits.weights_mb * _MB)
                 measured["parameters"] = parameters_in(tensors_in(weights))
             except (ArtefactError, TensorsError) as wrong:
                 what = f"{WEIGHTS}: {wrong}" if isinstance(wrong, TensorsError) else str(wrong)
@@ -164,7 +152,7 @@ class Parts:
             PartFailure: it failed, or left something else.
         """
         program, rows = self.folder.program, rows_in(inputs)
-        told = {"part": "infer", **({"row": _plain(row)} if row else {})}
+        told = self._about(part="infer", **({"row": _plain(row)} if row else {}))
         with self._asked(files, weights, inputs, program.infer, told, seconds, PREDICTIONS) as (work, outcome):
             try:
                 content = collect(work, PREDICTIONS, most_bytes(rows, program.predictions))
@@ -191,7 +179,7 @@ class Parts:
             PartFailure: it failed, or left something else.
         """
         rows = len(sides)
-        inputs, told = {f"{INPUTS}.npy": sides}, {"part": "encode"}
+        inputs, told = {f"{INPUTS}.npy": sides}, self._about(part="encode")
         with self._asked(files, weights, inputs, encode.script, told, seconds, ENCODINGS) as (work, outcome):
             try:
                 content = collect(work, ENCODINGS, most_bytes(rows, Predictions(shape=(encode.width,))))
@@ -212,15 +200,27 @@ class Parts:
             PartFailure: it failed, or left something else.
         """
         limits = self.folder.program.limits.describe
-        with self._place(files) as place:
-            told = {"part": "describe", "row": _plain(row)}
-            work, outcome = self._run(place, script, told, {}, limits, seconds, DESCRIBED)
+        with closing(self._process(files, script, limits, {})) as process:
+            outcome = process.run(self._about(part="describe", row=_plain(row)), seconds, DESCRIBED)
             _require_well("describe", outcome)
             output = _printed(outcome)
             try:
-                return Described(read_described(collect(work, DESCRIBED, MOST_BYTES)), output)
+                return Described(read_described(collect(process.work, DESCRIBED, MOST_BYTES)), output)
             except (ArtefactError, DescribedError) as refused:
                 raise PartFailure(f"describe: {refused}", _NOT_DESCRIBED, output) from None
+
+    def infer_ahead(self, files: Files, count: int) -> None:
+        """Start processes that `infer` will ask; until then they import what the folder says, and wait."""
+        program = self.folder.program
+        for _ in range(count if program.ahead else 0):
+            process = self._process(files, program.infer, program.limits.infer, {})
+            self.waiting.append(process)
+            process.start_ahead()
+
+    def close(self) -> None:
+        """End what was started ahead and never asked."""
+        while self.waiting:
+            self.waiting.pop().close()
 
     @property
     def told_seed(self) -> int:
@@ -234,46 +234,22 @@ class Parts:
     ) -> Iterator[tuple[Path, Outcome]]:  # fmt: skip
         """Where a script has run that finds weights and inputs, and how it ended, for as long as the block runs."""
         limits = self.folder.program.limits.infer
-        with self._place(files) as place:
-            write_split(inputs, place / INPUTS)
-            (place / WEIGHTS).write_bytes(weights)
-            seen = {f"data/{INPUTS}": place / INPUTS, WEIGHTS: place / WEIGHTS}
+        ahead = next((each for each in self.waiting if each.script == script), None)
+        if ahead:
+            self.waiting.remove(ahead)
+        with closing(ahead or self._process(files, script, limits, {})) as process:
             about = {**told, "rows": rows_in(inputs), "seconds": min(seconds, limits.seconds)}
-            work, outcome = self._run(place, script, about, seen, limits, seconds, wanted)
+            outcome = process.ask(about, weights, inputs, seconds, wanted)
             _require_well(told["part"], outcome)
-            yield work, outcome
+            yield process.work, outcome
 
-    @contextmanager
-    def _place(self, files: Files) -> Iterator[Path]:
-        """A folder with what is shown to a process, for as long as the block runs."""
-        place = Path(tempfile.mkdtemp(dir=self.scratch)).resolve()
-        try:
-            for name, content in files.items():
-                target = place / SUBMISSION / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
-            (place / TASK).mkdir()
-            for name in self.folder.scripts:
-                (place / TASK / name).write_bytes((self.folder.path / name).read_bytes())
-            lay_library(self.folder.program, place / LIBRARY)
-            yield place
-        finally:
-            discard(place)
+    def _process(self, files: Files, script: str, limits: CandidateLimits, data: Mapping[str, Path]) -> Process:
+        return Process(self.folder, script, limits, files, {**data, **self.shown}, self.scratch)
 
-    def _run(
-        self, place: Path, script: str, told: Mapping[str, Any], data: Mapping[str, Path], limits: CandidateLimits,
-        seconds: float, wanted: str,
-    ) -> tuple[Path, Outcome]:  # fmt: skip
-        """Run a script in a new folder of `place`: that folder, and how it ended."""
+    def _about(self, **told: Any) -> dict[str, Any]:
+        """What run.json says."""
         program = self.folder.program
-        about = {"version": program.version, **told, "seed": self.told_seed, "settings": dict(program.settings)}
-        (place / TOLD).write_text(json.dumps(about, indent=2), encoding="utf-8")
-        seen = {name: place / name for name in (SUBMISSION, TASK, LIBRARY, TOLD)} | dict(data) | dict(self.shown)
-        work = place / "work"
-        work.mkdir()
-        code = _RUNNER.format(script=f"{TASK}/{script}")
-        outcome = run_candidate(code, work, limits, min(seconds, limits.seconds), seen, (wanted,), program.hides)
-        return work, outcome
+        return {"version": program.version, **told, "seed": self.told_seed, "settings": dict(program.settings)}
 
 
 def _require_well(part: str, outcome: Outcome, measures: Mapping[str, float] | None = None) -> None:

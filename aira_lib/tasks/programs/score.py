@@ -12,7 +12,8 @@ from aira_lib.tasks.airs.scripts import ScriptFailure
 from aira_lib.tasks.programs.check import submission_in
 from aira_lib.tasks.programs.folder import ProgramFolder, load_program_folder
 from aira_lib.tasks.programs.opening import open_programs
-from aira_lib.tasks.programs.parts import Files, PartFailure
+from aira_lib.tasks.programs.parts import PartFailure
+from aira_lib.tasks.programs.running import Files
 
 
 def score_program(path: Path, submission: Path, shared: Path | None, seconds: float) -> Iterator[str]:

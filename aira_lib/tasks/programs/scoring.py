@@ -16,7 +16,8 @@ from aira_lib.tasks.airs.held_out import LABELS
 from aira_lib.tasks.airs.scripts import InvalidSubmission, ScriptFailure, read_result
 from aira_lib.tasks.programs.arrays import write_split
 from aira_lib.tasks.programs.folder import ProgramFolder, lay_library
-from aira_lib.tasks.programs.parts import LIBRARY, PREDICTIONS
+from aira_lib.tasks.programs.parts import PREDICTIONS
+from aira_lib.tasks.programs.running import LIBRARY
 
 # By the command line of evaluate.py; its folder and the library come first on its path of modules.
 _RUNNER = """\

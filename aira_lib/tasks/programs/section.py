@@ -113,7 +113,8 @@ class ProgramSection(Section):
     about.json has the value that stands there, and a study may give those named under `vary` another one. With
     `literature` prompts tell of the papers that come with AIRA and of a study's own, and submitted code sees them as
     `./pwc`. `hides` names installed packages that submitted code does not see, since labels are made of what they hold;
-    `nltk_*` are all whose names begin so.
+    `nltk_*` are all whose names begin so. `ahead` names modules, installed or of `modules`, that infer and encode
+    import in any case: a process may import them while another one still runs, before it has what it is asked.
     """
 
     version: Literal[1]
@@ -136,6 +137,7 @@ class ProgramSection(Section):
     vary: Annotated[tuple[str, ...], Distinct] = ()
     literature: bool = False
     hides: Annotated[tuple[str, ...], Distinct] = ()
+    ahead: Annotated[tuple[str, ...], Distinct] = ()
     predictions: Predictions = Predictions()
     limits: PartLimits = PartLimits()
     probes: Probes = Probes()
@@ -270,6 +272,14 @@ class ProgramSection(Section):
                     f"{name!r:.60} is no name of a package as it is imported, such as nltk_data, or the beginning of "
                     "several with a * behind it"
                 )
+        return value
+
+    @field_validator("ahead")
+    @classmethod
+    def _can_be_imported(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not all(part.isidentifier() for part in name.split(".")):
+                raise ValueError(f"{name!r:.60} is no name of a module, such as torch")
         return value
 
     @field_validator("labels")

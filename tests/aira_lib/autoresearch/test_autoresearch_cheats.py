@@ -312,7 +312,7 @@ def test_a_model_that_gives_no_logits_is_told_why(
         Path(name).mkdir(parents=True)
     Path("submission/train.py").write_text(code)
     Path("weights.safetensors").write_bytes(weights)
-    Path("run.json").write_text(json.dumps({"settings": measure.folder.program.settings}))
+    Path("run.json").write_text(json.dumps({"settings": measure.folder.program.settings, "cores": 1}))
     np.save("data/inputs/tokens.npy", measure.splits.steers.inputs["tokens.npy"])
     with pytest.raises(SystemExit) as ended:
         infer_submitted()

@@ -127,7 +127,7 @@ def many(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int, list[str]]
 def test_a_look_ends_where_it_has_seen_too_many(many: tuple[int, int, list[str]], tmp_path: Path) -> None:
     root, _, done = many
     limits = CandidateLimits(processes=12)
-    breach = Watch(limits, tmp_path, deadline=float("inf"), allowed=1.0, own_network=False).breach(root)
+    breach = Watch(limits, tmp_path, own_network=False).breach(root)
     assert breach == ("processes", "started more than 12 processes")
     assert len(done) <= most_threads(limits) + 2 < 300
 
