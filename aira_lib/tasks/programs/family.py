@@ -19,6 +19,7 @@ from aira_lib.tasks.live import Task
 from aira_lib.tasks.programs.consulting import open_literature
 from aira_lib.tasks.programs.folder import ProgramFolder, load_program_folder, module_files
 from aira_lib.tasks.programs.section import is_module
+from aira_lib.tasks.programs.varied import varied
 from aira_lib.tasks.task import SearchTask
 
 _OWN = "aira_lib.tasks.programs."  # in every key by the version of "programs"
@@ -79,7 +80,7 @@ class ProgramFamily(TaskFamily):
         super().check(section, agents, proxy)
         folder = _folder(section)
         raw_data()
-        folder.program.with_settings(section.settings)
+        varied(folder.program, section.settings)
         if section.validation == "self-reported":
             raise UserError(f"task.validation: self-reported: {section.name} says how to measure it; leave it out")
         if section.folders:

@@ -27,6 +27,7 @@ from aira_lib.tasks.programs.folder import ProgramFolder, function_exists
 from aira_lib.tasks.programs.measure import Measure
 from aira_lib.tasks.programs.section import Setting
 from aira_lib.tasks.programs.splits import Splits, open_splits
+from aira_lib.tasks.programs.varied import require_choices, varied
 
 _JAX = ("jax", "flax", "optax")
 
@@ -64,8 +65,12 @@ def open_programs(
         raise UserError(f"{folder.path}: {error}") from None
     discard(with_labels)
     _require_sides(folder, splits)
-    about = {name: chosen.get(name, value) for name, value in splits.about.items()}
-    program = folder.program.with_data(about).with_settings(chosen)
+    about = {**splits.about, **chosen}
+    try:
+        require_choices(known := folder.program.with_data(splits.about))
+    except UserError as error:
+        raise UserError(f"{folder.path}: {error}") from None
+    program = varied(known, chosen)
     return Measure(replace(folder, program=program), replace(splits, about=about), scorer.scratch)
 
 

@@ -1,14 +1,12 @@
 """program.yaml: how the code that is submitted to a task folder is trained, asked for predictions and scored."""
 
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from aira_lib.errors import UserError
 from aira_lib.section import Distinct, Section, Seed
 from aira_lib.study import CandidateLimits
 from aira_lib.study.reading import load_section
@@ -18,7 +16,6 @@ from aira_lib.tasks.programs.described import NAME
 _MODULE = re.compile(r"aira_lib(\.[a-z_]\w*)+")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _SCRIPT = re.compile(r"[A-Za-z_]\w*\.py")
-_OF_A_BUDGET = ("budget_seconds", "compile_allowance_seconds")  # settings that say how long a training may take
 Setting = bool | int | float | str
 
 
@@ -110,7 +107,8 @@ class ProgramSection(Section):
     measured sees validation rows with their labels, for stopping early and the like: validation then flatters.
     `test` says when the final test, a new training on train and validation, is run: for each program that becomes
     the best, or for every one. `seed` and `settings` are told to the scripts; a setting that prepare.py names in
-    about.json has the value that stands there, and a study may give those named under `vary` another one. With
+    about.json has the value that stands there, and a study may give those named under `vary` another one; `choices` are
+    all values that one may have. With
     `literature` prompts tell of the papers that come with AIRA and of a study's own, and submitted code sees them as
     `./pwc`. `hides` names installed packages that submitted code does not see, since labels are made of what they hold;
     `nltk_*` are all whose names begin so. `ahead` names modules, installed or of `modules`, that infer and encode
@@ -135,6 +133,7 @@ class ProgramSection(Section):
     seed: Seed = 0
     settings: dict[str, Setting] = {}
     vary: Annotated[tuple[str, ...], Distinct] = ()
+    choices: dict[str, Annotated[tuple[Setting, ...], Distinct, Field(min_length=1)]] = {}
     literature: bool = False
     hides: Annotated[tuple[str, ...], Distinct] = ()
     ahead: Annotated[tuple[str, ...], Distinct] = ()
@@ -149,44 +148,27 @@ class ProgramSection(Section):
         predictions = self.predictions.model_copy(update={"shape": sizes or self.predictions.shape})
         return self.model_copy(update={"settings": settings, "predictions": predictions})
 
-    def with_settings(self, chosen: Mapping[str, Setting]) -> "ProgramSection":
-        """The same with other values of settings that a study may vary.
-
-        Raises:
-            UserError: one is no such setting, its value is not of the kind that the folder's is, or a budget is longer
-                than a training may take.
-        """
-        for name, value in chosen.items():
-            if name not in self.vary:
-                allowed = ", ".join(self.vary) or "none"
-                raise UserError(f"task.settings: {name!r:.60} is not among those that a study may vary: {allowed}")
-            if (wrong := _unlike(value, self.settings[name])) is not None:
-                raise UserError(f"task.settings.{name}: {value!r:.60} is no {wrong}")
-        varied = self.model_copy(update={"settings": {**self.settings, **chosen}})
-        varied._require_room()
-        return varied
-
-    def _require_room(self) -> None:
-        """Refuse a budget of training that its limit would cut short: each candidate would be stopped, after all of it.
-
-        Raises:
-            UserError: one line.
-        """
-        parts = {name: self.settings[name] for name in _OF_A_BUDGET if name in self.settings}
-        wanted = sum(float(value) for value in parts.values() if isinstance(value, int | float))
-        if wanted > self.limits.train.seconds:
-            told = " and ".join(f"{name} {value}" for name, value in parts.items())
-            raise UserError(
-                f"settings: {told}: more than a training may take here, {self.limits.train.seconds:g} s "
-                "(limits.train.seconds of program.yaml); take less, or a folder of your own with a higher limit"
-            )
-
     @model_validator(mode="after")
     def _varied_are_settings(self) -> "ProgramSection":
         for name in self.vary:
             if name not in self.settings or name in self.predictions.sizes:
                 raise ValueError(f"vary: {name!r:.60} is no setting, or one of predictions.sizes, which data determine")
         return self
+
+    @model_validator(mode="after")
+    def _choices_are_of_settings(self) -> "ProgramSection":
+        for name in self.choices:
+            if name not in self.settings:
+                raise ValueError(f"choices: {name!r:.60} is no setting")
+            if wrong := self.not_to_choose(name, self.settings[name]):
+                raise ValueError(f"settings.{name}: {wrong}")
+        return self
+
+    def not_to_choose(self, name: str, value: Setting) -> str:
+        """Why a setting may not have a value, in words; empty where it may."""
+        allowed = self.choices.get(name, (value,))
+        told = ", ".join(map(str, allowed))
+        return "" if value in allowed else f"{value!r:.60} is none of its choices: {told}"
 
     @model_validator(mode="after")
     def _sizes_are_settings(self) -> "ProgramSection":
@@ -288,16 +270,6 @@ class ProgramSection(Section):
         if not re.fullmatch(r"\w+\.npy", value):
             raise ValueError(f"{value!r:.60} is no name of an .npy file")
         return value
-
-
-def _unlike(value: Setting, like: Setting) -> str | None:
-    """What a value should be and is not, in words; numbers are positive, or 0 where the folder's is."""
-    if isinstance(like, bool) or isinstance(value, bool):
-        return None if isinstance(value, bool) and isinstance(like, bool) else f"value like {like!r}"
-    if isinstance(like, str):
-        return None if isinstance(value, str) else "text"
-    fits = not isinstance(value, str) and (0 < value <= sys.float_info.max or value == like == 0)
-    return None if fits else "positive number"
 
 
 def load_program(folder: Path) -> ProgramSection:

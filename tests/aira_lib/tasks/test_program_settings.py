@@ -10,6 +10,7 @@ from aira_lib.errors import UserError
 from aira_lib.study import ProxySection
 from aira_lib.tasks.family import Opening
 from aira_lib.tasks.programs.folder import load_program_folder
+from aira_lib.tasks.programs.varied import varied
 from aira_lib.tasks.section import family_of
 from tests.aira_lib.tasks.program_folders import SHOWN, key, rings, task
 
@@ -36,7 +37,7 @@ def test_a_setting_that_is_zero_in_the_folder_may_be_zero(tmp_path: Path) -> Non
     for value in (0, 0.0, 2.5):
         section = task(folder, settings={"pause": value})
         family_of(section).check(section, [], ProxySection())
-        assert load_program_folder(folder).program.with_settings(section.settings).settings == {"pause": value}
+        assert varied(load_program_folder(folder).program, section.settings).settings == {"pause": value}
 
 
 @pytest.mark.parametrize(
@@ -52,11 +53,60 @@ def test_a_budget_that_its_limit_would_cut_short_is_refused(
     section = task(folder, settings=settings)
     if fits:
         family_of(section).check(section, [], ProxySection())
-        assert load_program_folder(folder).program.with_settings(settings).settings == both | settings
+        assert varied(load_program_folder(folder).program, settings).settings == both | settings
         return
     with pytest.raises(UserError, match=r"budget_seconds .*: more than a training may take here, 60 s") as refused:
         family_of(section).check(section, [], ProxySection())
     assert "\n" not in str(refused.value)
+
+
+CHOICES = {"settings": {"count": "honest"}, "choices": {"count": ["honest", "paper"]}}
+
+
+def test_a_study_chooses_among_the_values_that_a_setting_may_have(tmp_path: Path) -> None:
+    folder = rings(tmp_path, vary=["count"], **CHOICES)
+    section = task(folder, settings={"count": "paper"})
+    family_of(section).check(section, [], ProxySection())
+    for wrong in ("papre", "Paper", ""):
+        section = task(folder, settings={"count": wrong})
+        with pytest.raises(UserError, match=r"task.settings.count: '\w*' is none of its choices: honest, paper"):
+            family_of(section).check(section, [], ProxySection())
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"settings": {"count": "papre"}}, "settings.count: 'papre' is none of its choices: honest, paper"),
+        ({"settings": {"steps": 2}}, "choices: 'count' is no setting"),
+        ({"choices": {"count": []}}, "choices.count"),
+        ({"choices": {"count": ["paper"]}}, "'honest' is none of its choices: paper"),
+    ],
+)
+def test_a_folder_whose_own_value_is_not_to_be_chosen_is_refused(
+    tmp_path: Path, changes: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UserError) as refused:
+        load_program_folder(rings(tmp_path, **(CHOICES | changes)))
+    assert told in str(refused.value)
+    assert "program.yaml" in str(refused.value)
+
+
+@SHOWN
+def test_what_prepare_says_is_held_against_the_choices_too(tmp_path: Path) -> None:
+    folder = rings(tmp_path, **CHOICES)
+    script = folder / "prepare.py"
+    script.write_text(script.read_text() + "    (mount / 'about.json').write_text('{\"count\": \"papre\"}')\n")
+    with pytest.raises(UserError, match=r"about.json, .*: count: 'papre' is none of its choices: honest, paper"):
+        family_of(task(folder)).open(task(folder), ProxySection(), Opening(tmp_path / "scratch"))
+
+
+@SHOWN
+def test_what_a_study_chose_stands_in_the_record_also_where_prepare_says_nothing_of_it(tmp_path: Path) -> None:
+    section = task(rings(tmp_path, vary=["count"], **CHOICES), settings={"count": "paper"})
+    told: dict[str, Any] = {}
+    (tmp_path / "scratch").mkdir()
+    family_of(section).open(section, ProxySection(), Opening(tmp_path / "scratch", told=told))
+    assert told["data"]["count"] == "paper"
 
 
 @SHOWN
