@@ -7,6 +7,7 @@ from aira_lib.autoresearch.features.arithmetic import UNKNOWN
 from aira_lib.autoresearch.features.finding import Found, Hit, Script, forward, line, positive, tainted, toggle
 from aira_lib.autoresearch.features.layers import attention_classes
 from aira_lib.autoresearch.features.source import assignments, keyword, last_name, names_in, self_attribute
+from aira_lib.autoresearch.features.visiting import walk, written
 
 _ROTATES = re.compile(r"rotary|rope|rotated|rotation", re.IGNORECASE)
 _SCORED = {"q", "k", "query", "key", "scores", "score", "att", "attn", "attn_scores", "attn_weights", "logits"}
@@ -20,7 +21,7 @@ def attn_temperature(script: Script) -> Found:
     classes = attention_classes(script)
     for each in classes:
         learned = _parameters(each)
-        for node in ast.walk(forward(each) or each):
+        for node in walk(forward(each) or each):
             factors: list[ast.expr] = []
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
                 sides = (node.left, node.right)
@@ -55,7 +56,7 @@ def _parameters(of: ast.ClassDef) -> set[str]:
     """Attributes that are learned tensors of the class."""
     return {
         self_attribute(target) for target, value, _ in assignments(of)
-        if self_attribute(target) and any(last_name(n.func) == "Parameter" for n in ast.walk(value)
+        if self_attribute(target) and any(last_name(n.func) == "Parameter" for n in walk(value)
                                           if isinstance(n, ast.Call))
     }  # fmt: skip
 
@@ -113,7 +114,7 @@ def _sliced(script: Script, node: ast.expr) -> ast.expr | None:
 
 def _part(script: Script, node: ast.expr) -> bool | None:
     """Whether a slice is less than the whole; the share of it may be a constant of the script."""
-    factors = [each for each in ast.walk(node) if isinstance(each, ast.Name) and each.id.isupper()]
+    factors = [each for each in walk(node) if isinstance(each, ast.Name) and each.id.isupper()]
     shares = [script.folder.value(each) for each in factors]
     return False if 1.0 in [s for s in shares if isinstance(s, float)] else None if UNKNOWN in shares else True
 
@@ -135,7 +136,7 @@ def dual_rope_bases(script: Script) -> Found:
             passed = _passed(each, call)
             if passed is not None and script.folder.alive(call) is not False:
                 value = script.folder.value(passed)
-                bases.setdefault(ast.unparse(passed) if value is UNKNOWN else str(float(value)), call)
+                bases.setdefault(written(passed) if value is UNKNOWN else str(float(value)), call)
                 hits += [(call, True)] if value is UNKNOWN and _chosen(script, passed) else []
     if len(bases) > 1:
         hits += [(each, True) for each in bases.values()]
@@ -163,10 +164,10 @@ def _chosen(script: Script, node: ast.expr) -> bool:
     if not isinstance(node, ast.Name):
         return False
     scope = script.source.function_of(node) or script.source.tree
-    loops = [each for each in ast.walk(scope) if isinstance(each, ast.For | ast.comprehension)]
+    loops = [each for each in walk(scope) if isinstance(each, ast.For | ast.comprehension)]
     many = [each.iter for each in loops if node.id in tainted(scope, names_in(each.target), [])]
     own = [value for target, value, _ in assignments(scope) if last_name(target) == node.id]
     listed = any(isinstance(v, tuple) and len(set(v)) > 1 for v in map(script.folder.value, many))
     steps = {name for each in loops for name in names_in(each.target)}
     listed = listed or any(names_in(each) & steps for each in own)
-    return listed or len({ast.unparse(each) for each in own}) > 1 or any(isinstance(each, ast.IfExp) for each in own)
+    return listed or len({written(each) for each in own}) > 1 or any(isinstance(each, ast.IfExp) for each in own)

@@ -8,6 +8,7 @@ from aira_lib.autoresearch.features.arithmetic import UNKNOWN
 from aira_lib.autoresearch.features.finding import Found, Hit, Script, forward, toggle
 from aira_lib.autoresearch.features.layers import ATTENDS, FEEDS, NORM, Layers, attention_classes, blocks
 from aira_lib.autoresearch.features.source import assignments, last_name, self_attribute
+from aira_lib.autoresearch.features.visiting import walk
 
 
 def parallel_residual(script: Script) -> Found:
@@ -44,7 +45,7 @@ class _Dependence:
                 on = self._of(each.value, known)
                 targets = each.targets if isinstance(each, ast.Assign) else [getattr(each, "target", None)]
                 for target in targets:
-                    for name in ast.walk(target) if target is not None else ():
+                    for name in walk(target) if target is not None else ():
                         if isinstance(name, ast.Name):
                             more = known.get(name.id, set()) if isinstance(each, ast.AugAssign) else set()
                             known = known | {name.id: on | more}
@@ -96,7 +97,7 @@ def _norms_of(of: ast.ClassDef, attends: Callable[[ast.Call], bool]) -> list[Hit
     for _ in range(3):
         names |= {last_name(target) for target, value in pairs if _is_own(value, attends, names)}
     return [
-        (node, True) for node in ast.walk(method)
+        (node, True) for node in walk(method)
         if isinstance(node, ast.Call) and _is_norm(node) and any(_is_own(each, attends, names) for each in node.args)
     ]  # fmt: skip
 

@@ -4,6 +4,7 @@ import ast
 from collections import Counter
 
 from aira_lib.autoresearch.features.source import names_in
+from aira_lib.autoresearch.features.visiting import written
 
 MOST_ASKED = 5  # conditions on one way, so that there are at most 32 ways; later ones stay open
 _MOST_CHARACTERS = 1_000  # of a condition
@@ -66,5 +67,5 @@ class Answers:
 
 def _text_of(test: ast.expr) -> tuple[str, bool]:
     if isinstance(test, ast.Compare) and len(test.ops) == 1 and type(test.ops[0]) in _OPPOSITE:
-        return ast.unparse(ast.Compare(test.left, [_OPPOSITE[type(test.ops[0])]()], test.comparators)), True
-    return ast.unparse(test), False
+        return written(ast.Compare(test.left, [_OPPOSITE[type(test.ops[0])]()], test.comparators)), True
+    return written(test), False

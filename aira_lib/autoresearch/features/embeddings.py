@@ -6,6 +6,7 @@ import re
 from aira_lib.autoresearch.features.arithmetic import UNKNOWN
 from aira_lib.autoresearch.features.finding import Found, Hit, Script, forward, positive, toggle, weight
 from aira_lib.autoresearch.features.source import assignments, last_name, names_in, self_attribute
+from aira_lib.autoresearch.features.visiting import walk, written
 
 _VALUE = re.compile(r"(^|_)(value_emb\w*|ves?|ve_\w*emb\w*|v_emb\w*)$")
 _EMBEDS = re.compile(r"wte|emb|tok", re.IGNORECASE)
@@ -16,16 +17,16 @@ _AUXILIARY = re.compile(r"(^|_)(aux|mtp|auxiliary)(_|\d|$)|(^|_)(aux|mtp)", re.I
 def value_embeds(script: Script) -> Found:
     """Further embeddings of the tokens that forward adds to values, in layers that no function denies to all."""
     hits: list[Hit] = []
-    read = {self_attribute(n) for each in script.models() for n in ast.walk(forward(each) or each)} | {
-        n.value for each in script.models() for n in ast.walk(forward(each) or each)
+    read = {self_attribute(n) for each in script.models() for n in walk(forward(each) or each)} | {
+        n.value for each in script.models() for n in walk(forward(each) or each)
         if isinstance(n, ast.Constant) and isinstance(n.value, str)
     }  # fmt: skip
     for each in script.models():
         for target, value, _ in assignments(each):  # another name that forward reads it by
-            read |= {self_attribute(n) for n in ast.walk(value)} if self_attribute(target) in read - {""} else set()
+            read |= {self_attribute(n) for n in walk(value)} if self_attribute(target) in read - {""} else set()
         for target, value, at in assignments(each):
             name = self_attribute(target)
-            made = any(isinstance(n, ast.Call) and last_name(n.func) == "Embedding" for n in ast.walk(value))
+            made = any(isinstance(n, ast.Call) and last_name(n.func) == "Embedding" for n in walk(value))
             if name and made and (_VALUE.search(name) or _keyed(value)):
                 hits.append((at, (name in read or bool(_keyed(value) & read)) and not _denied(script, value)))
     return toggle(script, hits, _embedders(script))
@@ -33,17 +34,17 @@ def value_embeds(script: Script) -> Found:
 
 def _keyed(node: ast.expr) -> set[str]:
     """The keys of value embeddings in a table of modules."""
-    keys = [k for each in ast.walk(node) if isinstance(each, ast.Dict) for k in each.keys]
+    keys = [k for each in walk(node) if isinstance(each, ast.Dict) for k in each.keys]
     return {k.value for k in keys if isinstance(k, ast.Constant) and _VALUE.search(str(k.value))}  # type: ignore[misc]
 
 
 def _denied(script: Script, made: ast.expr) -> bool:
     """Whether the function that says which layers have them says none: by its usual name, or as asked where made."""
-    asked = {last_name(call.func) for each in ast.walk(made) if isinstance(each, ast.comprehension)
-             for test in each.ifs for call in ast.walk(test) if isinstance(call, ast.Call)}  # fmt: skip
+    asked = {last_name(call.func) for each in walk(made) if isinstance(each, ast.comprehension)
+             for test in each.ifs for call in walk(test) if isinstance(call, ast.Call)}  # fmt: skip
     for each in script.source.functions:
         if each.name in {"has_ve", "has_value_embed", *asked}:
-            returned = [script.folder.value(n.value) for n in ast.walk(each) if isinstance(n, ast.Return)]
+            returned = [script.folder.value(n.value) for n in walk(each) if isinstance(n, ast.Return)]
             return bool(returned) and all(value is not UNKNOWN and not value for value in returned)
     return False
 
@@ -58,12 +59,12 @@ def weight_tying(script: Script) -> Found:
     hits: list[Hit] = []
     for target, value, at in assignments(script.source.tree):
         if last_name(target) == last_name(value) == "weight":
-            left, right = ast.unparse(target), ast.unparse(value)
+            left, right = written(target), written(value)
             tied = (_HEAD.search(left) and _EMBEDS.search(right)) or (_EMBEDS.search(left) and _HEAD.search(right))
             hits += [(at, True)] if tied else []
     for call in script.source.calls("linear", "as_linear", "attend"):
         if last_name(call.func) != "linear":
-            hits += [(call, True)] if _EMBEDS.search(ast.unparse(call.func)) else []
+            hits += [(call, True)] if _EMBEDS.search(written(call.func)) else []
         elif len(call.args) > 1 and _embedding_weight(call.args[1]):
             hits.append((call, True))
     for node in script.source.nodes:
@@ -84,9 +85,9 @@ def aux_heads(script: Script) -> Found:
     for each in script.models():
         heads = [
             (self_attribute(target), at) for target, value, at in assignments(each)
-            if self_attribute(target) and any(_to_vocabulary(n) for n in ast.walk(value))
+            if self_attribute(target) and any(_to_vocabulary(n) for n in walk(value))
         ]  # fmt: skip
-        used = {self_attribute(n) for n in ast.walk(each) if isinstance(getattr(n, "ctx", None), ast.Load)}
+        used = {self_attribute(n) for n in walk(each) if isinstance(getattr(n, "ctx", None), ast.Load)}
         hits += [(at, True) for name, at in heads[1:] if name in used]
     for node in script.source.nodes:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
@@ -101,7 +102,7 @@ def aux_heads(script: Script) -> Found:
 
 def _to_vocabulary(node: ast.AST) -> bool:
     wide = isinstance(node, ast.Call) and last_name(node.func) == "Linear" and len(node.args) > 1
-    return wide and "vocab" in ast.unparse(node.args[1])  # type: ignore[attr-defined]
+    return wide and "vocab" in written(node.args[1])  # type: ignore[attr-defined]
 
 
 def _computed(script: Script, name: ast.expr) -> bool | None:
@@ -124,7 +125,7 @@ def learned_prefix(script: Script) -> Found:
     for each in script.models():
         learned = {
             self_attribute(target) for target, value, _ in assignments(each)
-            if any(isinstance(n, ast.Call) and last_name(n.func) == "Parameter" for n in ast.walk(value))
+            if any(isinstance(n, ast.Call) and last_name(n.func) == "Parameter" for n in walk(value))
         } - {""}  # fmt: skip
         method = forward(each)
         own = {last_name(t): v for t, v, _ in assignments(method or each)}

@@ -7,6 +7,7 @@ from aira_lib.autoresearch.features.alternatives import UNRESOLVED
 from aira_lib.autoresearch.features.arithmetic import UNKNOWN
 from aira_lib.autoresearch.features.finding import Found, Script, forward, line
 from aira_lib.autoresearch.features.source import assignments, last_name, self_attribute
+from aira_lib.autoresearch.features.visiting import walk, written
 
 _ACTIVATIONS = {
     "relu": "relu", "silu": "silu", "swish": "silu", "gelu": "gelu", "sigmoid": "sigmoid", "tanh": "tanh",
@@ -56,7 +57,7 @@ def mlp_type(script: Script) -> Found:
 
 def _evidence(of: ast.ClassDef) -> list[int]:
     method = forward(of)
-    nodes = list(ast.walk(method)) if method else []
+    nodes = list(walk(method)) if method else []
     calls = [n for n in nodes if isinstance(n, ast.Call) and (_activation(n) or last_name(n.func) in ("square", "pow"))]
     return [line(each) for each in calls] or [line(method or of)]
 
@@ -140,12 +141,12 @@ class _Reader:
 
     def _product(self, node: ast.BinOp) -> _Kind:
         left, right = self._of(node.left), self._of(node.right)
-        if ast.dump(node.left) == ast.dump(node.right):
+        if written(node.left) == written(node.right):
             return self._power(left, 2)
         if self._plain(node.left) or self._plain(node.right):
             return right if self._plain(node.left) else left
         for gate, other, value in ((left, right, node.right), (right, left, node.left)):
-            if gate.name == "sigmoid" and not other.name and gate.text and _unscaled(gate.text) == ast.unparse(value):
+            if gate.name == "sigmoid" and not other.name and gate.text and _unscaled(gate.text) == written(value):
                 return _Kind("silu")
             if gate.name == "softplus*tanh" and not other.name:
                 return _Kind("mish")
@@ -184,7 +185,7 @@ class _Reader:
                 return _Kind("softplus*tanh")
             if found.startswith("relu") and kind.gated:
                 return kind
-            return _Kind(found, text=ast.unparse(inner) if inner is not None else "")
+            return _Kind(found, text=written(inner) if inner is not None else "")
         if name in _SHAPING or name in ("linear", "dropout", "norm", "rms_norm"):
             return _Kind(kind.name, kind.gated, kind.linear or name == "linear")
         return self._defined(name, kind)

@@ -8,6 +8,7 @@ from aira_lib.autoresearch.features.alternatives import UNRESOLVED, Value, resol
 from aira_lib.autoresearch.features.arithmetic import UNKNOWN
 from aira_lib.autoresearch.features.folding import Folder
 from aira_lib.autoresearch.features.source import Source, last_name
+from aira_lib.autoresearch.features.visiting import walk
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def tainted(scope: ast.AST, start: set[str], pairs: list[tuple[ast.expr, ast.exp
         before = len(known)
         known |= {
             last_name(target) for target, value, _ in pairs
-            if last_name(target) and any(isinstance(n, ast.Name) and n.id in known for n in ast.walk(value))
+            if last_name(target) and any(isinstance(n, ast.Name) and n.id in known for n in walk(value))
         }  # fmt: skip
         if len(known) == before:
             break

@@ -15,6 +15,7 @@ from aira_lib.autoresearch.features.source import (
     names_in,
     self_attribute,
 )
+from aira_lib.autoresearch.features.visiting import walk
 
 MOST_STEPS = 20  # from a name to what it was assigned, and on
 MOST_LOOKS = 100_000  # expressions looked at in one script; a public one needs a few thousand
@@ -140,12 +141,12 @@ class Folder:
     def _of_function(self, test: ast.expr) -> bool:
         """Whether an expression has names of the function that it is in."""
         around = [each for each in self._source.within(test) if isinstance(each, Function)]
-        names = {each.id for each in ast.walk(test) if isinstance(each, ast.Name)} if around else set()
+        names = {each.id for each in walk(test) if isinstance(each, ast.Name)} if around else set()
         return any(names & self._names_of(each) for each in around)
 
     def _names_of(self, function: Function) -> set[str]:
         if function not in self._own:
-            nodes = list(ast.walk(function))
+            nodes = list(walk(function))
             self._own[function] = {each.arg for each in nodes if isinstance(each, ast.arg)} | {
                 each.id for each in nodes if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load)
             }
@@ -222,7 +223,7 @@ class Folder:
             if any(each.arg == node.id for each in arguments):
                 return UNKNOWN if own else self._argument(function, node.id)
             if own:
-                return self.value(own[0]) if len(own) == 1 and node not in ast.walk(own[0]) else UNKNOWN
+                return self.value(own[0]) if len(own) == 1 and node not in walk(own[0]) else UNKNOWN
         return self.look("constant", node.id)
 
     def _argument(self, function: Function, name: str) -> Any:
@@ -280,7 +281,7 @@ class Folder:
 
     def of_settings(self, node: ast.AST) -> bool:
         """Whether an expression hangs on settings of the script alone that are not known."""
-        names = [each for each in ast.walk(node) if isinstance(each, ast.Name | ast.Attribute)]
+        names = [each for each in walk(node) if isinstance(each, ast.Name | ast.Attribute)]
         return any(
             (isinstance(each, ast.Attribute) and last_name(each.value) in _SETTINGS and self.value(each) is UNKNOWN)
             or (isinstance(each, ast.Name) and each.id.isupper() and self._open(each.id))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from aira_lib.autoresearch.features.finding import Script
 from aira_lib.autoresearch.features.source import assignments, last_name, self_attribute
+from aira_lib.autoresearch.features.visiting import walk
 
 ATTENDS = re.compile(r"attn|attention|sdpa", re.IGNORECASE)
 FEEDS = re.compile(r"mlp|ffn|feed_?forward|^ff$|moe", re.IGNORECASE)
@@ -54,7 +55,7 @@ class Layers:
 
     def calls(self) -> list[str]:
         """The names of all that is called."""
-        return [name for each in ast.walk(self._scope) if isinstance(each, ast.Call) and (name := self.name(each))]
+        return [name for each in walk(self._scope) if isinstance(each, ast.Call) and (name := self.name(each))]
 
 
 def _attribute(node: ast.AST) -> str:
@@ -69,7 +70,7 @@ def _given_names(scope: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
     for target, value, _ in assignments(scope):
         if isinstance(value, ast.Subscript):
             yield target, value
-    for each in ast.walk(scope):
+    for each in walk(scope):
         if isinstance(each, ast.For):
             yield from _looped(each.target, each.iter)
 

@@ -9,6 +9,7 @@ from aira_lib.autoresearch.features.arithmetic import UNKNOWN
 from aira_lib.autoresearch.features.finding import Found, Script, line
 from aira_lib.autoresearch.features.layers import attention_classes
 from aira_lib.autoresearch.features.source import assignments, keyword, last_name, self_attribute
+from aira_lib.autoresearch.features.visiting import walk, written
 
 
 def constant(name: str) -> Callable[[Script], Found]:
@@ -60,7 +61,7 @@ def _projected(script: Script) -> Found:
 
 def _width(made: ast.expr) -> ast.expr | None:
     """How wide the result of the linear layer is that an expression makes, once or several times alike."""
-    calls = [each for each in ast.walk(made) if isinstance(each, ast.Call) and last_name(each.func) == "Linear"]
+    calls = [each for each in walk(made) if isinstance(each, ast.Call) and last_name(each.func) == "Linear"]
     if len(calls) != 1:
         return None
     return keyword(calls[0], "out_features") or (calls[0].args[1] if len(calls[0].args) > 1 else None)
@@ -78,14 +79,14 @@ def _heads(script: Script, width: ast.expr) -> Value:
 
 def _expanded(script: Script, node: ast.expr) -> str:
     """An expression with the function's own names put in, as far as each is assigned once."""
-    text = ast.unparse(node)
+    text = written(node)
     function = script.source.function_of(node)
     own = assignments(function) if function is not None else []
     for _ in range(4):
         values = [value for target, value, _ in own if isinstance(target, ast.Name) and target.id == text]
         if len(values) != 1:
             break
-        text = ast.unparse(values[0])
+        text = written(values[0])
     return text
 
 
@@ -117,4 +118,4 @@ def _short_entries(script: Script) -> list[ast.expr]:
 
 def _text(script: Script, node: ast.expr) -> str:
     value = script.folder.value(node)
-    return ast.unparse(node) if value is UNKNOWN else str(value)
+    return written(node) if value is UNKNOWN else str(value)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from aira_lib.autoresearch.features.visiting import walk
+
 MOST_CHARACTERS = 200_000
 MOST_DEPTH = 120  # levels of the tree; the deepest public training script has less than 40
 
@@ -52,7 +54,7 @@ class Source:
         """Calls of what has one of these names at its end."""
         if inside is None and len(names) == 1:
             return self._calls_by_name.get(names[0], [])
-        nodes = self.nodes if inside is None else ast.walk(inside)
+        nodes = self.nodes if inside is None else walk(inside)
         return [node for node in nodes if isinstance(node, ast.Call) and last_name(node.func) in names]
 
 
@@ -87,7 +89,7 @@ def _linked(tree: ast.Module) -> Source:
                     below.append(child)
         level = below
         if not level:
-            source.nodes = list(ast.walk(tree))
+            source.nodes = list(walk(tree))
             source.classes = [node for node in source.nodes if isinstance(node, ast.ClassDef)]
             source.functions = [node for node in source.nodes if isinstance(node, Function)]
             return source
@@ -103,7 +105,7 @@ def last_name(node: ast.AST) -> str:
 
 def names_in(node: ast.AST) -> set[str]:
     """All names and attributes in an expression."""
-    return {last_name(each) for each in ast.walk(node)} - {""}
+    return {last_name(each) for each in walk(node)} - {""}
 
 
 def self_attribute(node: ast.AST) -> str:
@@ -153,7 +155,7 @@ def bound_names(statement: ast.stmt) -> set[str]:
 def assignments(node: ast.AST) -> list[tuple[ast.expr, ast.expr, ast.stmt]]:
     """Targets with what is assigned to each, tuples taken apart where both sides are."""
     found: list[tuple[ast.expr, ast.expr, ast.stmt]] = []
-    for each in ast.walk(node):
+    for each in walk(node):
         if isinstance(each, ast.Assign):
             for target in each.targets:
                 found += [(left, right, each) for left, right in _pairs(target, each.value)]

@@ -6,6 +6,7 @@ import re
 from aira_lib.autoresearch.features.arithmetic import UNKNOWN
 from aira_lib.autoresearch.features.finding import Found, Hit, Script, positive, tainted, toggle, weight
 from aira_lib.autoresearch.features.source import assignments, keyword, last_name, names_in
+from aira_lib.autoresearch.features.visiting import walk, written
 
 _SMOOTHING = re.compile(r"^(label_?smooth(ing)?(_eps)?|smoothing|ls_eps)$", re.IGNORECASE)
 _AVERAGED = re.compile(r"(^|_)(ema|swa|shadow|polyak)(_|$)", re.IGNORECASE)
@@ -62,7 +63,7 @@ def z_loss(script: Script) -> Found:
     for scope in _functions(script):
         pairs = assignments(scope)
         sums = {last_name(t) for t, v, _ in pairs if _logsumexp(v, set())} - {""}
-        squares = [node for node in ast.walk(scope) if _squared(node, sums)]
+        squares = [node for node in walk(scope) if _squared(node, sums)]
         if squares:
             held = _held_by(pairs)
             uses = _weights_of_uses(script, scope, {name for node in squares for name in held.get(node, ())})
@@ -76,7 +77,7 @@ def _held_by(pairs: list[tuple[ast.expr, ast.expr, ast.stmt]]) -> dict[ast.AST, 
     """Of each node of what is assigned, the names that it is assigned to."""
     held: dict[ast.AST, set[str]] = {}
     for target, value, _ in pairs:
-        for node in ast.walk(value) if last_name(target) else ():
+        for node in walk(value) if last_name(target) else ():
             held.setdefault(node, set()).add(last_name(target))
     return held
 
@@ -84,7 +85,7 @@ def _held_by(pairs: list[tuple[ast.expr, ast.expr, ast.stmt]]) -> dict[ast.AST, 
 def _weights_of_uses(script: Script, scope: ast.AST, names: set[str]) -> dict[str, set[bool | None]]:
     """The weights at which names are read."""
     found: dict[str, set[bool | None]] = {}
-    for node in ast.walk(scope):
+    for node in walk(scope):
         if isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load):
             found.setdefault(node.id, set()).add(weight(script, node))
     return found
@@ -99,7 +100,7 @@ def _logsumexp(node: ast.AST, names: set[str]) -> bool:
 def _squared(node: ast.AST, names: set[str]) -> bool:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow | ast.Mult):
         two = isinstance(node.right, ast.Constant) and node.right.value == 2
-        same = isinstance(node.op, ast.Mult) and ast.dump(node.left) == ast.dump(node.right)
+        same = isinstance(node.op, ast.Mult) and written(node.left) == written(node.right)
         return (same or (two and isinstance(node.op, ast.Pow))) and _logsumexp(node.left, names)
     if isinstance(node, ast.Call) and last_name(node.func) in ("square", "pow"):
         owner = node.func.value if isinstance(node.func, ast.Attribute) else node
@@ -127,7 +128,7 @@ def agc(script: Script) -> Found:
         weights = {last_name(t) for t, v, _ in pairs if _norm_of(v, False)} - {""}
         if gradients or weights:
             gradients, weights = tainted(scope, gradients, pairs), tainted(scope, weights, pairs)
-        for node in ast.walk(scope):
+        for node in walk(scope):
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
                 sides = [
                     (
@@ -142,19 +143,19 @@ def agc(script: Script) -> Found:
 
 
 def _names(node: ast.AST) -> set[str]:
-    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    return {each.id for each in walk(node) if isinstance(each, ast.Name)}
 
 
 def _any_norm(node: ast.AST, gradient: bool) -> bool:
-    return any(_norm_of(each, gradient) for each in ast.walk(node) if isinstance(each, ast.Call))
+    return any(_norm_of(each, gradient) for each in walk(node) if isinstance(each, ast.Call))
 
 
 def _norm_of(node: ast.AST, gradient: bool) -> bool:
     """Whether a value is the norm of a gradient, or else of a parameter."""
-    for call in ast.walk(node):
+    for call in walk(node):
         name = last_name(call.func) if isinstance(call, ast.Call) else ""
         if isinstance(call, ast.Call) and name in ("norm", "vector_norm", "unitwise_norm", "_unitwise_norm"):
-            library = isinstance(call.func, ast.Name) or ast.unparse(call.func.value) in ("torch", "torch.linalg", "mx")  # type: ignore[attr-defined]
+            library = isinstance(call.func, ast.Name) or written(call.func.value) in ("torch", "torch.linalg", "mx")  # type: ignore[attr-defined]
             of = call.args[0] if library and call.args else getattr(call.func, "value", call)
             names = names_in(of)
             is_gradient = any(each in ("g", "grad", "grads") or "grad" in each for each in names)
@@ -200,7 +201,7 @@ def token_corruption(script: Script) -> Found:
         inputs = _INPUT if owner is None else {"idx", "input_ids", "tokens", "ids"}
         pairs = assignments(scope)
         chance = tainted(scope, {last_name(t) for t, v, _ in pairs if names_in(v) & drawn} - {""}, pairs)
-        for node in ast.walk(scope):
+        for node in walk(scope):
             if isinstance(node, ast.Call) and last_name(node.func) in ("where", "masked_fill", "masked_fill_"):
                 parts = [*node.args, getattr(node.func, "value", node)]
                 touches = any(isinstance(each, ast.Name) and each.id in inputs for each in parts)
@@ -217,7 +218,7 @@ def _rate(script: Script, scope: ast.AST, parts: list[ast.expr], drawn: set[str]
     """Whether the share that is replaced is above zero: what random numbers are compared with."""
     names = {name for each in parts for name in names_in(each)}
     values = [*parts, *(value for target, value, _ in assignments(scope) if last_name(target) in names)]
-    for node in (each for value in values for each in ast.walk(value)):
+    for node in (each for value in values for each in walk(value)):
         if isinstance(node, ast.Compare) and names_in(node.left) & drawn:
             state = positive(script, node.comparators[0])
             return state if state is not None or script.folder.of_settings(node.comparators[0]) else True
@@ -236,7 +237,7 @@ def curriculum(script: Script) -> Found:
             hits += [(at, True)] if by_progress and changes else []
     for node in script.source.nodes:
         if isinstance(node, ast.Subscript) and last_name(node.value) in ("x", "y", "inputs", "targets"):
-            bounds = [each.upper for each in ast.walk(node.slice) if isinstance(each, ast.Slice) and each.upper]
+            bounds = [each.upper for each in walk(node.slice) if isinstance(each, ast.Slice) and each.upper]
             hits += [(node, True) for each in bounds if _scheduled(script, each, known)]
     return toggle(script, hits, script.trains())
 
@@ -249,17 +250,17 @@ def pos_loss_weight(script: Script) -> Found:
         losses = tainted(scope, {last_name(t) for t, v, _ in pairs if _by_token(v)} - {""}, pairs)
         ramps = {last_name(t) for t, v, _ in pairs if names_in(v) & {"arange", "linspace"}} | {"pos_weight", "pos_w"}
         ramps = tainted(scope, ramps - {""}, pairs) - losses
-        for node in ast.walk(scope):
+        for node in walk(scope):
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-                sides = [names_in(each) for each in (node.left, node.right)]
-                found = any(a & losses and (b & (ramps | {"arange", "linspace"}) or _says(b))
-                            for a, b in (sides, sides[::-1]))  # fmt: skip
+                sides = [(each, names_in(each)) for each in (node.left, node.right)]
+                found = any((a & losses or _by_token(term)) and (b & (ramps | {"arange", "linspace"}) or _says(b))
+                            for (term, a), (_, b) in (sides, sides[::-1]))  # fmt: skip
                 hits += [(node, True)] if found else []
     return toggle(script, hits, _losses(script))
 
 
 def _by_token(node: ast.AST) -> bool:
-    for call in ast.walk(node):
+    for call in walk(node):
         if isinstance(call, ast.Call) and last_name(call.func) == "cross_entropy":
             kind = keyword(call, "reduction")
             return not (kind is None or (isinstance(kind, ast.Constant) and kind.value != "none"))

@@ -5,7 +5,7 @@ other answers; a feature is read on each and becomes a choice of what was found.
 """
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,19 @@ from aira_lib.autoresearch.features.alternatives import UNRESOLVED, Value, eithe
 from aira_lib.autoresearch.features.arithmetic import UNKNOWN
 from aira_lib.autoresearch.features.finding import Found, Script, lines_of
 from aira_lib.autoresearch.features.folding import MOST_STEPS, Budget, Folder
-from aira_lib.autoresearch.features.source import Function, Source, assignments, bound_names, names_in, own_nodes
+from aira_lib.autoresearch.features.source import (
+    Function,
+    Source,
+    Unreadable,
+    assignments,
+    bound_names,
+    names_in,
+    own_nodes,
+)
+from aira_lib.autoresearch.features.visiting import TooManyVisits, visiting, walk, written
 
 MOST_READS = 8  # of a feature that is another one on every way
+MOST_VISITS = 1_000_000  # of nodes, for one feature; the baseline's 3,500 take 23,000
 
 
 def ways_of(source: Source) -> list[Folder]:
@@ -23,37 +33,71 @@ def ways_of(source: Source) -> list[Folder]:
 
     Ways that end in an error are none, unless all do. Of a script so long that they would cost too much there is one
     way, on which nothing that is open is answered.
+
+    Raises:
+        Unreadable: they would cost far too much.
     """
-    found: list[tuple[Folder, bool]] = []
-    budget, module, left = Budget(), _Module(source, _deciding(source)), [()]
-    while left and budget.left > 0:
-        given: tuple[bool, ...] = left.pop()
-        folder = Folder(source, given, budget)
-        goes_on = _Way(module, folder).take()
-        answers = [answer for _, answer in folder.asked]
-        left += [(*answers[:place], False) for place in range(len(given), len(answers))]  # type: ignore[misc]
-        found.append((folder, goes_on))
-    if budget.left <= 0:
-        folder = Folder(source, (), budget.renewed(), follows=False)
-        found = [(folder, _Way(module, folder).take())]
+    budget = Budget()
+    module = _Module(source, _deciding(source))
+    try:
+        with visiting(MOST_VISITS):
+            found = _each_way(module, budget)
+    except TooManyVisits:
+        found = []
+    try:
+        with visiting(MOST_VISITS):
+            found = found or _only_way(module, budget)
+    except TooManyVisits:
+        raise Unreadable("what its constants hang on takes too long to follow") from None
     budget.renewed()  # for reading features
     return [folder for folder, goes_on in found if goes_on] or [folder for folder, _ in found]
 
 
+def _each_way(module: "_Module", budget: Budget) -> list[tuple[Folder, bool]]:
+    """Ways, and whether each goes on to the end; none where they cost too much."""
+    found: list[tuple[Folder, bool]] = []
+    left: list[tuple[bool, ...]] = [()]
+    while left and budget.left > 0:
+        given = left.pop()
+        folder = Folder(module.source, given, budget)
+        goes_on = _Way(module, folder).take()
+        answers = [answer for _, answer in folder.asked]
+        left += [(*answers[:place], False) for place in range(len(given), len(answers))]
+        found.append((folder, goes_on))
+    return found if budget.left > 0 else []
+
+
+def _only_way(module: "_Module", budget: Budget) -> list[tuple[Folder, bool]]:
+    """One on which nothing that is open is answered."""
+    folder = Folder(module.source, (), budget.renewed(), follows=False)
+    return [(folder, _Way(module, folder).take())]
+
+
 def found_on(ways: Sequence[Folder], source: Source, read: Callable[[Script], Found]) -> Found:
-    """A feature on all ways; read again only where what it looks at is another."""
+    """A feature on all ways, unresolved where that takes too long."""
     known: list[tuple[dict[tuple[str, str], Any], Found]] = []
-    each_way = []
+    try:
+        with visiting(MOST_VISITS):
+            value = joined(ways, [each.value for each in _each_found(ways, source, read, known)])
+    except TooManyVisits:
+        value = UNRESOLVED
+    return Found(value, lines_of(line for _, each in known for line in each.lines))
+
+
+def _each_found(
+    ways: Sequence[Folder], source: Source, read: Callable[[Script], Found],
+    known: list[tuple[dict[tuple[str, str], Any], Found]],
+) -> Iterator[Found]:  # fmt: skip
+    """A feature on each way; read again only where what it looks at is another, which is `known` then."""
     for way in ways:
         found = next((found for seen, found in known if way.agrees(seen)), None)
         if found is None:
             if len(known) == MOST_READS:
-                return Found(UNRESOLVED, lines_of(line for _, each in known for line in each.lines))
+                raise TooManyVisits
             way.seen.clear()
             found = read(Script(source, way))
             known.append((dict(way.seen), found))
-        each_way.append(found)
-    return Found(joined(ways, [each.value for each in each_way]), lines_of(n for _, each in known for n in each.lines))
+        yield found
 
 
 def joined(ways: Sequence[Folder], values: Sequence[Value]) -> Value:
@@ -177,7 +221,7 @@ def _walruses(test: ast.expr) -> set[str]:
 def _ends(statement: ast.stmt) -> bool:
     """Whether a statement ends the script."""
     call = statement.value if isinstance(statement, ast.Expr) else None
-    leaves = isinstance(call, ast.Call) and ast.unparse(call.func) in ("sys.exit", "exit", "quit", "os._exit")
+    leaves = isinstance(call, ast.Call) and written(call.func) in ("sys.exit", "exit", "quit", "os._exit")
     return leaves or isinstance(statement, ast.Raise)
 
 
@@ -191,13 +235,13 @@ def _deciding(source: Source) -> set[str]:
     Names of functions are among them where one has the same name, which does no harm.
     """
     pairs = [
-        (target.id, {each.id for each in ast.walk(value) if isinstance(each, ast.Name)})
+        (target.id, {each.id for each in walk(value) if isinstance(each, ast.Name)})
         for statement in source.tree.body if not isinstance(statement, Function | ast.ClassDef)
         for target, value, _ in assignments(statement) if isinstance(target, ast.Name)
     ]  # fmt: skip
     named = _configurations(source)
     passed = [each.value for call in source.calls(*(each.name for each in named)) for each in call.keywords]
-    found = {each.id for node in (*named, *passed) for each in ast.walk(node) if isinstance(each, ast.Name)}
+    found = {each.id for node in (*named, *passed) for each in walk(node) if isinstance(each, ast.Name)}
     found |= {name for name, _ in pairs if name.isupper()}
     for _ in range(MOST_STEPS):
         more = {name for own, names in pairs if own in found for name in names} - found

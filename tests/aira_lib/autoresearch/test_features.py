@@ -8,6 +8,7 @@ import pytest
 from aira_lib.autoresearch.features.alternatives import UNRESOLVED, Either
 from aira_lib.autoresearch.features.catalogue import FEATURES, TOGGLES, analyse
 from aira_lib.autoresearch.features.source import Unreadable
+from aira_lib.autoresearch.features.visiting import TooManyVisits, visiting, walk, written
 from tests.aira_lib.autoresearch.features_script import FOREIGN, SCRIPT, edited
 
 OWN, MODEL, EMBEDDED, LOSS = "# attention's own", "# the model's own", "# after the embedding", "# after the loss"
@@ -105,7 +106,9 @@ ON = {
                    [(BATCH, "share = progress / 2\nkept = int(512 * share)\nx = x[:, :kept]")],
                    [(BATCH, "batch_size = int(8 + 8 * progress)")]],
     "pos_loss_weight": [[(ENTROPY, ENTROPY[:-1] + ", reduction='none')"),
-                         (LOSS, "ramp = torch.linspace(0.5, 1.5, 64)\nloss = (loss * ramp).mean()")]],
+                         (LOSS, "ramp = torch.linspace(0.5, 1.5, 64)\nloss = (loss * ramp).mean()")],
+                        [(ENTROPY, "(" + ENTROPY[:-1] + ", reduction='none') * torch.linspace(0.5, 1.5, 64)).mean()")],
+                        [(ENTROPY, "(pos_weights * " + ENTROPY[:-1] + ", reduction='none')).mean()")]],
 }  # fmt: skip
 
 
@@ -277,11 +280,36 @@ def _long(head, line, end=""):
         _long("def f(s):\n", "    g(label_smoothing=s)\n"),
         "class MLP:\n  def forward(self, x):\n" + "    x = g(x)\n" * 4_000 + "    return x\n"
         "def g(x):\n" + "  x = h(x)\n" * 4_000 + "  return x\ndef h(x):\n" + "  x = relu(x)\n" * 4_000 + "  return x\n",
+        _long("def f(x):\n", "    loss = loss + aux_loss\n    aux_loss = # * aux_loss\n"),
+        _long("def rope(base):\n    inv_freq = base\ndef f():\n", "    for b in (1, #): rope(b)\n"),
+        "".join(f"if X{n} == Y{n}: A{n} = 1\nelse: A{n} = 2\n" for n in range(4_000)),
+        "def f():\n  x = " + "(" * 100 + "[" + "1," * 90_000 + "]" + " * y)" * 100,
     ],
-    ids=["squares", "shares", "functions of functions"],
+    ids=["squares", "shares", "functions of functions", "losses", "bases", "conditions", "products"],
 )
 def test_long_scripts_cost_what_their_length_does(code):
     """Each look through the whole for each of its lines would take hours."""
     started = time.process_time()
     analyse(code)
     assert time.process_time() - started < 60
+
+
+def test_a_feature_that_takes_too_many_looks_is_unresolved_and_the_others_are_not():
+    code = _long(
+        "DEPTH = 4\ndef f(x):\n    x.backward()\n", "    loss = loss + aux_loss\n    aux_loss = # * aux_loss\n"
+    )
+    found = analyse(code).features
+    assert found["aux_heads"].value == UNRESOLVED
+    assert found["depth"].value == 4
+    assert found["grad_clipping"].value is False
+
+
+def test_visits_are_counted_within_alone():
+    tree = ast.parse("a = b + c * d")
+    size = sum(1 for _ in ast.walk(tree))
+    with visiting(5 * size):
+        assert list(walk(tree)) == list(ast.walk(tree))
+        assert written(tree) == ast.unparse(tree)
+        with pytest.raises(TooManyVisits):
+            next(walk(tree))
+    assert list(walk(tree)) == list(ast.walk(tree))
