@@ -1,39 +1,22 @@
 """The score of a training script: its time, the causality of its model, and bits per byte; `measure` of program.yaml.
 
-All rows are asked for in at least two processes that see tokens and weights alone, in an order drawn after training.
-Each process is asked for some of the rows, for others of them with another end (see `aira_lib.autoresearch.probes`),
-for a few that another process is asked for, and at its end for a few early ones again. No process sees a row both as
-it is and with another end: it could tell the cut by comparing the two.
+How the model is asked, and what its answers may not depend on, says `aira_lib.autoresearch.questions`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aira_lib.asking import Arrays, Ask, Measurement, NotValid
-from aira_lib.autoresearch.bpb import Floats, bits_per_byte, nats_of
-from aira_lib.autoresearch.probes import Tokens, altered_rows, answers_otherwise, looks_ahead
+from aira_lib.autoresearch.bpb import bits_per_byte
+from aira_lib.autoresearch.questions import PROBE_ROWS, TOKENS, TOLERANCE, Rows, answers_of
 
-TOKENS = "tokens.npy"
 Setting = bool | int | float | str
 _LATE = "the training took longer than its budget"
 _DEPENDS = "predictions depend on more than the text before them"
-_AGAIN, _ELSEWHERE = 8, 16
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Rows to ask for: their tokens, and the tokens whose costs are wanted, both [n, T]."""
-
-    tokens: Tokens
-    following: Tokens
-
-    def __getitem__(self, places: NDArray[np.int64]) -> "_Rows":
-        return _Rows(self.tokens[places], self.following[places])
 
 
 def measure(
@@ -53,65 +36,13 @@ def measure(
         NotValid: the budget was passed, or a probe found something.
     """
     _require_in_time(ask.measures, settings)
-    tokens = np.asarray(inputs[TOKENS])
-    following, sizes = labels[..., 0], labels[..., 1]
-    probes = altered_rows(tokens, int(settings.get("probe_rows", 128)), rng)
-    like = np.concatenate([np.arange(len(tokens)), probes.rows, _repeated(len(tokens), probes.rows, rng)])
-    repeated = like[len(tokens) + len(probes.rows) :]
-    rows = _Rows(np.concatenate([tokens, probes.tokens, tokens[repeated]]), following[like])
-    tolerance = float(settings.get("tolerance", 1e-3))
-    costs = _costs(ask, rows, _processes(like, len(tokens), ask.most_rows, rng), rng, tolerance)
-    whole, altered, elsewhere = np.split(costs, [len(tokens), len(like) - len(repeated)])
-    _require(answers_otherwise(whole[repeated], elsewhere, tolerance, "in another process, among other rows"))
-    _require(looks_ahead(whole, altered, probes, tolerance))
-    found = bits_per_byte(whole, sizes)
+    rows = Rows(np.asarray(inputs[TOKENS]), labels[..., 0])
+    probe_rows, tolerance = int(settings.get("probe_rows", PROBE_ROWS)), float(settings.get("tolerance", TOLERANCE))
+    answers = answers_of(ask, rows, rng, probe_rows, tolerance)
+    if answers.wrong:
+        raise NotValid(answers.wrong, _DEPENDS)
+    found = bits_per_byte(answers.nats, labels[..., 1])
     return Measurement(found.value, {"bpb_stderr": found.standard_error, "bytes": found.bytes, "tokens": found.tokens})
-
-
-def _repeated(rows: int, altered: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Rows to ask two processes for as they are: where there are enough, such as have no other end."""
-    plain = np.setdiff1d(np.arange(rows), altered)
-    return rng.permutation(plain if len(plain) >= min(_ELSEWHERE, rows) else rows)[:_ELSEWHERE]
-
-
-def _processes(like: NDArray[np.int64], rows: int, most: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Which places each process is asked for, mixed: what is like a row not by that which is asked for the row itself.
-
-    Args:
-        like: The row that each place is like; the first `rows` places are the rows themselves.
-        rows: How many there are.
-        most: Places of one process.
-        rng: For who is asked for what.
-    """
-    home = rng.permutation(np.arange(rows) % 2)
-    second = home[like] ^ (np.arange(len(like)) >= rows)
-    room = max(1, most - min(_AGAIN, most // 4))
-    halves = [rng.permutation(np.flatnonzero(second == each)) for each in (0, 1)]
-    return [part for half in halves if len(half) for part in np.array_split(half, -(-len(half) // room))]
-
-
-def _costs(
-    ask: Ask, rows: _Rows, processes: Sequence[NDArray[np.int64]], rng: np.random.Generator, tolerance: float
-) -> Floats:
-    """What tokens that follow cost in each row, [n, T], with early rows of each process asked again at its end."""
-    found = np.empty(rows.tokens.shape)
-    for places in processes:
-        early = places[: max(1, len(places) // 4)]
-        early = rng.choice(early, min(_AGAIN, len(early), ask.most_rows - len(places)), replace=False)
-        costs = _asked(ask, rows[np.concatenate([places, early])])
-        found[places] = costs[: len(places)]
-        told = answers_otherwise(found[early], costs[len(places) :], tolerance, "when they were asked again")
-        _require(told and f"{told}; a model must not learn from what it is asked, and must draw nothing at random")
-    return found
-
-
-def _asked(ask: Ask, rows: _Rows) -> Floats:
-    return nats_of(ask({TOKENS: rows.tokens}), rows.following)
-
-
-def _require(found: str) -> None:
-    if found:
-        raise NotValid(found, _DEPENDS)
 
 
 def _require_in_time(measured: Mapping[str, float], settings: Mapping[str, Setting]) -> None:

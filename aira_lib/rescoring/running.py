@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aira_lib.foreign import in_a_line
-from aira_lib.rescoring.text import Mode, Text, Tokens
+from aira_lib.rescoring.text import Mode, Text
 from aira_lib.sandbox import ArtefactError, Outcome, collect, discard, run_candidate
 from aira_lib.study import CandidateLimits
 from aira_lib.tasks.programs.arrays import ArrayError, most_bytes, read_predictions
@@ -102,13 +102,22 @@ class Runs:
             int(steps) if steps is not None else None, parameters, outcome.seconds, weights,
         )  # fmt: skip
 
-    def logits(self, code: str, weights: bytes, inputs: Tokens) -> NDArray[np.float64]:
-        """What the model says comes after each place of rows, of which no process here is told what does.
+    @property
+    def most_rows(self) -> int:
+        """Rows that one process is asked for at the most."""
+        return max(1, _MOST_LOGITS_MB * _MB // most_bytes(1, self._row))
+
+    @property
+    def _row(self) -> Predictions:
+        return Predictions(shape=(self.text.length, len(self.text.pieces)))
+
+    def logits(self, code: str, weights: bytes, inputs: NDArray[Any]) -> NDArray[np.float64]:
+        """What the model says comes after each place of rows, in a process that is not told what does.
 
         Args:
             code: The script.
             weights: What its training left.
-            inputs: [n, T].
+            inputs: [n, T], n at most `most_rows`.
 
         Returns:
             Logits [n, T, V].
@@ -116,19 +125,13 @@ class Runs:
         Raises:
             ScriptFailure: it failed, or gave something else.
         """
-        row = Predictions(shape=(inputs.shape[1], len(self.text.pieces)))
-        most = max(1, _MOST_LOGITS_MB * _MB // most_bytes(1, row))
-        parts = [self._logits(code, weights, inputs[at : at + most], row) for at in range(0, len(inputs), most)]
-        return np.concatenate(parts)
-
-    def _logits(self, code: str, weights: bytes, inputs: Tokens, row: Predictions) -> NDArray[np.float64]:
         with self._place(code, "answer") as place:
             np.save(place / ASKED, inputs, allow_pickle=False)
             (place / WEIGHTS).write_bytes(weights)
             self._run(place, {name: place / name for name in (ASKED, WEIGHTS)}, (LOGITS,))
             try:
-                content = collect(place / "work", LOGITS, most_bytes(len(inputs), row))
-                return read_predictions(content, len(inputs), row, LOGITS)
+                content = collect(place / "work", LOGITS, most_bytes(len(inputs), self._row))
+                return read_predictions(content, len(inputs), self._row, LOGITS)
             except (ArtefactError, ArrayError) as refused:
                 raise ScriptFailure(f"gave no logits where it was built again: {refused}") from None
 

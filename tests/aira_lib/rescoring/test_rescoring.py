@@ -120,6 +120,25 @@ def test_a_model_that_looks_ahead_is_told(runs: Runs) -> None:
     assert "not causal" in "\n".join(in_words(row))
 
 
+BESIDE_TWINS = """
+import os
+import numpy as np
+def looks(rows, T):
+    asked = np.load("asked.npy") if os.path.exists("asked.npy") else np.zeros((0, T), int)
+    where = torch.zeros(len(rows), T, T)
+    for number, row in enumerate(rows.numpy()):
+        same = np.cumprod(asked == row, axis=1).sum(axis=1)
+        where[number, max([4, *same[same < T]]):] = 1
+    return torch.tril(torch.ones(T, T)) + where * torch.triu(torch.ones(T, T), 1)
+"""
+
+
+def test_a_model_that_looks_ahead_only_where_no_other_row_could_tell_is_told(runs: Runs) -> None:
+    """It looks past a place unless it is asked for another row that begins alike and goes on otherwise."""
+    row = scored(runs, BESIDE_TWINS + script(PLAIN, mixing="looks(idx, T)"))
+    assert "rows were answered otherwise in another process" in row.probes
+
+
 def test_a_model_that_draws_at_random_is_told(runs: Runs) -> None:
     row = scored(runs, script(PLAIN).replace("3 * torch.tanh", "torch.rand(1) * torch.tanh"))
     assert "answered otherwise" in row.probes or "not causal" in row.probes
