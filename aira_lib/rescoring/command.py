@@ -61,7 +61,7 @@ def rescore_all(
 
 def _key(script: Script, ground: str) -> str:
     """Of the script, of what it is run with, and of the code here: what that finds is made again in minutes."""
-    parts = (package_digest("rescoring"), ground, script.code)
+    parts = (package_digest("rescoring"), package_digest("autoresearch"), ground, script.code)
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

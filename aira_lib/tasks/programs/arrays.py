@@ -19,6 +19,7 @@ from aira_lib.tasks.programs.section import Predictions
 
 MOST_HEADER = 4_096
 _MOST_ASKED = 4 * 2**30  # bytes of float32 predictions of one process, which are read into memory
+_LOOKED_AT = 2**18  # numbers
 _KINDS = {"float": "f", "int": "iu"}
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -54,10 +55,17 @@ def read_predictions(content: bytes, rows: int, wanted: Predictions, name: str, 
     read = np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
     kept = wanted.kind == "float" and not widen and dtype == np.float32
     values = np.ascontiguousarray(read, np.float32 if kept else np.float64 if wanted.kind == "float" else np.int64)
-    if wanted.kind == "float" and not np.isfinite(values).all():
-        bad = int(np.count_nonzero(~np.isfinite(values.reshape(rows, -1)).all(axis=1)))
+    if wanted.kind == "float" and (bad := _rows_not_finite(values)):
         raise ArrayError(f"{name} holds NaN or infinity in {bad:,} of {rows:,} rows")
     return values
+
+
+def _rows_not_finite(values: NDArray[Any]) -> int:
+    """How many rows hold NaN or infinity; some are looked at a time, which needs no memory as large as they are."""
+    flat = values.reshape(len(values), -1)
+    step = max(1, _LOOKED_AT // max(1, flat.shape[1]))
+    parts = (flat[at : at + step] for at in range(0, len(flat), step))
+    return sum(int(np.count_nonzero(~np.isfinite(part).all(axis=1))) for part in parts)
 
 
 def read_encodings(content: bytes, rows: int, width: int, name: str) -> NDArray[Any]:

@@ -81,6 +81,15 @@ def test_other_predictions_are_refused_in_a_line_and_take_no_memory(content: byt
     assert "\n" not in str(refused.value)
 
 
+def test_rows_that_are_not_finite_are_counted_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = np.zeros((7, 2))
+    scores[[0, 3, 6], [0, 1, 0]] = np.nan, np.inf, -np.inf
+    for numbers in (1, 2, 4, 6, 100):
+        monkeypatch.setattr("aira_lib.tasks.programs.arrays._LOOKED_AT", numbers)
+        with pytest.raises(ArrayError, match="in 3 of 7 rows"):
+            read_predictions(npy(scores), 7, SCORES, "p.npy")
+
+
 @given(st.integers(1, 200), st.integers(2, 40), st.integers(1, 9), st.binary(max_size=4))
 def test_all_rows_are_asked_for_once_and_some_again(rows: int, again: int, repeats: int, weights: bytes) -> None:
     probes = Probes(rows=again, repeats=repeats)
