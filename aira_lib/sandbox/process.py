@@ -161,8 +161,8 @@ class Started:
     def kill(self) -> None:
         """End it and all that it started, if that has not been done."""
         if not self._killed:
-            self._killed = True
             kill_family(self._launched.process.pid)
+            self._killed = True
             _drain(self._launched, self._ended)
 
 

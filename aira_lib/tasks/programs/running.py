@@ -86,8 +86,7 @@ class Process:
 
     def ask(self, told: Mapping[str, Any], weights: bytes, inputs: Arrays, seconds: float, wanted: str) -> Outcome:
         """Run a script that finds weights and rows; see `run`."""
-        if not self._started:
-            self._await_rows()
+        self._await_rows()
         write_split(inputs, self.place / INPUTS)
         (self.place / WEIGHTS).write_bytes(weights)
         about = {**told, "cores": cores_of_candidate()}
@@ -101,7 +100,7 @@ class Process:
 
     def _await_rows(self) -> None:
         """Make empty what is written when rows are there: nothing that a sandbox sees can be put in its place later."""
-        (self.place / INPUTS).mkdir()
+        (self.place / INPUTS).mkdir(exist_ok=True)
         for name in (WEIGHTS, TOLD):
             (self.place / name).touch()
         self._seen |= {f"data/{INPUTS}": self.place / INPUTS, WEIGHTS: self.place / WEIGHTS}

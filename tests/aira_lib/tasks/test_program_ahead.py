@@ -36,6 +36,15 @@ def test_a_score_is_the_same_with_and_without(tmp_path: Path) -> None:
     assert score(ahead) == score(measure(tmp_path / "plain"))
 
 
+def test_where_nothing_can_be_started_ahead_it_is_started_when_it_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In pods, and where files are copied into a sandbox."""
+    opened = measure(tmp_path, ahead=["numpy"])
+    monkeypatch.setattr("aira_lib.tasks.programs.running.start_candidate", lambda *given: None)
+    assert score(opened) > 0.5
+
+
 def test_they_run_while_a_training_does_and_nothing_is_left_of_them(tmp_path: Path) -> None:
     opened, before = measure(tmp_path, ahead=["numpy"]), len(family(os.getpid()))
     seen: dict[str, int] = {}
