@@ -24,7 +24,6 @@ _MEASURED = {
 }  # fmt: skip
 """Cells of a row, and what stands in a node's measures by which name."""
 
-_BY_WORD = " How work grows is described by a process that holds the submitted code, not by a judge."
 _OVER_ROWS = (
     " ± of validation is the standard error over rows of text. All programs are scored on the same rows, so most of it "
     "is common to them; what a gain is worth, the noise of seeds tells."
@@ -99,7 +98,10 @@ def references(searches: Sequence[SearchRun]) -> dict[str, float]:
 
 
 def best_table(task: SearchTask, searches: Sequence[SearchRun]) -> Table:
-    """A row a search: its best program, and how it compares with the baseline where one ran."""
+    """A row a search: its best program, and how it compares with the baseline where one ran.
+
+    What a table of costs shows beside this one is in its file alone.
+    """
     columns = [
         Column("agent", "Agent", style="name"),
         Column("seed", "Seed", spec="d"),
@@ -115,8 +117,8 @@ def best_table(task: SearchTask, searches: Sequence[SearchRun]) -> Table:
         Column("cpu_seconds", "Training", "CPU seconds", spec=".1f"),
         Column("memory", "Training", "MiB at most", spec=".0f"),
         Column("said_steps", "Steps", "as it said", spec=",.0f"),
-        Column("growth", "Work grows", "power of length", spec=".2f"),
-        Column("parameters", "Parameters", spec=",.0f"),
+        Column("growth", "Work grows", "power of length", spec=".2f", shown=False),
+        Column("parameters", "Parameters", spec=",.0f", shown=not has_costs(searches)),
         Column("change", "What it is", style="text"),
     ]
     rows = [_best_row(search) for search in searches]
@@ -127,7 +129,7 @@ def best_table(task: SearchTask, searches: Sequence[SearchRun]) -> Table:
     caption = "The best program of each seed, chosen by validation."
     caption += _OVER_ROWS * ("validation_stderr" in used) + _OVER_SEEDS * ("again_sd" in used)
     caption += " Its test score was never shown to the agent." * ("test" in used)
-    caption += _BY_WORD * ("growth" in used) + _SAID * ("said_steps" in used)
+    caption += _SAID * ("said_steps" in used)
     shown = [column for column in columns if column.key not in optional]
     return Table("best_programs", caption, shown, rows, group="agent")
 

@@ -169,6 +169,8 @@ def test_what_programs_cost_stands_beside_their_scores(written: Path) -> None:
     assert second["growth"] is None
     page = (written / "report.html").read_text()
     assert "described by a process that holds the submitted code, not by a judge" in page
+    assert page.count("3,354") == 1  # the table of the best seeds leaves parameters to this one
+    assert page.count("power of length") == 2
     with (written / "tables/program_costs_of_all.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 9
 
