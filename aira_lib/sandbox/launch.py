@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from aira_lib.sandbox.bubblewrap import wrapper
 from aira_lib.sandbox.calls import call_filter
@@ -28,10 +28,30 @@ _RUN = "import marshal, sys; exec(marshal.loads(bytes.fromhex(sys.argv[1])))"
 
 @dataclass(frozen=True)
 class Launched:
-    """A bootstrap process; `report` is the read end of the pipe on which it tells how the command ended."""
+    """A bootstrap process.
+
+    Attributes:
+        process: Itself, or bubblewrap before it.
+        report: The read end of the pipe on which it tells how the command ended.
+        wrapped: Whether bubblewrap comes before it. What that starts dies with it only from when it first reports.
+    """
 
     process: "subprocess.Popen[bytes]"
     report: int
+    wrapped: bool = False
+
+    @property
+    def outputs(self) -> tuple[IO[bytes], IO[bytes]]:
+        """The read ends of stdout and stderr."""
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        return self.process.stdout, self.process.stderr
+
+    @property
+    def descriptors(self) -> tuple[int, int, int]:
+        """Of stdout, stderr and the report."""
+        stdout, stderr = self.outputs
+        return stdout.fileno(), stderr.fileno(), self.report
 
 
 def closes_files(isolation: Isolation) -> bool:
@@ -106,7 +126,7 @@ def launch(
         raise
     finally:
         os.close(write_end)
-    return Launched(process, read_end)
+    return Launched(process, read_end, bool(wrapped))
 
 
 @functools.cache

@@ -32,6 +32,7 @@ import contextlib
 import math
 import os
 import re
+import select
 import selectors
 import signal
 import sys
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from aira_lib.study import CandidateLimits
 
 _MB = 1024 * 1024
+_BIRTH_SECONDS = 10.0
 TAIL = 4_000  # characters of each stream that are kept
 _RUNAWAY = 256  # times the output that is kept while it runs; a program that prints so much prints for ever
 _OUT_OF_MEMORY = re.compile(r"MemoryError|std::bad_alloc|[Cc]annot allocate memory|can't allocate memory")
@@ -142,6 +144,8 @@ class Started:
 
     def __init__(self, launched: Launched, watch: Watch) -> None:
         size = watch.limits.output_kb * 1024
+        for descriptor in launched.descriptors:
+            os.set_blocking(descriptor, False)
         self._launched, self._watch, self._ended = launched, watch, _Ended(Output(size), Output(size))
         self._killed = False
 
@@ -161,9 +165,16 @@ class Started:
     def kill(self) -> None:
         """End it and all that it started, if that has not been done."""
         if not self._killed:
+            _await_birth(self._launched, self._ended)
             kill_family(self._launched.process.pid)
             self._killed = True
             _drain(self._launched, self._ended)
+
+
+def _await_birth(launched: Launched, ended: _Ended) -> None:
+    """Let bubblewrap come so far that what it starts dies with it; killed before, it would leave that behind."""
+    if launched.wrapped and not ended.report:
+        select.select([launched.report], [], [], _BIRTH_SECONDS)
 
 
 def _let_go(launched: Launched) -> None:
@@ -215,17 +226,10 @@ class _Ended:
 
 def _follow(launched: Launched, watch: Watch, ended: _Ended) -> None:
     """Read what the candidate writes until it ends or passes a limit."""
-    process = launched.process
-    assert process.stdout is not None
-    assert process.stderr is not None
+    sinks = (ended.stdout, ended.stderr, ended.report)
     with selectors.DefaultSelector() as selector:
-        for source, sink in (
-            (process.stdout.fileno(), ended.stdout),
-            (process.stderr.fileno(), ended.stderr),
-            (launched.report, ended.report),
-        ):
-            os.set_blocking(source, False)
-            selector.register(source, selectors.EVENT_READ, sink)
+        for descriptor, sink in zip(launched.descriptors, sinks, strict=True):
+            selector.register(descriptor, selectors.EVENT_READ, sink)
         while not ended.report.endswith(b"\n"):
             for key, _ in selector.select(watch.pause()):
                 chunk = os.read(key.fd, 65_536)
@@ -234,7 +238,7 @@ def _follow(launched: Launched, watch: Watch, ended: _Ended) -> None:
                     selector.unregister(key.fd)
                     if key.fd == launched.report:
                         return
-            ended.breach = _output_breach(ended, watch.limits) or watch.breach(process.pid)
+            ended.breach = _output_breach(ended, watch.limits) or watch.breach(launched.process.pid)
             if ended.breach:
                 return
 
@@ -250,8 +254,7 @@ def _drain(launched: Launched, ended: _Ended) -> None:
     process.wait()
     if process.stdin:
         process.stdin.close()
-    for stream, sink in ((process.stdout, ended.stdout), (process.stderr, ended.stderr)):
-        assert stream is not None
+    for stream, sink in zip(launched.outputs, (ended.stdout, ended.stderr), strict=True):
         with contextlib.suppress(BlockingIOError), stream:
             while chunk := os.read(stream.fileno(), 65_536):
                 sink.extend(chunk)

@@ -1,5 +1,6 @@
 """Candidates that are started before their outcome is asked for."""
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -86,6 +87,28 @@ def test_one_that_nobody_asks_is_killed_with_all_that_it_started(
     one.kill()
     one.kill()
     assert not {each.pid for each in family(os.getpid())} - before
+
+
+def bootstraps() -> set[int]:
+    """Processes of candidates before these run, whoever their parents are."""
+    found = set()
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                words = Path(f"/proc/{entry}/cmdline").read_bytes().split(b"\0")
+                found |= {int(entry)} if any(word.startswith(b"import marshal, sys") for word in words) else set()
+    return found
+
+
+def test_one_that_is_killed_while_it_starts_leaves_nothing_behind(tmp_path: Path, strength: Isolation) -> None:
+    """bubblewrap takes what it starts with it only from when that runs."""
+    before = bootstraps()
+    for number in range(60):
+        one = started("open('went', 'w')\nimport time\ntime.sleep(60)", tmp_path / str(number))
+        time.sleep(number % 12 / 5_000)
+        one.kill()
+    time.sleep(0.5)
+    assert not bootstraps() - before
 
 
 def test_one_that_died_while_it_waited_has_its_outcome(tmp_path: Path, strength: Isolation) -> None:
