@@ -10,7 +10,7 @@ the harness can find and kill all of it. Each process asks to die with its paren
 Nothing of this project, and of the standard library only what starts fast: every candidate waits for these imports.
 It is run compiled (see launch.py), isolated, before any limit holds. The argument after it is the plan, marshalled:
 command, environment, workdir, limits, isolation, filter, parent, report (a descriptor), and `view` where this program
-closes the view of the file system. It reports a line: "exit CODE", "setup WHY" or "lost WHY".
+closes the view of the file system. It reports a line: "exit CODE CPU_SECONDS", "setup WHY" or "lost WHY".
 """
 
 # ruff: noqa: SIM105 (importing contextlib alone would cost every candidate milliseconds)
@@ -84,7 +84,8 @@ def _init(plan: dict[str, Any]) -> NoReturn:
             pid, status = os.wait()
             if pid == candidate:
                 break
-        _report(plan, f"exit {os.waitstatus_to_exitcode(status)}")
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        _report(plan, f"exit {os.waitstatus_to_exitcode(status)} {used.ru_utime + used.ru_stime:.6f}")
     except OSError as error:
         _report(plan, f"setup {error}")
     _wait_to_be_killed()

@@ -76,6 +76,8 @@ class Outcome:
 
     The two tails are the end of what it printed, after the beginning where all of it would be too long. `peak_memory`
     is the most memory in bytes that any look at its processes saw (see `Watch`), of a GPU none; None: nobody looked.
+    `cpu_seconds` is the processor time of the candidate and of all that has ended by then and that it, or its
+    supervisor, waited for; None: it did not end by itself.
     """
 
     status: Status
@@ -85,6 +87,7 @@ class Outcome:
     seconds: float
     reason: str = ""
     peak_memory: int | None = None
+    cpu_seconds: float | None = None
 
 
 def run_here(
@@ -214,14 +217,15 @@ class _Ended:
     report: bytearray = field(default_factory=bytearray)
     breach: tuple[Status, str] | None = None
 
-    def exit_code(self) -> int | None:
-        """The reported exit code, if the candidate ended by itself."""
+    def by_itself(self) -> tuple[int, float] | tuple[None, None]:
+        """The reported exit code and CPU seconds, if the candidate ended by itself."""
         if self.breach is not None:
-            return None
+            return None, None
         kind, _, told = bytes(self.report).decode("utf-8", "replace").strip().partition(" ")
         if kind == "setup":
             raise SandboxError(f"no candidate can be run on this machine: {told}")
-        return int(told) if kind == "exit" else None
+        code, _, used = told.partition(" ")
+        return (int(code), float(used)) if kind == "exit" else (None, None)
 
 
 def _follow(launched: Launched, watch: Watch, ended: _Ended) -> None:
@@ -262,12 +266,12 @@ def _drain(launched: Launched, ended: _Ended) -> None:
 
 
 def _outcome(ended: _Ended, watch: Watch, seconds: float) -> Outcome:
-    exit_code = ended.exit_code()
+    exit_code, cpu_seconds = ended.by_itself()
     stdout, stderr = (_text(raw, watch.workdir) for raw in (ended.stdout, ended.stderr))
     late = _output_breach(ended, watch.limits) or watch.disk_breach()
     status, reason = ended.breach or late or _judge(exit_code, stderr, watch)
     tails = shortened(stdout, TAIL), shortened(stderr, TAIL)
-    return Outcome(status, exit_code, *tails, seconds, reason, watch.peak_memory or None)
+    return Outcome(status, exit_code, *tails, seconds, reason, watch.peak_memory or None, cpu_seconds)
 
 
 def _judge(exit_code: int | None, stderr: str, watch: Watch) -> tuple[Status, str]:

@@ -69,10 +69,11 @@ def why_not(strength: Isolation) -> str:
         try:
             with open(launched.report, "rb") as report:
                 kind, _, told = report.readline().decode("utf-8", "replace").strip().partition(" ")
+                code = told.partition(" ")[0]
         finally:
             kill_family(launched.process.pid)
             errors = launched.process.communicate()[1].decode("utf-8", "replace").strip()
-    if (kind, told) == ("exit", "0"):
+    if (kind, code) == ("exit", "0"):
         return ""
     if kind == "setup":
         return told

@@ -180,10 +180,13 @@ def _was_declared(name: str, work: Work) -> bool:
 
 def _outcome(told: dict[str, Any]) -> Outcome:
     """An outcome, of which texts are harmless and no longer than those of one from here."""
-    code, seconds, peak = told["exit_code"], float(told["seconds"]), told["peak_memory"]
+    code, seconds, peak, cpu = (told[name] for name in ("exit_code", "seconds", "peak_memory", "cpu_seconds"))
+    seconds, cpu = float(seconds), None if cpu is None else float(cpu)
     if told["status"] not in _STATUSES or not (code is None or isinstance(code, int)) or not math.isfinite(seconds):
         raise Broken("no outcome")
     if peak is not None and not (type(peak) is int and 0 <= peak < _MOST_MEMORY):
         raise Broken("no outcome: its memory is no number of bytes")
+    if cpu is not None and not 0 <= cpu < math.inf:
+        raise Broken("no outcome: its processor time is no number of seconds")
     stdout, stderr = (harmless(str(told[name]))[:TAIL] for name in ("stdout_tail", "stderr_tail"))
-    return Outcome(told["status"], code, stdout, stderr, seconds, in_a_line(str(told["reason"]), 1000), peak)
+    return Outcome(told["status"], code, stdout, stderr, seconds, in_a_line(str(told["reason"]), 1000), peak, cpu)

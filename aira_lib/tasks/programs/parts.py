@@ -9,7 +9,6 @@ Describe, where a folder has it, finds nothing else and must leave `described.js
 looked at, and all that they started is ended before the next process starts.
 """
 
-import resource
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from aira_lib.sandbox import ArtefactError, Outcome, collect, gives_gpu, isolation
+from aira_lib.sandbox import ArtefactError, Outcome, collect, gives_gpu
 from aira_lib.study import CandidateLimits
 from aira_lib.tasks.programs.arrays import (
     ArrayError,
@@ -117,11 +116,9 @@ class Parts:
         seen = {f"data/{name}": path for name, path in data.items()}
         told = self._about(part="train", train_on=list(train_on), seconds=min(seconds, limits.seconds))
         with closing(self._process(files, program.train, limits, seen)) as process:
-            before = _waited_for()
             outcome = process.run(told, seconds, WEIGHTS)
-            used = None if isolation() == "pod" else _waited_for() - before
             output, said = _printed(outcome), said_of(outcome.stdout_tail)
-            measured = measured_of(outcome, used, gives_gpu(limits))
+            measured = measured_of(outcome, gives_gpu(limits))
             _require_well("train", outcome, {**measured, **said})
             try:
                 weights = collect(process.work, WEIGHTS, program.limits.weights_mb * _MB)
@@ -261,12 +258,6 @@ def _require_well(part: str, outcome: Outcome, measures: Mapping[str, float] | N
 
 def _plain(row: Row) -> dict[str, list[int]]:
     return {name: list(shape) for name, shape in row.items()}
-
-
-def _waited_for() -> float:
-    """Processor seconds of all children of this process that have ended, and of theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _printed(outcome: Outcome) -> str:

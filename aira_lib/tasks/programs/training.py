@@ -19,22 +19,22 @@ _LINE = re.compile(
 _KEPT = {"num_steps": ("steps", 1.0), "total_tokens_M": ("tokens", 1e6), "peak_vram_mb": ("peak_vram_mb", 1.0)}
 
 
-def measured_of(outcome: Outcome, cpu_seconds: float | None, gpu: bool) -> dict[str, float]:
+def measured_of(outcome: Outcome, gpu: bool) -> dict[str, float]:
     """What the harness knows by itself of a training, for a node; what it does not know is missing.
 
     Args:
         outcome: How it ended; in a pod its supervisor says so.
-        cpu_seconds: Processor time of it and of all that it started and waited for; None: it ran in a pod.
         gpu: Whether it could use a GPU. Its memory then is not all that it used, and has another name: no number of a
             training on a GPU is taken for the peak of that GPU's memory, which nobody measures.
 
     Returns:
-        `train_seconds`, wall time from its start to its end; `train_cpu_seconds`; `peak_memory_mb`, MiB that a look at
-        its processes saw at most (`peak_host_memory_mb` where there was a GPU).
+        `train_seconds`, wall time from its start to its end; `train_cpu_seconds`, of it and of all that was waited for,
+        if it ended by itself; `peak_memory_mb`, MiB that a look at its processes saw at most (`peak_host_memory_mb`
+        where there was a GPU).
     """
     found = {"train_seconds": outcome.seconds}
-    if cpu_seconds is not None:
-        found["train_cpu_seconds"] = cpu_seconds
+    if outcome.cpu_seconds is not None:
+        found["train_cpu_seconds"] = outcome.cpu_seconds
     if outcome.peak_memory is not None:
         found["peak_host_memory_mb" if gpu else "peak_memory_mb"] = outcome.peak_memory / _MB
     return found

@@ -14,7 +14,7 @@ from aira_lib.sandbox.sending import Lost, Work
 from aira_lib.sandbox.talk import Tampered
 
 GOOD = {"status": "ok", "exit_code": 0, "stdout_tail": "a", "stderr_tail": "b", "seconds": 1.5, "reason": "",
-        "peak_memory": 7 << 20}  # fmt: skip
+        "peak_memory": 7 << 20, "cpu_seconds": 0.25}  # fmt: skip
 
 
 class Says:
@@ -73,6 +73,7 @@ def test_declared_outputs_and_the_outcome_come_in_pieces(work: Work) -> None:
     ended = said(work, *frames, outcome(), frame(PART, b"after the end"))
     assert (ended.status, ended.exit_code, ended.stdout_tail, ended.seconds) == ("ok", 0, "a", 1.5)
     assert (ended.peak_memory, said(work, outcome(peak_memory=None)).peak_memory) == (7 << 20, None)
+    assert (ended.cpu_seconds, said(work, outcome(cpu_seconds=None)).cpu_seconds) == (0.25, None)
     assert (work.workdir / "out.csv").read_bytes() == b"abc"
     assert entries(work) == {"out.csv", "deep", "deep/x"}
 
@@ -106,6 +107,9 @@ def test_what_was_not_declared_is_not_written(work: Work, name: str) -> None:
     (outcome(exit_code="0"),),
     (outcome(seconds=float("nan")),),
     (outcome(peak_memory=1e9),),
+    (outcome(cpu_seconds=-1),),
+    (outcome(cpu_seconds=float("nan")),),
+    (outcome(cpu_seconds="inf"),),
     (outcome(peak_memory=True),),
     (outcome(peak_memory=-1),),
     (outcome(peak_memory=1 << 60),),

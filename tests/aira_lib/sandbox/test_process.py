@@ -209,6 +209,25 @@ def test_the_most_memory_that_was_seen_is_told_however_a_candidate_ends(tmp_path
         assert 50 < peak(name, code) - idle < 100, name
 
 
+BURNS = "import os, sys, time\ndef burn(s):\n    t = time.process_time()\n    while time.process_time() - t < s: pass\n"
+BURNT = {
+    "itself": ("burn(0.5)", 0.5),
+    "an error": ("burn(0.5)\nsys.exit(3)", 0.5),
+    "a child": ("if os.fork() == 0:\n    burn(0.4)\n    os._exit(0)\nos.wait()\nburn(0.2)", 0.6),
+    "an orphan": ("if os.fork() == 0:\n    if os.fork() == 0: burn(0.4)\n    os._exit(0)\nos.wait()\ntime.sleep(1.5)", 0.4),
+}  # fmt: skip
+
+
+def test_processor_time_is_told_by_the_supervisor(tmp_path: Path, strength: Isolation) -> None:
+    """Not by what the kernel adds up for whoever waits: killed on the way, a process hands nothing on."""
+    for name, (code, seconds) in BURNT.items():
+        (workdir := tmp_path / name.replace(" ", "")).mkdir()
+        used = run_candidate(BURNS + code, workdir, LIMITS).cpu_seconds
+        assert used is not None
+        assert seconds <= used < seconds + 0.3, name
+    assert run_candidate("while True: pass", tmp_path, LIMITS, seconds=0.3).cpu_seconds is None
+
+
 def test_memory_that_forks_share_counts_once(tmp_path: Path) -> None:
     code = (
         "import os, time\n"

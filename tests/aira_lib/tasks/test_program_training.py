@@ -39,7 +39,8 @@ def test_floating_point_elements_are_parameters() -> None:
 
 
 def test_what_is_not_known_is_missing_and_the_host_s_memory_is_never_taken_for_a_gpu_s() -> None:
-    ended = Outcome("ok", 0, "", "", 2.5, peak_memory=3 * 2**20)
-    assert measured_of(ended, 1.5, gpu=False) == {"train_seconds": 2.5, "train_cpu_seconds": 1.5, "peak_memory_mb": 3.0}
-    assert measured_of(ended, None, gpu=True) == {"train_seconds": 2.5, "peak_host_memory_mb": 3.0}
-    assert measured_of(Outcome("ok", 0, "", "", 2.5), None, gpu=False) == {"train_seconds": 2.5}
+    ended = Outcome("ok", 0, "", "", 2.5, peak_memory=3 * 2**20, cpu_seconds=1.5)
+    assert measured_of(ended, gpu=False) == {"train_seconds": 2.5, "train_cpu_seconds": 1.5, "peak_memory_mb": 3.0}
+    on_gpu = {"train_seconds": 2.5, "train_cpu_seconds": 1.5, "peak_host_memory_mb": 3.0}
+    assert measured_of(ended, gpu=True) == on_gpu
+    assert measured_of(Outcome("ok", 0, "", "", 2.5), gpu=False) == {"train_seconds": 2.5}
