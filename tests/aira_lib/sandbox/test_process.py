@@ -214,7 +214,8 @@ BURNT = {
     "itself": ("burn(0.5)", 0.5),
     "an error": ("burn(0.5)\nsys.exit(3)", 0.5),
     "a child": ("if os.fork() == 0:\n    burn(0.4)\n    os._exit(0)\nos.wait()\nburn(0.2)", 0.6),
-    "an orphan": ("if os.fork() == 0:\n    if os.fork() == 0: burn(0.4)\n    os._exit(0)\nos.wait()\ntime.sleep(1.5)", 0.4),
+    "an orphan": ("if os.fork() == 0:\n    if os.fork() == 0: burn(0.4)\n    os._exit(0)\nos.wait()\n"
+                  "time.sleep(1.5)", 0.4),
 }  # fmt: skip
 
 
