@@ -108,11 +108,11 @@ class ProgramSection(Section):
     `test` says when the final test, a new training on train and validation, is run: for each program that becomes
     the best, or for every one. `seed` and `settings` are told to the scripts; a setting that prepare.py names in
     about.json has the value that stands there, and a study may give those named under `vary` another one; `choices` are
-    all values that one may have. With
-    `literature` prompts tell of the papers that come with AIRA and of a study's own, and submitted code sees them as
-    `./pwc`. `hides` names installed packages that submitted code does not see, since labels are made of what they hold;
-    `nltk_*` are all whose names begin so. `ahead` names modules, installed or of `modules`, that infer and encode
-    import in any case: a process may import them while another one still runs, before it has what it is asked.
+    all values that one may have. With `literature` prompts tell of the papers that come with AIRA and of a study's own,
+    and submitted code sees them as `./pwc`. `hides` names installed packages that submitted code does not see, since
+    labels are made of what they hold; `nltk_*` are all whose names begin so. `ahead` names modules, installed or of
+    `modules`, that infer imports in any case: a process may import them while another one still runs, before it has
+    what it is asked.
     """
 
     version: Literal[1]
