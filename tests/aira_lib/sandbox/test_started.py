@@ -7,25 +7,14 @@ from pathlib import Path
 
 import pytest
 
-import aira_lib.sandbox.process as process
 from aira_lib.sandbox import closes_files, isolation, start_candidate
 from aira_lib.sandbox.family import family
 from aira_lib.sandbox.launch import Isolation
 from aira_lib.sandbox.process import Started, start_here
-from aira_lib.sandbox.strength import ladder, works
 from aira_lib.study import CandidateLimits
 
 LIMITS = CandidateLimits(seconds=20, memory_mb=256, disk_mb=4, processes=4)
 WAITS = "import sys, time\nprint('begun', flush=True)\nsys.stdin.readline()\n"
-
-
-@pytest.fixture(params=(*ladder(), "none"))
-def strength(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Isolation:
-    """Each strength of isolation that this machine has."""
-    if request.param != "none" and not works(request.param):
-        pytest.skip(f"no {request.param} here")
-    monkeypatch.setattr(process, "isolation", lambda: request.param)
-    return request.param
 
 
 def started(code: str, workdir: Path, **seen: Path) -> Started:
